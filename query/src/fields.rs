@@ -25,7 +25,7 @@ const MARKS: [&str; 2] = ["$truncated.", "$cut."];
 pub fn field_text(json: &str, name: &str) -> Option<String> {
     // Cheap, and enough for most spans that have no such field. An escaped name is not looked for.
     let last = name.rsplit('.').next().unwrap_or(name);
-    if !json.contains(last) {
+    if !has_text(json, last) {
         return None;
     }
     let (mut found, mut is_cut) = (None, false);
@@ -40,6 +40,23 @@ pub fn field_text(json: &str, name: &str) -> Option<String> {
         None if is_cut => Some("(left out)".to_owned()),
         found => found,
     }
+}
+
+/// Whether a text is part of the JSON of fields, which mostly are a few tens of bytes: the standard library's search
+/// compares such short ones with a call at each byte.
+pub(crate) fn has_text(json: &str, part: &str) -> bool {
+    const SHORT: usize = 256;
+    let (json_bytes, Some((first, rest))) = (json.as_bytes(), part.as_bytes().split_first()) else {
+        return true;
+    };
+    if json.len() > SHORT {
+        return json.contains(part);
+    }
+    let Some(last) = json.len().checked_sub(part.len()) else { return false };
+    let mut places = json_bytes.iter().take(last + 1).enumerate();
+    places.any(|(at, byte)| {
+        byte == first && json_bytes.get(at + 1..).is_some_and(|behind| behind.starts_with(rest))
+    })
 }
 
 /// A value as people write it: a text without its quotes.
@@ -121,6 +138,16 @@ mod tests {
         let mut all = Vec::new();
         each_field(json, |name, value| all.push(format!("{name}={}", text(value))));
         all
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_part_is_found_wherever_it_is(json in "[ab\\u{e4}]{0,300}", part in "[ab\\u{e4}]{0,5}") {
+            proptest::prop_assert_eq!(has_text(&json, &part), json.contains(&part));
+            let end = json.len() - part.len().min(json.len());
+            let cut = json.get(end..).unwrap_or_default();
+            proptest::prop_assert!(has_text(&json, cut));
+        }
     }
 
     #[test]

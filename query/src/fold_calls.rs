@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::calls::{Pass, hand_out};
 use super::id_range::Range;
-use super::scanning::{Predicate, Pushdown, Sums};
+use super::scanning::{LookUp, Predicate, Pushdown, Sums};
 use super::{Columns, Filter, Matcher, Scan, SpanRef};
 use crate::reader::{Reader, Span};
 use spandrel_storage::internals::lived_long_to_the_end;
@@ -50,7 +50,18 @@ impl<F: Fold, N: Fn() -> F + Sync> Sums for Counting<'_, F, N> {
     }
 
     #[inline]
-    fn add(&self, own: &mut Own<F>, span: &SpanRef<'_>) {
+    fn add(&self, own: &mut Own<F>, span: &SpanRef<'_>, _: &mut LookUp<'_>) {
+        self.count(own, span);
+    }
+
+    fn is_full(&self, own: &Own<F>) -> bool {
+        own.fold.is_full()
+    }
+}
+
+impl<F: Fold, N> Counting<'_, F, N> {
+    #[inline]
+    fn count(&self, own: &mut Own<F>, span: &SpanRef<'_>) {
         let Own { fold, matcher, open } = own;
         let filter = self.pass.filter;
         if !self.has_entries {
@@ -70,10 +81,6 @@ impl<F: Fold, N: Fn() -> F + Sync> Sums for Counting<'_, F, N> {
             fold.add(span);
             ControlFlow::Continue(())
         });
-    }
-
-    fn is_full(&self, own: &Own<F>) -> bool {
-        own.fold.is_full()
     }
 }
 
@@ -104,7 +111,7 @@ impl Reader {
         let counting = Counting { pass, has_entries, begin, fold: PhantomData };
         let (mut own, rest) = self.count_spans(scan, &pushdown, &counting)?;
         self.scan_ranges(scan, rest, &mut pushdown, |_, span| {
-            counting.add(&mut own, span);
+            counting.count(&mut own, span);
             ControlFlow::Continue(())
         })?;
         let Own { mut fold, mut open, .. } = own;
@@ -129,7 +136,10 @@ impl Reader {
         // Who asks how other systems know a span has to ask SQLite.
         let counted = match counting.pass.filter.looks_at_contexts() {
             true => None,
-            false => self.scan_side_by_side(scan, &ranges, pushdown.callsites(), counting)?,
+            false => {
+                let parts = (ranges.as_slice(), self.ahead().leaves);
+                self.scan_side_by_side(scan, parts, pushdown.callsites(), counting)?
+            }
         };
         let joined = counted.and_then(|(parts, rest)| {
             let mut own = counting.begin();

@@ -15,6 +15,8 @@ pub(crate) struct ReadAhead {
     pub(crate) folding: usize,
     /// Leaves of the tree that one reads at a time.
     pub(crate) leaves: usize,
+    /// The same where spans look for those around them, most of which should be in the same part.
+    pub(crate) leaves_of_stacks: usize,
     /// Rows that are handed over at once, some 200 bytes each.
     pub(crate) rows: u32,
 }
@@ -23,7 +25,7 @@ impl ReadAhead {
     /// As the processors allow. More than three threads read faster than anybody takes the rows.
     pub(crate) fn usual() -> Self {
         let folding = workers().saturating_sub(1);
-        Self { threads: folding.min(3), folding, leaves: 128, rows: 2_048 }
+        Self { threads: folding.min(3), folding, leaves: 128, leaves_of_stacks: 1_024, rows: 2_048 }
     }
 }
 

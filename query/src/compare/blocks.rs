@@ -268,7 +268,16 @@ impl Samples {
         self.put_near(BlockKey::of_value(0, block, duration_ns.max(0) as u64), 1, hints);
         let busy_ns = span.busy_ns.unwrap_or(0).max(0) as u64;
         if busy_ns > 0 {
-            self.put(BlockKey::new(0, block, BUSY), busy_ns);
+            let place = BlockKey::new(0, block, BUSY);
+            // It stands first in a block.
+            match self.cells.get_mut(self.last_block.0) {
+                Some(cell) if cell.place == place => {
+                    cell.value = cell.value.saturating_add(busy_ns);
+                }
+                _ => {
+                    self.put(place, busy_ns);
+                }
+            }
         }
         self.unmeasured += u64::from(span.busy_ns.is_none());
         self.sum_ns = self.sum_ns.saturating_add(duration_ns);
@@ -286,9 +295,7 @@ impl Samples {
     /// Takes those of a single run, as run number `at`.
     pub(super) fn merge(&mut self, other: &Self, at: usize) {
         self.runs = self.runs.max(at + 1);
-        for cell in &other.cells {
-            self.put(cell.place.in_run(at), cell.value);
-        }
+        self.merge_cells(other.cells.iter().map(|cell| Cell { place: cell.place.in_run(at), ..*cell }));
         self.unmeasured += other.unmeasured;
         self.earlier_ns = self.earlier_ns.saturating_add(other.earlier_ns);
         self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
@@ -296,6 +303,30 @@ impl Samples {
         self.max_ns = self.max_ns.max(other.max_ns);
         self.errors += other.errors;
         self.spans += other.spans;
+    }
+
+    /// Takes cells that are in order, too.
+    fn merge_cells(&mut self, others: impl ExactSizeIterator<Item = Cell>) {
+        if others.len() == 0 {
+            return;
+        }
+        let mut merged = Vec::with_capacity(self.cells.len() + others.len());
+        let (mut mine, mut others) = (std::mem::take(&mut self.cells).into_iter().peekable(), others.peekable());
+        loop {
+            let is_other = match (mine.peek(), others.peek()) {
+                (Some(mine), Some(other)) => other.place < mine.place,
+                (None, other) => other.is_some(),
+                (Some(_), None) => false,
+            };
+            let Some(mut next) = (if is_other { others.next() } else { mine.next() }) else { break };
+            if let Some(same) = others.next_if(|other| !is_other && other.place == next.place) {
+                next.value = next.value.saturating_add(same.value);
+            }
+            merged.push(next);
+        }
+        merged.shrink_to_fit();
+        self.cells = merged;
+        self.last_block = LastBlock::default();
     }
 
     /// The same as [`put`](Self::put), which is tried first where the last one of the bucket was.
@@ -449,6 +480,42 @@ mod tests {
                 let edges = [at, at.saturating_sub(1), at.saturating_add(1), at];
                 prop_assert_eq!(edges.map(|at| blocks.get(at)), edges.map(|at| block(at, length)));
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn sides_that_are_merged_have_the_sum_of_each_cell(
+            sides in vec(vec((0_u8..4, 0_u64..6, 1_u64..4), 0..60), 2..4),
+        ) {
+            let (mut merged, mut expected) = (Samples::default(), Samples::default());
+            for side in sides {
+                let mut samples = Samples::default();
+                for (block, ns, count) in side {
+                    let place = match ns {
+                        0 => BlockKey::new(0, block, BUSY),
+                        ns => BlockKey::of_value(0, block, ns),
+                    };
+                    samples.put(place, count);
+                    expected.put(place.in_run(1), count);
+                }
+                merged.merge(&samples, 1);
+            }
+            prop_assert_eq!(merged.cells, expected.cells);
+        }
+
+        #[test]
+        fn spans_are_counted_near_the_last_one_as_anywhere(
+            spans in vec((0_u8..4, prop_oneof![0_u64..6, 0_u64..1 << 40], 0_i64..4), 0..200),
+        ) {
+            let (mut near, mut plain) = (Samples::default(), Samples::default());
+            let mut hints = CellHints::default();
+            for (block, ns, busy) in spans {
+                let span = SpanRef { busy_ns: Some(busy), ..crate::span_ref::nothing() };
+                near.add(&span, ns as i64, block, Some(&mut hints));
+                plain.add(&span, ns as i64, block, None);
+            }
+            prop_assert_eq!(near, plain);
         }
     }
 

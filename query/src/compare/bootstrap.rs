@@ -49,6 +49,8 @@ pub(super) struct Blocks {
     /// By run, then by block.
     runs: Vec<Vec<Row>>,
     columns: usize,
+    /// Whether counts of anything that is drawn fit into half of the bits: then twice as many are added at once.
+    are_small: bool,
 }
 
 /// The spans of a block.
@@ -71,6 +73,8 @@ impl Row {
 pub(super) struct Sum {
     /// By column.
     pub(super) counts: Vec<u64>,
+    /// By column while blocks are added that are small; else nothing.
+    small: Vec<u32>,
     /// The same with all columns before.
     up_to: Vec<u64>,
     pub(super) busy_ns: u64,
@@ -83,7 +87,24 @@ impl Sum {
     fn clear(&mut self, columns: usize) {
         self.counts.clear();
         self.counts.resize(columns, 0);
+        self.small.clear();
         self.busy_ns = 0;
+    }
+
+    /// Adds a block so often, where all that is added fits.
+    fn add_small(&mut self, block: &Row, times: u32) {
+        self.small.resize(self.counts.len(), 0);
+        let counts = self.small.iter_mut().zip(&block.counts);
+        // A block is mostly drawn once, and a multiplication takes longer than all else.
+        match times {
+            1 => counts.for_each(|(sum, count)| *sum = sum.wrapping_add(*count)),
+            2 => counts.for_each(|(sum, count)| *sum = sum.wrapping_add(count << 1)),
+            3 => counts.for_each(|(sum, count)| {
+                *sum = sum.wrapping_add(*count).wrapping_add(count << 1);
+            }),
+            _ => counts.for_each(|(sum, count)| *sum = sum.wrapping_add(count.wrapping_mul(times))),
+        }
+        self.busy_ns = self.busy_ns.saturating_add(block.busy_ns.saturating_mul(times.into()));
     }
 
     fn add(&mut self, block: &Row, times: u32) {
@@ -96,6 +117,9 @@ impl Sum {
 
     /// To be called once all is added.
     fn finish(&mut self) {
+        for (sum, small) in self.counts.iter_mut().zip(&self.small) {
+            *sum += u64::from(*small);
+        }
         let mut below = 0;
         self.up_to.clear();
         self.up_to.extend(self.counts.iter().map(|count| {
@@ -151,7 +175,7 @@ impl Buckets {
                 }
             }
         }
-        Blocks { runs, columns: self.bounds.len() }
+        Blocks::new(runs, self.bounds.len())
     }
 
     /// The quantile at `q` of counts by column; between the ends of its bucket by rank, so that a
@@ -178,6 +202,15 @@ impl Buckets {
 }
 
 impl Blocks {
+    fn new(runs: Vec<Vec<Row>>, columns: usize) -> Self {
+        let longest = runs.iter().map(Vec::len).max().unwrap_or(0);
+        let counts = runs.iter().flatten().flat_map(|row| &row.counts);
+        let largest = counts.max().copied().unwrap_or(0);
+        let drawn = (longest as u64).saturating_mul(runs.len() as u64);
+        let are_small = u64::from(largest).saturating_mul(drawn) <= u64::from(u32::MAX);
+        Self { runs, columns, are_small }
+    }
+
     /// The sum of all blocks: what was measured.
     pub(super) fn sum(&self) -> Sum {
         let mut sum = Sum::default();
@@ -200,7 +233,7 @@ impl Blocks {
             joined
         };
         let runs = self.runs.iter().map(|blocks| blocks.chunks(LONG).map(join).collect());
-        Self { runs: runs.collect(), columns: self.columns }
+        Self::new(runs.collect(), self.columns)
     }
 
     /// What a draw draws first: runs, or the blocks of the only one.
@@ -226,7 +259,11 @@ impl Blocks {
                 }
             }
             for (block, times) in blocks.iter().zip(&times).filter(|(_, times)| **times > 0) {
-                sum.add(block, *times);
+                if self.are_small {
+                    sum.add_small(block, *times);
+                } else {
+                    sum.add(block, *times);
+                }
             }
         }
         sum.times = times;
@@ -332,6 +369,31 @@ mod tests {
         assert!((buckets.mean(&sum).unwrap() / 5_000_500.0 - 1.0).abs() < 0.001);
         let nothing = buckets.blocks(&Samples { runs: 1, ..Samples::default() }).sum();
         assert_eq!((buckets.quantile(&nothing, 0.5), buckets.mean(&nothing)), (None, None));
+    }
+
+    #[test]
+    fn counts_that_are_small_add_up_to_what_all_counts_do() {
+        let blocks: Vec<Vec<u64>> =
+            (0..64).map(|block| (0..200).map(|n| (n * n + block * 31) % 9_000).collect()).collect();
+        for runs in [1, 3] {
+            let side = Samples::of_run_of_blocks(&blocks).repeated(runs);
+            let buckets = Buckets::of([&side, &side]);
+            let small = buckets.blocks(&side);
+            let large = Blocks { are_small: false, runs: small.runs.clone(), ..small };
+            assert!(small.are_small);
+            let mut random = [Random(1), Random(1)];
+            let (mut one, mut other) = (Sum::default(), Sum::default());
+            for _ in 0..100 {
+                small.draw(&mut random[0], &mut one);
+                large.draw(&mut random[1], &mut other);
+                assert_eq!((&one.counts, &one.up_to), (&other.counts, &other.up_to));
+                assert_eq!((one.busy_ns, one.calls()), (other.busy_ns, 200 * 64 * runs as u64));
+            }
+        }
+        let row = |count| Row { counts: vec![count], busy_ns: 0 };
+        assert!(Blocks::new(vec![vec![row(1 << 30); 3]], 1).are_small);
+        assert!(!Blocks::new(vec![vec![row(1 << 30); 4]], 1).are_small);
+        assert!(!Blocks::new(vec![vec![row(1 << 30); 1]; 4], 1).are_small);
     }
 
     #[test]

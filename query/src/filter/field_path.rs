@@ -16,6 +16,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use super::error::Fault;
 use super::lexer::{Value, unescape};
 use super::number::Number;
+use crate::fields::has_text;
 
 /// What is at the end of a path.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,7 +86,7 @@ impl FieldPath {
     /// The value at the end of the path; `None` if there is none, or the text is no JSON object.
     pub(super) fn find<'a>(&self, fields: &'a str) -> Option<PathValue<'a>> {
         // A name may be written with escapes that it does not need.
-        if !fields.contains(self.needle.as_str()) && !fields.contains('\\') {
+        if !has_text(fields, &self.needle) && !fields.contains('\\') {
             return None;
         }
         let mut json = serde_json::Deserializer::from_str(fields);

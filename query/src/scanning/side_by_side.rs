@@ -18,8 +18,10 @@ use super::{PIECE_ROWS, data_version};
 use crate::id_range::{Range, join};
 use crate::known_names::KnownNames;
 use crate::reader::Reader;
-use crate::span_pages::{Callsites, Ended, PageQuery, Pause, SpanPages};
-use crate::{Scan, SpanRef};
+use crate::raw_span::RawSpan;
+use crate::rows::Named;
+use crate::span_pages::{Callsites, Ended, PageQuery, PageRows, Pause, SpanPages};
+use crate::{Columns, Scan, SpanRef};
 use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
 
@@ -35,10 +37,40 @@ pub(crate) trait Sums: Sync {
     fn begin(&self) -> Self::Own;
 
     /// Counts a row. Those that one thread is given come in the order of ids.
-    fn add(&self, own: &mut Self::Own, span: &SpanRef<'_>);
+    fn add(&self, own: &mut Self::Own, span: &SpanRef<'_>, look_up: &mut LookUp<'_>);
 
     /// Whether sums are larger than several threads should have; then all is read by one.
     fn is_full(&self, own: &Self::Own) -> bool;
+}
+
+/// Looks up rows beside those that come by.
+pub(crate) struct LookUp<'a> {
+    rows: PageRows<'a>,
+    names: &'a KnownNames,
+    run_id: i64,
+}
+
+/// Pages do not tell.
+pub(crate) struct Odd;
+
+impl<'a> LookUp<'a> {
+    /// A row of the run, with its names, if there is one.
+    pub(crate) fn get(&mut self, id: u64) -> Result<Option<(RawSpan, Named<'a>)>, Odd> {
+        let last = id as i64;
+        let mut range = Range { after: last.checked_sub(1).ok_or(Odd)?, last };
+        let (run_id, columns) = (self.run_id, Columns::Entries);
+        let query = PageQuery { run_id, columns, callsites: None, parents: None };
+        let mut found = None;
+        let read = self.rows.read(&mut range, 1, &query, |raw, _| {
+            found = Some(*raw);
+            Ok::<_, std::convert::Infallible>(ControlFlow::Break(()))
+        });
+        let Ok(ended) = read;
+        let Some(raw) = found else {
+            return if ended == Ended::Odd { Err(Odd) } else { Ok(None) };
+        };
+        Ok(Some((raw, self.names.of_row(&raw).ok_or(Odd)?)))
+    }
 }
 
 /// What the threads share.
@@ -61,12 +93,12 @@ struct Shared<'a, S> {
 }
 
 impl Reader {
-    /// Sums up the rows of some ranges. Gives what each thread has, and the ranges that were not read, in order.
+    /// Sums up the rows of some ranges, in parts of so many leaves. Gives what each thread has, and the ranges that were not read, in order.
     /// `None`: one thread has to read all of them.
     pub(crate) fn scan_side_by_side<S: Sums>(
         &self,
         scan: &Scan,
-        ranges: &[Range],
+        (ranges, leaves): (&[Range], usize),
         callsites: Option<&[i64]>,
         sums: &S,
     ) -> Result<Option<(Vec<S::Own>, Vec<Range>)>, Error> {
@@ -78,7 +110,7 @@ impl Reader {
         let tx = self.begin()?;
         let table = SpanPages::of(&tx, || self.pages(&tx)).context(self.path(), doing)?;
         let Some(table) = table else { return Ok(None) };
-        let cut = |range: &Range| table.rows().parts(*range, ahead.leaves);
+        let cut = |range: &Range| table.rows().parts(*range, leaves);
         let parts: Option<Vec<_>> = ranges.iter().map(cut).collect();
         let parts: Vec<Range> = parts.unwrap_or_default().concat();
         if parts.len() < PARTS_MIN {
@@ -177,6 +209,8 @@ impl<S: Sums> Shared<'_, S> {
     fn work(&self, mut between: impl FnMut()) -> S::Own {
         let mut own = self.sums.begin();
         let mut rows = self.table.rows();
+        let mut look_up =
+            LookUp { rows: self.table.rows(), names: self.names, run_id: self.query.run_id };
         while let Some(mut part) = self.next_part() {
             loop {
                 between();
@@ -192,7 +226,7 @@ impl<S: Sums> Shared<'_, S> {
                     let span =
                         named.span(raw, (self.query.run_id, self.query.columns), fields, None);
                     if self.scan.has(&span) {
-                        self.sums.add(&mut own, &span);
+                        self.sums.add(&mut own, &span, &mut look_up);
                     }
                     Ok(ControlFlow::Continue(()))
                 });

@@ -134,7 +134,7 @@ fn by_sqlite(reader: &Reader, scan: &Scan) -> Result<Vec<Span>, String> {
 
 /// So many threads, which take turns as often as can be.
 fn by_threads(threads: usize) -> ReadAhead {
-    ReadAhead { threads, folding: threads, leaves: 1, rows: 3 }
+    ReadAhead { threads, folding: threads, leaves: 1, leaves_of_stacks: 2, rows: 3 }
 }
 
 fn has_pages(reader: &Reader) -> bool {

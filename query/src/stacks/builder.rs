@@ -26,6 +26,9 @@ const OF_ENTRIES: u32 = 1 << 31;
 #[derive(Debug)]
 pub(super) struct TreeBuilder {
     nodes: Vec<StackNode>,
+    /// The span that is placed, and of each node the one for which it was made.
+    span_id: u64,
+    made_for: Vec<u64>,
     /// From parent and frame to the node.
     children: QuickMap<u64, u32>,
     /// From callsite to frame: callsites of the same name are the same frame.
@@ -49,6 +52,8 @@ impl TreeBuilder {
     pub(super) fn within(depth_max: u32, nodes_max: usize) -> Self {
         Self {
             nodes: Vec::new(),
+            span_id: 0,
+            made_for: Vec::new(),
             children: QuickMap::default(),
             of_callsite: QuickMap::default(),
             of_name: HashMap::new(),
@@ -56,6 +61,51 @@ impl TreeBuilder {
             depth_max,
             nodes_max,
         }
+    }
+
+    /// Another one of the same kind, without nodes.
+    pub(super) fn of_nothing(&self) -> Self {
+        let by_callsite = self.by_callsite;
+        Self { by_callsite, ..Self::within(self.depth_max, self.nodes_max) }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Whether some paths may have been cut for want of nodes, so that the order of spans says which.
+    pub(super) fn is_full(&self) -> bool {
+        self.nodes.len() >= self.nodes_max
+    }
+
+    /// What is made from now on is for this span.
+    #[inline]
+    pub(super) fn is_for(&mut self, span_id: u64) {
+        self.span_id = span_id;
+    }
+
+    /// The tree that one builder makes of all spans that these were given, in the order of ids. `None` if that is not
+    /// known.
+    pub(super) fn join(parts: Vec<Self>) -> Option<Self> {
+        let mut joined = parts.first()?.of_nothing();
+        let mut order = Vec::new();
+        for (part, built) in parts.iter().enumerate() {
+            let nodes = built.made_for.iter().enumerate();
+            order.extend(nodes.map(|(at, made_for)| (*made_for, part, at)));
+        }
+        // Those for one span are in the order in which it needs them, and a parent is before its children.
+        order.sort_unstable();
+        let mut places: Vec<_> = parts.iter().map(|part| vec![TOP; part.nodes.len()]).collect();
+        for (made_for, part, at) in order {
+            let node = parts.get(part)?.nodes.get(at)?;
+            let parent = match node.parent {
+                Some(parent) => *places.get(part)?.get(parent)?,
+                None => TOP,
+            };
+            joined.is_for(made_for);
+            *places.get_mut(part)?.get_mut(at)? = joined.add_like(parent, &node.frame, &node.sums);
+        }
+        (!joined.is_full() && !parts.iter().any(Self::is_full)).then_some(joined)
     }
 
     /// The child of a node, or a root, for a callsite.
@@ -154,6 +204,7 @@ impl TreeBuilder {
     fn push(&mut self, parent: u32, number: u32, frame: Frame) -> u32 {
         let node = self.nodes.len() as u32;
         let above = self.nodes.get(parent as usize);
+        self.made_for.push(self.span_id);
         self.nodes.push(StackNode {
             frame,
             depth: above.map_or(0, |above| above.depth + 1),

@@ -45,6 +45,9 @@ impl Reader {
     pub fn add_stacks_of_spans(&self, scan: &Scan, stacks: &mut Stacks<'_>) -> Result<(), Error> {
         let found = if scan.ids.is_none() { self.path_sums(scan)? } else { None };
         let Some(PathSums { mut paths, rest }) = found else {
+            if self.add_stacks_side_by_side(scan, stacks)? {
+                return Ok(());
+            }
             return self.scan(scan, |span| stacks.add(span));
         };
         self.scan_ranges(scan, rest, &mut (), |(), span| stacks.add(span))?;
@@ -62,7 +65,7 @@ impl Reader {
         for Path { parent, frame, sums } in &paths {
             let above = parent.and_then(|parent| nodes.get(parent).copied()).unwrap_or(TOP);
             let node = match sums {
-                Some(sums) => stacks.growing.add_like(above, frame, sums),
+                Some(sums) => stacks.placing.growing.add_like(above, frame, sums),
                 None => TOP,
             };
             nodes.push(node);
