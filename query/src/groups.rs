@@ -216,6 +216,45 @@ impl Group {
     }
 }
 
+/// Groups by number, small ones in a table.
+#[derive(Debug, Default)]
+struct GroupsByNumber {
+    /// One more than the group; 0: there is none.
+    small: Vec<u32>,
+    others: QuickMap<(i64, u8), usize>,
+}
+
+/// Numbers in the table, 16 bytes each.
+const SMALL_MAX: usize = 4_096;
+
+impl GroupsByNumber {
+    fn place((id, counted): (i64, u8)) -> Option<usize> {
+        let id = usize::try_from(id).ok().filter(|id| *id < SMALL_MAX)?;
+        (counted < 4).then_some(id * 4 + usize::from(counted))
+    }
+
+    #[inline]
+    fn get(&self, number: (i64, u8)) -> Option<usize> {
+        match Self::place(number) {
+            Some(at) => self.small.get(at)?.checked_sub(1).map(|at| at as usize),
+            None => self.others.get(&number).copied(),
+        }
+    }
+
+    fn insert(&mut self, number: (i64, u8), group: usize) {
+        let Some(at) = Self::place(number) else {
+            self.others.insert(number, group);
+            return;
+        };
+        if at >= self.small.len() {
+            self.small.resize(at + 1, 0);
+        }
+        if let Some(place) = self.small.get_mut(at) {
+            *place = u32::try_from(group + 1).unwrap_or(0);
+        }
+    }
+}
+
 /// What spans of a group have in common, what tells groups of one name apart, and what counts.
 type GroupKey = (Key, String, CountedBy);
 
@@ -225,7 +264,7 @@ pub struct Groups {
     by: By,
     groups: Vec<Group>,
     /// Groups by callsite or thread, which say all but for fields, and by what counts.
-    by_number: QuickMap<(i64, u8), usize>,
+    by_number: GroupsByNumber,
     by_key: HashMap<GroupKey, usize>,
     groups_max: usize,
     others: Option<usize>,
@@ -241,7 +280,7 @@ impl Groups {
         Self {
             by,
             groups: Vec::new(),
-            by_number: QuickMap::default(),
+            by_number: GroupsByNumber::default(),
             by_key: HashMap::new(),
             groups_max: GROUPS_MAX,
             others: None,
@@ -308,8 +347,8 @@ impl Groups {
                 let key = value.map_or(Key::NoField, Key::Value);
                 self.of_key((key, String::new(), counted), span.callsite, span.id)
             }
-            By::Thread => match self.by_number.get(&(span.longest_thread.id, 0)) {
-                Some(at) => *at,
+            By::Thread => match self.by_number.get((span.longest_thread.id, 0)) {
+                Some(at) => at,
                 None => {
                     let thread = span.longest_thread;
                     let name = thread.name.clone();
@@ -331,8 +370,8 @@ impl Groups {
         first_id: u64,
     ) -> usize {
         let number = (callsite.id, counted as u8);
-        if let Some(at) = self.by_number.get(&number) {
-            return *at;
+        if let Some(at) = self.by_number.get(number) {
+            return at;
         }
         let counted = if self.by.has_both() { CountedBy::Both } else { counted };
         let (value, also) = match self.by {

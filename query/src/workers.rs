@@ -25,7 +25,7 @@ impl ReadAhead {
     /// As the processors allow. More than three threads read faster than anybody takes the rows.
     pub(crate) fn usual() -> Self {
         let folding = workers().saturating_sub(1);
-        Self { threads: folding.min(3), folding, leaves: 128, leaves_of_stacks: 1_024, rows: 2_048 }
+        Self { threads: folding.min(3), folding, leaves: 128, leaves_of_stacks: 2_048, rows: 2_048 }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::known_names::KnownNames;
 use crate::reader::Reader;
 use crate::raw_span::RawSpan;
 use crate::rows::Named;
-use crate::span_pages::{Callsites, Ended, PageQuery, PageRows, Pause, SpanPages};
+use crate::span_pages::{Callsites, Ended, PageLookUp, PageQuery, Pause, SpanPages};
 use crate::{Columns, Scan, SpanRef};
 use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
@@ -45,7 +45,7 @@ pub(crate) trait Sums: Sync {
 
 /// Looks up rows beside those that come by.
 pub(crate) struct LookUp<'a> {
-    rows: PageRows<'a>,
+    rows: PageLookUp<'a>,
     names: &'a KnownNames,
     run_id: i64,
 }
@@ -56,18 +56,10 @@ pub(crate) struct Odd;
 impl<'a> LookUp<'a> {
     /// A row of the run, with its names, if there is one.
     pub(crate) fn get(&mut self, id: u64) -> Result<Option<(RawSpan, Named<'a>)>, Odd> {
-        let last = id as i64;
-        let mut range = Range { after: last.checked_sub(1).ok_or(Odd)?, last };
         let (run_id, columns) = (self.run_id, Columns::Entries);
-        let query = PageQuery { run_id, columns, callsites: None, parents: None };
-        let mut found = None;
-        let read = self.rows.read(&mut range, 1, &query, |raw, _| {
-            found = Some(*raw);
-            Ok::<_, std::convert::Infallible>(ControlFlow::Break(()))
-        });
-        let Ok(ended) = read;
-        let Some(raw) = found else {
-            return if ended == Ended::Odd { Err(Odd) } else { Ok(None) };
+        let wanted = PageQuery { run_id, columns, callsites: None, parents: None };
+        let Some(raw) = self.rows.get(id as i64, &wanted).map_err(|_| Odd)? else {
+            return Ok(None);
         };
         Ok(Some((raw, self.names.of_row(&raw).ok_or(Odd)?)))
     }
@@ -210,7 +202,7 @@ impl<S: Sums> Shared<'_, S> {
         let mut own = self.sums.begin();
         let mut rows = self.table.rows();
         let mut look_up =
-            LookUp { rows: self.table.rows(), names: self.names, run_id: self.query.run_id };
+            LookUp { rows: self.table.look_up(), names: self.names, run_id: self.query.run_id };
         while let Some(mut part) = self.next_part() {
             loop {
                 between();

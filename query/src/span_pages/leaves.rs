@@ -28,6 +28,8 @@ pub(super) struct Leaves<'a> {
     path: Vec<Interior>,
     depth: usize,
     window: Window,
+    /// By their last digits: leaves and pages above them that were read, with room for so many.
+    kept: Vec<Option<(u32, Vec<u8>)>>,
 }
 
 struct Interior {
@@ -35,6 +37,9 @@ struct Interior {
     cells: usize,
     at: usize,
 }
+
+/// Pages above leaves that are kept by whoever looks up rows here and there, and goes through them again and again.
+const KEPT_MAX: usize = 64;
 
 /// Neighbouring pages.
 struct Window {
@@ -57,7 +62,42 @@ pub(super) struct Cell<'a> {
 impl<'a> Leaves<'a> {
     pub(super) fn new(pages: &'a Pages<'a>, root: u32) -> Self {
         let window = Window { bytes: Vec::new(), first: 0, count: 0, last: 0 };
-        Self { pages, root, path: Vec::new(), depth: 0, window }
+        Self { pages, root, path: Vec::new(), depth: 0, window, kept: Vec::new() }
+    }
+
+    /// For looking up rows here and there.
+    pub(super) fn keeping_pages(mut self) -> Self {
+        self.kept.resize(KEPT_MAX, None);
+        self
+    }
+
+    /// Goes to the leaf in which a row is, if it is anywhere, by pages that are kept. Gives the leaf.
+    pub(super) fn find(&mut self, id: i64) -> Option<Leaf<'_>> {
+        let size = self.pages.page_size();
+        let mut page = self.root;
+        for _ in 0..DEPTH_MAX {
+            let at = page as usize % KEPT_MAX;
+            let kept = self.kept.get_mut(at)?;
+            if kept.as_ref().is_none_or(|(known, _)| *known != page) {
+                let mut bytes = kept.take().map(|(_, bytes)| bytes).unwrap_or_default();
+                bytes.resize(size + BEHIND, 0);
+                let read = self.pages.read(page, bytes.get_mut(..size)?).ok()?;
+                *kept = (read == 1).then_some((page, bytes));
+            }
+            let (_, bytes) = kept.as_ref()?;
+            let cells = usize::from(u16_at(bytes, 3)?);
+            match *bytes.first()? {
+                LEAF => {
+                    let (_, bytes) = self.kept.get(at)?.as_ref()?;
+                    let usable_size = self.pages.usable_size();
+                    return Some(Leaf { page: bytes.get(..size)?, with_more: bytes, cells, usable_size });
+                }
+                INTERIOR => {}
+                _ => return None,
+            }
+            page = child_with(bytes.get(..size)?, cells, id)?;
+        }
+        None
     }
 
     /// Goes to the leaf in which the first id after this one is, if there is any.
@@ -182,6 +222,18 @@ impl Cell<'_> {
         buffer.resize(length + BEHIND, 0);
         Record::at_start_of(buffer, length)
     }
+}
+
+/// The child of a page above leaves in which a row is, if it is anywhere.
+fn child_with(page: &[u8], cells: usize, id: i64) -> Option<u32> {
+    let cell = |at: usize| u16_at(page, INTERIOR_HEADER + 2 * at).map(usize::from);
+    let (mut low, mut high) = (0, cells);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let mut key = page.get(cell(middle)? + 4..)?;
+        if take_varint(&mut key)? as i64 >= id { high = middle } else { low = middle + 1 }
+    }
+    u32_at(page, if low < cells { cell(low)? } else { 8 })
 }
 
 impl Interior {

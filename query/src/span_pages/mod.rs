@@ -128,10 +128,52 @@ impl<'a> SpanPages<'a> {
         Ok(pages().map(|pages| Self { pages, root }))
     }
 
+    /// Looks up its rows here and there.
+    pub(crate) fn look_up(&self) -> PageLookUp<'_> {
+        let leaves = Leaves::new(&self.pages, self.root).keeping_pages();
+        PageLookUp { pages: &self.pages, leaves, buffer: Vec::new() }
+    }
+
     /// A way through its rows.
     pub(crate) fn rows(&self) -> PageRows<'_> {
         let leaves = Leaves::new(&self.pages, self.root);
         PageRows { pages: &self.pages, leaves, at: None, looked_at: 0, buffer: Vec::new() }
+    }
+}
+
+/// Looks up rows here and there.
+pub(crate) struct PageLookUp<'a> {
+    pages: &'a Pages<'a>,
+    leaves: Leaves<'a>,
+    buffer: Vec<u8>,
+}
+
+impl PageLookUp<'_> {
+    /// The row of an id, if there is one that is wanted; [`Ended::Odd`] as an error where SQLite has to read.
+    pub(crate) fn get(
+        &mut self,
+        id: i64,
+        wanted: &PageQuery<'_>,
+    ) -> Result<Option<RawSpan>, Ended> {
+        let leaf = self.leaves.find(id).ok_or(Ended::Odd)?;
+        let first = leaf.first_above(id.checked_sub(1).ok_or(Ended::Odd)?).ok_or(Ended::Odd)?;
+        if first >= leaf.cells {
+            return Ok(None);
+        }
+        let cell = leaf.cell(first).ok_or(Ended::Odd)?;
+        if cell.id != id {
+            return Ok(None);
+        }
+        let record = match cell.is_cut() {
+            true => cell.whole(self.pages, &mut self.buffer),
+            false => Some(cell.record),
+        };
+        let mut span = RawSpan::default();
+        match record::read(id, record.ok_or(Ended::Odd)?, wanted, &mut span) {
+            Read::Row(_) => Ok(Some(span)),
+            Read::PassedOver => Ok(None),
+            Read::Odd => Err(Ended::Odd),
+        }
     }
 }
 
