@@ -9,8 +9,8 @@ use std::time::SystemTime;
 
 use spandrel_export::Source;
 use spandrel_query::{
-    By, Columns, Filter, Fold, Groups, Reader, Run, RunSelector, RunTimes, Scan, SpanRef, StackTree,
-    Stacks, TimeError, TimeRange, TimeZone, Window, quote,
+    By, Columns, Filter, Fold, Groups, Reader, Run, RunSelector, RunTimes, Scan, SpanRef,
+    StackTree, Stacks, TimeError, TimeRange, TimeZone, Window, quote,
 };
 use spandrel_storage::APPLICATION_ID;
 

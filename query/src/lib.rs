@@ -82,8 +82,8 @@ pub use self::duration::{DurationError, DurationNs, parse_duration_ns};
 pub use self::event_text::{event_name, event_text};
 pub use self::exact::ExactPercentiles;
 pub use self::explain::{Explain, Explanation};
-pub use self::fold_calls::Fold;
 pub use self::filter::{EventMatcher, Filter, FilterError, KEYS, Matcher, Subject, quote};
+pub use self::fold_calls::Fold;
 pub use self::groups::{By, Group, Groups, Key};
 #[doc(hidden)]
 pub use self::id_set::IdSet;

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::reader::Reader;
+use crate::workers::ReadAhead;
 use spandrel_storage::{
     Batch, CallsiteInfo, CallsiteKind, EntryRow, OpenSpanRow, RunInfo, SpanRow, Status,
 };
@@ -111,6 +113,22 @@ impl TestProfile {
     pub(crate) fn reader_of(&mut self, spans: Vec<SpanRow>) -> Reader {
         self.batch.spans = spans;
         self.reader()
+    }
+
+    /// Ends the run, and reads a copy of it with small pages, of which few rows are many, as several threads do.
+    pub(crate) fn in_small_pages(&mut self, threads: usize) -> Reader {
+        let (path, copy) = (self.ended(), self.folder.path().join("small.db"));
+        let conn = Connection::open(path).unwrap();
+        conn.pragma_update(None, "page_size", 512).unwrap();
+        conn.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+        let mut reader = Reader::open(copy).unwrap();
+        reader.read_ahead_by(Self::by_threads(threads));
+        reader
+    }
+
+    /// So many threads beside whoever asks, which take turns as often as can be.
+    pub(crate) fn by_threads(threads: usize) -> ReadAhead {
+        ReadAhead { threads, folding: threads, leaves: 1, leaves_of_stacks: 2, rows: 3 }
     }
 
     pub(crate) fn path(&self) -> PathBuf {

@@ -142,8 +142,7 @@ impl Reader {
         groups: &mut Groups,
     ) -> Result<Extent, Error> {
         if groups.groups().is_empty() {
-            let begin =
-                || WindowGroups { groups: groups.of_nothing(), extent: Extent::NOTHING };
+            let begin = || WindowGroups { groups: groups.of_nothing(), extent: Extent::NOTHING };
             let counted = self.fold_calls(scan, filter, begin)?;
             *groups = counted.groups;
             return Ok(counted.extent);

@@ -295,7 +295,9 @@ impl Samples {
     /// Takes those of a single run, as run number `at`.
     pub(super) fn merge(&mut self, other: &Self, at: usize) {
         self.runs = self.runs.max(at + 1);
-        self.merge_cells(other.cells.iter().map(|cell| Cell { place: cell.place.in_run(at), ..*cell }));
+        self.merge_cells(
+            other.cells.iter().map(|cell| Cell { place: cell.place.in_run(at), ..*cell }),
+        );
         self.unmeasured += other.unmeasured;
         self.earlier_ns = self.earlier_ns.saturating_add(other.earlier_ns);
         self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
@@ -311,14 +313,17 @@ impl Samples {
             return;
         }
         let mut merged = Vec::with_capacity(self.cells.len() + others.len());
-        let (mut mine, mut others) = (std::mem::take(&mut self.cells).into_iter().peekable(), others.peekable());
+        let (mut mine, mut others) =
+            (std::mem::take(&mut self.cells).into_iter().peekable(), others.peekable());
         loop {
             let is_other = match (mine.peek(), others.peek()) {
                 (Some(mine), Some(other)) => other.place < mine.place,
                 (None, other) => other.is_some(),
                 (Some(_), None) => false,
             };
-            let Some(mut next) = (if is_other { others.next() } else { mine.next() }) else { break };
+            let Some(mut next) = (if is_other { others.next() } else { mine.next() }) else {
+                break;
+            };
             if let Some(same) = others.next_if(|other| !is_other && other.place == next.place) {
                 next.value = next.value.saturating_add(same.value);
             }

@@ -174,6 +174,28 @@ fn groups_beyond_the_bound_are_one() {
     assert_eq!(groups.groups()[2].key, Key::Others);
 }
 
+/// Which values are kept apart depends on the order in which they come by.
+#[test]
+fn groups_beyond_the_bound_are_one_however_many_threads_there_are() {
+    let spans: Vec<Span> = (0..400_usize)
+        .map(|n| (n * n % 4, 1 + n as i64 * 7 % 3, 0, n as i64, (n / 90) as u8))
+        .collect();
+    let (mut made, _) = stored(&spans);
+    let mut reader = made.in_small_pages(0);
+    for (by, groups_max) in [(By::Callsite, 2), (By::Thread, 1), (By::Field("shard".into()), 1)] {
+        let scan = Scan::new(1).columns(by.columns());
+        let mut answers = Vec::new();
+        for threads in [0, 1, 2, 5] {
+            reader.read_ahead_by(TestProfile::by_threads(threads));
+            let mut groups = Groups { groups_max, ..Groups::new(by.clone()) };
+            reader.add_calls(&scan, &crate::Filter::all(), &mut groups).unwrap();
+            answers.push(format!("{:?}", groups.groups()));
+        }
+        assert!(answers[0].contains("Others"), "{by:?}");
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{by:?}");
+    }
+}
+
 #[test]
 fn no_percentile_is_above_the_longest_span() {
     let longest_ns = 48_640;

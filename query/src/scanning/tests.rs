@@ -1,5 +1,9 @@
 //! What is read from the pages of a file is what SQLite reads.
 
+mod changed_files;
+mod folds;
+mod retention;
+
 use std::fs;
 use std::ops::ControlFlow;
 use std::thread::JoinHandle;
@@ -13,6 +17,7 @@ use tempfile::TempDir;
 use super::Predicate;
 use crate::reader::{Reader, Span};
 use crate::span_pages::{SpanPages, root_of};
+use crate::test_profile::TestProfile;
 use crate::workers::ReadAhead;
 use crate::{ChildTime, Columns, Filter, IdSet, Scan};
 use spandrel_storage::{
@@ -134,7 +139,7 @@ fn by_sqlite(reader: &Reader, scan: &Scan) -> Result<Vec<Span>, String> {
 
 /// So many threads, which take turns as often as can be.
 fn by_threads(threads: usize) -> ReadAhead {
-    ReadAhead { threads, folding: threads, leaves: 1, leaves_of_stacks: 2, rows: 3 }
+    TestProfile::by_threads(threads)
 }
 
 fn has_pages(reader: &Reader) -> bool {

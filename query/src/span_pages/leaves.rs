@@ -90,7 +90,12 @@ impl<'a> Leaves<'a> {
                 LEAF => {
                     let (_, bytes) = self.kept.get(at)?.as_ref()?;
                     let usable_size = self.pages.usable_size();
-                    return Some(Leaf { page: bytes.get(..size)?, with_more: bytes, cells, usable_size });
+                    return Some(Leaf {
+                        page: bytes.get(..size)?,
+                        with_more: bytes,
+                        cells,
+                        usable_size,
+                    });
                 }
                 INTERIOR => {}
                 _ => return None,
@@ -206,7 +211,11 @@ impl Cell<'_> {
     }
 
     /// The whole record of one that does.
-    pub(super) fn whole<'b>(&self, pages: &Pages<'_>, buffer: &'b mut Vec<u8>) -> Option<Record<'b>> {
+    pub(super) fn whole<'b>(
+        &self,
+        pages: &Pages<'_>,
+        buffer: &'b mut Vec<u8>,
+    ) -> Option<Record<'b>> {
         let (length, mut next) = self.more?;
         buffer.clear();
         buffer.extend_from_slice(self.record.bytes());

@@ -55,7 +55,9 @@ impl Surroundings for ByPages<'_, '_> {
         let lives_long = match raw.duration_ns {
             Some(_) => raw.self_ns.is_none(),
             // It depends on the callsite.
-            None if self.how.has_entries && raw.entries as u64 >= LONG_ENTRIES_MIN => return Err(Later),
+            None if self.how.has_entries && raw.entries as u64 >= LONG_ENTRIES_MIN => {
+                return Err(Later);
+            }
             None => false,
         };
         Ok(Some(Ancestor {

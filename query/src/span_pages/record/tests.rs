@@ -84,7 +84,8 @@ fn record_of(columns: &[Held]) -> Vec<u8> {
 fn row_of<'a>(id: i64, record: Record<'a>, columns: Columns) -> Option<(RawSpan, Option<&'a str>)> {
     let wanted = PageQuery { run_id: 1, columns, callsites: None, parents: None };
     // Something that none of them leaves there.
-    let before = RawSpan { id: -1, first_entry_ns: Some(-1), self_ns: Some(-2), ..RawSpan::default() };
+    let before =
+        RawSpan { id: -1, first_entry_ns: Some(-1), self_ns: Some(-2), ..RawSpan::default() };
     let [mut span, mut by_any] = [before; 2];
     let found = read(id, record, &wanted, &mut span);
     let of_any = read_any(id, record, &wanted, &mut by_any).unwrap_or(Read::Odd);

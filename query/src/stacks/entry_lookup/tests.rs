@@ -181,6 +181,12 @@ proptest! {
             made.commit();
         }
         check(&made.reader(), &program)?;
-        check(&made.optimized(), &program)?;
+        let mut several = made.in_small_pages(0);
+        for threads in [0, 1, 3] {
+            several.read_ahead_by(TestProfile::by_threads(threads));
+            check(&several, &program)?;
+        }
+        crate::optimize(several.path(), |_| ()).unwrap();
+        check(&Reader::open(several.path()).unwrap(), &program)?;
     }
 }

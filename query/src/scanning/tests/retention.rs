@@ -1,0 +1,202 @@
+//! Rows are deleted, and pages used again, between two questions and within one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+use crate::{Fold, SpanRef};
+use spandrel_storage::ErrorKind;
+
+/// Spans of a run, at least as many as two transactions read.
+const SPANS: u64 = 120_000;
+
+/// What a span of this id is in every run: all of a row is told by it, so that a row of another page is noticed.
+fn row(id: u64) -> SpanRow {
+    let ns = id as i64 * 3;
+    SpanRow {
+        id,
+        parent_id: id / 2,
+        root_id: 1,
+        callsite_id: 1,
+        thread_id: 1,
+        start_ns: ns,
+        duration_ns: Some(ns + 1),
+        busy_ns: Some(ns + 2),
+        self_ns: Some(ns + 3),
+        entries: 1,
+        status: Status::Ok,
+        ..SpanRow::default()
+    }
+}
+
+fn is_as_it_was(span: &SpanRef<'_>) -> bool {
+    let ns = span.id as i64 * 3;
+    let times = (span.start_ns, span.duration_ns, span.busy_ns, span.self_ns);
+    let fields = span.fields.is_none_or(|fields| fields == format!("{{\"id\":{}}}", span.id));
+    let parent_id = Some(span.id / 2).filter(|id| *id > 0);
+    times == (ns, Some(ns + 1), Some(ns + 2), Some(ns + 3))
+        && fields
+        && span.parent_id == parent_id
+        && span.callsite.name == "work"
+}
+
+/// Appends a run, and deletes all that began before this moment.
+fn record(path: &Path, spans: u64, deleted_before_unix_ns: i64, began_unix_ns: i64) {
+    let options = StoreOptions {
+        busy_timeout: Duration::from_secs(60),
+        page_size: 1_024,
+        ..StoreOptions::default()
+    };
+    let mut store = Store::open(path, &options).unwrap();
+    let run = RunInfo { args: "[]".into(), started_unix_ns: began_unix_ns, ..RunInfo::default() };
+    store.begin_run(&run).unwrap();
+    store.intern_callsite(&callsite("work"));
+    store.intern_thread(1, 11, Some("main"));
+    let mut id = store.next_id();
+    for _ in 0..spans.div_ceil(8_000) {
+        let mut batch = Batch::default();
+        for _ in 0..8_000 {
+            let from = batch.text.len();
+            batch.text.push_str(&format!("{{\"id\":{id}}}"));
+            batch.spans.push(SpanRow { fields: from..batch.text.len(), ..row(id) });
+            id += 1;
+        }
+        store.append(&mut batch).unwrap();
+    }
+    store.end_run(began_unix_ns + 1_000_000_000, "{}").unwrap();
+    while store.prune_before(deleted_before_unix_ns).unwrap().more {}
+    store.close().unwrap();
+}
+
+/// A second, of which runs begin one after the other.
+const SECOND: i64 = 1_000_000_000;
+
+fn profile(folder: &TempDir) -> PathBuf {
+    let path = folder.path().join("p.db");
+    record(&path, SPANS, 0, 10 * SECOND);
+    path
+}
+
+/// Whatever is summed up: which rows came by, and whether all were as they should be.
+#[derive(Default)]
+struct Seen {
+    ids: BTreeMap<u64, u32>,
+    is_good: bool,
+}
+
+impl Seen {
+    fn new() -> Self {
+        Self { ids: BTreeMap::new(), is_good: true }
+    }
+}
+
+impl Fold for Seen {
+    fn add(&mut self, span: &SpanRef<'_>) {
+        self.is_good &= is_as_it_was(span);
+        *self.ids.entry(span.id).or_default() += 1;
+    }
+
+    fn join(parts: Vec<Self>) -> Option<Self> {
+        let mut joined = Self::new();
+        for part in parts {
+            joined.is_good &= part.is_good;
+            part.ids.iter().for_each(|(id, times)| *joined.ids.entry(*id).or_default() += times);
+        }
+        Some(joined)
+    }
+}
+
+/// The ids of a run that are stored now.
+fn stored(reader: &Reader) -> Vec<u64> {
+    let rows = by_sqlite(reader, &Scan::new(1)).unwrap();
+    rows.iter().map(|span| span.id).collect()
+}
+
+#[test]
+fn between_two_questions_rows_go_and_pages_are_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = profile(&folder);
+    for threads in [0, 1, 3] {
+        let mut reader = Reader::open(&path).unwrap();
+        reader.read_ahead_by(ReadAhead { rows: 500, leaves: 8, ..by_threads(threads) });
+        assert!(has_pages(&reader));
+        for turn in 0..3 {
+            for columns in [Columns::Numbers, Columns::All] {
+                let scan = Scan::new(1).columns(columns);
+                assert_eq!(in_pages(&reader, &scan), by_sqlite(&reader, &scan));
+                let seen = reader.fold_calls(&scan, &Filter::all(), Seen::new).unwrap();
+                assert!(seen.is_good);
+                assert_eq!(seen.ids.into_keys().collect::<Vec<_>>(), stored(&reader));
+            }
+            // A tenth of what is left of the first run goes, and another run takes its pages.
+            let first = *stored(&reader).first().unwrap();
+            let gone_ns = 10 * SECOND + (first as i64 + 4_000) * 3;
+            record(&path, 2_000, gone_ns, (20 + turn) * SECOND);
+            assert!(*stored(&reader).first().unwrap() > first);
+        }
+    }
+}
+
+/// What was there from the beginning to the end is seen once; what has gone meanwhile may be seen, as it was.
+#[test]
+fn within_a_question_rows_go_and_pages_are_used_again() {
+    for (threads, sums) in [(0, false), (2, false), (1, true), (3, true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = profile(&folder);
+        let before: Vec<u64> = stored(&Reader::open(&path).unwrap());
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let recorder = scope.spawn(|| {
+                for turn in 0..6 {
+                    let gone_ns = 10 * SECOND + (turn + 1) * 12_000 * 3;
+                    record(&path, 16_000, gone_ns, (20 + turn) * SECOND);
+                }
+                is_over.store(true, Ordering::Release);
+            });
+            let mut rounds = 0;
+            loop {
+                let was_over = is_over.load(Ordering::Acquire);
+                let answer = Reader::open(&path).and_then(|mut reader| {
+                    reader.read_ahead_by(ReadAhead { rows: 500, leaves: 8, ..by_threads(threads) });
+                    let scan = Scan::new(1).columns(Columns::All);
+                    let mut seen = Seen::new();
+                    if sums {
+                        seen = reader.fold_calls(&scan, &Filter::all(), Seen::new)?;
+                    } else {
+                        let mut last = 0;
+                        reader.scan(&scan, |span| {
+                            assert!(span.id > last, "{} after {last}", span.id);
+                            last = span.id;
+                            Fold::add(&mut seen, span);
+                            ControlFlow::Continue(())
+                        })?;
+                    }
+                    let first = reader
+                        .scan(&Scan::new(1), |_| ControlFlow::Break(()))
+                        .map(|()| stored(&reader))?;
+                    Ok((seen, first))
+                });
+                match answer {
+                    Ok((seen, left)) => {
+                        assert!(seen.is_good, "a row is not as it was");
+                        assert!(seen.ids.values().all(|times| *times == 1), "a row came twice");
+                        assert!(seen.ids.keys().all(|id| before.binary_search(id).is_ok()));
+                        assert!(
+                            left.iter().all(|id| seen.ids.contains_key(id)),
+                            "a row is missing"
+                        );
+                        rounds += 1;
+                    }
+                    // It waits for a second at most.
+                    Err(error) => assert!(matches!(error.kind(), ErrorKind::Busy), "{error}"),
+                }
+                if was_over {
+                    break;
+                }
+            }
+            recorder.join().unwrap();
+            assert!(rounds > 0);
+        });
+    }
+}
