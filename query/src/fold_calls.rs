@@ -34,6 +34,18 @@ struct Own<F> {
     open: Vec<Span>,
 }
 
+impl<F: Fold> Own<F> {
+    fn join(parts: Vec<Self>) -> Option<Self> {
+        let (mut folds, mut open, mut matcher) = (Vec::new(), Vec::new(), None);
+        for part in parts {
+            folds.push(part.fold);
+            open.extend(part.open);
+            matcher.get_or_insert(part.matcher);
+        }
+        Some(Self { fold: F::join(folds)?, matcher: matcher?, open })
+    }
+}
+
 /// How a span is counted.
 struct Counting<'a, F, N> {
     pass: &'a Pass<'a>,
@@ -108,12 +120,31 @@ impl Reader {
             self.pushdown_of(filter, Pushdown::of_spans)?
         };
         let scan = &scan.columns(columns);
+        let callsites = pushdown.callsites().map(<[_]>::to_vec);
         let counting = Counting { pass, has_entries, begin, fold: PhantomData };
-        let (mut own, rest) = self.count_spans(scan, &pushdown, &counting)?;
-        self.scan_ranges(scan, rest, &mut pushdown, |_, span| {
-            counting.count(&mut own, span);
-            ControlFlow::Continue(())
-        })?;
+        let mut pass_over = |ranges| -> Result<Own<F>, Error> {
+            let mut own = counting.begin();
+            self.scan_ranges(scan, ranges, &mut pushdown, |_, span| {
+                counting.count(&mut own, span);
+                ControlFlow::Continue(())
+            })?;
+            Ok(own)
+        };
+        let ranges = self.ranges(scan)?;
+        let callsites = callsites.as_deref();
+        let parts = match self.count_side_by_side(scan, &ranges, callsites, &counting)? {
+            Some((mut parts, rest)) => {
+                if !rest.is_empty() {
+                    parts.push(pass_over(rest)?);
+                }
+                Own::join(parts)
+            }
+            None => None,
+        };
+        let own = match parts {
+            Some(own) => own,
+            None => pass_over(ranges)?,
+        };
         let Own { mut fold, mut open, .. } = own;
         if has_entries {
             open.sort_by_key(|span| span.id);
@@ -126,31 +157,17 @@ impl Reader {
     }
 
     /// Counts what several threads can, and says what is left.
-    fn count_spans<F: Fold, N: Fn() -> F + Sync>(
+    fn count_side_by_side<F: Fold, N: Fn() -> F + Sync>(
         &self,
         scan: &Scan,
-        pushdown: &Pushdown,
+        ranges: &[Range],
+        callsites: Option<&[i64]>,
         counting: &Counting<'_, F, N>,
-    ) -> Result<(Own<F>, Vec<Range>), Error> {
-        let ranges = self.ranges(scan)?;
+    ) -> Result<Option<(Vec<Own<F>>, Vec<Range>)>, Error> {
         // Who asks how other systems know a span has to ask SQLite.
-        let counted = match counting.pass.filter.looks_at_contexts() {
-            true => None,
-            false => {
-                let parts = (ranges.as_slice(), self.ahead().leaves);
-                self.scan_side_by_side(scan, parts, pushdown.callsites(), counting)?
-            }
-        };
-        let joined = counted.and_then(|(parts, rest)| {
-            let mut own = counting.begin();
-            let mut folds = Vec::new();
-            for part in parts {
-                folds.push(part.fold);
-                own.open.extend(part.open);
-            }
-            own.fold = F::join(folds)?;
-            Some((own, rest))
-        });
-        Ok(joined.unwrap_or_else(|| (counting.begin(), ranges)))
+        if counting.pass.filter.looks_at_contexts() {
+            return Ok(None);
+        }
+        self.scan_side_by_side(scan, (ranges, self.ahead().leaves), callsites, counting)
     }
 }

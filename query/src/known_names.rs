@@ -1,80 +1,92 @@
-//! The names of all callsites and threads of a file, for threads that cannot ask SQLite.
+//! The names of all callsites of a file and threads of a run, for threads that cannot ask SQLite.
 
 use std::sync::Arc;
 
-use rusqlite::{Row, Statement, Transaction};
+use rusqlite::{Params, Row, Statement, Transaction};
 
 use super::raw_span::RawSpan;
 use super::rows::Named;
 use crate::reader::{Callsite, Shared, Thread, read_thread};
 
-/// A file with more of either has them looked up one by one, as they are met.
+/// Where there are more of either, they are looked up one by one, as they are met.
 const NAMES_MAX: usize = 4_096;
 
 /// Names by number.
 pub(crate) struct KnownNames {
-    callsites: Vec<Option<Arc<Callsite>>>,
-    threads: Vec<Option<Arc<Thread>>>,
+    callsites: Table<Callsite>,
+    threads: Table<Thread>,
+}
+
+/// Names from some number on, as those of a run are side by side.
+struct Table<T> {
+    first: i64,
+    names: Vec<Option<Arc<T>>>,
+}
+
+impl<T> Table<T> {
+    #[inline]
+    fn get(&self, id: i64) -> Option<&Arc<T>> {
+        self.names.get(usize::try_from(id.wrapping_sub(self.first)).ok()?)?.as_ref()
+    }
 }
 
 impl KnownNames {
     /// `None`: they are too many, or some cannot be read.
-    pub(crate) fn of(tx: &Transaction<'_>) -> rusqlite::Result<Option<Self>> {
+    pub(crate) fn of(tx: &Transaction<'_>, run_id: i64) -> rusqlite::Result<Option<Self>> {
         let mut shared = Shared::default();
         let callsites = tx.prepare(&format!(
-            "SELECT kind, name, target, level, module, file, line, id FROM callsite LIMIT {}",
+            "SELECT kind, name, target, level, module, file, line, id FROM callsite ORDER BY id LIMIT {}",
             NAMES_MAX + 1
         ))?;
         let callsite = |row: &Row<'_>| {
             let id = row.get(7)?;
             Ok((id, shared.callsite(id, row)?))
         };
-        let Some(callsites) = table(callsites, callsite)? else { return Ok(None) };
-        let threads =
-            tx.prepare(&format!("SELECT os_id, name, id FROM thread LIMIT {}", NAMES_MAX + 1))?;
+        let Some(callsites) = table(callsites, [], callsite)? else { return Ok(None) };
+        let threads = tx.prepare(&format!(
+            "SELECT os_id, name, id FROM thread WHERE run_id = ?1 ORDER BY id LIMIT {}",
+            NAMES_MAX + 1
+        ))?;
         let thread = |row: &Row<'_>| {
             let id = row.get(2)?;
             Ok((id, read_thread(id, row)?))
         };
-        let threads = table(threads, thread)?;
+        let threads = table(threads, [run_id], thread)?;
         Ok(threads.map(|threads| Self { callsites, threads }))
     }
 
     /// The names of a row, if they are known.
     #[inline]
     pub(crate) fn of_row(&self, raw: &RawSpan) -> Option<Named<'_>> {
-        let thread = get(&self.threads, raw.thread_id)?;
+        let thread = self.threads.get(raw.thread_id)?;
         let longest_thread = match raw.longest_thread_id {
-            Some(id) => get(&self.threads, id)?,
+            Some(id) => self.threads.get(id)?,
             None => thread,
         };
-        let callsite = get(&self.callsites, raw.callsite_id)?;
+        let callsite = self.callsites.get(raw.callsite_id)?;
         Some(Named { callsite, threads: [thread, longest_thread] })
     }
 }
 
-#[inline]
-fn get<T>(table: &[Option<Arc<T>>], id: i64) -> Option<&Arc<T>> {
-    table.get(usize::try_from(id).ok()?)?.as_ref()
-}
-
 fn table<T>(
     mut query: Statement<'_>,
+    params: impl Params,
     mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<(i64, T)>,
-) -> rusqlite::Result<Option<Vec<Option<Arc<T>>>>> {
-    let mut rows = query.query([])?;
-    let mut table = Vec::new();
+) -> rusqlite::Result<Option<Table<T>>> {
+    let mut rows = query.query(params)?;
+    let mut table = Table { first: 0, names: Vec::new() };
     while let Some(row) = rows.next()? {
         // What is wrong with a row is said once a span has it.
         let Ok((id, name)) = read(row) else { return Ok(None) };
-        // The store numbers from one.
-        let Some(at) = usize::try_from(id).ok().filter(|at| *at <= NAMES_MAX) else {
-            return Ok(None);
-        };
-        if at >= table.len() {
-            table.resize(at + 1, None);
+        if table.names.is_empty() {
+            table.first = id;
         }
-        if let Some(place) = table.get_mut(at) {
+        let at = usize::try_from(id.wrapping_sub(table.first)).ok();
+        let Some(at) = at.filter(|at| *at < NAMES_MAX) else { return Ok(None) };
+        if at >= table.names.len() {
+            table.names.resize(at + 1, None);
+        }
+        if let Some(place) = table.names.get_mut(at) {
             *place = Some(Arc::new(name));
         }
     }

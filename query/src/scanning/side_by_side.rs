@@ -108,7 +108,7 @@ impl Reader {
         if parts.len() < PARTS_MIN {
             return Ok(None);
         }
-        let names = KnownNames::of(&tx).context(self.path(), doing)?;
+        let names = KnownNames::of(&tx, scan.run_id).context(self.path(), doing)?;
         let Some(names) = names else { return Ok(None) };
         let mut version = data_version(&tx).context(self.path(), doing)?;
         let callsites = callsites.map(Callsites::new);

@@ -31,7 +31,9 @@ fn agree(reader: &mut Reader) {
         let groups = |reader: &Reader| {
             let mut groups = Groups::new(By::Name);
             let extent = reader.add_calls(&scan, &Filter::all(), &mut groups);
-            extent.map(|extent| format!("{extent:?} {groups:?}")).map_err(|error| error.to_string())
+            extent
+                .map(|extent| format!("{extent:?} {:?}", groups.groups()))
+                .map_err(|error| error.to_string())
         };
         reader.read_ahead_by(by_threads(0));
         let alone = groups(reader);

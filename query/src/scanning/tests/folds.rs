@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::compare::SampleSet;
+use crate::compare::{SampleSet, Samples, SpanName};
 use crate::{By, Extent, Groups};
 use spandrel_storage::{OtelSpanId, TraceContext, TraceContextRow, TraceId};
 
@@ -23,17 +23,21 @@ fn in_small_pages(path: &std::path::Path, folder: &TempDir) -> Reader {
     Reader::open(copy).unwrap()
 }
 
+type Named = Vec<(SpanName, Samples)>;
+
 fn groups(reader: &Reader, scan: &Scan, filter: &Filter, by: &By) -> (String, Extent) {
     let mut groups = Groups::new(by.clone());
     let extent = reader.add_calls(scan, filter, &mut groups).unwrap();
     (format!("{:?}", groups.groups()), extent)
 }
 
-fn samples(reader: &Reader, scan: &Scan, filter: &Filter, by: &By) -> String {
+/// The samples of each name, and how many traces there are.
+fn samples(reader: &Reader, scan: &Scan, filter: &Filter, by: &By) -> (Named, u64, bool) {
     let run = reader.runs().unwrap().into_iter().find(|run| run.id == scan.run_id).unwrap();
     let mut samples = SampleSet::by(by.clone());
     samples.add_run(reader, &run, scan, filter).unwrap();
-    format!("{samples:?}")
+    let named = samples.iter().map(|(name, samples)| (name.clone(), samples.clone()));
+    (named.collect(), samples.traces(), samples.has_too_many())
 }
 
 /// Of all questions, the answers by one thread and by several.
@@ -54,7 +58,7 @@ fn agree(reader: &mut Reader, scan: &Scan, filter: &str) {
         let mut each = each;
         reader.scan_if(&scan, &mut BySqlite, |_, span| each(span)).unwrap();
         assert_eq!(format!("{:?}", by_sqlite.groups()), alone.0.0);
-        for threads in [1, 2, 7] {
+        for threads in [1, 4] {
             reader.read_ahead_by(by_threads(threads));
             let together =
                 (groups(reader, &scan, filter, &by), samples(reader, &scan, filter, &by));
@@ -64,7 +68,7 @@ fn agree(reader: &mut Reader, scan: &Scan, filter: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(6))]
 
     #[test]
     fn sums_of_several_threads_are_those_of_one(
@@ -72,6 +76,11 @@ proptest! {
         filter in proptest::sample::select(&FILTERS[..]),
         window in prop::option::of((0_i64..1_000, 0_i64..1 << 40)),
     ) {
+        // Of those that are unfinished no length is known.
+        let is_over = |row: &SpanRow| row.status != Status::Unfinished;
+        let spans: Vec<_> = spans.into_iter().map(|(row, text)| {
+            (SpanRow { duration_ns: row.duration_ns.filter(|_| is_over(&row)), ..row }, text)
+        }).collect();
         let folder = tempfile::tempdir().unwrap();
         let path = profile(&spans, &folder);
         let mut reader = in_small_pages(&path, &folder);
@@ -135,15 +144,12 @@ fn of_very_many_values_the_same_ones_are_kept_apart() {
         let mut answers = Vec::new();
         for threads in [0, 1, 3] {
             reader.read_ahead_by(by_threads(threads));
-            answers.push((
-                groups(&reader, &scan, &Filter::all(), &by),
-                samples(&reader, &scan, &Filter::all(), &by),
-            ));
+            let groups = groups(&reader, &scan, &Filter::all(), &by);
+            // Then nothing is compared.
+            assert!(samples(&reader, &scan, &Filter::all(), &by).2);
+            answers.push(groups);
         }
-        let too_many =
-            |answer: &((String, Extent), String)| answer.1.contains("has_too_many: true");
-        assert!(answers.iter().all(too_many));
-        assert!(answers.iter().all(|(groups, _)| *groups == answers[0].0), "{values}");
+        assert!(answers.iter().all(|groups| *groups == answers[0]), "{values}");
     }
 }
 
@@ -160,7 +166,7 @@ fn names_that_are_not_there_or_too_many_are_looked_up_one_by_one() {
         "UPDATE span SET longest_thread_id = 9223372036854775807 WHERE id = 301",
         "DELETE FROM callsite WHERE id = 2",
         "WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 6000)
-         INSERT INTO thread (id, os_id, name) SELECT i, i, 't' || i FROM n",
+         INSERT INTO thread (id, run_id, os_id, name) SELECT i, 1, i, 't' || i FROM n",
         "DELETE FROM thread",
     ] {
         conn.execute(damage, []).unwrap();

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 
 use super::*;
 use crate::{Fold, SpanRef};
-use spandrel_storage::ErrorKind;
 
 /// Spans of a run, at least as many as two transactions read.
 const SPANS: u64 = 120_000;
@@ -138,65 +138,88 @@ fn between_two_questions_rows_go_and_pages_are_used_again() {
     }
 }
 
+/// Lets a recording begin, and waits until that waits for us and lets nobody else begin: so it comes in between the
+/// next two transactions.
+fn begins(path: &Path, recording: &JoinHandle<()>) {
+    let other = Connection::open(path).unwrap();
+    other.busy_timeout(Duration::ZERO).unwrap();
+    let is_free = || other.query_row("SELECT 1 FROM run", [], |_| Ok(())).is_ok();
+    while is_free() && !recording.is_finished() {
+        std::thread::yield_now();
+    }
+}
+
+/// What is told of the first row.
+type Hook = Mutex<Option<Box<dyn FnOnce() + Send>>>;
+
+fn first_row(hook: &Hook) {
+    let first = hook.lock().unwrap().take();
+    if let Some(first) = first {
+        first();
+    }
+}
+
+/// Rows that came by, and somebody who is told of the first one.
+struct Watched<'a>(Seen, &'a Hook);
+
+impl Fold for Watched<'_> {
+    fn add(&mut self, span: &SpanRef<'_>) {
+        first_row(self.1);
+        Fold::add(&mut self.0, span);
+    }
+
+    fn join(parts: Vec<Self>) -> Option<Self> {
+        let hook = parts.first()?.1;
+        Seen::join(parts.into_iter().map(|part| part.0).collect()).map(|seen| Self(seen, hook))
+    }
+}
+
 /// What was there from the beginning to the end is seen once; what has gone meanwhile may be seen, as it was.
 #[test]
 fn within_a_question_rows_go_and_pages_are_used_again() {
     for (threads, sums) in [(0, false), (2, false), (1, true), (3, true)] {
         let folder = tempfile::tempdir().unwrap();
         let path = profile(&folder);
-        let before: Vec<u64> = stored(&Reader::open(&path).unwrap());
-        let is_over = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let recorder = scope.spawn(|| {
-                for turn in 0..6 {
-                    let gone_ns = 10 * SECOND + (turn + 1) * 12_000 * 3;
-                    record(&path, 16_000, gone_ns, (20 + turn) * SECOND);
-                }
-                is_over.store(true, Ordering::Release);
-            });
-            let mut rounds = 0;
-            loop {
-                let was_over = is_over.load(Ordering::Acquire);
-                let answer = Reader::open(&path).and_then(|mut reader| {
-                    reader.read_ahead_by(ReadAhead { rows: 500, leaves: 8, ..by_threads(threads) });
-                    let scan = Scan::new(1).columns(Columns::All);
-                    let mut seen = Seen::new();
-                    if sums {
-                        seen = reader.fold_calls(&scan, &Filter::all(), Seen::new)?;
-                    } else {
-                        let mut last = 0;
-                        reader.scan(&scan, |span| {
-                            assert!(span.id > last, "{} after {last}", span.id);
-                            last = span.id;
-                            Fold::add(&mut seen, span);
-                            ControlFlow::Continue(())
-                        })?;
-                    }
-                    let first = reader
-                        .scan(&Scan::new(1), |_| ControlFlow::Break(()))
-                        .map(|()| stored(&reader))?;
-                    Ok((seen, first))
+        for turn in 0..3 {
+            let mut reader = Reader::open(&path).unwrap();
+            reader.read_ahead_by(ReadAhead { rows: 500, leaves: 8, ..by_threads(threads) });
+            assert!(has_pages(&reader));
+            let before = stored(&reader);
+            let (sender, recordings) = channel();
+            let own = path.clone();
+            // Rows go from the end of what was not read yet, too: all but the last ones of the run.
+            let gone_ns = 10 * SECOND + (SPANS as i64 * (turn + 1) / 4) * 3;
+            let hook: Hook = Mutex::new(Some(Box::new(move || {
+                let path = own.clone();
+                let recording = std::thread::spawn(move || {
+                    record(&path, 40_000, gone_ns, (20 + turn) * SECOND)
                 });
-                match answer {
-                    Ok((seen, left)) => {
-                        assert!(seen.is_good, "a row is not as it was");
-                        assert!(seen.ids.values().all(|times| *times == 1), "a row came twice");
-                        assert!(seen.ids.keys().all(|id| before.binary_search(id).is_ok()));
-                        assert!(
-                            left.iter().all(|id| seen.ids.contains_key(id)),
-                            "a row is missing"
-                        );
-                        rounds += 1;
-                    }
-                    // It waits for a second at most.
-                    Err(error) => assert!(matches!(error.kind(), ErrorKind::Busy), "{error}"),
-                }
-                if was_over {
-                    break;
-                }
+                begins(&own, &recording);
+                sender.send(recording).unwrap();
+            })));
+            let scan = Scan::new(1).columns(Columns::All);
+            let mut seen = Seen::new();
+            if sums {
+                let begin = || Watched(Seen::new(), &hook);
+                seen = reader.fold_calls(&scan, &Filter::all(), begin).unwrap().0;
+            } else {
+                let mut last = 0;
+                let each = |span: &SpanRef<'_>| {
+                    first_row(&hook);
+                    assert!(span.id > last, "{} after {last}", span.id);
+                    last = span.id;
+                    Fold::add(&mut seen, span);
+                    ControlFlow::Continue(())
+                };
+                reader.scan(&scan, each).unwrap();
             }
-            recorder.join().unwrap();
-            assert!(rounds > 0);
-        });
+            recordings.recv().unwrap().join().unwrap();
+            let after = stored(&reader);
+            assert!(seen.is_good, "a row is not as it was");
+            assert!(seen.ids.values().all(|times| *times == 1), "a row came twice");
+            assert!(seen.ids.keys().all(|id| before.binary_search(id).is_ok()));
+            assert!(after.iter().all(|id| seen.ids.contains_key(id)), "a row is missing");
+            assert!(after.len() + 10_000 < before.len(), "{} of {}", after.len(), before.len());
+        }
     }
 }
