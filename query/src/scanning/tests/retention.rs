@@ -117,11 +117,11 @@ fn stored(reader: &Reader) -> Vec<u64> {
 fn between_two_questions_rows_go_and_pages_are_used_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = profile(&folder);
-    for threads in [0, 1, 3] {
+    for threads in [0, 3] {
         let mut reader = Reader::open(&path).unwrap();
         reader.read_ahead_by(ReadAhead { rows: 500, leaves: 8, ..by_threads(threads) });
         assert!(has_pages(&reader));
-        for turn in 0..3 {
+        for turn in 0..2 {
             for columns in [Columns::Numbers, Columns::All] {
                 let scan = Scan::new(1).columns(columns);
                 assert_eq!(in_pages(&reader, &scan), by_sqlite(&reader, &scan));
@@ -177,10 +177,12 @@ impl Fold for Watched<'_> {
 /// What was there from the beginning to the end is seen once; what has gone meanwhile may be seen, as it was.
 #[test]
 fn within_a_question_rows_go_and_pages_are_used_again() {
-    for (threads, sums) in [(0, false), (2, false), (1, true), (3, true)] {
+    for (threads, sums) in [(0, false), (2, false), (2, true)] {
         let folder = tempfile::tempdir().unwrap();
         let path = profile(&folder);
-        for turn in 0..3 {
+        for turn in 0..2 {
+            // Closed while nobody reads, so that the file is all there is.
+            Store::open(&path, &StoreOptions::default()).unwrap().close().unwrap();
             let mut reader = Reader::open(&path).unwrap();
             reader.read_ahead_by(ReadAhead { rows: 500, leaves: 8, ..by_threads(threads) });
             assert!(has_pages(&reader));
