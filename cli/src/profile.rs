@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use spandrel_export::Source;
 use spandrel_query::{
-    By, Columns, Filter, Fold, Groups, Reader, Run, RunSelector, RunTimes, Scan, SpanRef,
+    By, Columns, Durations, Filter, Groups, Reader, Run, RunSelector, RunTimes, Scan, SpanRef,
     StackTree, Stacks, TimeError, TimeRange, TimeZone, Window, quote,
 };
 use spandrel_storage::APPLICATION_ID;
@@ -215,14 +215,10 @@ impl Profile {
         Ok(())
     }
 
-    /// The same, summed up on all processors.
-    pub(crate) fn fold_calls_named<F: Fold>(
-        &self,
-        name: &str,
-        columns: Columns,
-        begin: impl Fn() -> F + Sync,
-    ) -> Result<F, Failure> {
-        Ok(self.reader.fold_calls(&self.pass(columns), &self.filter_named(name)?, begin)?)
+    /// The durations of the calls of a name that are asked about.
+    pub(crate) fn durations_named(&self, name: &str) -> Result<Durations, Failure> {
+        let scan = self.pass(Columns::Numbers);
+        Ok(self.reader.durations(&scan, &self.filter_named(name)?)?)
     }
 
     fn filter_named(&self, name: &str) -> Result<Filter, Failure> {

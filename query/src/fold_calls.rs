@@ -12,7 +12,7 @@ use spandrel_storage::internals::lived_long_to_the_end;
 use spandrel_storage::{Error, Status};
 
 /// Sums over calls.
-pub trait Fold: Send + Sized {
+pub(crate) trait Fold: Send + Sized {
     /// Counts a call. Of spans one is given some, in the order of ids.
     fn add(&mut self, call: &SpanRef<'_>);
 
@@ -104,7 +104,7 @@ impl Reader {
     ///
     /// As [`scan_calls`](Self::scan_calls) at most; of a file that nobody records into some 0.1 s for a million spans,
     /// by the number of processors.
-    pub fn fold_calls<F: Fold>(
+    pub(crate) fn fold_calls<F: Fold>(
         &self,
         scan: &Scan,
         filter: &Filter,
@@ -148,7 +148,7 @@ impl Reader {
         let Own { mut fold, mut open, .. } = own;
         if has_entries {
             open.sort_by_key(|span| span.id);
-            self.scan_entries(pass, open, |entry| {
+            self.scan_entries(pass, open, &mut |entry| {
                 fold.add(entry);
                 ControlFlow::Continue(())
             })?;

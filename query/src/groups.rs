@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::fields::field_text;
-use super::{Columns, Fold, SpanRef};
+use super::{Columns, SpanRef};
+use crate::fold_calls::Fold;
 use crate::reader::{Callsite, CountedBy, Top};
 use spandrel_storage::Histogram;
 use spandrel_storage::Status;

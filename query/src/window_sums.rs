@@ -11,7 +11,8 @@ use rusqlite::Transaction;
 
 use super::id_range::{Range, join};
 use super::zone_lookup::{TouchedZone, touched_zones};
-use super::{Filter, Fold, Groups, Scan, SpanRef};
+use super::{Filter, Groups, Scan, SpanRef};
+use crate::fold_calls::Fold;
 use crate::indexes::{self, SUMS};
 use crate::reader::{Callsite, CountedBy, Names, Reader, Top};
 use spandrel_storage::Error;

@@ -4,7 +4,7 @@
 //! profile from its sums; of a filter by a scan.
 
 use anstyle::{AnsiColor, Style};
-use spandrel_query::{Bar, By, Columns, CountedBy, Fold, Mode, SpanRef, bars, modes};
+use spandrel_query::{Bar, By, CountedBy, Mode, bars, modes};
 use spandrel_storage::Histogram;
 
 use super::prelude::*;
@@ -120,6 +120,7 @@ impl Durations {
         self.histogram.count()
     }
 
+    #[cfg(test)]
     pub(super) fn record(&mut self, ns: i64) {
         self.histogram.record(ns.max(0) as u64);
         self.max_ns = self.max_ns.max(ns);
@@ -181,30 +182,9 @@ fn from_spans(profile: &Profile, name: &str) -> Result<Durations, Failure> {
         });
         return Ok(durations);
     }
-    profile.fold_calls_named(name, Columns::Numbers, Durations::default)
-}
-
-impl Fold for Durations {
-    fn add(&mut self, call: &SpanRef<'_>) {
-        if let Some(ns) = call.call_ns() {
-            self.record(ns);
-            self.counts_by(call.counted());
-            let earlier = call.entry.map_or(0, |entry| entry.earlier_entries);
-            self.summed_only = self.summed_only.saturating_add(earlier);
-        }
-    }
-
-    fn join(parts: Vec<Self>) -> Option<Self> {
-        let mut joined = Self::default();
-        for part in parts {
-            joined.merge(&part.histogram, part.max_ns);
-            if let Some(counted) = part.counted {
-                joined.counts_by(counted);
-            }
-            joined.summed_only = joined.summed_only.saturating_add(part.summed_only);
-        }
-        Some(joined)
-    }
+    let found = profile.durations_named(name)?;
+    let (max_ns, summed_only, counted) = (found.max_ns, found.summed_only, found.counted);
+    Ok(Durations { histogram: found.histogram, max_ns, summed_only, counted })
 }
 
 fn ns(ns: u64) -> i64 {

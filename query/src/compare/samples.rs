@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::fields::field_text;
-use super::super::{By, Filter, Fold, Scan, SpanRef};
+use super::super::{By, Filter, Scan, SpanRef};
 use super::blocks::{BlockLookUp, CellHints, Samples};
+use crate::fold_calls::Fold;
 use crate::reader::{CountedBy, Reader, Run};
 use spandrel_storage::Error;
 use spandrel_storage::Status;

@@ -6,7 +6,8 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
 use super::*;
-use crate::{Fold, SpanRef};
+use crate::SpanRef;
+use crate::fold_calls::Fold;
 
 /// Spans of a run, at least as many as two transactions read.
 const SPANS: u64 = 120_000;
