@@ -145,13 +145,16 @@ rows = duck.execute(f"""
 """).fetchall()
 assert rows
 PYTHON
-    printf '%-42s%12s%20s\n' "DuckDB" "ms" "memory, MB"
+    printf '%-42s%12s%20s%12s%8s\n' "DuckDB" "ms" "memory, MB" "top, ms" "ratio"
     for by in thread name; do
         for ((round = 1; round <= rounds; round++)); do
             spandrel=$DUCKDB_PYTHON ask "duckdb $by" "$folder/percentiles.py" "$by"
+            ask "beside duckdb $by" top --by "$by"
         done
-        printf '%-42s%12d%20.1f\n' "percentiles by $by" "$(median "duckdb $by")" \
-            "$(awk "BEGIN { print $(most "duckdb $by") * 1.024 / 1000 }")"
+        printf '%-42s%12d%20.1f%12d%8.2f\n' "percentiles by $by" "$(median "duckdb $by")" \
+            "$(awk "BEGIN { print $(most "duckdb $by") * 1.024 / 1000 }")" \
+            "$(median "beside duckdb $by")" \
+            "$(awk "BEGIN { print $(median "beside duckdb $by") / $(median "duckdb $by") }")"
     done
     echo
 }
