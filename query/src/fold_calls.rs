@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::calls::{Pass, hand_out};
 use super::id_range::Range;
-use super::scanning::{LookUp, Predicate, Pushdown, Sums};
+use super::scanning::{LookUp, Predicate, Pushdown, SideBySide, Sums};
 use super::{Columns, Filter, Matcher, Scan, SpanRef};
 use crate::reader::{Reader, Span};
 use spandrel_storage::internals::lived_long_to_the_end;
@@ -163,7 +163,7 @@ impl Reader {
         ranges: &[Range],
         callsites: Option<&[i64]>,
         counting: &Counting<'_, F, N>,
-    ) -> Result<Option<(Vec<Own<F>>, Vec<Range>)>, Error> {
+    ) -> Result<Option<SideBySide<Own<F>>>, Error> {
         // Who asks how other systems know a span has to ask SQLite.
         if counting.pass.filter.looks_at_contexts() {
             return Ok(None);

@@ -18,7 +18,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
 
-pub(super) use self::side_by_side::{LookUp, Sums};
+pub(super) use self::side_by_side::{LookUp, SideBySide, Sums};
 use super::commit_map::{self, Kind};
 use super::id_range::{Range, join};
 use super::id_set::IdSet;

@@ -43,6 +43,9 @@ pub(crate) trait Sums: Sync {
     fn is_full(&self, own: &Self::Own) -> bool;
 }
 
+/// What each thread has, and the ranges that were not read.
+pub(crate) type SideBySide<T> = (Vec<T>, Vec<Range>);
+
 /// Looks up rows beside those that come by.
 pub(crate) struct LookUp<'a> {
     rows: PageLookUp<'a>,
@@ -93,7 +96,7 @@ impl Reader {
         (ranges, leaves): (&[Range], usize),
         callsites: Option<&[i64]>,
         sums: &S,
-    ) -> Result<Option<(Vec<S::Own>, Vec<Range>)>, Error> {
+    ) -> Result<Option<SideBySide<S::Own>>, Error> {
         let ahead = self.ahead();
         if ahead.folding == 0 {
             return Ok(None);

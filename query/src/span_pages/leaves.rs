@@ -198,7 +198,8 @@ impl<'a> Leaves<'a> {
     /// The leaf that is looked at.
     pub(super) fn leaf(&self) -> Option<Leaf<'_>> {
         let size = self.pages.page_size();
-        let (page, with_more) = (self.window.last_page(size)?, self.window.from_last_page(size)?);
+        let (page, with_more) =
+            (self.window.last_page(size)?, self.window.last_page_and_more(size)?);
         let cells = usize::from(u16_at(page, 3)?);
         Some(Leaf { page, with_more, cells, usable_size: self.pages.usable_size() })
     }
@@ -353,11 +354,11 @@ impl Window {
     }
 
     fn last_page(&self, size: usize) -> Option<&[u8]> {
-        self.from_last_page(size)?.get(..size)
+        self.last_page_and_more(size)?.get(..size)
     }
 
     /// It, and [`BEHIND`] bytes or more of whatever.
-    fn from_last_page(&self, size: usize) -> Option<&[u8]> {
+    fn last_page_and_more(&self, size: usize) -> Option<&[u8]> {
         let at = self.last.checked_sub(self.first).filter(|at| *at < self.count)? as usize * size;
         self.bytes.get(at..)
     }
