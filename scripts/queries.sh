@@ -185,7 +185,9 @@ hold "optimize, KiB" "$(most optimize)" 97656
 
 printf '\n%-30s%14s%14s%14s%12s\n' "spandrel export --format ..." "spans/s" "to a file" "bytes/span" \
     "memory, MB"
-for format in chrome perfetto folded pprof speedscope firefox otlp-json csv ndjson sqlite; do
+# Each that can be a file: those that the list gives an ending.
+formats=$("$spandrel" export | awk '$2 ~ /^\./ { print $1 }')
+for format in ${formats:?}; do
     to_file=(-o "$folder/exported")
     for ((round = 1; round <= rounds; round++)); do
         ask "export $format, file" export --format "$format" "${to_file[@]}"

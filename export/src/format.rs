@@ -2,86 +2,142 @@
 
 use spandrel_query::stacks::Weight;
 
-/// What a profile can be exported as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Format {
+/// Makes the formats, so that all that has to be known of one stands in one place: no list can lack it.
+macro_rules! formats {
+    ($(
+        $(#[$about:meta])*
+        $Format:ident {
+            name: $name:literal,
+            endings: $endings:expr,
+            is_text: $is_text:literal,
+            opened_by: $opened_by:literal,
+        }
+    )*) => {
+        /// What a profile can be exported as.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Format {
+            $($(#[$about])* $Format,)*
+        }
+
+        impl Format {
+            /// All of them, those for people's eyes first.
+            pub const ALL: [Self; [$(Self::$Format),*].len()] = [$(Self::$Format),*];
+
+            /// Its name on command lines.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$Format => $name,)*
+                }
+            }
+
+            /// How the names of its files end; the first one is usual. None: it is sent, and is no file.
+            pub const fn endings(self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$Format => &$endings,)*
+                }
+            }
+
+            /// Whether a terminal can show it.
+            pub const fn is_text(self) -> bool {
+                match self {
+                    $(Self::$Format => $is_text,)*
+                }
+            }
+
+            /// What opens it.
+            pub const fn opened_by(self) -> &'static str {
+                match self {
+                    $(Self::$Format => $opened_by,)*
+                }
+            }
+        }
+    };
+}
+
+formats! {
     /// Protocol buffers of Perfetto: slices, instants, flows and counters, for <https://ui.perfetto.dev>.
-    Perfetto,
+    Perfetto {
+        name: "perfetto",
+        endings: [".pftrace", ".perfetto-trace", ".perfetto"],
+        is_text: false,
+        opened_by: "https://ui.perfetto.dev (runs in your browser; nothing is uploaded)",
+    }
     /// The Trace Event Format of Chrome, JSON.
-    Chrome,
+    Chrome {
+        name: "chrome",
+        // Not `.chrome.json`: speedscope takes that for something else.
+        endings: [".trace.json", ".json"],
+        is_text: true,
+        opened_by: "https://ui.perfetto.dev or chrome://tracing (nothing is uploaded)",
+    }
     /// JSON for <https://www.speedscope.app>: slices only.
-    Speedscope,
+    Speedscope {
+        name: "speedscope",
+        endings: [".speedscope.json", ".speedscope"],
+        is_text: true,
+        opened_by: "https://www.speedscope.app (runs in your browser; nothing is uploaded)",
+    }
     /// A line for each path of names with the time in it, for flame graphs.
-    Folded,
+    Folded {
+        name: "folded",
+        endings: [".folded", ".collapsed"],
+        is_text: true,
+        opened_by: "inferno-flamegraph, flamegraph.pl or https://www.speedscope.app",
+    }
     /// Stacks with spans, self time and busy time for pprof, compressed protocol buffers.
-    Pprof,
+    Pprof {
+        name: "pprof",
+        endings: [".pb.gz", ".pprof"],
+        is_text: false,
+        opened_by: "go tool pprof -http=: FILE, https://www.speedscope.app or Pyroscope",
+    }
     /// The processed profile format of <https://profiler.firefox.com>, JSON: spans are markers.
-    Firefox,
+    Firefox {
+        name: "firefox",
+        endings: [".profile.json", ".firefox.json"],
+        is_text: true,
+        opened_by: "https://profiler.firefox.com (runs in your browser until you choose to upload)",
+    }
     /// OpenTelemetry's OTLP as protocol buffers: requests to be sent, and no file; see
     /// [`otlp_requests`](super::otlp_requests).
-    Otlp,
+    Otlp {
+        name: "otlp",
+        endings: [],
+        is_text: false,
+        opened_by: "a collector, Jaeger, Tempo and others, to which it is sent",
+    }
     /// OpenTelemetry's OTLP as JSON, one request of at most a thousand spans a line.
-    OtlpJson,
+    OtlpJson {
+        name: "otlp-json",
+        endings: [".otlp.jsonl", ".otlp.json", ".otlp"],
+        is_text: true,
+        opened_by: "the collector's otlpjsonfile receiver; a line is a request body",
+    }
     /// Spans as comma-separated values, with a header line.
-    Csv,
+    Csv {
+        name: "csv",
+        endings: [".csv"],
+        is_text: true,
+        opened_by: "a spreadsheet, DuckDB or pandas",
+    }
     /// Spans as JSON objects, one a line.
-    Ndjson,
+    Ndjson {
+        name: "ndjson",
+        endings: [".ndjson", ".jsonl"],
+        is_text: true,
+        opened_by: "jq, DuckDB or pandas",
+    }
     /// A profile with a part of the spans.
-    Sqlite,
+    Sqlite {
+        name: "sqlite",
+        endings: [".db", ".sqlite", ".sqlite3"],
+        is_text: false,
+        opened_by: "spandrel --db, sqlite3 or Datasette",
+    }
 }
 
 impl Format {
-    /// All of them, those for people's eyes first.
-    pub const ALL: [Self; 11] = [
-        Self::Perfetto,
-        Self::Chrome,
-        Self::Speedscope,
-        Self::Folded,
-        Self::Pprof,
-        Self::Firefox,
-        Self::Otlp,
-        Self::OtlpJson,
-        Self::Csv,
-        Self::Ndjson,
-        Self::Sqlite,
-    ];
-
-    /// Its name on command lines.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Perfetto => "perfetto",
-            Self::Chrome => "chrome",
-            Self::Speedscope => "speedscope",
-            Self::Folded => "folded",
-            Self::Pprof => "pprof",
-            Self::Firefox => "firefox",
-            Self::Otlp => "otlp",
-            Self::OtlpJson => "otlp-json",
-            Self::Csv => "csv",
-            Self::Ndjson => "ndjson",
-            Self::Sqlite => "sqlite",
-        }
-    }
-
-    /// How the names of its files end; the first one is usual. None: it is sent, and is no file.
-    pub const fn endings(self) -> &'static [&'static str] {
-        match self {
-            Self::Perfetto => &[".pftrace", ".perfetto-trace", ".perfetto"],
-            // Not `.chrome.json`: speedscope takes that for something else.
-            Self::Chrome => &[".trace.json", ".json"],
-            Self::Speedscope => &[".speedscope.json", ".speedscope"],
-            Self::Folded => &[".folded", ".collapsed"],
-            Self::Pprof => &[".pb.gz", ".pprof"],
-            Self::Firefox => &[".profile.json", ".firefox.json"],
-            Self::Otlp => &[],
-            Self::OtlpJson => &[".otlp.jsonl", ".otlp.json", ".otlp"],
-            Self::Csv => &[".csv"],
-            Self::Ndjson => &[".ndjson", ".jsonl"],
-            Self::Sqlite => &[".db", ".sqlite", ".sqlite3"],
-        }
-    }
-
     /// The format that the name of a file tells, by its longest ending.
     pub fn of_file_name(name: &str) -> Option<Self> {
         let name = name.to_ascii_lowercase();
@@ -90,32 +146,6 @@ impl Format {
             .flat_map(|format| format.endings().iter().map(move |ending| (*ending, *format)));
         let fitting = endings.filter(|(ending, _)| name.ends_with(ending));
         fitting.max_by_key(|(ending, _)| ending.len()).map(|(_, format)| format)
-    }
-
-    /// Whether a terminal can show it.
-    pub const fn is_text(self) -> bool {
-        !matches!(self, Self::Perfetto | Self::Pprof | Self::Otlp | Self::Sqlite)
-    }
-
-    /// What opens it.
-    pub const fn opened_by(self) -> &'static str {
-        match self {
-            Self::Perfetto => "https://ui.perfetto.dev (runs in your browser; nothing is uploaded)",
-            Self::Chrome => "https://ui.perfetto.dev or chrome://tracing (nothing is uploaded)",
-            Self::Speedscope => {
-                "https://www.speedscope.app (runs in your browser; nothing is uploaded)"
-            }
-            Self::Pprof => "go tool pprof -http=: FILE, https://www.speedscope.app or Pyroscope",
-            Self::Folded => "inferno-flamegraph, flamegraph.pl or https://www.speedscope.app",
-            Self::Firefox => {
-                "https://profiler.firefox.com (runs in your browser until you choose to upload)"
-            }
-            Self::Otlp => "a collector, Jaeger, Tempo and others, to which it is sent",
-            Self::OtlpJson => "the collector's otlpjsonfile receiver; a line is a request body",
-            Self::Csv => "a spreadsheet, DuckDB or pandas",
-            Self::Ndjson => "jq, DuckDB or pandas",
-            Self::Sqlite => "spandrel --db, sqlite3 or Datasette",
-        }
     }
 }
 
