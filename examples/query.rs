@@ -44,8 +44,8 @@ fn with_the_reader(database: &str) -> Result<(), Box<dyn Error>> {
 
     println!("  calls   total ms     p50 ms     p99 ms     max ms  name");
     for top in reader.top(run.id, 5)? {
-        let [sum, p50, p99, max] =
-            [top.sum_ns, top.p50_ns() as i64, top.p99_ns() as i64, top.max_ns].map(ms);
+        let [p50, p99] = [0.5, 0.99].map(|q| top.percentile_ns(q).unwrap_or(0));
+        let [sum, p50, p99, max] = [top.sum_ns, p50, p99, top.max_ns].map(ms);
         let (calls, name) = (top.calls, &top.callsite.name);
         println!("{calls:7} {sum:10.3} {p50:10.3} {p99:10.3} {max:10.3}  {name}");
     }

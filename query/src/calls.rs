@@ -181,7 +181,7 @@ impl Reader {
             if !scan.has_window() {
                 return Ok(vec![all]);
             }
-            let places = commit_map::places(tx, scan.run_id, Kind::Entry)?;
+            let places = commit_map::ranges(tx, scan.run_id, Kind::Entry)?;
             Ok(places.map_or_else(|| vec![all], |places| commit_map::in_window(&places, scan)))
         })
     }

@@ -52,9 +52,9 @@ impl CommitRange {
 }
 
 impl Reader {
-    /// The places of all spans of a run; `None` if commits do not tell.
-    pub(super) fn places(&self, run_id: i64) -> Result<Option<Vec<CommitRange>>, Error> {
-        self.query("find the spans", |tx| places(tx, run_id, Kind::Span))
+    /// The ranges of all spans of a run; `None` if commits do not tell.
+    pub(super) fn commit_ranges(&self, run_id: i64) -> Result<Option<Vec<CommitRange>>, Error> {
+        self.query("find the spans", |tx| ranges(tx, run_id, Kind::Span))
     }
 
     /// The ids among which the spans of a trace are, as ranges; `None` if commits do not tell.
@@ -64,8 +64,8 @@ impl Reader {
         root_id: u64,
     ) -> Result<Option<Vec<Range>>, Error> {
         let read = |tx: &Connection| {
-            let places = places(tx, scan.run_id, Kind::Span)?;
-            places.map(|places| ranges_of_trace(tx, scan.run_id, places, root_id)).transpose()
+            let ranges = ranges(tx, scan.run_id, Kind::Span)?;
+            ranges.map(|ranges| ranges_of_trace(tx, scan.run_id, ranges, root_id)).transpose()
         };
         let ranges = self.query("find the spans of a trace", |tx| read(tx))?;
         Ok(ranges.map(|ranges| ranges.into_iter().map(|range| scan.cut(range)).collect()))
@@ -75,7 +75,7 @@ impl Reader {
 fn ranges_of_trace(
     conn: &Connection,
     run_id: i64,
-    places: Vec<CommitRange>,
+    ranges: Vec<CommitRange>,
     root_id: u64,
 ) -> rusqlite::Result<Vec<Range>> {
     let mut query = conn.prepare(
@@ -88,9 +88,9 @@ fn ranges_of_trace(
     let commits = commits.collect::<rusqlite::Result<HashSet<i64>>>()?;
     // And the root itself, which is in no range of roots.
     let root = Range { after: root_id.saturating_sub(1), last: root_id };
-    let is_meant = |place: &CommitRange| commits.contains(&place.batch_id);
+    let is_meant = |range: &CommitRange| commits.contains(&range.batch_id);
     let mut ranges: Vec<Range> =
-        places.iter().filter(|place| is_meant(place)).map(CommitRange::range).collect();
+        ranges.iter().filter(|range| is_meant(range)).map(CommitRange::range).collect();
     ranges.push(root);
     Ok(union(ranges))
 }
@@ -102,7 +102,7 @@ pub(super) enum Kind {
     Entry,
 }
 
-pub(super) fn places(
+pub(super) fn ranges(
     conn: &Connection,
     run_id: i64,
     kind: Kind,
@@ -133,9 +133,9 @@ pub(super) fn places(
             longest_ns: row.get(5)?,
         })
     };
-    let places =
+    let ranges =
         query.query_map(params![run_id, kind], read)?.collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok((counted >= stored.unwrap_or(i64::MAX)).then_some(places))
+    Ok((counted >= stored.unwrap_or(i64::MAX)).then_some(ranges))
 }
 
 /// Ranges that do not overlap, in the order of ids.
@@ -151,9 +151,9 @@ pub(super) fn union(mut ranges: Vec<Range>) -> Vec<Range> {
     joined
 }
 
-/// The places of a window.
-pub(super) fn in_window(places: &[CommitRange], scan: &Scan) -> Vec<Range> {
-    union(places.iter().filter(|place| place.is_in_window(scan)).map(CommitRange::range).collect())
+/// The ranges of a window.
+pub(super) fn in_window(ranges: &[CommitRange], scan: &Scan) -> Vec<Range> {
+    union(ranges.iter().filter(|range| range.is_in_window(scan)).map(CommitRange::range).collect())
 }
 
 #[cfg(test)]
@@ -250,7 +250,7 @@ mod tests {
         // Without the rows of one commit nothing can be left out.
         let other = Connection::open(recording.path()).unwrap();
         other.execute("DELETE FROM batch WHERE id = 7", []).unwrap();
-        assert!(reader.places(1).unwrap().is_none());
+        assert!(reader.commit_ranges(1).unwrap().is_none());
         let by_scan = answers(&reader, &steps);
         for ((what, found, steps), (_, expected, of_scan)) in by_map.into_iter().zip(by_scan) {
             assert_eq!(found, expected, "{what}");

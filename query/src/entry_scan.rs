@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Transaction, params};
 
-use super::commit_map::{CommitRange, Kind, places, union};
+use super::commit_map::{self, CommitRange, Kind, union};
 use super::id_range::Range;
 use super::scanning::{PIECE_ROWS, of_run};
 use crate::reader::{ENTRY_COLUMNS, Entry, Reader};
@@ -58,10 +58,10 @@ impl Reader {
             return Ok(Vec::new());
         }
         self.query("find the entries", |tx| {
-            let Some(places) = places(tx, run_id, Kind::Entry)? else {
+            let Some(ranges) = commit_map::ranges(tx, run_id, Kind::Entry)? else {
                 return Ok(of_run(tx, run_id)?.into_iter().collect());
             };
-            let then = places.iter().filter(|place| place.is_in_any(stretches));
+            let then = ranges.iter().filter(|range| range.is_in_any(stretches));
             Ok(union(then.map(CommitRange::range).collect()))
         })
     }

@@ -20,7 +20,7 @@ impl IdSet {
         let bits = bits.clamp(BITS_MIN, BITS_MAX);
         let mut set = Self { words: vec![0; bits / 64], mask: bits as u64 - 1 };
         for id in ids {
-            let (word, bit) = set.place(*id);
+            let (word, bit) = set.position(*id);
             if let Some(word) = set.words.get_mut(word) {
                 *word |= bit;
             }
@@ -31,11 +31,11 @@ impl IdSet {
     /// Whether an id may be among them; certainly if it is.
     #[inline]
     pub fn may_have(&self, id: u64) -> bool {
-        let (word, bit) = self.place(id);
+        let (word, bit) = self.position(id);
         self.words.get(word).is_some_and(|word| word & bit != 0)
     }
 
-    fn place(&self, id: u64) -> (usize, u64) {
+    fn position(&self, id: u64) -> (usize, u64) {
         let at = id & self.mask;
         ((at / 64) as usize, 1 << (at % 64))
     }

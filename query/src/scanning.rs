@@ -291,7 +291,7 @@ impl Reader {
                 return Ok(vec![all]);
             }
             let Some(zones) = touched_zones(&tx, scan)? else {
-                let places = commit_map::places(&tx, scan.run_id, Kind::Span)?;
+                let places = commit_map::ranges(&tx, scan.run_id, Kind::Span)?;
                 let of_window = |places: Vec<_>| commit_map::in_window(&places, scan);
                 return Ok(places.map_or_else(|| vec![all], of_window));
             };

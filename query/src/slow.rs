@@ -398,21 +398,21 @@ impl Reader {
     /// enough; for times that are not longer than the duration. Says whether that was it: not if commits
     /// do not tell, or if so much has to be looked at that a single pass is quicker.
     fn by_commit(&self, scan: &Scan, search: &mut Search) -> Result<bool, Error> {
-        let Some(mut places) = self.places(scan.run_id)? else { return Ok(false) };
+        let Some(mut ranges) = self.commit_ranges(scan.run_id)? else { return Ok(false) };
         // Ranges of several commits overlap, and are looked at for each.
-        let total: u64 = places.iter().map(CommitRange::width).sum();
+        let total: u64 = ranges.iter().map(CommitRange::width).sum();
         let mut left = total / PASS_PART;
-        places.retain(|place| place.longest_ns.is_some() && place.is_in_window(scan));
-        places.sort_unstable_by_key(|place| Reverse(place.longest_ns));
-        for place in places {
+        ranges.retain(|range| range.longest_ns.is_some() && range.is_in_window(scan));
+        ranges.sort_unstable_by_key(|range| Reverse(range.longest_ns));
+        for range in ranges {
             let bound = search.slowest.bound_ns();
-            if bound.is_some_and(|bound| place.longest_ns < Some(bound)) {
+            if bound.is_some_and(|bound| range.longest_ns < Some(bound)) {
                 break;
             }
-            let Some(rest) = left.checked_sub(place.width()) else { return Ok(false) };
+            let Some(rest) = left.checked_sub(range.width()) else { return Ok(false) };
             left = rest;
-            search.batch_id = Some(place.batch_id);
-            self.scan_ranges(scan, vec![scan.cut(place.range())], search, Search::add)?;
+            search.batch_id = Some(range.batch_id);
+            self.scan_ranges(scan, vec![scan.cut(range.range())], search, Search::add)?;
         }
         Ok(true)
     }

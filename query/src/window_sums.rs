@@ -17,7 +17,7 @@ use crate::indexes::{self, SUMS};
 use crate::reader::{Callsite, CountedBy, Names, Reader, Top};
 use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 /// From the first start to the last end of some spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ struct Sum {
 
 /// What of a window stands in sum, and what does not.
 struct Sums {
-    by_callsite: QuickMap<i64, Sum>,
+    by_callsite: FastHashMap<i64, Sum>,
     extent: Extent,
     /// What has to be read span by span.
     rest: Vec<Range>,
@@ -169,7 +169,7 @@ impl Reader {
 
 fn sums(tx: &Transaction<'_>, zones: &[TouchedZone]) -> rusqlite::Result<Sums> {
     let mut sums =
-        Sums { by_callsite: QuickMap::default(), extent: Extent::NOTHING, rest: Vec::new() };
+        Sums { by_callsite: FastHashMap::default(), extent: Extent::NOTHING, rest: Vec::new() };
     let mut names = Names::new(tx)?;
     let since_3 = match indexes::knows_long_spans(tx)? {
         true => "self_busy_ns, long_spans, long_errors",

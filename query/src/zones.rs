@@ -16,8 +16,8 @@ use crate::indexes::{self, SUMS, ZONES};
 use crate::reader::{read_status, self_busy};
 use crate::sum_tables::{SUMS_SQL, ZONES_SQL};
 use spandrel_storage::Status;
+use spandrel_storage::internals::FastHashMap;
 use spandrel_storage::internals::Hints;
-use spandrel_storage::internals::QuickMap;
 use spandrel_storage::internals::{Rollup, Summand};
 
 /// Spans that make a zone. A window reads up to two zones more than it needs.
@@ -72,7 +72,7 @@ struct Zone {
     to_ns: i64,
     end_ns: i64,
     spans: u32,
-    sums: QuickMap<i64, Sum>,
+    sums: FastHashMap<i64, Sum>,
 }
 
 /// What stands in sum of a callsite.
@@ -94,7 +94,7 @@ impl Zone {
             to_ns: i64::MIN,
             end_ns: i64::MIN,
             spans: 0,
-            sums: QuickMap::default(),
+            sums: FastHashMap::default(),
         }
     }
 

@@ -74,8 +74,8 @@ mod steps;
 mod deadline;
 mod did_you_mean;
 mod error;
+mod fast_hash_map;
 mod memory;
-mod quick_map;
 
 // For the crates that read the file.
 #[doc(hidden)]

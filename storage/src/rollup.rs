@@ -9,9 +9,9 @@
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
+use crate::fast_hash_map::FastHashMap;
 use crate::histogram::{Hints, Histogram};
 use crate::memory::MemoryUse;
-use crate::quick_map::QuickMap;
 use crate::record::{EntryRow, SpanRow, Status};
 
 /// Length of an interval.
@@ -132,7 +132,7 @@ impl Key {
     }
 }
 
-type Rows = QuickMap<Key, Rollup>;
+type Rows = FastHashMap<Key, Rollup>;
 
 /// The rows of the present intervals, as they stand in the file.
 #[derive(Debug)]
@@ -150,7 +150,7 @@ pub(crate) struct Rollups {
 pub(crate) struct Staged {
     table: Table,
     rows: Vec<StagedRow>,
-    places: QuickMap<Key, usize>,
+    row_of: FastHashMap<Key, usize>,
     /// Places of the rows that were changed last, by the last digits of their callsites: the next
     /// span of a callsite most often ends in the same interval.
     recent: [u32; RECENT],
@@ -180,7 +180,7 @@ impl Rollups {
         Staged {
             table: self.table,
             rows: Vec::new(),
-            places: QuickMap::default(),
+            row_of: FastHashMap::default(),
             recent: [0; RECENT],
             newest_ns: self.newest_ns,
         }
@@ -199,9 +199,9 @@ impl Rollups {
 
     /// Memory for the rows, and for the copies that a transaction works on.
     pub(crate) fn memory(&self) -> MemoryUse {
-        let places = self.rows.capacity() * (size_of::<(Key, Rollup)>() + 1);
+        let map = self.rows.capacity() * (size_of::<(Key, Rollup)>() + 1);
         let histograms = self.rows.values().map(|row| row.histogram.memory());
-        histograms.fold(MemoryUse::whole(places) + self.staged, |sum, one| sum + one)
+        histograms.fold(MemoryUse::whole(map) + self.staged, |sum, one| sum + one)
     }
 
     /// Forgets what is in memory; the file has it all.
@@ -278,8 +278,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Rollup> {
 
 impl Staged {
     fn memory(&self) -> MemoryUse {
-        let places = self.places.capacity() * (size_of::<(Key, usize)>() + 1);
-        let rows = MemoryUse::of(&self.rows) + MemoryUse::whole(places);
+        let map = self.row_of.capacity() * (size_of::<(Key, usize)>() + 1);
+        let rows = MemoryUse::of(&self.rows) + MemoryUse::whole(map);
         self.rows.iter().fold(rows, |sum, row| sum + row.rollup.histogram.memory())
     }
 
@@ -407,9 +407,9 @@ impl Staged {
         end_ns: i64,
         source: &mut Source<'_>,
     ) -> rusqlite::Result<Option<&mut StagedRow>> {
-        let place = self.recent[callsite_id as usize % RECENT] as usize;
-        match self.rows.get(place).is_some_and(|row| row.key.has(callsite_id, end_ns)) {
-            true => Ok(self.rows.get_mut(place)),
+        let index = self.recent[callsite_id as usize % RECENT] as usize;
+        match self.rows.get(index).is_some_and(|row| row.key.has(callsite_id, end_ns)) {
+            true => Ok(self.rows.get_mut(index)),
             false => self.find(Key::new(callsite_id, end_ns), source),
         }
     }
@@ -420,18 +420,18 @@ impl Staged {
         key: Key,
         source: &mut Source<'_>,
     ) -> rusqlite::Result<Option<&mut StagedRow>> {
-        let place = match self.places.get(&key) {
-            Some(place) => *place,
+        let index = match self.row_of.get(&key) {
+            Some(index) => *index,
             None => {
                 let rollup = source.find(key)?.unwrap_or_default();
                 self.newest_ns = self.newest_ns.max(key.at_ns);
                 self.rows.push(StagedRow { key, rollup, hints: Hints::default() });
-                self.places.insert(key, self.rows.len() - 1);
+                self.row_of.insert(key, self.rows.len() - 1);
                 self.rows.len() - 1
             }
         };
-        self.recent[key.callsite_id as usize % RECENT] = place as u32;
-        Ok(self.rows.get_mut(place))
+        self.recent[key.callsite_id as usize % RECENT] = index as u32;
+        Ok(self.rows.get_mut(index))
     }
 
     pub(crate) fn write(&self, run_id: i64, conn: &Connection) -> rusqlite::Result<()> {

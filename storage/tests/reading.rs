@@ -105,7 +105,7 @@ fn check(reader: &Reader) {
     let top = reader.top(run.id, 9).unwrap();
     assert_eq!((top[0].callsite.name.as_str(), top[0].calls, top[0].errors), ("request", 1, 0));
     assert_eq!((top[1].calls, top[1].errors, top[1].max_ns), (2, 2, 1_000_000));
-    assert!(top[1].p99_ns().abs_diff(1_000_000) <= 10_000);
+    assert!(top[1].percentile_ns(0.99).unwrap().abs_diff(1_000_000) <= 10_000);
     assert_eq!(reader.top(run.id, 1).unwrap().len(), 1);
     assert_eq!(reader.losses(run.id).unwrap()[0].reason, "ring_full");
     assert_eq!(reader.writer_stats(run.id).unwrap()[0].recorded, u64::MAX);

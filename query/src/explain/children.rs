@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::super::{ChildTime, SpanRef};
 use super::significance::Moments;
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 /// Calls of a class whose children are looked at.
 pub(super) const SAMPLE_MAX: usize = 10_000;
@@ -37,12 +37,12 @@ pub(super) struct Children {
     met: [u64; 2],
     random: u64,
     /// From id to those of the same span in `calls`; made when the sample is complete.
-    places: QuickMap<u64, Range<usize>>,
+    calls_of: FastHashMap<u64, Range<usize>>,
     /// Class and place, by id and start.
     calls: Vec<(usize, usize)>,
     /// By name and target.
     names: HashMap<(String, Arc<str>), usize>,
-    of_callsite: QuickMap<i64, usize>,
+    of_callsite: FastHashMap<i64, usize>,
     /// By class, place and name: nanoseconds.
     spent: HashMap<(usize, usize, usize), i64>,
 }
@@ -53,10 +53,10 @@ impl Children {
             samples: [Vec::new(), Vec::new()],
             met: [0; 2],
             random: 0x9E37_79B9_7F4A_7C15,
-            places: QuickMap::default(),
+            calls_of: FastHashMap::default(),
             calls: Vec::new(),
             names: HashMap::new(),
-            of_callsite: QuickMap::default(),
+            of_callsite: FastHashMap::default(),
             spent: HashMap::new(),
         }
     }
@@ -94,7 +94,7 @@ impl Children {
             let rest = calls.get(first..).unwrap_or_default();
             let is_same = |call: &(usize, usize)| self.drawn_at(*call).is_some_and(|d| d.id == id);
             let next = first + rest.partition_point(is_same);
-            self.places.insert(id, first..next);
+            self.calls_of.insert(id, first..next);
             first = next;
         }
         self.calls = calls;
@@ -111,7 +111,7 @@ impl Children {
 
     /// The call that something was in.
     fn around(&self, child: &ChildTime) -> Option<((usize, usize), SampledSpan)> {
-        let calls = self.calls.get(self.places.get(&child.inside_id)?.clone())?;
+        let calls = self.calls.get(self.calls_of.get(&child.inside_id)?.clone())?;
         let drawn = |call: &(usize, usize)| self.drawn_at(*call).copied();
         let start = |call: &(usize, usize)| drawn(call).map_or(i64::MIN, |one| one.start_ns);
         if let [call] = calls

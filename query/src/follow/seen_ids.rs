@@ -26,21 +26,21 @@ impl SeenIds {
     }
 
     pub(super) fn has(&self, id: i64) -> bool {
-        let Some((word, bit)) = self.place(id) else { return false };
+        let Some((word, bit)) = self.position(id) else { return false };
         self.words.get(word).is_some_and(|word| word & bit != 0)
     }
 
     /// Takes note of an id; says whether it is new. Of one below the window nothing is noted.
     pub(super) fn insert(&mut self, id: i64) -> bool {
         self.make_room(id);
-        let Some((at, bit)) = self.place(id) else { return true };
+        let Some((at, bit)) = self.position(id) else { return true };
         let Some(word) = self.words.get_mut(at) else { return true };
         let is_new = *word & bit == 0;
         *word |= bit;
         is_new
     }
 
-    fn place(&self, id: i64) -> Option<(usize, u64)> {
+    fn position(&self, id: i64) -> Option<(usize, u64)> {
         let at = usize::try_from(id.checked_sub(self.floor)?).ok()?;
         Some((at / 64, 1 << (at % 64)))
     }
@@ -48,12 +48,12 @@ impl SeenIds {
     /// Moves the window up to an id above it.
     fn make_room(&mut self, id: i64) {
         let words_max = self.ids_max / 64;
-        let Some((word, _)) = self.place(id) else { return };
+        let Some((word, _)) = self.position(id) else { return };
         if word >= self.words.len() + words_max {
             self.words.clear();
             self.floor = id & !63;
         }
-        let Some((word, _)) = self.place(id) else { return };
+        let Some((word, _)) = self.position(id) else { return };
         if word >= self.words.len() {
             self.words.resize(word + 1, 0);
         }

@@ -13,11 +13,11 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Row, params};
 
-use super::{ids, named, places};
+use super::{ids, named, starting_points};
 use crate::reader::Reader;
 use spandrel_storage::Error;
 
-/// Rows that are looked at, at each place.
+/// Rows that are looked at, from each starting point.
 const ROWS: i64 = 64;
 /// Entries of a span that cannot have waited for anybody, where it is not known when it was left.
 const POLLS_MAX: i64 = 2;
@@ -78,8 +78,8 @@ impl Reader {
             )?;
             let mut worst: BTreeMap<(i64, i64), (u64, Pair)> = BTreeMap::new();
             let mut seen = first - 1;
-            for place in places(first, last) {
-                let from = place.max(seen + 1);
+            for start in starting_points(first, last) {
+                let from = start.max(seen + 1);
                 let mut rows = find.query(params![from, last, POLLS_MAX, ROWS])?;
                 while let Some(row) = rows.next()? {
                     seen = seen.max(row.get(0)?);

@@ -28,7 +28,7 @@ fn ids(tx: &Connection, run_id: i64) -> rusqlite::Result<Option<(i64, i64)>> {
 }
 
 /// Ids from one to the other, evenly spread.
-fn places(first: i64, last: i64) -> impl Iterator<Item = i64> {
+fn starting_points(first: i64, last: i64) -> impl Iterator<Item = i64> {
     let length = i128::from(last) - i128::from(first);
     (0..=PLACES).map(move |n| {
         let at = i128::from(first) + length * i128::from(n) / i128::from(PLACES);

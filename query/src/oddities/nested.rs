@@ -3,7 +3,7 @@
 
 use rusqlite::{OptionalExtension, Statement, params};
 
-use super::{ids, named, places};
+use super::{ids, named, starting_points};
 use crate::reader::Reader;
 use spandrel_storage::Error;
 
@@ -44,8 +44,8 @@ impl Reader {
                  LIMIT 1",
             )?;
             let mut deepest: Option<(i64, i64, u64)> = None;
-            for place in places(first, last) {
-                let id = next.query_row(params![place, last, run_id], |row| row.get(0)).optional()?;
+            for start in starting_points(first, last) {
+                let id = next.query_row(params![start, last, run_id], |row| row.get(0)).optional()?;
                 let Some(id) = id else { break };
                 let (callsite, depth) = depth(&mut ancestor, id)?;
                 if deepest.is_none_or(|(_, _, most)| depth > most) {

@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
-use super::{ids, places};
+use super::{ids, starting_points};
 use crate::reader::{Callsite, CountedBy, Reader};
 use spandrel_storage::Error;
 
-/// Rows that are looked at, at each place.
+/// Rows that are looked at, from each starting point.
 const ROWS: i64 = 1_024;
 /// How long such a span was open, at least ...
 const OPEN_NS_MIN: i64 = 1_000_000_000;
@@ -140,8 +140,8 @@ fn look(tx: &Connection, run_id: i64, names: &[Name]) -> rusqlite::Result<Vec<Sa
          FROM span WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3",
     )?;
     let mut seen = first.saturating_sub(1);
-    for place in places(first, last) {
-        let mut rows = find.query(params![place.max(seen.saturating_add(1)), last, ROWS])?;
+    for start in starting_points(first, last) {
+        let mut rows = find.query(params![start.max(seen.saturating_add(1)), last, ROWS])?;
         while let Some(row) = rows.next()? {
             seen = seen.max(row.get(0)?);
             let at = of_callsite.get(&row.get::<_, i64>(1)?);

@@ -71,19 +71,10 @@ pub struct Top {
 }
 
 impl Top {
-    /// The median duration, within 1 %.
-    pub fn p50_ns(&self) -> u64 {
-        self.histogram.percentile_up_to(0.5, self.max_ns).unwrap_or(0)
-    }
-
-    /// The 95th percentile of the durations, within 1 %.
-    pub fn p95_ns(&self) -> u64 {
-        self.histogram.percentile_up_to(0.95, self.max_ns).unwrap_or(0)
-    }
-
-    /// The 99th percentile of the durations, within 1 %.
-    pub fn p99_ns(&self) -> u64 {
-        self.histogram.percentile_up_to(0.99, self.max_ns).unwrap_or(0)
+    /// A percentile of the durations within 1 %, and no more than the longest; `None` without closed spans.
+    pub fn percentile_ns(&self, q: f64) -> Option<i64> {
+        let ns = self.histogram.percentile_up_to(q, self.max_ns);
+        ns.map(|ns| i64::try_from(ns).unwrap_or(i64::MAX))
     }
 }
 

@@ -31,35 +31,35 @@ impl Reader {
                 ControlFlow::Continue(())
             })
         };
-        let Some(mut places) = self.places_of_entries(scan, &named)? else {
+        let Some(mut ranges) = self.ranges_with_longest(scan, &named)? else {
             look(&mut slowest, self.ranges_of_entries(scan)?, "")?;
             return Ok(slowest);
         };
-        places.sort_unstable_by_key(|(longest_ns, _)| Reverse(*longest_ns));
-        for (longest_ns, place) in places {
+        ranges.sort_unstable_by_key(|(longest_ns, _)| Reverse(*longest_ns));
+        for (longest_ns, range) in ranges {
             if slowest.bound_ns().is_some_and(|bound| longest_ns < bound) {
                 break;
             }
-            let commit = format!(" AND batch_id = {}", place.batch_id);
-            look(&mut slowest, vec![place.range()], &commit)?;
+            let commit = format!(" AND batch_id = {}", range.batch_id);
+            look(&mut slowest, vec![range.range()], &commit)?;
         }
         Ok(slowest)
     }
 
-    /// The places of a window, each with a length that no entry in it is longer than; `None` if commits do not
+    /// The ranges of a window, each with a length that no entry in it is longer than; `None` if commits do not
     /// tell.
-    fn places_of_entries(
+    fn ranges_with_longest(
         &self,
         scan: &Scan,
         named: &str,
     ) -> Result<Option<Vec<(i64, CommitRange)>>, Error> {
         self.query("find the entries", |tx| {
-            let Some(mut places) = commit_map::places(tx, scan.run_id, Kind::Entry)? else {
+            let Some(mut ranges) = commit_map::ranges(tx, scan.run_id, Kind::Entry)? else {
                 return Ok(None);
             };
-            places.retain(|place| place.is_in_window(scan));
+            ranges.retain(|range| range.is_in_window(scan));
             let longest = Longest::of(tx, scan.run_id, named)?;
-            Ok(Some(places.into_iter().map(|place| (longest.within(&place), place)).collect()))
+            Ok(Some(ranges.into_iter().map(|range| (longest.within(&range), range)).collect()))
         })
     }
 }
@@ -85,15 +85,15 @@ impl Longest {
         Ok(Self { by_time: by_time.collect::<Result<_, _>>()?, has_gaps: has_gaps.unwrap_or(true) })
     }
 
-    /// No entry of a place is longer.
-    fn within(&self, place: &CommitRange) -> i64 {
+    /// No entry of a range is longer.
+    fn within(&self, range: &CommitRange) -> i64 {
         if self.has_gaps {
             return i64::MAX;
         }
         // Entries count in the second in which they ended.
-        let first = self.by_time.partition_point(|(_, end, _)| *end <= place.from_ns);
+        let first = self.by_time.partition_point(|(_, end, _)| *end <= range.from_ns);
         let of_time = self.by_time.get(first..).unwrap_or_default().iter();
-        let of_time = of_time.take_while(|(start, ..)| *start <= place.to_ns);
+        let of_time = of_time.take_while(|(start, ..)| *start <= range.to_ns);
         of_time.map(|(.., longest)| *longest).max().unwrap_or(i64::MIN)
     }
 }

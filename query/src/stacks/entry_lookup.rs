@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use rusqlite::{Connection, params};
 
-use crate::commit_map::{CommitRange, Kind, places, union};
+use crate::commit_map::{self, CommitRange, Kind, union};
 use crate::reader::Reader;
 use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
@@ -43,7 +43,7 @@ pub(super) struct EntryLookup<'a> {
     reader: &'a Reader,
     run_id: i64,
     /// Where the entries are; `None`: not looked yet.
-    places: Option<Vec<CommitRange>>,
+    ranges: Option<Vec<CommitRange>>,
     /// By number, the one that was asked for last in front.
     slices: VecDeque<(i64, Slice)>,
     reads_left: i64,
@@ -51,7 +51,7 @@ pub(super) struct EntryLookup<'a> {
 
 impl<'a> EntryLookup<'a> {
     pub(super) fn new(reader: &'a Reader, run_id: i64) -> Self {
-        Self { reader, run_id, places: None, slices: VecDeque::new(), reads_left: 0 }
+        Self { reader, run_id, ranges: None, slices: VecDeque::new(), reads_left: 0 }
     }
 
     /// The entry of a span in which something began: on that thread, or else on any.
@@ -83,18 +83,18 @@ impl<'a> EntryLookup<'a> {
             return Ok(self.slices.front().map(|(_, slice)| slice));
         }
         let conn = self.reader.connection();
-        if self.places.is_none() {
-            let found = places(conn, self.run_id, Kind::Entry)?.unwrap_or_default();
+        if self.ranges.is_none() {
+            let found = commit_map::ranges(conn, self.run_id, Kind::Entry)?.unwrap_or_default();
             let last_ns = found.iter().map(|place| place.to_ns).max().unwrap_or(0);
             self.reads_left = (last_ns / SLICE_NS + 2).saturating_mul(READ_EACH);
-            self.places = Some(found);
+            self.ranges = Some(found);
         }
-        let places = self.places.as_deref().unwrap_or_default();
-        if places.is_empty() || self.reads_left <= 0 {
+        let ranges = self.ranges.as_deref().unwrap_or_default();
+        if ranges.is_empty() || self.reads_left <= 0 {
             return Ok(None);
         }
         self.reads_left -= 1;
-        let slice = read(conn, self.run_id, places, number)?;
+        let slice = read(conn, self.run_id, ranges, number)?;
         self.slices.truncate(SLICES_MAX - 1);
         self.slices.push_front((number, slice));
         Ok(self.slices.front().map(|(_, slice)| slice))
@@ -104,12 +104,12 @@ impl<'a> EntryLookup<'a> {
 fn read(
     conn: &Connection,
     run_id: i64,
-    places: &[CommitRange],
+    ranges: &[CommitRange],
     number: i64,
 ) -> rusqlite::Result<Slice> {
     let from_ns = number.saturating_mul(SLICE_NS);
     let until_ns = from_ns.saturating_add(SLICE_NS);
-    let then = places.iter().filter(|place| place.is_in_any(&[(from_ns, until_ns)]));
+    let then = ranges.iter().filter(|place| place.is_in_any(&[(from_ns, until_ns)]));
     let mut query = conn.prepare(
         "SELECT span_id, thread_id, start_ns, duration_ns, around_id FROM entry
          WHERE id > ?1 AND id <= ?2 AND run_id = ?3 AND start_ns < ?5 AND start_ns + duration_ns >= ?4",

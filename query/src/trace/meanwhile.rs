@@ -13,7 +13,7 @@ use rusqlite::Transaction;
 use super::layout::is_long_lived;
 use super::owners::Owners;
 use crate::reader::{Callsite, Entry, Names, Span, Thread};
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 /// Spans, by thread, that are told apart while entries are looked at; of more, those with the longest.
 const SPANS_MAX: usize = 65_536;
@@ -89,7 +89,7 @@ pub(super) struct Sums {
     /// Threads of the span.
     threads: [i64; 2],
     /// By span and thread.
-    sums: QuickMap<(u64, i64), Sum>,
+    sums: FastHashMap<(u64, i64), Sum>,
     others: Sum,
     left_out: bool,
 }
@@ -109,7 +109,7 @@ impl Sums {
             from_ns: span.start_ns,
             until_ns,
             threads: [span.thread.id, span.longest_thread.id],
-            sums: QuickMap::default(),
+            sums: FastHashMap::default(),
             others: Sum::default(),
             left_out: false,
         })
@@ -117,7 +117,7 @@ impl Sums {
 
     /// The same time, with nothing added yet.
     pub(super) fn again(&self) -> Self {
-        let (sums, others) = (QuickMap::default(), Sum::default());
+        let (sums, others) = (FastHashMap::default(), Sum::default());
         Self { sums, others, left_out: false, ..*self }
     }
 

@@ -38,7 +38,7 @@ use crate::record::{Batch, EntryRow, EventRow, SpanRow};
 pub(crate) struct PageImage {
     pages: Pages,
     encoder: Encoder,
-    /// Keys and places of rows that are not in order.
+    /// Keys and indexes of rows that are not in order.
     order: Vec<u128>,
     pub(crate) spans: Rows,
     pub(crate) events: Rows,
@@ -117,7 +117,7 @@ impl PageImage {
         );
         match is_sorted {
             true => spans.ranges.of_spans(batch.spans.iter()),
-            false => spans.ranges.of_spans(places(order, &batch.spans)),
+            false => spans.ranges.of_spans(rows_in(order, &batch.spans)),
         }
         pages.end_tree(tree)
     }
@@ -136,7 +136,7 @@ impl PageImage {
         );
         match is_sorted {
             true => events.ranges.of_events(batch.events.iter()),
-            false => events.ranges.of_events(places(order, &batch.events)),
+            false => events.ranges.of_events(rows_in(order, &batch.events)),
         }
         pages.end_tree(tree)
     }
@@ -155,7 +155,7 @@ impl PageImage {
         );
         match is_sorted {
             true => entries.ranges.of_entries(batch.entries.iter()),
-            false => entries.ranges.of_entries(places(order, &batch.entries)),
+            false => entries.ranges.of_entries(rows_in(order, &batch.entries)),
         }
         pages.end_tree(tree)
     }
@@ -198,7 +198,7 @@ impl Rows {
     }
 }
 
-/// Goes through the rows by their keys. Sorts only keys and places, each pair in one number: rows
+/// Goes through the rows by their keys. Sorts only keys and indexes, each pair in one number: rows
 /// are large, and numbers are compared without a branch. Says whether they were in order already.
 #[inline]
 fn in_order<T>(
@@ -248,7 +248,7 @@ fn sort_nearly_sorted(keys: &mut [u128]) {
 }
 
 /// Rows in the order that was found last.
-fn places<'a, T>(order: &'a [u128], rows: &'a [T]) -> impl Iterator<Item = &'a T> {
+fn rows_in<'a, T>(order: &'a [u128], rows: &'a [T]) -> impl Iterator<Item = &'a T> {
     order.iter().filter_map(|key| rows.get(*key as u32 as usize))
 }
 

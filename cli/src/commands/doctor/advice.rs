@@ -126,20 +126,21 @@ fn requests(facts: &Facts) -> Option<Finding> {
 }
 
 fn way_out(reason: &str, facts: &Facts) -> String {
-    let twice = |key: &str, default: u64| facts.setting(key).unwrap_or(default).saturating_mul(4);
+    let four_times =
+        |key: &str, default: u64| facts.setting(key).unwrap_or(default).saturating_mul(4);
     match reason {
         "ring_full" => format!(
             "record fewer spans, by SPANDREL_SPANS or SPANDREL_FILTER, or give the ring more room: \
              .ring_capacity({0}) or SPANDREL_RING_CAPACITY={0}",
-            twice("ring_capacity", 65_536)
+            four_times("ring_capacity", 65_536)
         ),
         "contended" => "give more threads a partition of their own: .partitions(n) or \
                         SPANDREL_PARTITIONS=n, n being the number of busy threads"
             .into(),
         "open_spans_full" => format!(
-            "more spans are open at once than there are places: .max_open_spans({0}) or \
+            "more spans are open at once than there are slots: .max_open_spans({0}) or \
              SPANDREL_MAX_OPEN_SPANS={0}; or spans are never closed: `spandrel sql --recipe unfinished`",
-            twice("max_open_spans", 16_384)
+            four_times("max_open_spans", 16_384)
         ),
         "callsites_full" => "spans are made by more places in the source than the table holds; \
                              filter targets that you do not need"

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// A map from a number.
-pub type QuickMap<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
+pub type FastHashMap<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
 
 #[derive(Debug, Default, Clone, Copy)]
 pub struct NumberHasher(u64);
