@@ -147,19 +147,19 @@ impl Redaction {
     pub(crate) fn secrecy(&self, name: &str) -> Secrecy {
         let words = words(name);
         let harmless: Vec<_> =
-            self.harmless.iter().flat_map(|phrase| places(&words, phrase)).collect();
+            self.harmless.iter().flat_map(|phrase| matches(&words, phrase)).collect();
         let is_about = words.last().is_some_and(|last| ABOUT.contains(&last.as_str()));
         let mut secrecy = Secrecy::None;
         for (phrase, of) in &self.secrets {
-            let is_meant = |place: &std::ops::Range<usize>| {
+            let is_meant = |found: &std::ops::Range<usize>| {
                 let covers = |known: &std::ops::Range<usize>| {
-                    known.start <= place.start && known.end >= place.end
+                    known.start <= found.start && known.end >= found.end
                 };
                 let is_of_something_else = harmless.iter().any(covers);
-                let is_about_it = is_about && place.end < words.len();
+                let is_about_it = is_about && found.end < words.len();
                 !is_of_something_else && !is_about_it
             };
-            if places(&words, phrase).any(|place| is_meant(&place)) {
+            if matches(&words, phrase).any(|found| is_meant(&found)) {
                 secrecy = secrecy.max(*of);
             }
         }
@@ -168,7 +168,7 @@ impl Redaction {
 }
 
 /// Where a phrase stands among words.
-fn places(words: &[String], phrase: &[String]) -> impl Iterator<Item = std::ops::Range<usize>> {
+fn matches(words: &[String], phrase: &[String]) -> impl Iterator<Item = std::ops::Range<usize>> {
     let len = phrase.len();
     words
         .windows(len.max(1))

@@ -1,5 +1,5 @@
-//! A file that cannot be got right because somebody reads it is left to him, under another name; and the
-//! end of a recording waits for none that cannot.
+//! A file that cannot be repaired because another process reads it is moved aside, under another name.
+//! And at the end of a recording, such files are waited for only so long.
 
 use std::time::{Duration, Instant};
 
@@ -7,30 +7,31 @@ use spandrel_storage::{Error, ErrorKind, after};
 
 use super::Writer;
 
-/// How long a reader is waited for who keeps a file from being got right. Queries are shorter; who stays
-/// longer has forgotten to end a transaction. Meanwhile the ring has to hold what comes.
+/// How long to wait for a reader that keeps a file from being repaired. Queries are shorter; a reader
+/// that takes longer has forgotten to end a transaction. Meanwhile the ring has to hold what comes.
 const READER_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long the end of a recording waits for a file that is in the way and cannot be put aside.
+/// How long the end of a recording waits for a file that is in the way and cannot be moved aside.
 const STUCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Writer {
-    /// Whether something is in hand for the file.
+    /// Whether there are records or rows that still have to be stored.
     fn has_records(&self) -> bool {
         self.pending.is_some() || !self.raw.is_empty() || !self.next.is_empty()
     }
 
-    /// The file is not right, for this error of a try that began then.
+    /// The try to repair the file that began then has failed with this error.
     pub(super) fn not_recovered(&mut self, error: &Error, what: &'static str, began: Instant) {
         let (since, _) = *self.recovery_since.get_or_insert((began, what));
         let is_read = error.kind() == ErrorKind::Busy && since.elapsed() >= READER_TIMEOUT;
         self.refused_by(error, began);
-        // At the end it is better left where it is, if nothing else is to be stored.
+        // At the end of the recording the file better stays where it is, if nothing more has to be
+        // stored.
         if is_read && (!self.closing || self.has_records()) {
             self.step_aside(what);
         }
     }
 
-    /// Somebody reads a file that cannot be got right beside him: it is left to him under another name.
+    /// A reader keeps the file from being repaired: moves it aside, under another name.
     fn step_aside(&mut self, what: &str) {
         let began = Instant::now();
         let Some(store) = &mut self.store else { return };
@@ -43,8 +44,9 @@ impl Writer {
         }
     }
 
-    /// At the end: waits for the file to be got right, if it has to be; until the deadline, or for as long
-    /// as a reader is waited for. A file that is still read then is left only for what is in hand.
+    /// At the end: waits until the file is repaired, if it has to be; at most until the deadline, and no
+    /// longer than for any reader. A file that is still read then is moved aside only if there is
+    /// something more to be stored.
     pub(super) fn await_file(&mut self, deadline: Instant, in_hand: bool) {
         while self.store.is_some() && !self.is_in_place && Instant::now() < deadline {
             if let Some((since, what)) = self.recovery_since
@@ -61,7 +63,7 @@ impl Writer {
         }
     }
 
-    /// The deadline, but earlier if a file is in the way that cannot be put aside.
+    /// The deadline; an earlier one if there is a file in the way that cannot be moved aside.
     pub(super) fn unless_stuck(&self, deadline: Instant) -> Instant {
         self.stuck_since.map_or(deadline, |since| deadline.min(after(since, STUCK_TIMEOUT)))
     }

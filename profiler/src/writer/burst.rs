@@ -1,14 +1,16 @@
-//! Bursts: records come faster than anybody can store them, for a moment.
+//! Bursts: for a moment, records come faster than they can be stored.
 //!
-//! While one lasts, the writer does nothing but to take records out of the ring, which is full in a millisecond or
-//! two; a commit takes longer than that. What it has taken it converts when the burst is over, or when there is no
-//! more room for it.
+//! During a burst the writer only takes records out of the ring. The ring is full in a millisecond or
+//! two, and a commit takes longer than that. The records are converted when the burst is over, or when
+//! there is no more room for them.
 
 use std::time::{Duration, Instant};
 
-/// A record comes each so many nanoseconds, or more often: twice as fast as records without fields are stored.
+/// In a burst a record comes every 250 ns, or more often: twice as fast as records without fields are
+/// stored.
 const FAST_NS: u128 = 250;
-/// A burst is over when it was quiet for so long: its thread may only have been sent away for a moment.
+/// A burst is over after so long without records. A shorter pause may mean only that the thread was
+/// suspended.
 const QUIET: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
@@ -16,12 +18,12 @@ pub(super) struct Burst {
     ring_slots: u64,
     /// The last look at the ring.
     looked: Instant,
-    /// When the burst began that goes on.
+    /// When the present burst began, if there is one.
     began: Option<Instant>,
-    /// When it was last seen.
+    /// When it was last seen to go on.
     seen: Instant,
-    /// So many have come since the last look, which was long ago, that it may just have begun: the next look
-    /// tells.
+    /// After a long rest there were so many records that a burst may just have begun. The next look will
+    /// tell.
     perhaps: bool,
 }
 
@@ -30,12 +32,12 @@ impl Burst {
         Self { ring_slots: ring_slots as u64, looked: now, began: None, seen: now, perhaps: false }
     }
 
-    /// So many slots were taken out of the ring by now.
+    /// Tells how many slots were just taken out of the ring.
     pub(super) fn drained(&mut self, slots: u64, now: Instant) {
         let since = now.saturating_duration_since(self.looked).as_nanos();
         self.looked = now;
         let is_fast = slots > self.ring_slots / 64 && u128::from(slots) * FAST_NS >= since;
-        // So many have come while the writer was somewhere else, perhaps all of them just now.
+        // So many have come while the writer did something else; perhaps all of them just now.
         if is_fast || slots > self.ring_slots / 4 {
             self.seen = now;
             self.began.get_or_insert(now);
@@ -48,7 +50,7 @@ impl Burst {
         }
     }
 
-    /// Whether one goes on that began less than so long ago.
+    /// Whether there is a burst, which began less than so long ago.
     pub(super) fn goes_on(&self, less_than: Duration) -> bool {
         let is_young = |began| self.looked.saturating_duration_since(began) < less_than;
         self.perhaps || self.began.is_some_and(is_young)
@@ -74,7 +76,7 @@ mod tests {
             burst.drained(200, now + 200 * MICROSECOND);
             assert!(!burst.goes_on(LONG));
         }
-        // A few at once are none either.
+        // A few at once are no burst either.
         burst.drained(1_000, began + 990_201 * MICROSECOND);
         assert!(!burst.goes_on(LONG));
     }
@@ -89,7 +91,8 @@ mod tests {
             burst.drained(slots, now);
             burst.goes_on(LONG)
         };
-        // It has begun at the end of a rest; then it is as fast as it gets; then its thread is sent away; then the writer is, and the ring is full.
+        // It begins at the end of a rest, then runs at full speed; then its thread is suspended; then
+        // the writer is, and the ring is full.
         assert!(drain(&mut burst, 8_192, 50_000));
         assert!(drain(&mut burst, 2_000, 200));
         assert!(drain(&mut burst, 0, 9_000));
@@ -97,7 +100,7 @@ mod tests {
         assert!(drain(&mut burst, 40_000, 100_000));
         assert!(drain(&mut burst, 10, 9_000));
         assert!(!drain(&mut burst, 10, 1_000));
-        // One that does not end.
+        // A burst without end.
         assert!((0..2_500).all(|_| drain(&mut burst, 2_000, 200)));
         assert!((0..2_500).all(|_| !drain(&mut burst, 2_000, 200)));
         assert!(!drain(&mut burst, 0, 10_000));

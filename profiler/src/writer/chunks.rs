@@ -1,9 +1,10 @@
 //! Memory for records: chunks, and where they come from.
 //!
-//! Few are taken from the allocator, and kept for the next who asks. When a burst wants more, they are parts of
-//! one region, so large that each allocator has it from the system and gives it back there: chunk by chunk, some
-//! would stay with the allocator, below what others have taken meanwhile. Of the region the system gives what is
-//! touched; it goes when nothing is in it any more.
+//! The first few come from the allocator, and are kept for later. When a burst needs more, chunks are
+//! parts of one large region. It is so large that every allocator takes it from the system, and gives it
+//! back to the system: chunks freed one by one might stay with the allocator, below memory that is still
+//! in use. The system provides only those pages of the region that are touched; the region is freed when
+//! no chunk of it is in use.
 
 use spandrel_ring::{Part, SLOTS_PER_CLAIM_MAX, Zeros};
 use spandrel_storage::MemoryUse;
@@ -12,42 +13,43 @@ use crate::memory;
 use crate::recorder::record::SLOT_WORDS;
 
 const WORD: usize = size_of::<u64>();
-/// Words of a chunk from the allocator, 112 KiB: small enough that it hands one that was given back to the next
-/// who asks.
+/// Words of a chunk from the allocator, 112 KiB: small enough that the allocator reuses a freed one for
+/// the next.
 pub(super) const CHUNK: usize = (112 << 10) / WORD;
-/// So many of them that are free are kept.
+/// How many free ones are kept.
 pub(super) const SPARE_MAX: usize = 4;
-/// When so many are in use, more is wanted than the allocator should keep.
+/// When so many are in use, further ones come from the region.
 const SMALL_MAX: usize = 16;
 /// Words of a chunk in the region.
 const LARGE_CHUNK: usize = (256 << 10) / WORD;
 pub(super) const LARGE_CHUNK_BYTES: usize = LARGE_CHUNK * WORD;
-/// Address space of the region. The GNU allocator has from the system whatever is larger than 32 MiB.
+/// Address space of the region. The GNU allocator takes everything larger than 32 MiB directly from the
+/// system.
 const REGION: usize = 64 << 20;
 
 const _: () = assert!(SLOTS_PER_CLAIM_MAX * SLOT_WORDS < CHUNK, "a chunk holds any record");
 
-/// Chunks that are free, and how many there are.
+/// The free chunks, and counts of all.
 #[derive(Debug)]
 pub(super) struct Chunks {
-    /// As many bytes may be in use.
+    /// How many bytes may be in use.
     most: usize,
-    /// The same as far as there is memory, when the region was taken.
+    /// The same, limited by the memory that there was when the region was taken.
     left: usize,
     expects_many: bool,
     spare: Vec<Part<u64>>,
     /// Chunks from the allocator, the free ones included.
     small: usize,
-    /// What is free of the region, the one that was given back last at the end.
+    /// Free chunks of the region, the one that was given back last at the end.
     large: Vec<Part<u64>>,
-    /// Chunks that the region has; 0 if there is none.
+    /// How many chunks the region has; 0 if there is no region.
     region: usize,
-    /// Most of them that were in use at once: what is touched of it.
+    /// How many of them were in use at most: so much of the region was touched.
     touched: usize,
 }
 
 impl Chunks {
-    /// For so many bytes at most, which are the caller's to keep to: see [`has_room`](Self::has_room).
+    /// For so many bytes at most. The caller has to ask [`has_room`](Self::has_room) first.
     pub(super) fn new(most: usize) -> Self {
         Self {
             most,
@@ -61,7 +63,7 @@ impl Chunks {
         }
     }
 
-    /// Whether at least so many bytes are left for chunks.
+    /// Whether so many bytes are left for chunks.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
         self.in_use().saturating_add(bytes) <= self.most.min(self.left)
     }
@@ -72,12 +74,12 @@ impl Chunks {
         (small * CHUNK + large * LARGE_CHUNK) * WORD
     }
 
-    /// Many will be taken now, or not.
+    /// Says whether many will be taken now.
     pub(super) fn expect_many(&mut self, many: bool) {
         self.expects_many = many;
     }
 
-    /// One with room for any record, of zeros or what was in it when it was given back.
+    /// Takes a chunk, with room for any record. It holds zeros, or whatever was in it before.
     pub(super) fn take(&mut self) -> Part<u64> {
         if let Some(chunk) = self.spare.pop() {
             return chunk;
@@ -93,13 +95,13 @@ impl Chunks {
         }
         self.small += 1;
         let mut one = Zeros::new(CHUNK).into_parts(CHUNK);
-        // There is one, of as many words.
+        // There is always one: a region has as many words as its chunks.
         one.swap_remove(0)
     }
 
-    /// Of what the system, or the program's control group, has left, half is for others. Where a region cannot be
-    /// had, as the address space of the program has a limit, all of what is left is: the allocator gives what has to
-    /// be taken, and no more is.
+    /// Takes the region. Of the memory that the system, or the program's control group, has left, half is for others. If the
+    /// program's address space is too small for a region, nothing is left for a backlog: the allocator provides what has to be
+    /// taken, and no more is taken.
     #[cold]
     fn take_region(&mut self) {
         let Ok(region) = Zeros::try_new(REGION / WORD) else {
@@ -125,12 +127,12 @@ impl Chunks {
             }
             CHUNK if self.spare.len() < SPARE_MAX => self.spare.push(chunk),
             CHUNK => self.small -= 1,
-            // What there is without a chunk.
+            // No memory: nothing was taken yet.
             _ => {}
         }
     }
 
-    /// All that is allocated, and what of it was ever touched.
+    /// How much is allocated, and how much of it was ever touched.
     pub(super) fn memory(&self) -> MemoryUse {
         let bytes = |small: usize, large: usize| (small * CHUNK + large * LARGE_CHUNK) * WORD;
         MemoryUse {
@@ -144,7 +146,7 @@ impl Chunks {
 pub(super) mod tests {
     use super::*;
 
-    /// Nothing is in use, and little is kept for the next who asks.
+    /// Nothing is in use, and only little is kept.
     pub(in super::super) fn few_and_free(chunks: &Chunks) {
         assert!(chunks.in_use() == 0 && chunks.spare.len() <= SPARE_MAX, "{chunks:?}");
         assert_eq!(chunks.memory(), MemoryUse::whole(chunks.spare.len() * CHUNK * WORD));
@@ -164,7 +166,7 @@ pub(super) mod tests {
         let most =
             MemoryUse { reserved: small.reserved + REGION as u64, used: small.used + 10 * large };
         assert_eq!(chunks.memory(), most);
-        // What was touched is taken again first.
+        // Chunks that were touched are taken again first.
         many.drain(2..).for_each(|chunk| chunks.give_back(chunk));
         many.extend((0..8).map(|_| chunks.take()));
         assert_eq!(chunks.memory(), most);

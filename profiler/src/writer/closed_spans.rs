@@ -1,22 +1,22 @@
-//! Which spans have closed: a bit by id.
+//! A set of the spans that have closed: a bit for each id.
 
 use spandrel_storage::MemoryUse;
 
 const WORD: usize = u64::BITS as usize;
 const BITS_MIN: usize = 1024;
-/// Bits for each span. Ids grow with time: those of a batch lie close together, and so many times
-/// their number is room for nearly all of them side by side.
+/// Bits for each span. Ids grow with time, so those of a batch are close together: eight bits for each
+/// leave room for nearly all of them without overlap.
 const BITS_PER_SPAN: usize = 8;
 
-/// A set of span ids that may seem to hold some that it does not hold.
+/// A set of span ids. It may claim to hold ids that it does not hold.
 #[derive(Debug, Default)]
 pub(super) struct ClosedSpans {
-    /// As many as a power of two, bit by bit the ids' lower digits.
+    /// A power of two of bits; an id's lower digits are its index.
     bits: Vec<u64>,
 }
 
 impl ClosedSpans {
-    /// Empties the set and makes room for so many.
+    /// Empties the set and makes room for so many spans.
     pub(super) fn clear(&mut self, spans: usize) {
         let bits = (BITS_PER_SPAN * spans).next_power_of_two().max(BITS_MIN);
         self.bits.clear();
@@ -29,20 +29,20 @@ impl ClosedSpans {
     }
 
     #[inline(always)]
-    fn place(&self, id: u64) -> (usize, u64) {
+    fn position(&self, id: u64) -> (usize, u64) {
         ((id as usize / WORD) & (self.bits.len() - 1), 1 << (id % WORD as u64))
     }
 
     #[inline(always)]
     pub(super) fn insert(&mut self, id: u64) {
-        let (word, bit) = self.place(id);
+        let (word, bit) = self.position(id);
         self.bits[word] |= bit;
     }
 
     /// Never false for a span that is in the set.
     #[inline(always)]
     pub(super) fn may_contain(&self, id: u64) -> bool {
-        let (word, bit) = self.place(id);
+        let (word, bit) = self.position(id);
         self.bits[word] & bit != 0
     }
 }

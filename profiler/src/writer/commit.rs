@@ -17,16 +17,16 @@ use crate::recorder::losses::{DropReason, Kind, PerKind};
 use crate::writer::fault::Fault;
 use crate::writer::state::Trouble;
 
-/// A batch of a backlog is so many times as large as others.
+/// How many times as large as a usual batch a piece of a backlog may be.
 pub(super) const BACKLOG_BATCHES: usize = 4;
-/// Children that came when their parents were stored are looked for this often.
+/// How often children are looked for that came after their parents were stored.
 const ORPHANS_INTERVAL: Duration = Duration::from_secs(1);
-/// From one try to the next while somebody else has the file: mostly for a moment only. The store waits
-/// that long for a lock by itself.
+/// How long to wait before the next try while another process has the file locked, which is mostly for a
+/// moment only. The store itself waits for a lock as long as this.
 const LOCK_PAUSE: Duration = Duration::from_millis(250);
-/// Between two tries is at least this long, to look after everything else.
+/// At least so long is between two tries, to look after everything else.
 const LOCK_PAUSE_MIN: Duration = Duration::from_millis(10);
-/// How often rows are taken out of a batch that is refused for what is in it.
+/// How often refused rows are taken out of one batch.
 const MENDS_MAX: u32 = 3;
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
@@ -41,10 +41,10 @@ pub(super) struct Pending {
     unplaced: u64,
     /// Spans that were open when the recording ended.
     pub(super) unfinished: u64,
-    /// Positions of the partitions that this batch reaches up to; `None` if it is not the last piece
-    /// of what was drained up to there.
+    /// Up to which position of each partition this batch reaches; `None` if it is not the last piece of
+    /// what was drained.
     positions: Option<Vec<u64>>,
-    /// Losses that this batch tells of.
+    /// Losses that become rows with this batch.
     pub(super) losses: Option<NewLosses>,
     marks: PendingMarks,
     /// How often refused rows were taken out of it.
@@ -58,7 +58,7 @@ pub(super) struct Backoff {
     pause: Duration,
     /// Whether the last try has found the disk full.
     disk_full: bool,
-    /// Whether there was a try since something was stored.
+    /// Whether a try has failed since something was stored.
     has_failed: bool,
 }
 
@@ -88,12 +88,13 @@ impl Backoff {
         self.until = self.until.min(after(Instant::now(), BACKOFF_MIN));
     }
 
-    /// A try that began then has failed just now, for an error of this kind.
+    /// Notes that a try, which began then, has failed now with an error of this kind.
     fn failed(&mut self, kind: ErrorKind, began: Instant, now: Instant) {
         self.disk_full = kind == ErrorKind::Full;
         self.has_failed = true;
         if matches!(kind, ErrorKind::Busy | ErrorKind::WalFull) {
-            // Somebody else has the file: nothing is wrong with it, and it may be free at any moment.
+            // Another process has locked the file. Nothing is wrong with it, and it may be free at any
+            // moment.
             self.until = (began + LOCK_PAUSE).max(now + LOCK_PAUSE_MIN);
             self.pause = BACKOFF_MIN;
         } else {
@@ -107,15 +108,15 @@ impl Backoff {
 impl Writer {
     /// Commits what has been drained, or tries again to commit what the store has refused.
     pub(super) fn commit(&mut self) {
-        // What is converted for a file is lost with it; and whoever waits for a flush wants to find it
-        // at the path.
+        // If the file is gone, rows converted for it would be lost; and after a flush they should be
+        // found at the path.
         self.look_after_file();
         if self.store.is_none() && !self.reopen() {
             return;
         }
         if self.pending.is_none() {
             if !self.is_in_place {
-                // What is converted for a file that has to be left is lost.
+                // Rows converted for a file that has to be left would be lost.
                 return;
             }
             self.prepare();
@@ -134,10 +135,10 @@ impl Writer {
             piece = self.raw.piece(self.piece_max());
             self.convert(piece.clone());
         });
-        // All that was drained is still there, and the rows are, too.
+        // All drained records are still there, and their rows, too: the peak.
         self.count_memory_in_hand();
         if !self.sealed {
-            // Not even that has worked.
+            // Even draining has panicked.
             piece = self.raw.piece(usize::MAX);
         }
         let (mut counts, spoiled) = self.raw.take_apart(piece, &mut self.chunks);
@@ -155,10 +156,10 @@ impl Writer {
         self.begin_pending(counts, positions);
     }
 
-    /// The last batch: all that is left. What comes beside the close stays in the ring, see
-    /// [`PostCloseDrain`].
+    /// Makes the last batch, of all that is left. Records that are published during the close stay in
+    /// the ring, see [`PostCloseDrain`].
     ///
-    /// [`PostCloseDrain`]: crate::recorder::post_close_drain::PostCloseDrain
+    /// |[`PostCloseDrain`]: crate::recorder::post_close_drain::PostCloseDrain
     pub(super) fn prepare_last(&mut self) {
         self.batches_begun += 1;
         self.room.close();
@@ -185,19 +186,20 @@ impl Writer {
         self.begin_pending(counts, Some(positions));
     }
 
-    /// Makes `raw` ready to be converted, piece by piece: drains what the partitions have by now
-    /// into `next`, so that all children of its spans are known. Nothing is added to `raw` from here
-    /// on.
+    /// Makes `raw` ready to be converted, piece by piece: drains what the partitions have by now into
+    /// `next`, so that all children of its spans are known. From here on nothing is added to `raw`.
     fn seal(&mut self) {
         self.raw_positions = self.positions();
-        // Looked at before the drain: a parent that is not open any more is in the ring by then.
+        // Looked at before the drain: the record of a parent that is no longer open is in the ring by
+        // then.
         let is_crowded = self.converter.self_times.is_crowded();
         let open =
             (is_crowded || self.orphans_are_due()).then(|| self.recorder.open.look(0, |_| true));
         let is_all_here = self.drain_up_to_tails();
         self.next_since = Instant::now();
         match open {
-            // Parents may be behind what is not published yet, and would never get what their children did.
+            // A parent's record may be behind one that is not published yet; parted now, it would never
+            // get its children's time.
             Some(_) if !is_all_here && !self.converter.self_times.is_overcrowded() => {
                 self.last_orphans = Instant::now();
             }
@@ -226,8 +228,8 @@ impl Writer {
         std::mem::take(&mut self.raw_positions)
     }
 
-    /// How many records the next batch may have: more than usual when there is a backlog, because
-    /// large batches are cheaper, but not so many that the ring fills up meanwhile.
+    /// How many records the next batch may have. In a backlog more than usual, because large batches are
+    /// cheaper; but not so many that the ring fills up meanwhile.
     fn piece_max(&self) -> usize {
         let usual = self.options.batch_size;
         if self.raw.len() <= usual {
@@ -248,14 +250,14 @@ impl Writer {
         }
     }
 
-    /// Makes a batch of what has been converted, with the losses so far.
+    /// Makes a batch of what has been converted, and adds the losses so far.
     pub(super) fn begin_pending(&mut self, counts: PerKind, positions: Option<Vec<u64>>) {
         let Self { recorder, converter, store, batch, losses, account, .. } = self;
         let now_ns = converter.timeline.now_ns();
         if let Some(store) = store.as_mut() {
-            converter.learn_threads(store); // those that have lost something, too
+            converter.learn_threads(store); // also those threads that have only lost something
         }
-        // Not with every batch: a ring that is full for an hour would fill a table of its own.
+        // Not with every batch: if the ring is full for an hour, the losses would fill a table.
         let due = self.closing || losses.last_commit_elapsed() >= self.options.flush_interval;
         let new_losses = due.then(|| {
             losses.collect(
@@ -307,7 +309,7 @@ impl Writer {
                 store.append_beside(batch, &mut meanwhile).map(Some)
             }
             true if self.is_in_place => Ok(None),
-            // It is not got right yet, and whoever waits goes on waiting.
+            // The file is not repaired yet: the flush has to wait.
             true => return,
         };
         match result {
@@ -323,13 +325,13 @@ impl Writer {
                 self.refused_by(&error, began);
                 self.look_after_file();
             }
-            // Some batches are refused for what is in them; to try again would be for ever.
+            // Refused for what is in it: trying again would never end.
             Err(error) if error.kind() == ErrorKind::InvalidBatch => self.mend(&error),
             Err(error) => self.refused_by(&error, began),
         }
     }
 
-    /// What the store says of a batch that it has taken.
+    /// Notes what the store says about a batch that it has stored.
     fn note(&mut self, appended: &Appended) {
         let Appended { file_bytes, wal_bytes, checkpoint_ns, .. } = *appended;
         (self.file_bytes, self.wal_bytes) = (file_bytes, wal_bytes);
@@ -345,8 +347,8 @@ impl Writer {
         }
     }
 
-    /// The store refuses the batch for what is in it: takes those rows out, counts them, and stores the
-    /// rest.
+    /// The store refuses the batch for what is in it: takes the refused rows out, counts them, and
+    /// stores the rest.
     fn mend(&mut self, error: &Error) {
         let Self { recorder, store: Some(store), batch, pending: Some(pending), .. } = self else {
             return;
@@ -399,7 +401,8 @@ impl Writer {
         self.batch.clear();
         self.backoff = Backoff::default();
         self.state.end_trouble(Trouble::Refusal);
-        // Before the counters: whoever sees these records stored sees the store well again.
+        // Before the counters: a thread that sees these records stored also sees that the store works
+        // again.
         self.recorder.degraded.store(false, Ordering::Relaxed);
         for (kind, n) in pending.counts.into_iter().enumerate() {
             self.account.stored[kind] += n;
@@ -416,7 +419,7 @@ impl Writer {
             self.committed = positions;
         }
         if !self.waiting.is_empty() {
-            // It must still be there when they are told.
+            // The file has to be there still when the waiting threads are told.
             self.look_after_file();
         }
         self.answer_waiting();
@@ -426,7 +429,7 @@ impl Writer {
     fn give_up_batch(&mut self, error: &Error) {
         self.state.set_error(error.to_string());
         let Some(pending) = self.pending.take() else { return };
-        // What is given up is not waited for.
+        // Nobody waits for looks that are given up.
         self.looks_committed = self.looks_begun;
         self.drop_records(pending.counts, DropReason::RowRefused);
         self.converter.self_times.settle(false);
@@ -440,12 +443,12 @@ impl Writer {
         self.answer_waiting();
     }
 
-    /// The store has refused the batch, which was given to it then: wait, and tell why.
+    /// The store has refused the batch, in a try that began then. Notes why, and when to try again.
     pub(super) fn refused_by(&mut self, error: &Error, began: Instant) {
         self.refused_for(error.kind(), error.to_string(), began);
     }
 
-    /// The same, of an error of this kind.
+    /// The same, for an error of this kind.
     pub(super) fn refused_for(&mut self, kind: ErrorKind, error: String, began: Instant) {
         self.charge_refusal();
         self.state.set_trouble(Trouble::Refusal, error);
@@ -454,7 +457,7 @@ impl Writer {
         self.backoff.failed(kind, began, Instant::now());
     }
 
-    /// Counts what is no record as lost: somebody has spoiled the ring's memory.
+    /// Counts as lost what cannot be read as a record: something has overwritten the ring's memory.
     fn lose_spoiled(&mut self, spoiled: PerKind) {
         let n: u64 = spoiled.iter().sum();
         if n > 0 {
@@ -482,13 +485,13 @@ impl Writer {
         ));
     }
 
-    /// A panic outside of a conversion: gives up the batch in hand.
+    /// After a panic outside of a conversion: gives up the batch in hand.
     pub(super) fn quarantine_pending(&mut self) {
         let pending = self.pending.take();
         self.looks_committed = self.looks_begun;
         self.quarantine(pending.map(|pending| pending.counts).unwrap_or_default());
         self.show_account();
-        // Not so fast, should it happen again.
+        // A pause, in case that it happens again at once.
         self.consumer.park(BACKOFF_MIN);
     }
 
@@ -503,15 +506,16 @@ impl Writer {
         self.show_account();
     }
 
-    /// Whether it is time to look for children that came when their parents were stored.
+    /// Whether it is time to look for children that came after their parents were stored.
     fn orphans_are_due(&self) -> bool {
         self.recorder.has_subscriber()
             && self.converter.self_times.has_children()
             && self.last_orphans.elapsed() >= ORPHANS_INTERVAL
     }
 
-    /// Looks for children whose parents will not arrive, because they were stored, or dropped: those that are
-    /// neither open nor on their way. Twice, unless there are too many of them.
+    /// Looks for children whose parents will not come any more, because they have been stored or
+    /// dropped: parents that are neither open nor drained. Only if two looks agree, unless there are too
+    /// many.
     fn part_from_parents(&mut self, mut expected: Vec<u64>, is_crowded: bool) {
         self.last_orphans = Instant::now();
         let drained = self.raw.records().chain(self.next.records());
@@ -530,8 +534,8 @@ impl Writer {
 mod tests {
     use super::*;
 
-    /// How long the writer waits after tries that end as said, each of which began when it was due and
-    /// took so long.
+    /// How long the writer waits after each of these errors. Each try begins when it is due, and takes
+    /// so long.
     fn pauses(errors: &[ErrorKind], took: Duration) -> Vec<Duration> {
         let mut backoff = Backoff::default();
         let began = backoff.until();
@@ -554,7 +558,7 @@ mod tests {
         let held = [ErrorKind::Busy; 1_000];
         assert_eq!(pauses(&held, Duration::ZERO), ms(&[250; 1_000]));
         assert_eq!(pauses(&held, Duration::from_millis(200)), ms(&[250; 1_000]));
-        // A wait for the lock that is as long as the pause leaves a moment for everything else.
+        // If waiting for the lock takes as long as the pause, a moment is left for everything else.
         assert_eq!(pauses(&held, Duration::from_millis(250)), ms(&[260; 1_000]));
         assert_eq!(pauses(&[ErrorKind::WalFull; 9], Duration::ZERO), ms(&[250; 9]));
     }

@@ -1,20 +1,20 @@
-//! What can be asked of the writer thread. Nothing of it travels through the ring, which may be full.
+//! Requests of the program to the writer thread. They do not go through the ring, which may be full.
 
 use std::sync::{Arc, Weak};
 
 use crossbeam_channel::{Receiver, Sender};
 
-/// Flushes that the writer has not read yet, which it does between two batches.
+/// How many flushes may wait. The writer reads them between two batches.
 pub(crate) const FLUSHES_MAX: usize = 1_024;
 
-/// Somebody wants everything committed that was published before, and an answer then.
+/// A flush: commit everything that was published before, then answer.
 #[derive(Debug)]
 pub(crate) struct Flush {
     done: Sender<()>,
     waiter: Weak<()>,
 }
 
-/// Who waits for the answer. Dropped, it wants none.
+/// The end that waits for the answer. When it is dropped, nobody waits.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     pub(crate) answer: Receiver<()>,
@@ -30,7 +30,7 @@ impl Flush {
 
     /// Says that it is done.
     pub(crate) fn answer(&self) {
-        // Whoever has given up waiting has dropped the other end.
+        // Nobody hears it if the other side has given up.
         let _unheard = self.done.try_send(());
     }
 

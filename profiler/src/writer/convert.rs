@@ -32,27 +32,27 @@ use super::raw::RawBatch;
 use super::self_time::{Arrived, Call, EntrySum, Orphan, Part, SelfTimes, Whole};
 use super::trace_contexts::IdFields;
 
-/// A span of this age lives long.
+/// A span that is older than this is long-lived.
 const LONG_NS: i64 = 1_000_000_000;
 
-/// The ring is looked at each so many records: that is a tenth of a millisecond.
+/// After so many records the ring is looked at: that is a tenth of a millisecond.
 const RELIEF_RECORDS: u32 = 256;
 
-/// A callsite as the writer needs it.
+/// What the writer knows about a callsite.
 #[derive(Debug)]
 struct Callsite {
     id: i64,
     keys: Keys,
-    /// The fields of a span that say something of its status, nearly always none. Those with larger
-    /// indexes are in no record, but what they say may be.
+    /// The fields of a span that tell its status; nearly always none. Fields with larger indexes are in
+    /// no record, but what they say may be.
     roles: Option<Box<[(u8, Role)]>>,
-    /// Those that say how other systems know it.
+    /// The fields that tell how other systems know a span.
     ids: IdFields,
     /// Index of the field `message` of an event.
     message: Option<usize>,
-    /// Of an event that was a record of the `log` crate.
+    /// For an event that was a record of the `log` crate.
     origin: Option<Origin>,
-    /// Whether entries of its spans have counted.
+    /// Whether any entry of its spans was a call.
     has_calls: bool,
 }
 
@@ -72,7 +72,7 @@ impl Callsite {
     }
 }
 
-/// What a row says of entries, beside how many they are.
+/// What a row says about entries, except their number.
 #[derive(Debug, Clone, Copy, Default)]
 struct Times {
     busy_ns: Option<i64>,
@@ -80,9 +80,10 @@ struct Times {
     longest_entry_ns: Option<i64>,
     last_exit_ns: Option<i64>,
     longest_thread_id: i64,
-    /// Until when the span was anybody's work: its last exit, or its start.
+    /// Until when the span worked: its last exit, or its start.
     worked_until: i64,
-    /// Since when it was inside, without a pause up to then; `i64::MAX` if there was one, or nobody knows.
+    /// Since when threads were inside without a pause, up to then; `i64::MAX` if there was a pause, or
+    /// nobody knows.
     inside_since: i64,
 }
 
@@ -92,23 +93,23 @@ pub(super) struct Converter {
     recorder: Arc<Recorder>,
     pub(super) timeline: Timeline,
     pub(super) self_times: SelfTimes,
-    /// By number; known in this file. `None` for one that nothing was recorded of yet.
+    /// By number; known in this file. `None` for a callsite of which there was no record yet.
     callsites: Vec<Option<Callsite>>,
-    /// For a number that no callsite has, which no record should have either.
+    /// For a number without a callsite. No record should have one.
     unknown: Callsite,
     log_sites: LogSites,
     threads_before_rotation: ThreadsBeforeRotation,
     /// Which spans are in the batch that is being converted.
     closed: ClosedSpans,
-    /// When a thread left a span last, by both, of the entries in it.
+    /// By span and thread: when the thread left the span last, according to the entries in the batch so far.
     left: IdTable<u64>,
     json: JsonWriter,
     redaction: Redaction,
-    /// How other systems know spans that were converted, for the next batch.
+    /// How other systems know converted spans; goes into the next batch.
     contexts: Vec<TraceContextRow>,
-    /// Spans and events, since the last `take_cut`, of which something was cut or left out.
+    /// How many spans and events were cut, or have lost fields, since the last `take_cut`.
     cut: u64,
-    /// Records of the `log` crate, since the last `take_unplaced`, without a callsite of their own.
+    /// How many records of the `log` crate had no callsite of their own, since the last `take_unplaced`.
     unplaced: u64,
 }
 
@@ -155,12 +156,12 @@ impl Converter {
         std::mem::take(&mut self.unplaced)
     }
 
-    /// Asks the file for the numbers of all callsites again: some are others now.
+    /// Forgets the ids of all callsites, as some are others now: the file will be asked again.
     pub(super) fn forget_callsites(&mut self) {
         self.callsites.clear();
     }
 
-    /// Moves what is known of how other systems know spans into a batch.
+    /// Moves what is known about ids of other systems into a batch.
     pub(super) fn put_contexts(&mut self, batch: &mut Batch) {
         batch.contexts.append(&mut self.contexts);
     }
@@ -170,7 +171,7 @@ impl Converter {
         self.contexts.push(TraceContextRow { span_id, root_id, context });
     }
 
-    /// Tells the file what the last one knew, because it is another file now.
+    /// Prepares for another file, which knows nothing of what the last one knew.
     pub(super) fn begin_file(&mut self, store: &mut Store) {
         self.callsites.clear();
         self.log_sites.clear();
@@ -178,8 +179,8 @@ impl Converter {
         self.learn_all_threads(store);
     }
 
-    /// Tells the file of the threads that were registered since the last call. Whoever has a record of
-    /// a thread, or its open span, may call this and then find it in the file.
+    /// Tells the file about the threads that were registered since the last call. If somebody has a
+    /// record of a thread, or its open span, the thread is in the file after this call.
     pub(super) fn learn_threads(&mut self, store: &mut Store) {
         let Some(new) = self.recorder.threads.take_new() else {
             return self.learn_all_threads(store);
@@ -192,7 +193,8 @@ impl Converter {
         }
     }
 
-    /// Somebody else has written to the file: tells it of all threads again if one is missing.
+    /// Another process has written to the file: if threads are missing there, tells it about all of them
+    /// again.
     pub(super) fn learn_deleted_threads(&mut self, store: &mut Store) -> Result<(), Error> {
         self.learn_threads(store);
         if !store.has_threads(self.recorder.threads.live())? {
@@ -201,9 +203,10 @@ impl Converter {
         Ok(())
     }
 
-    /// Tells the file of all threads that are remembered; others are told of when they are met.
+    /// Tells the file about all threads that are remembered; about others when a record of theirs comes.
     fn learn_all_threads(&mut self, store: &mut Store) {
-        // First the number: a thread that comes after it and is not among them is told of later.
+        // The number first: a thread that is registered later, and is not in the list, will be told
+        // about later.
         self.threads_before_rotation =
             ThreadsBeforeRotation { before: Threads::last_number(), known: HashSet::new() };
         for thread in self.recorder.threads.take_all() {
@@ -212,11 +215,12 @@ impl Converter {
         }
     }
 
-    /// Finds the children that come after their parents, in `raw` or in `next`, and takes their time
-    /// off before the parents are converted. All others are met on the way: so nothing has to be
-    /// remembered of a backlog, however large, but a bit for each span.
+    /// Finds the children that come after their parents, in `raw` or in `next`, and subtracts their time
+    /// before the parents are converted. All other children are met in time; so a bit for each span is
+    /// all that has to be remembered of a backlog, however large.
     ///
-    /// Likewise what ran inside an entry comes after it where a thread's own partition was full for a while.
+    /// In the same way, what ran inside an entry may come after it, if a thread's own partition was full
+    /// for a while.
     ///
     /// `relieve` is called now and then, and may add to `next`.
     #[inline(never)] // so that `scripts/writer_cost.sh` finds it
@@ -245,8 +249,8 @@ impl Converter {
         }
     }
 
-    /// Appends the rows of a piece. Late children of its spans have been counted before. `relieve` is called
-    /// now and then.
+    /// Appends the rows of a piece. Late children of its spans have been counted before. `relieve` is
+    /// called now and then.
     #[inline(never)] // so that `scripts/writer_cost.sh` finds it
     pub(super) fn convert(
         &mut self,
@@ -259,7 +263,7 @@ impl Converter {
         self.learn_threads(store);
         self.json.begin(std::mem::take(&mut batch.text));
         let mut left = RELIEF_RECORDS;
-        // Read here, and not behind an iterator's call: a record is larger than registers hold.
+        // Read here, and not in an iterator: a record does not fit into registers.
         for words in raw.words_of(piece) {
             match record::read(words) {
                 Some(Record::Span(head, fields)) => {
@@ -289,7 +293,7 @@ impl Converter {
         self.tell_late(store, batch);
     }
 
-    /// Lets rows that may be in the file say what is known of them now.
+    /// Corrects rows that may be in the file already.
     pub(super) fn tell_late(&mut self, store: &mut Store, batch: &mut Batch) {
         let Self { self_times, timeline, .. } = self;
         self_times.tell_earlier(|ticks| timeline.length_ns(ticks), &mut batch.earlier);
@@ -307,8 +311,8 @@ impl Converter {
         }
     }
 
-    /// A span has closed that counts by its entries: its busy time is that of all its calls. Returns how many it has, which
-    /// is how often it was entered.
+    /// A span closes that counts by its entries: its busy time is that of all its calls. Returns how
+    /// many calls it has, which is how often it was entered.
     #[cold]
     fn close_calls(&mut self, head: &SpanHead, duration: i64, times: &mut Times) -> u64 {
         let Entries { count, busy: ticks, .. } = head.entries;
@@ -322,7 +326,8 @@ impl Converter {
         count
     }
 
-    /// The same, and what of the time inside is in no row of an entry, nor in others, if there is anything.
+    /// The same. Also returns the busy time that is neither in a row of an entry nor in other spans, if
+    /// there is any.
     #[cold]
     fn close_long(
         &mut self,
@@ -342,11 +347,11 @@ impl Converter {
         let Times { worked_until, inside_since, .. } = times;
         let thread = head.entries.longest_thread;
         let own = self.self_times.take(head.id, (start, worked_until), thread);
-        // The lifetime of a span that counts by its entries is nobody's work, nor is that of one that was never
-        // entered.
+        // The lifetime of a span that counts by its entries is not work, nor that of a span that was
+        // never entered.
         let is_work = own.self_ns.is_some() && worked_until > start;
         if head.parent != 0 && !head.counted && worked_until > start {
-            // What of it was inside another span has come by itself, or comes yet, and whatever else was recorded.
+            // Without what came, or will come, as entries of their own.
             let inside_ns = match head.inside {
                 Some(ticks) => self.timeline.length_ns(ticks),
                 None => times.busy_ns.unwrap_or(0),
@@ -370,7 +375,7 @@ impl Converter {
         let (entries, self_busy) = match own.self_ns {
             Some(_) => (head.entries.count, self_busy),
             None => {
-                // Copies: as in `span_times`.
+                // Copies, as in `span_times`.
                 let (head, mut of_calls) = (*head, times);
                 let closed = self.close_long(&head, duration, &mut of_calls);
                 times = of_calls;
@@ -389,8 +394,8 @@ impl Converter {
             }
             _ => head.status,
         };
-        // Of a name that counts by entries, a span that nobody came to enter has none, as a system's commands. If it has
-        // a parent, it is still what that one waited for.
+        // A span without entries, whose name counts by entries, has no self time: for example a system's
+        // commands. If it has a parent, though, it is what the parent waited for.
         let is_idle = head.entries.count == 0
             && head.parent == 0
             && site.has_calls
@@ -420,11 +425,11 @@ impl Converter {
         }
     }
 
-    /// From when to when a span was there, and when it was entered.
+    /// When a span began, ended and was entered.
     #[inline(always)]
     fn span_times(&mut self, head: &SpanHead, store: &mut Store) -> (i64, i64, Times) {
         let Entries { count, first, last, longest_thread, .. } = head.entries;
-        // Nearly all of them.
+        // Nearly all spans are like this.
         if count == 1
             && longest_thread == head.thread
             && self.recorder.busy_time
@@ -442,7 +447,7 @@ impl Converter {
         }
         let end = self.timeline.ns(head.end);
         let start = self.timeline.start_ns(head.start, end);
-        // A copy, so that what the usual way has of it can be in registers.
+        // A copy, so that the original can stay in registers in the usual case.
         let head = *head;
         (start, end, self.times(&head, (start, end), store))
     }
@@ -453,7 +458,7 @@ impl Converter {
         let entries = &head.entries;
         let mut times = Times { worked_until: start, inside_since: i64::MAX, ..Times::default() };
         if !self.recorder.busy_time {
-            // Nobody knows when it was left.
+            // It is not known when it was left.
             times.worked_until = if entries.count == 0 { start } else { end };
             return times;
         }
@@ -461,7 +466,7 @@ impl Converter {
             times.busy_ns = Some(0);
             return times;
         }
-        // As moments, not as lengths: what was left before something else was is so in nanoseconds, too.
+        // As moments, not as lengths: rounding must not change which of two exits was earlier.
         let last = self.timeline.start_ns(entries.last, end).max(start);
         let first = self.timeline.start_ns(entries.first, last).max(start);
         times.worked_until = last;
@@ -479,11 +484,11 @@ impl Converter {
         times
     }
 
-    /// The same of one that was entered again.
+    /// The same for a span that was entered more than once.
     fn times_again(&self, head: &SpanHead, duration: i64, times: &mut Times) {
         let entries = &head.entries;
         let busy = self.timeline.length_ns(entries.busy);
-        // Rounding must not make a span busier than it lasted, nor the counter's jump.
+        // Neither rounding nor a jump of the counter must make a span busier than it lasted.
         let is_one_thread = entries.busy <= head.end.saturating_sub(head.start);
         let is_less = is_one_thread || self.timeline.has_jumped();
         let busy = if is_less { busy.clamp(0, duration) } else { busy };
@@ -492,7 +497,8 @@ impl Converter {
         times.longest_entry_ns = Some(longest.clamp(0, busy.min(duration)));
     }
 
-    /// The rows of spans that are still open; their fields are appended to `text`. `is_end`: nothing more comes of them.
+    /// The rows of spans that are still open; their fields are appended to `text`. `is_end`: no more
+    /// records will come.
     pub(super) fn unfinished<'a>(
         &mut self,
         open: impl IntoIterator<Item = &'a Seen>,
@@ -546,7 +552,8 @@ impl Converter {
         let start = self.timeline.start_ns(entry.entered, end);
         let Entry { thread, counts, earlier, .. } = *entry;
         let is_inside = !entry.is_apart && entry.around != 0;
-        // Numbered with spans and events, so that what is old goes together; nobody else refers to it.
+        // Its id is from the same series as those of spans and events, so that old rows of all kinds are
+        // deleted together. Nothing refers to it.
         let id = self.recorder.take_ids(1);
         let arrived = Arrived { id, thread, start, end, counts, is_inside };
         let self_ns = self.self_times.entry(entry.span, arrived);
@@ -591,7 +598,7 @@ impl Converter {
         self.event_from(callsite_id, skip, head, fields, store)
     }
 
-    /// An event that was a record of the `log` crate comes from where that did.
+    /// An event that was a record of the `log` crate gets the callsite of its origin.
     #[cold]
     fn log_event(
         &mut self,
@@ -680,14 +687,15 @@ impl Converter {
         known(&self.callsites, &self.unknown, number)
     }
 
-    /// Learns this callsite, and whatever else was met meanwhile.
+    /// Learns this callsite, and all others that were registered meanwhile.
     #[cold]
     fn learn_callsites(&mut self, number: u32, store: &mut Store) {
         let known = self.callsites.len();
         let all = self.recorder.callsites.len();
         self.callsites.resize_with(all.max(known), || None);
         for index in (known..all).chain([number as usize]) {
-            // One that a thread is just adding has no record yet, and is learned with its first.
+            // A callsite that is just being registered has no record yet, and is learned with its first
+            // one.
             let metadata = u32::try_from(index).ok();
             let metadata = metadata.and_then(|number| self.recorder.callsites.metadata(number));
             if let (Some(metadata), Some(place)) = (metadata, self.callsites.get_mut(index)) {
@@ -706,29 +714,30 @@ impl Converter {
     }
 }
 
-/// A look at the records of a batch, and at those that came after them.
+/// Looks through the records of a batch, and of the next one, for late children.
 struct LateChildren<'a> {
     recorder: &'a Recorder,
     timeline: &'a Timeline,
     self_times: &'a mut SelfTimes,
     closed: &'a mut ClosedSpans,
     left: &'a mut IdTable<u64>,
-    /// Spans of the batch whose entries count, and come after them from other threads.
+    /// Spans of the batch that count by entries, which come after them from other threads.
     counting: Vec<u64>,
     pieces: Vec<Pieces>,
 }
 
-/// A child that comes after its parent, and was inside that for more than one piece, or has entries that were recorded:
-/// what is known of these is to be taken off.
+/// A child that comes after its parent, and was inside it in more than one piece, or has entries that
+/// were recorded: the time of those entries has to be subtracted.
 #[derive(Debug, Clone, Copy)]
 struct Pieces {
     id: u64,
     parent: u64,
-    /// What it says itself.
+    /// The time inside that it says itself.
     ticks: u64,
 }
 
-/// Tells parents how long such children were inside them, whose entries have been converted or are in `raw`.
+/// Adds to the parents the time that such children were inside them, without the entries that have been
+/// converted or are in `raw`.
 #[cold]
 fn take_pieces_off(
     pieces: &[Pieces],
@@ -747,7 +756,7 @@ fn take_pieces_off(
                 *recorded += end - timeline.start_ns(entered, end);
             }
         };
-        // Nothing is drained meanwhile: what would come was not looked at.
+        // Nothing is drained meanwhile: new records would not have been looked at.
         batch.for_each_mut(take_off, || {});
     }
     for Pieces { id, parent, ticks } in pieces {
@@ -756,7 +765,7 @@ fn take_pieces_off(
 }
 
 impl LateChildren<'_> {
-    /// A record of the batch.
+    /// Looks at a record of the batch.
     #[inline(always)]
     fn meet(&mut self, words: &mut [u64]) {
         match record::parent_ids(words) {
@@ -772,7 +781,7 @@ impl LateChildren<'_> {
         }
     }
 
-    /// One that came after them.
+    /// Looks at a record of the next batch.
     #[inline(always)]
     fn meet_next(&mut self, words: &mut [u64]) {
         let Some(ParentIds { is_entry, id, parent }) = record::parent_ids(words) else { return };
@@ -784,7 +793,7 @@ impl LateChildren<'_> {
         }
     }
 
-    /// Nearly none may.
+    /// False for nearly all.
     #[inline(always)]
     fn may_be_late(&self, parent: u64) -> bool {
         parent != 0 && (self.closed.may_contain(parent) || !self.left.is_empty())
@@ -799,7 +808,7 @@ impl LateChildren<'_> {
         self.look(words);
     }
 
-    /// Takes the time of a record off its parent, if that comes before it.
+    /// Subtracts the time of a record from its parent, if the parent comes before it.
     #[inline(never)]
     fn look(&mut self, words: &mut [u64]) {
         let Self { recorder, timeline, self_times, closed, left, counting, pieces } = self;
@@ -818,8 +827,8 @@ impl LateChildren<'_> {
             return;
         }
         let is_one_piece = parent_link.is_one_piece();
-        // What there is to know of one that counts by its entries is known without its lifetime, and so is what
-        // is taken off it of a child that was entered several times.
+        // What has to be known about a span that counts by its entries does not depend on its lifetime,
+        // nor does the time of a child that was entered several times.
         let is_late =
             closed.may_contain(parent) && (is_one_piece || !self_times.counts_by_entries(parent));
         let mut was_left =
@@ -851,7 +860,7 @@ impl LateChildren<'_> {
     }
 }
 
-/// A span and a thread as one key; of more than 65,536 threads, some as if they were one.
+/// A span and a thread as one key. With more than 65,536 threads some share their keys.
 fn by_thread(id: u64, thread: u32) -> u64 {
     record::id_and(id, thread as u16)
 }
@@ -864,21 +873,21 @@ fn known<'a>(all: &'a [Option<Callsite>], unknown: &'a Callsite, number: u32) ->
     }
 }
 
-/// Threads that ended before a new file was begun, which knows only those that lived then, or while the
-/// store took nothing and so many came that they were not all remembered.
+/// Threads that the present file may not know: they ended before it was begun, or so many were made
+/// while the store refused that not all were remembered.
 #[derive(Debug, Default)]
 struct ThreadsBeforeRotation {
-    /// Threads with larger numbers came later.
+    /// Threads with larger numbers were registered later.
     before: u32,
-    /// Those that the file was told of lately. To tell it again changes nothing.
+    /// Those that the file was told about lately. Telling it again changes nothing.
     known: HashSet<u32>,
 }
 
-/// Threads that the file is not told of again; at most so many at once.
+/// How many of them are remembered.
 const KNOWN_MAX: usize = 65_536;
 
 impl ThreadsBeforeRotation {
-    /// Whether that is new.
+    /// Remembers it; returns whether it is new.
     fn know(&mut self, number: u32) -> bool {
         if self.known.len() >= KNOWN_MAX {
             self.known.clear();
@@ -886,7 +895,7 @@ impl ThreadsBeforeRotation {
         self.known.insert(number)
     }
 
-    /// A span of such a thread is stored, which closed only now.
+    /// A span of such a thread is stored: it has closed only now.
     #[cold]
     fn meet(&mut self, number: u32, store: &mut Store) {
         if !self.known.contains(&number) && self.know(number) {

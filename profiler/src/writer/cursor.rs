@@ -1,7 +1,7 @@
-//! Where JSON is put together: memory that is large enough beforehand, and a place in it.
+//! Where JSON is put together: memory that is certainly large enough, and a position in it.
 //!
-//! Texts, keys and numbers are stored in whole words; what they leave behind the end is overwritten by
-//! what comes next.
+//! Texts, keys and numbers are stored in whole words. What that leaves behind the end is overwritten by
+//! the next one.
 
 use std::fmt::{self, Write as _};
 
@@ -13,27 +13,27 @@ use crate::recorder::fields::{
 };
 use crate::redact::{Address, Urls};
 
-/// What stands for a secret.
+/// What is written in place of a secret.
 pub(super) const REDACTED_TEXT: &[u8] = b"\"[redacted]\"";
 
-/// The most that a word of fields becomes: a text of control characters takes 6 bytes for each, an
-/// unknown key with a number 28 for a word or two.
+/// The most bytes of JSON that a word of fields can become: a control character takes 6, and an unknown
+/// key with a number 28 for a word or two.
 pub(super) const ROOM_PER_WORD: usize = 56;
-/// Braces, what tells of cuts, and what is stored beside the last number or text.
+/// Room for braces, the note on what was cut, and bytes stored behind the last number or text.
 pub(super) const ROOM: usize = 64 + digits::ROOM;
 
 const EACH: u64 = 0x0101_0101_0101_0101;
 /// The highest bit of each byte.
 const HIGHEST: u64 = EACH << 7;
 
-/// The highest bit of each byte below `n`, which borrows from it when `n` is taken away; that of one that
-/// follows such a byte may be set, too, and other bits.
+/// Has the highest bit set of each byte below `n` (it borrows when `n` is subtracted); that of the byte
+/// after such a one, and other bits, may be set, too.
 #[inline(always)]
 fn below(word: u64, n: u8) -> u64 {
     word.wrapping_sub(EACH * u64::from(n)) & !word
 }
 
-/// The same of each byte that is this one.
+/// The same for each byte that equals this one.
 #[inline(always)]
 fn is(word: u64, byte: u8) -> u64 {
     below(word ^ (EACH * u64::from(byte)), 1)
@@ -45,19 +45,20 @@ fn specials(word: u64) -> u64 {
     (below(word, 0x20) | is(word, b'"') | is(word, b'\\')) & HIGHEST
 }
 
-/// Whether `://` may stand in a text: where a colon is the last byte of a word, the next is not looked at.
+/// Whether `://` may be in a text. A colon in the last byte of a word is enough: the next word is not
+/// looked at.
 fn may_have_url(words: &[u64]) -> bool {
     let after = |word: u64| is(word, b'/') >> 8 | 1 << 63;
     words.iter().any(|word| is(*word, b':') & after(*word) & HIGHEST != 0)
 }
 
-/// The text in words, of which so many bytes count.
+/// The text in these words, of this length in bytes.
 fn text_of(words: &[u64], len: usize) -> String {
     let bytes: Vec<_> = words.iter().flat_map(|word| word.to_le_bytes()).take(len).collect();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Where an object is put together; there is room for all of it.
+/// Where an object is put together. There is room for all of it.
 pub(super) struct Cursor<'a> {
     pub(super) bytes: &'a mut [u8],
     pub(super) at: usize,
@@ -65,7 +66,7 @@ pub(super) struct Cursor<'a> {
 }
 
 impl Cursor<'_> {
-    /// Stores a word, of which the first `len` bytes count.
+    /// Stores a word, of which only the first `len` bytes belong to the text.
     #[inline(always)]
     pub(super) fn word(&mut self, word: u64, len: usize) {
         self.bytes[self.at..self.at + 8].copy_from_slice(&word.to_le_bytes());
@@ -133,7 +134,7 @@ impl Cursor<'_> {
         let mut colons = 0;
         for word in words {
             let n = left.min(8);
-            // Spaces instead of the zeros behind the end.
+            // The zeros behind the end are replaced by spaces, which need no escape.
             let filled = if n < 8 { word | 0x2020_2020_2020_2020 << (8 * n) } else { *word };
             colons |= is(filled, b':');
             if specials(filled) == 0 {
@@ -151,7 +152,7 @@ impl Cursor<'_> {
         self.byte(b'"');
     }
 
-    /// Writes a text anew that has secrets.
+    /// Writes a text again without secrets, if it has any.
     #[inline(never)]
     fn look_for_urls(
         &mut self,
@@ -169,7 +170,7 @@ impl Cursor<'_> {
         }
     }
 
-    /// The text without the secrets of URLs, if it has any. It is not much longer.
+    /// The text without the secrets of its URLs, if it has any. It is not much longer.
     fn without_secrets(
         &mut self,
         words: &[u64],
@@ -183,7 +184,7 @@ impl Cursor<'_> {
         self.urls.redacted(&text_of(words, len), address, is_cut)
     }
 
-    /// A text of `len` bytes as it stands, without the secrets of URLs.
+    /// Appends a text of `len` bytes without quotes or escapes, and without the secrets of URLs.
     pub(super) fn plain_text(&mut self, words: &[u64], len: usize, is_cut: bool) {
         if let Some(text) = self.without_secrets(words, len, Address::Any, is_cut) {
             return self.slice(text.as_bytes());
@@ -193,8 +194,8 @@ impl Cursor<'_> {
         self.at = end;
     }
 
-    /// A value of one of the kinds that nearly all are of, and not cut, by its header and the words after it.
-    /// Returns what is left of those.
+    /// Appends a value that was not cut, of one of the common kinds, given by its header and the words
+    /// after it. Returns the words that are left.
     #[inline(always)]
     pub(super) fn plain_value<'a>(
         &mut self,
@@ -261,7 +262,7 @@ impl Cursor<'_> {
         let _infallible = self.write_fmt(value);
     }
 
-    /// Ends an object whose members all began with a comma; nothing if there were none.
+    /// Ends an object whose members all began with a comma. Does nothing if there were no members.
     #[inline]
     pub(super) fn close_object(&mut self, start: usize) {
         if self.at > start {

@@ -1,6 +1,6 @@
 //! Numbers as decimal text, eight digits at a time.
 
-/// Room that is needed behind the beginning of a number: its digits, and what is stored beside them.
+/// Room that a number needs: its digits, and bytes that are stored behind them.
 pub(super) const ROOM: usize = 32;
 
 const EIGHT: u64 = 100_000_000;
@@ -8,8 +8,8 @@ const ZEROS: u64 = 0x3030_3030_3030_3030;
 
 /// The eight digits of a number below 10^8, each in a byte, the first one in the lowest.
 ///
-/// All are divided at once, first by 100 and then by 10; the factors give the right quotients in
-/// this range (P. Khuong, "How to print integers really fast", 2017).
+/// All are divided at once, first by 100 and then by 10; in this range the factors give exact quotients
+/// (P. Khuong, "How to print integers really fast", 2017).
 #[inline(always)]
 fn eight_digits(n: u64) -> u64 {
     let fours = (n / 10_000) | ((n % 10_000) << 32);
@@ -24,7 +24,7 @@ fn put_word(to: &mut [u8], at: usize, word: u64) {
     to[at..at + 8].copy_from_slice(&word.to_le_bytes());
 }
 
-/// Writes the digits of `n` to the beginning of `to`, which has [`ROOM`], and returns how many they
+/// Writes the digits of `n` to the beginning of `to`, which has [`ROOM`], and returns how many there
 /// are.
 #[inline]
 pub(super) fn put_u64(to: &mut [u8], n: u64) -> usize {
@@ -48,18 +48,18 @@ fn put_long(to: &mut [u8], n: u64) -> usize {
     len + 8
 }
 
-/// Writes a number that few decimals express exactly, as most numbers that people record, to the
-/// beginning of `to`, which has [`ROOM`], and returns how many bytes that takes. `None` for all others.
+/// Writes a number that has an exact decimal text of few digits, as most recorded numbers have, to the
+/// beginning of `to`, which has [`ROOM`], and returns its length. `None` for all other numbers.
 ///
-/// The text is that of `{:?}`, the shortest one that reads back as `x`. Why: with at most 15
-/// digits `m` and a power of ten up to 10^22, both exact, the quotient `m / 10^d` is rounded once, and
-/// that is how `m` with its point is read (W. Clinger, "How to read floating point numbers
-/// accurately", 1990). And no two numbers of at most 15 digits read as the same; so there is no text
-/// that is shorter but the same without the zeros at its end.
+/// The text is that of `{:?}`, the shortest one that reads back as `x`. Why: with at most 15 digits `m`
+/// and a power of ten up to 10^22, both exact, the quotient `m / 10^d` is rounded once, and that is how
+/// `m` with its point is read (W. Clinger, "How to read floating point numbers accurately", 1990). And
+/// no two numbers of at most 15 digits read as the same; so a shorter text can differ only by the zeros
+/// at its end.
 #[inline]
 pub(super) fn put_short_decimal(to: &mut [u8], x: f64) -> Option<usize> {
     let positive = x.abs();
-    // Below, `{:?}` turns to exponents.
+    // Smaller and larger numbers have exponents in `{:?}`.
     let (whole, fraction) = if positive < 1e7 && (positive >= 1e-4 || positive == 0.0) {
         split::<EIGHT>(positive)?
     } else if (1e7..1e12).contains(&positive) {
@@ -73,13 +73,13 @@ pub(super) fn put_short_decimal(to: &mut [u8], x: f64) -> Option<usize> {
     to[len] = b'.';
     let digits = eight_digits(fraction);
     put_word(to, len + 1, digits | ZEROS);
-    // The first one counts, also when it is zero.
+    // The first digit stays, even if it is zero.
     let trailing = (digits | 1).leading_zeros() / 8;
     Some(len + 9 - trailing as usize)
 }
 
-/// What is before the point, and eight digits behind it, if `x` has at most as many decimals as
-/// `SCALE` has zeros.
+/// The part before the point, and eight digits after it, if `x` has at most as many decimals as `SCALE`
+/// has zeros.
 #[inline(always)]
 fn split<const SCALE: u64>(x: f64) -> Option<(u64, u64)> {
     let scaled = (x * SCALE as f64 + 0.5) as i64;

@@ -12,13 +12,13 @@ use crate::recorder::record::Slot;
 
 /// Bytes of a slot, and of a record of one slot in the backlog.
 const SLOT_BYTES: usize = 64;
-/// Most that the writer holds in records that are no rows yet.
+/// Most bytes of records that the writer holds before it converts them.
 const BACKLOG_MAX: usize = 64 << 20;
-/// It holds no more than so many times what the ring does: who has made that smaller has little memory.
+/// And no more than so many times the size of the ring: a program with a smaller ring has little memory.
 const BACKLOG_RINGS: usize = 16;
-/// When more slots are to be taken at once than a steady load leaves in the ring, they are likely the beginning.
+/// A steady load leaves fewer slots in the ring. If there are more, a burst has probably begun.
 const MANY: u64 = 6 * LOT;
-/// Slots that are taken before they are given back to the producers.
+/// Slots that are taken from one partition before they are given back to its producers.
 const LOT: u64 = 1_024;
 
 impl Writer {
@@ -27,13 +27,14 @@ impl Writer {
         (0..self.consumer.partitions()).map(|index| self.consumer.tail(index)).collect()
     }
 
-    /// Up to where each partition is drained.
+    /// Up to which position each partition is drained.
     pub(super) fn positions(&self) -> Vec<u64> {
         (0..self.consumer.partitions()).map(|index| self.consumer.position(index)).collect()
     }
 
-    /// Takes what the partitions have, as long as there is room for it: as bytes, which are converted later. Not
-    /// while the store refuses, when the ring is to keep what it can. Returns how many slots.
+    /// Takes what the partitions have, as long as there is room for it. It is copied as bytes, and
+    /// converted later. While the store refuses, nothing is taken: the ring keeps what it can. Returns
+    /// how many slots.
     pub(super) fn drain(&mut self) -> u64 {
         self.consumer.backlog();
         self.state.set_high_water(self.consumer.high_water());
@@ -57,8 +58,9 @@ impl Writer {
         drained
     }
 
-    /// Whether a commit can wait: records come so fast that the ring would be full before it is done, and there
-    /// is room for them elsewhere. Nobody waits for it, and it has not waited for long.
+    /// Whether to wait with a commit: records come so fast that the ring would be full before it is
+    /// done, there is room for them elsewhere, nobody waits for a flush, and this has not been so for
+    /// long.
     pub(super) fn is_postponed(&self) -> bool {
         self.burst.goes_on(self.options.flush_interval)
             && self.waiting.is_empty()
@@ -72,8 +74,8 @@ impl Writer {
         self.show_account();
     }
 
-    /// Lets others see what the writer has done with what it has drained. Whatever is in its hands is
-    /// counted where it lies; so whoever takes it away has to say where it has gone.
+    /// Publishes what the writer has done with the records that it took. What it still holds is counted
+    /// in its buffers: so code that removes something from those has to count it elsewhere.
     pub(super) fn show_account(&mut self) {
         let Self { account, raw, next, pending, .. } = self;
         let pending = pending.as_ref().map_or(PerKind::default(), |pending| pending.counts);
@@ -86,15 +88,15 @@ impl Writer {
         self.recorder.counters.show(account);
     }
 
-    /// Drains all that was published before this call: no more than the ring holds. Says whether that is all, as
-    /// somebody may be kept from running while he publishes.
+    /// Drains all that was published before this call, which is no more than the ring holds. Returns
+    /// whether it got everything: a thread may be suspended while it publishes.
     pub(super) fn drain_up_to_tails(&mut self) -> bool {
         let tails = self.tails();
         let began = Instant::now();
         loop {
             drain_until(&mut self.consumer, &mut self.next, &mut self.chunks, Some(&tails));
             let all = self.positions().iter().zip(&tails).all(|(at, tail)| at >= tail);
-            // Somebody is between claim and publish, and what comes behind may be a child.
+            // A producer is between claim and publish, and what comes behind it may be a child.
             if all || began.elapsed() >= STRAGGLER_GRACE {
                 self.show_account();
                 return all;
@@ -109,26 +111,27 @@ impl Writer {
 pub(super) struct Room {
     ring_slots: usize,
     batch_size: usize,
-    /// Bytes that are kept free for the second look before a batch is converted, which brings as much as the
-    /// ring holds.
+    /// Bytes that are kept free for the second drain before a batch is converted, which takes as much as
+    /// the ring holds.
     kept: usize,
-    /// The last batch is being made: what comes beside it stays in the ring.
+    /// The last batch is being made: what is published now stays in the ring.
     is_closed: bool,
 }
 
 impl Room {
     pub(super) fn new(ring_slots: usize, batch_size: usize) -> Self {
-        // What does not fill a chunk to its end leaves up to a fifth of it; and a lot may begin three.
+        // Records that do not fit waste up to a fifth of a chunk; and draining a lot may begin three
+        // chunks.
         let kept = ring_slots * SLOT_BYTES / 4 * 5 + 3 * LARGE_CHUNK_BYTES;
         Self { ring_slots, batch_size, kept, is_closed: false }
     }
 
-    /// Most that the writer holds in records, unless a batch, or twice the ring, is more.
+    /// Most bytes of records that the writer holds; but a batch, and twice the ring, are always allowed.
     pub(super) fn backlog_max(ring_slots: usize) -> usize {
         BACKLOG_MAX.min(ring_slots.saturating_mul(BACKLOG_RINGS * SLOT_BYTES))
     }
 
-    /// Nothing is taken between two steps any more.
+    /// From now on nothing is drained between two steps.
     pub(super) fn close(&mut self) {
         self.is_closed = true;
     }
@@ -137,18 +140,18 @@ impl Room {
         chunks.has_room(self.kept)
     }
 
-    /// A batch can be filled, whatever it takes.
+    /// A batch may always be filled.
     fn is_in_raw(&self, raw: &RawBatch, chunks: &Chunks) -> bool {
         raw.len() < self.batch_size || self.is_in_backlog(chunks)
     }
 
-    /// As much as the ring holds can come while the pieces of a batch are committed.
+    /// While the pieces of a batch are committed, as much as the ring holds may always be taken.
     fn is_in_next(&self, next: &RawBatch, chunks: &Chunks) -> bool {
         next.bytes() < self.ring_slots * SLOT_BYTES || self.is_in_backlog(chunks)
     }
 }
 
-/// Takes what comes between two steps of a conversion, before the ring is full.
+/// Drains the ring between two steps of a conversion, before it is full.
 pub(super) struct Relief<'a> {
     pub(super) consumer: &'a mut Consumer<Slot>,
     pub(super) chunks: &'a mut Chunks,
@@ -156,7 +159,7 @@ pub(super) struct Relief<'a> {
 }
 
 impl Relief<'_> {
-    /// Takes what there is, unless it is little.
+    /// Drains the ring, unless it holds little.
     #[inline]
     pub(super) fn relieve(&mut self, next: &mut RawBatch) {
         let is_much = self.consumer.backlog() > self.room.ring_slots as u64 / 32;
@@ -167,8 +170,9 @@ impl Relief<'_> {
     }
 }
 
-/// Drains every partition in turn, some slots at a time, so that producers have those again early; as much as
-/// there was when it began, as long as there is room. Returns how many slots.
+/// Drains every partition in turn, a lot at a time, so that producers get slots back early. Stops when
+/// it has taken as much as there was at the beginning, or when there is no more room. Returns how many
+/// slots.
 #[inline(never)] // so that `scripts/writer_cost.sh` finds it
 fn drain_pass(
     consumer: &mut Consumer<Slot>,
@@ -195,7 +199,7 @@ fn drain_pass(
     }
 }
 
-/// Drains every partition up to a position of its own, or to its end.
+/// Drains every partition up to its own given position, or to its end.
 #[inline(never)] // so that `scripts/writer_cost.sh` finds it
 fn drain_until(
     consumer: &mut Consumer<Slot>,

@@ -1,6 +1,6 @@
-//! Faults that a test wishes for, with the feature `faults`: an application has none of this.
+//! Faults that tests ask for, with the feature `faults`. Applications have none of this.
 
-/// A fault that the writer brings upon itself, to test what becomes of it.
+/// A fault that the writer causes by itself, to test what becomes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {

@@ -14,12 +14,12 @@ use crate::recorder::losses::{DropReason, Kind, PerKind};
 use crate::recorder::open_spans::Seen;
 use crate::recorder::post_close_drain::PostCloseDrain;
 
-/// How long after the deadline a store that works may go on with a backlog. Whoever closes waits for a
-/// second more, and what is not stored then has to be counted.
+/// How long after the deadline a store that works may go on with a backlog. The caller of `close` waits
+/// for one second more than the deadline; what is not stored by then has to be counted.
 const OVERTIME: Duration = Duration::from_millis(500);
 
-/// How long a disk is waited for that was full before the recording ended, and still is: the time in which
-/// somebody makes space is minutes, and a program should not hang at its end for nothing.
+/// How long to wait for a disk that was full before the recording ended, and still is. Making space
+/// takes minutes, and a program should not hang at its end in vain.
 const FULL_DISK_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Writer {
@@ -39,15 +39,15 @@ impl Writer {
         self.conclude(unfinished, deadline, timed_out);
     }
 
-    /// Returns whether a backlog was given up for lack of time.
+    /// Returns whether a backlog was given up because time was up.
     fn store_the_rest(&mut self, deadline: Instant, unfinished: &mut HashSet<u64>) -> bool {
         self.closing = true;
-        // What was in the way may be gone: it is tried once more.
+        // A file that was in the way may be gone: one more try.
         self.stuck_since = self.stuck_since.map(|_| Instant::now());
         self.take_flushes();
         self.look_after_file();
         let deadline = self.try_full_disk(deadline);
-        // The ring is closed: what was published before that lies below these.
+        // The ring is closed: everything published before that is below these positions.
         let targets = self.tails();
         self.commit_up_to(&targets, deadline);
         let open = self.take_open_spans();
@@ -59,7 +59,7 @@ impl Writer {
         late
     }
 
-    /// Tries at once whether a disk that was full has space now. Returns how long to wait for it.
+    /// If the disk was full, checks at once whether it has space now. Returns how long to wait for it.
     fn try_full_disk(&mut self, deadline: Instant) -> Instant {
         if !self.is_refused() || !self.backoff.is_disk_full() {
             return deadline;
@@ -97,24 +97,24 @@ impl Writer {
             {
                 return;
             } else {
-                // Somebody is between claim and publish.
+                // A producer is between claim and publish.
                 std::thread::yield_now();
             }
         }
     }
 
-    /// The spans that are open now and that nobody else will account for.
+    /// Takes the spans that are open now, and that no thread will account for any more.
     fn take_open_spans(&mut self) -> Vec<Seen> {
         let recorder = std::sync::Arc::clone(&self.recorder);
         let mut open = recorder.open.look(recorder.clock.ticks(), |_| true);
-        // Those that have closed while we looked are in the ring.
+        // Spans that were closed during the look are in the ring.
         self.drain_all();
         let ids: HashSet<u64> = open.iter().map(|seen| seen.id).collect();
         let drained = self.raw.records().chain(self.next.records());
         let drained = drained.filter_map(|record| record.span_id());
         let mut closed: HashSet<u64> = drained.filter(|id| ids.contains(id)).collect();
-        // A thread may be sent away between publishing the record of a span and giving back its place;
-        // long enough for the record to be on its way to the file, or in it.
+        // A thread may be suspended after it has published the record of a span and before it frees the
+        // slot; for so long that the record is in a batch, or in the file.
         closed.extend(self.batch.spans.iter().map(|span| span.id));
         let ids = open.iter().map(|seen| seen.id);
         match self.store.as_ref().map(|store| store.stored_spans(ids)) {
@@ -128,7 +128,7 @@ impl Writer {
         open
     }
 
-    /// Counts what has been drained, if that is more than a batch, so that the last batch tells of it.
+    /// If more than a batch is left, gives it up, so that the last batch can tell of it.
     fn give_up_backlog(&mut self) -> bool {
         let largest = self.options.batch_size.saturating_mul(BACKLOG_BATCHES);
         if self.pending.is_some() || self.raw.len() + self.next.len() <= largest {
@@ -170,7 +170,7 @@ impl Writer {
         self.add_writer_stat(now_ns, counts);
         self.append_by(deadline);
         if self.pending.is_none() && self.losses.is_due(&self.recorder.counters, &self.account) {
-            // Rows of the last batch were refused, or lost with the file: that is told, too.
+            // Rows of the last batch were refused, or lost with the file: one more batch tells of that.
             if self.store.is_none() && !self.reopen() {
                 return;
             }
@@ -179,7 +179,7 @@ impl Writer {
         }
     }
 
-    /// Gives the pending batch to the store, until it takes it or time is up.
+    /// Gives the pending batch to the store, again and again, until it is stored or time is up.
     fn append_by(&mut self, deadline: Instant) {
         self.append();
         while self.pending.is_some() && Instant::now() < self.unless_stuck(deadline) {
@@ -189,7 +189,7 @@ impl Writer {
         }
     }
 
-    /// Counts what could not be stored. Says whether there was anything.
+    /// Counts what could not be stored. Returns whether there was anything.
     fn give_up_the_rest(&mut self, reason: DropReason, unfinished: &HashSet<u64>) -> bool {
         let mut lost = false;
         if let Some(pending) = self.pending.take() {
@@ -208,7 +208,7 @@ impl Writer {
             let mut counts = batch.take(batch.piece(usize::MAX), &mut self.chunks);
             batch.clear(&mut self.chunks);
             lost |= counts != PerKind::default();
-            // Accounted for as unfinished.
+            // These are counted as unfinished already.
             counts[Kind::Span as usize] -= twice;
             self.account.duplicates += twice;
             self.account.drop_many(counts, reason);
@@ -218,7 +218,7 @@ impl Writer {
         lost
     }
 
-    /// What was lost and no batch has told of, such as what had to be given up just now.
+    /// Losses that no batch has told of, such as what was given up just now.
     fn untold_losses(&mut self) -> Vec<LossRow> {
         let mut rows = Vec::new();
         let Self { recorder, converter, store: Some(store), losses, account, .. } = self else {
@@ -231,12 +231,12 @@ impl Writer {
         rows
     }
 
-    /// Closes the file and leaves behind what later snapshots need.
+    /// Closes the file, and leaves what is needed to answer later questions about the ledger.
     fn conclude(mut self, unfinished: HashSet<u64>, deadline: Instant, timed_out: bool) {
         self.end_requests();
         self.count_memory();
         let losses = self.untold_losses();
-        // By the run's own clock, as all its moments are: the one on the wall can have been set meanwhile.
+        // By the run's own clock, as all its moments are: the system's time may have been set meanwhile.
         let length_ns = self.converter.timeline.now_ns().max(0);
         let ended = self.options.run.started_unix_ns.saturating_add(length_ns);
         let Self { recorder, state, consumer, store, mut account, mut in_file, mut marks, .. } =
@@ -254,7 +254,7 @@ impl Writer {
         let left = store.leave();
         let mut lost = PerKind::default();
         if let Some(found) = &left.found {
-            // Too late for the file, which nobody can write to; not for the report.
+            // Too late for the file, which cannot be written to; in time for the report.
             lost = in_file.keep_only(found, &mut account);
             recorder.counters.show(&account);
             marks.keep_only(found.marks, &state.marks);
@@ -299,7 +299,7 @@ mod tests {
     fn a_clock_that_is_set_while_it_is_recorded_does_not_make_the_run_longer() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.db");
-        // Somebody finds after the start that it was an hour behind.
+        // After the start it is found that the clock was an hour slow.
         SLOW_BY.set(Duration::from_secs(3_600));
         let builder = crate::Profiler::builder().database(&path);
         let profiler = crate::Profiler::start_here(builder).unwrap();

@@ -1,4 +1,4 @@
-//! Records and their fields, of whatever words: see [`crate::fuzz`].
+//! Records with arbitrary words and fields: see [`crate::fuzz`].
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -67,7 +67,7 @@ impl Rig {
         Self { recorder, consumer, chunks: Chunks::new(usize::MAX), converter, store, folder }
     }
 
-    /// Publishes records of the lengths that the input says, and drains some into each of two batches.
+    /// Publishes records with lengths from the input, and drains some into each of two batches.
     fn through_the_ring(&mut self, input: &[u8]) -> (RawBatch, RawBatch, u64) {
         let (mut raw, mut next) = (RawBatch::default(), RawBatch::default());
         let mut published = 0;
@@ -118,8 +118,8 @@ thread_local! {
     static RIG: RefCell<Rig> = RefCell::new(Rig::new());
 }
 
-/// Records of any words, through the ring and into rows; if the first byte is odd, into a file. Each is one
-/// row or none, and what the ledger counts is what rows there are.
+/// Records with arbitrary words, through the ring and into rows; if the first byte is odd, into a file.
+/// Each becomes one row or none, and the ledger counts the rows.
 pub fn records(data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
     RIG.with_borrow_mut(|rig| {
@@ -142,7 +142,7 @@ pub fn records(data: &[u8]) {
     });
 }
 
-/// How many there are of each kind.
+/// How many rows there are of each kind.
 fn rows(batch: &Batch) -> PerKind {
     let Batch { spans, events, links, entries, .. } = batch;
     [spans.len(), events.len(), links.len(), entries.len()].map(|n| n as u64)
@@ -171,12 +171,12 @@ fn object(fields: &str) {
     assert!(fields.is_empty() || json.is_ok_and(|json| json.is_object()), "{fields}");
 }
 
-/// A store takes it, or says why not; then the file is as it was.
+/// A store takes the batch, or says why not; then the file is unchanged.
 fn store_it(rig: &mut Rig, batch: &mut Batch) {
     let path = rig.folder.path().join("p.db");
     let mut store = store(&path);
     rig.converter.begin_file(&mut store);
-    // The ids of callsites and threads are those of another file, which SQLite is not asked to compare.
+    // The ids of callsites and threads are from another file. SQLite does not check them.
     let before = rows(batch);
     let appended = store.append(batch).map(drop);
     if let Err(error) = appended {
@@ -193,8 +193,8 @@ fn store_it(rig: &mut Rig, batch: &mut Batch) {
     rig.converter.begin_file(&mut rig.store);
 }
 
-/// The first byte says what of it is a value of each type, recorded and read back; the rest is words of fields,
-/// taken as they come.
+/// The first byte says how much of the input is values of each type, which are recorded and read back;
+/// the rest is words of fields, used as they are.
 pub fn field_words(data: &[u8]) {
     let Some((&flags, rest)) = data.split_first() else { return };
     let keys = Keys::new(&NAMES, |_| Secrecy::None);
@@ -205,7 +205,7 @@ pub fn field_words(data: &[u8]) {
     assert!(text.len() <= 56 * any.len() + 2 * keys.bytes() + 256, "there is a bound");
     expect(&any, &text, cut, flags & 4 != 0, skip);
 
-    // As many words as the flags say, so that some have no room.
+    // Few words, depending on the flags, so that some values have no room.
     let mut buffer = FieldBuffer::new(usize::from(flags >> 3) + 8);
     buffer.begin(NAMES.len());
     visit(&mut buffer, rest);
@@ -218,7 +218,7 @@ fn written(keys: &Keys, words: &[u64], left_out: bool, skip: Option<usize>) -> (
     writer.begin("{".into());
     let cut = writer.push_object(keys, words, left_out, skip);
     for field in Fields::new(words) {
-        // What comes after must not touch it.
+        // What comes after it must not change it.
         writer.push_plain(field.value, Secrecy::None, field.is_cut());
     }
     let at = {
@@ -255,10 +255,11 @@ fn visit(buffer: &mut FieldBuffer, bytes: &[u8]) {
     }
 }
 
-/// A field as it is expected: its value unless it is missing, whether it was cut and how long it was, its index.
+/// An expected field: its value unless it is missing; whether it was cut, and how long it was; its
+/// index.
 type Expected = (Option<Json>, Option<Json>, usize);
 
-/// Beside the fields, read in another way.
+/// Compares the JSON with the fields, read in another way.
 fn expect(words: &[u64], text: &str, cut: bool, left_out: bool, skip: Option<usize>) {
     let mut values: BTreeMap<String, Expected> = BTreeMap::new();
     for field in Fields::new(words) {
@@ -278,7 +279,8 @@ fn expect(words: &[u64], text: &str, cut: bool, left_out: bool, skip: Option<usi
     let mut members = 0;
     for (name, (value, said, first)) in &values {
         if let Some(value) = value.as_ref().filter(|_| skip != Some(*first)) {
-            // Floats to the last digit but one, which serde_json gets wrong; they are tested elsewhere.
+            // Floats up to the last digit but one: serde_json gets the last one wrong. Elsewhere they
+            // are tested exactly.
             let same = match (read.get(name).and_then(Json::as_f64), value.as_f64()) {
                 (Some(a), Some(b)) => (a - b).abs() <= b.abs() * 1e-15 || a == b,
                 _ => read.get(name) == Some(value),
@@ -295,7 +297,7 @@ fn expect(words: &[u64], text: &str, cut: bool, left_out: bool, skip: Option<usi
     assert_eq!(told, left_out);
 }
 
-/// `None` for a text that is none.
+/// `None` for bytes that are no text.
 fn json_of(value: Value<'_>, at: Address, is_cut: bool) -> Option<Json> {
     let without_secrets =
         |bytes: &[u8]| Urls::default().redacted(&String::from_utf8_lossy(bytes), at, is_cut);

@@ -1,5 +1,5 @@
-//! What the writer does besides: rows about itself and about open spans, retention, and a look
-//! whether its file is still there.
+//! What the writer does once a second, or with a batch: rows about itself and about open spans,
+//! retention, and checks whether its file is still there.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,16 +17,16 @@ use crate::recorder::losses::{DropReason, Kind, PerKind};
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long the writer may delete old rows at a time.
 const PRUNE_TIME: Duration = Duration::from_millis(20);
-/// Open spans that do not change are confirmed this often.
+/// How often open spans are written again if nothing else happens.
 const OPEN_SPANS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// After a file was left.
+/// Said when a file was left.
 const GOES_ON: &str = ", recording goes on in a new file";
 
-/// Why a file was left that somebody has renamed.
+/// Why a file was left: it has been renamed.
 pub(super) const WAS_RENAMED: &str = "was renamed while it was recorded into";
 
-/// What has become of a file that was left for this reason, and has another name now.
+/// Says what became of a file that was left for this reason.
 pub(super) fn tell_renamed(path: &str, what: &str, left: &Left, lost: PerKind) -> String {
     let to = left.renamed_to.as_ref().map(|to| format!(" (it is now {})", to.display()));
     let log = if left.has_log {
@@ -39,7 +39,7 @@ pub(super) fn tell_renamed(path: &str, what: &str, left: &Left, lost: PerKind) -
     format!("{path}: {what}{to}{log}{why}; {lost}")
 }
 
-/// What is lost with a file, or with its log.
+/// Says what is lost with a file, or with its log.
 pub(super) fn tell_lost(lost: PerKind) -> String {
     match [Kind::Span, Kind::Event].map(|kind| lost[kind as usize]) {
         [0, 0] => "nothing is lost".to_owned(),
@@ -63,7 +63,7 @@ impl Writer {
         self.look_again_whether_installed();
         self.forget_gone();
         if self.raw.is_empty() && self.pending.is_none() && self.last_commit.elapsed() > INTERVAL {
-            // A loss that begins after an idle time has not begun before it.
+            // After a pause without losses, the next loss begins now and not before the pause.
             if !self.losses.is_due(&self.recorder.counters, &self.account) {
                 self.losses.nothing_until(self.converter.timeline.now_ns());
             }
@@ -78,7 +78,7 @@ impl Writer {
         let limited =
             self.options.store.max_bytes.is_some() || self.options.store.max_age.is_some();
         let Some(store) = &mut self.store else { return };
-        // In small steps, and not for long: the ring is filling meanwhile.
+        // In small steps, and only for a short time: the ring is filling meanwhile.
         let until = Instant::now() + PRUNE_TIME;
         while limited && Instant::now() < until {
             match store.prune() {
@@ -89,7 +89,7 @@ impl Writer {
         }
     }
 
-    /// Whether the file is still the one that the path names, with its log.
+    /// Checks whether the path still names the file, and whether its log is there.
     pub(super) fn look_after_file(&mut self) {
         let Some(store) = &mut self.store else { return };
         self.is_in_place = true;
@@ -114,14 +114,14 @@ impl Writer {
         }
     }
 
-    /// Whether somebody has deleted rows of callsites or threads, whose names later spans want.
+    /// Checks whether somebody has deleted rows of callsites or threads that later spans refer to.
     pub(super) fn look_after_names(&mut self) {
         let Self { converter, store: Some(store), .. } = self else { return };
         let looked = store.look_for_deleted_names().and_then(|others| {
             if others { converter.learn_deleted_threads(store) } else { Ok(()) }
         });
         match looked {
-            // Whoever has the file now has it for a moment, and it is looked at again.
+            // Another process has the file for a moment. There will be a next check.
             Err(error) if error.kind() == ErrorKind::Busy => {}
             Err(error) => self.state.set_error(error.to_string()),
             Ok(()) => {}
@@ -142,7 +142,7 @@ impl Writer {
         let kept = match left {
             Ok(Some(aside)) => format!(" (what is left of it is now {})", aside.display()),
             Ok(None) => String::new(),
-            // That it was removed is what is being told.
+            // The file was removed: this is said anyway.
             Err(error) if error.kind() == ErrorKind::Moved => String::new(),
             Err(error) => {
                 self.stuck_since = Some(Instant::now());
@@ -153,8 +153,8 @@ impl Writer {
         self.state.set_error(format!("{path}: {what}{kept}; {lost}{GOES_ON}"));
     }
 
-    /// What is stored stays in the file, under its other name; but for what is only in a log that nobody
-    /// will find.
+    /// Leaves a file that was renamed. What is stored stays in it, under its other name, except what is
+    /// only in a log that nobody will find.
     pub(super) fn leave_renamed_file(&mut self, what: &str) {
         let Some((mut store, in_hand)) = self.let_go() else { return };
         let path = store.path().display().to_string();
@@ -162,14 +162,15 @@ impl Writer {
         let no_end = no_end.map(|error| format!(" (its run has no end: {error})"));
         let left = store.leave();
         let lost = sum(self.keep_only(left.found.as_ref()), in_hand);
-        // The rest of it is out of reach from here on.
+        // The rest is out of reach from here on.
         self.in_file = InFile::default();
         self.leave_marks(false);
         let (told, no_end) = (tell_renamed(&path, what, &left, lost), no_end.unwrap_or_default());
         self.state.set_error(format!("{told}{GOES_ON}{no_end}"));
     }
 
-    /// The run goes on in another file. In this one it ends, or it would look like one that was killed.
+    /// The run goes on in another file. In this one it gets an end; otherwise it would look as if the
+    /// process had been killed.
     fn end_left_run(&self, what: &str, store: &mut Store) -> Result<(), Error> {
         let path = store.path().display();
         self.state.set_error(format!("{path}: {what}{GOES_ON}"));
@@ -178,13 +179,13 @@ impl Writer {
         store.end_run(ended, &stats::collect(&self.recorder, &self.state).to_json(false))
     }
 
-    /// Takes the store away from a file that is not at its place any more, or of no use; the next commit
-    /// makes a new one. Returns what is lost with it of what was not stored yet, too.
+    /// Gives up a file that is not at its path any more, or of no use; the next commit makes a new one.
+    /// Also returns what is lost of what was not stored yet.
     fn let_go(&mut self) -> Option<(Store, PerKind)> {
         let store = self.store.take()?;
         (self.is_in_place, self.recovery_since) = (true, None);
         let mut in_hand = PerKind::default();
-        // A batch in hand has the old file's ids in it.
+        // A batch in hand refers to ids of the old file.
         self.looks_committed = self.looks_begun;
         if let Some(pending) = self.pending.take() {
             in_hand = pending.counts;
@@ -195,14 +196,14 @@ impl Writer {
             self.keep_marks();
             self.batch.clear();
         }
-        // Under the lock of the profile that it belongs to.
+        // Before the lock of the profile is released.
         self.end_requests();
         self.open_spans.clear();
         Some((store, in_hand))
     }
 
-    /// No more than this is left of what was stored in the file; all of it if that is not known. Returns
-    /// what is lost.
+    /// Counts what is lost if only this is left of what was stored in the file; nothing if that is not
+    /// known. Returns what is lost.
     fn keep_only(&mut self, found: Option<&Recovered>) -> PerKind {
         let Some(found) = found else { return PerKind::default() };
         let lost = self.in_file.keep_only(found, &mut self.account);
@@ -211,8 +212,8 @@ impl Writer {
         lost
     }
 
-    /// Somebody has taken the log away, or its index: gets the file right again, and counts what was only
-    /// in the log if that cannot be read any more.
+    /// Somebody has removed the log, or its index: repairs the file. What was only in the log, and can
+    /// no longer be read, is counted as lost.
     fn recover_file(&mut self, what: &'static str) {
         let Some(store) = &mut self.store else { return };
         let path = store.path().display().to_string();
@@ -231,7 +232,7 @@ impl Writer {
         let mut lost = PerKind::default();
         if !found.whole {
             lost = self.keep_only(Some(&found));
-            // All losses are told again, in the next batch.
+            // The next batch tells of all losses again.
             self.losses = Losses::default();
             self.batch.losses.clear();
             if let Some(pending) = &mut self.pending {
@@ -245,7 +246,7 @@ impl Writer {
         self.state.set_error(format!("{path}: {what}; {}", tell_lost(lost)));
     }
 
-    /// Opens the database anew. Says whether there is a store now.
+    /// Opens the database anew. Returns whether there is a store now.
     pub(super) fn reopen(&mut self) -> bool {
         let began = Instant::now();
         match self.try_reopen() {
@@ -261,7 +262,7 @@ impl Writer {
             Err((kind, error)) => {
                 use ErrorKind::{Busy, Full, Io, WalFull};
                 if !matches!(kind, Busy | Full | Io | WalFull) {
-                    // Nothing of ours: somebody has to take it away.
+                    // The file is none of ours: somebody has to move it away.
                     self.stuck_since.get_or_insert(began);
                 }
                 self.refused_for(kind, error, began);
@@ -274,7 +275,7 @@ impl Writer {
         let told = |error: Error| (error.kind(), error.to_string());
         let mut store = Store::open(&self.options.database, &self.options.store).map_err(told)?;
         if store.next_id() > self.options.first_id {
-            // Its ids are ours, too: it is another profile that was put there.
+            // Some of its ids are ours, too: another profile was put there.
             let message = format!(
                 "{}: replaced by another profile; move it away, and recording goes on",
                 store.path().display()
@@ -286,18 +287,18 @@ impl Writer {
         Ok(store)
     }
 
-    /// Whether the open spans in the database should be looked at though nothing else happens.
+    /// Whether it is time to look at the open spans, though nothing else happens.
     pub(super) fn open_spans_are_due(&self) -> bool {
         let interval = if self.open_spans.is_empty() { INTERVAL } else { OPEN_SPANS_INTERVAL };
         self.last_open_spans.elapsed() >= interval && self.has_open_spans()
     }
 
-    /// Whether a look at the open spans would find some, or less than the last one.
+    /// Whether a look at the open spans would find some, or fewer than the last one.
     pub(super) fn has_open_spans(&self) -> bool {
         !self.open_spans.is_empty() || self.recorder.open.count() > 0
     }
 
-    /// Adds to the batch what is due about the writer and about open spans.
+    /// Adds the rows about the writer and about open spans to the batch, if they are due.
     pub(super) fn add_housekeeping_rows(&mut self, now_ns: i64, counts: PerKind) {
         let is_awaited = self.waiting.iter().any(|waiting| waiting.looks > self.looks_begun);
         if is_awaited || self.last_open_spans.elapsed() >= self.options.flush_interval {

@@ -1,4 +1,4 @@
-//! What the present file has: what is lost if that is, and what is left if a part of it is.
+//! What the present file holds: so much is lost if the file is.
 
 use spandrel_storage::Recovered;
 
@@ -13,7 +13,7 @@ pub(super) struct InFile {
 }
 
 impl InFile {
-    /// No more than this is left: the rest counts as lost with the file. Returns it.
+    /// Only this is left of it: counts the rest as lost with the file, and returns it.
     pub(super) fn keep_only(&mut self, found: &Recovered, account: &mut Account) -> PerKind {
         let spans = found.spans - found.unfinished.min(found.spans);
         let kept = [spans, found.events, found.links, found.entries];

@@ -1,24 +1,26 @@
 //! Field values as JSON text.
 //!
 //! An object is put together in memory of the writer's own, where texts and keys are stored in whole
-//! words, and goes into the batch as one piece. What nearly all objects are, fields that come once
-//! and in full, is written as it is read; the others are gathered first.
+//! words, and goes into the batch as one piece. Nearly all objects have only fields that come once and
+//! in full; such an object is written while its fields are read. For all others the fields are collected
+//! first.
 
 use super::cursor::{Cursor, REDACTED_TEXT, ROOM, ROOM_PER_WORD};
 use super::keys::{Key, Keys, bit};
 use crate::recorder::fields::{self, FieldValue, Fields, Value};
 use crate::redact::{Address, REDACTED, Redaction, Secrecy, Urls};
 
-/// The reserved key under which an object names the fields that are not there as they were recorded:
-/// how many bytes each of them had, `null` for a number that there was no room for and for a secret, whose
-/// length is nobody's business, and `"*": null` if fields were left out without their names being known.
+/// The reserved key under which an object names fields that are not there as they were recorded: with
+/// the number of bytes that each had; with `null` for a number that there was no room for, and for a
+/// secret, whose length is nobody's business; and `"*": null` if fields were left out whose names are
+/// not known.
 const TRUNCATED_KEY: &[u8] = b",\"$truncated\":";
 const LEFT_OUT: &[u8] = b",\"*\":null";
 
 /// Writes objects and messages, one after the other, into one text.
 #[derive(Debug, Default)]
 pub(super) struct JsonWriter {
-    /// The text, and memory to go on in.
+    /// The text, and memory behind it to write to.
     bytes: Vec<u8>,
     /// Where the text ends.
     at: usize,
@@ -30,7 +32,7 @@ impl JsonWriter {
         Self { urls: Urls::new(redaction), ..Self::default() }
     }
 
-    /// Goes on at the end of a text.
+    /// Continues at the end of a text.
     pub(super) fn begin(&mut self, text: String) {
         self.at = text.len();
         self.bytes = text.into_bytes();
@@ -40,8 +42,9 @@ impl JsonWriter {
     pub(super) fn end(&mut self) -> String {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.truncate(self.at);
-        // Looked at once for all that was written. It is UTF-8, unless somebody has spoiled the ring's
-        // memory; then what is none is made up for byte by byte, as others know where they begin.
+        // Checked once, for everything that was written. It is UTF-8, unless something has overwritten
+        // the ring's memory; then each wrong byte is replaced by one byte, as others know where their
+        // texts begin.
         let mut text = String::from_utf8(bytes);
         while let Err(error) = text {
             let at = error.utf8_error().valid_up_to();
@@ -58,7 +61,7 @@ impl JsonWriter {
         self.at
     }
 
-    /// A place to write so many bytes.
+    /// A cursor with room for so many bytes.
     #[inline(always)]
     fn cursor(&mut self, room: usize) -> Cursor<'_> {
         if self.bytes.len() - self.at < room {
@@ -69,14 +72,15 @@ impl JsonWriter {
 
     #[cold]
     fn grow(&mut self, room: usize) {
-        /// Not each time anew.
+        /// Grows in large steps.
         const STEP: usize = 1024;
         self.bytes.resize(self.at + room + STEP, 0);
     }
 
-    /// Appends the object of the fields in `words`; nothing at all if there are none. The field
-    /// `skip` stands elsewhere. One that was recorded several times has its last value, in its first
-    /// place. `left_out` says that whole fields are missing. Returns whether anything was cut.
+    /// Appends the object of the fields in `words`; nothing at all if there are none. The field `skip`
+    /// is left out: it is stored elsewhere. A field that was recorded several times has its last value,
+    /// in its first position. `left_out` says that whole fields are missing. Returns whether anything
+    /// was cut.
     #[inline]
     pub(super) fn push_object(
         &mut self,
@@ -92,7 +96,7 @@ impl JsonWriter {
         }
     }
 
-    /// The same for fields that come once and in full; `false`, and nothing is appended, for others.
+    /// The same if all fields come once and in full; otherwise appends nothing and returns `false`.
     #[inline(always)]
     fn push_plain_object(&mut self, keys: &Keys, words: &[u64], skip: Option<usize>) -> bool {
         let start = self.at;
@@ -129,7 +133,7 @@ impl JsonWriter {
         true
     }
 
-    /// Appends what stands for a message that may not be stored.
+    /// Appends the text that replaces a secret message.
     #[cold]
     fn push_marker(&mut self) {
         let mut cursor = self.cursor(ROOM);
@@ -154,7 +158,7 @@ impl JsonWriter {
             }
         }
         let start = self.at;
-        // Twice: once with the value, once with the original length.
+        // Twice the keys: once with the value, once with the original length.
         let mut cursor = self.cursor(2 * keys.bytes() + ROOM_PER_WORD * words.len() + ROOM);
         let is_here = |field: &&FieldValue<'_>| field.value != Value::Missing;
         for field in fields.iter().filter(is_here).filter(|field| skip != Some(field.index)) {
@@ -166,7 +170,7 @@ impl JsonWriter {
                 cursor.value(field.value, key.address(), field.is_cut());
             }
         }
-        // A message that was cut is told of here, though it stands in a column of its own.
+        // That a message was cut is said here, though it is in a column of its own.
         let is_cut = left_out || fields.iter().any(FieldValue::is_cut);
         if is_cut {
             cursor.slice(TRUNCATED_KEY);
@@ -189,7 +193,7 @@ impl JsonWriter {
         is_cut
     }
 
-    /// Appends a value as plain text: for messages.
+    /// Appends a value as plain text, for messages.
     pub(super) fn push_plain(&mut self, value: Value<'_>, secrecy: Secrecy, is_cut: bool) {
         let value = match value {
             _ if secrecy == Secrecy::None => value,

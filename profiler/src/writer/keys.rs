@@ -5,20 +5,20 @@ use spandrel_storage::MemoryUse;
 use crate::json_string::push_string;
 use crate::redact::{Address, Secrecy};
 
-/// Most keys are no longer, and are written as a whole, whatever their length.
+/// Most keys are no longer than this; so many bytes are always written, whatever the length.
 pub(super) const HEAD: usize = 24;
 
 /// A field's name as a key of an object: `,"name":`.
 #[derive(Debug)]
 pub(super) struct Key {
-    /// The first bytes, filled up with zeros, and all the others.
+    /// The first bytes, padded with zeros, and then all others.
     head: [u8; HEAD],
     rest: Box<[u8]>,
     len: usize,
     /// Index of the first field of the same name, nearly always this one: a name that a callsite has
-    /// twice is one key.
+    /// twice becomes one key.
     first: usize,
-    /// A bit that says the same, none if the index is too large for that.
+    /// A bit for that field; none if the index is too large.
     bit: u64,
     /// Whether its values may be stored.
     secrecy: Secrecy,
@@ -82,16 +82,16 @@ impl Key {
 #[derive(Debug)]
 pub(super) struct Keys {
     keys: Vec<Key>,
-    /// For values of a field that the callsite has not.
+    /// For values of a field that the callsite does not have.
     unknown: Key,
-    /// The room that all keys take, each once.
+    /// The room that all keys together take.
     bytes: usize,
-    /// The bits of those whose values may not all be stored.
+    /// The bits of those fields whose values may not all be stored.
     secrets: u64,
 }
 
 impl Keys {
-    /// Memory for them.
+    /// Memory that the keys take.
     pub(super) fn memory(&self) -> MemoryUse {
         MemoryUse::of(&self.keys)
             + MemoryUse::whole(self.keys.iter().map(|key| key.rest.len()).sum())
@@ -118,7 +118,7 @@ impl Keys {
         self.keys.get(field).unwrap_or(&self.unknown)
     }
 
-    /// The bits of those whose values may not all be stored.
+    /// The bits of those fields whose values may not all be stored.
     #[inline(always)]
     pub(super) fn secrets(&self) -> u64 {
         self.secrets

@@ -1,14 +1,13 @@
 //! Where the records of the `log` crate come from.
 //!
-//! `tracing-log` makes events of them with one callsite a level, whose target is `log` and which has no
-//! file; the truth is in the fields `log.target`, `log.module_path`, `log.file` and `log.line` of each
-//! event. Here they become callsites, one for each place in the source, so that such an event is found
-//! by its target and says its file and line like any other. Nothing of this is done on the
-//! application's threads.
+//! `tracing-log` makes events of them, with one callsite a level, whose target is `log` and which has no
+//! file; the real origin is in the fields `log.target`, `log.module_path`, `log.file` and `log.line` of
+//! each event. Here each origin becomes a callsite, so that such an event is found by its target and
+//! says its file and line like any other. Nothing of this is done on the application's threads.
 //!
-//! Invariant: so many places at most, and so many words that tell them apart. A program may make up targets
-//! without end: events of all further places, and those whose origin was cut, have the callsite of their level
-//! in common, keep their fields as they are, and are counted.
+//! Invariant: the number of origins is bounded, and the memory for them. A program may make up any
+//! number of targets: events of further origins, and those whose origin was cut, share the callsite of
+//! their level, keep their fields as they are, and are counted.
 
 use std::collections::HashMap;
 
@@ -19,9 +18,9 @@ use crate::recorder::callsites::CallsiteNumber;
 use crate::recorder::fields::{self, Fields, Value};
 use crate::recorder::log_events::{TARGET, is_of_log};
 
-/// Places that are remembered, of one file.
+/// Most origins that are remembered for one file.
 const SITES_MAX: usize = 4_096;
-/// Words of all their keys together: some are long.
+/// Most words of all their keys together; some keys are long.
 const WORDS_MAX: usize = 32 * SITES_MAX;
 
 /// The indexes of the fields that say where a record comes from.
@@ -53,7 +52,7 @@ impl Origin {
     }
 }
 
-/// What an event says of its origin.
+/// What an event says about its origin.
 #[derive(Debug, Default)]
 struct Said {
     target: String,
@@ -62,7 +61,7 @@ struct Said {
     line: Option<u32>,
 }
 
-/// The places that are known to the file, and memory to look one up without asking for more.
+/// The origins that are known to the file, and memory to look one up without allocating.
 #[derive(Debug, Default)]
 pub(super) struct LogSites {
     ids: HashMap<Vec<u64>, i64>,
@@ -78,13 +77,13 @@ impl LogSites {
             + self.ids.capacity() * (size_of::<(Vec<u64>, i64)>() + 1)
     }
 
-    /// Forgets all, because it is another file now.
+    /// Forgets everything, because the file is another one now.
     pub(super) fn clear(&mut self) {
         self.ids.clear();
         self.words = 0;
     }
 
-    /// The callsite that an event comes from, and its fields without those that said so.
+    /// The callsite of an event's origin, and its fields without those that name the origin.
     pub(super) fn find(
         &mut self,
         origin: Origin,
@@ -116,7 +115,7 @@ impl LogSites {
         Some((id, &self.rest))
     }
 
-    /// Sorts the words of the fields: those of the origin make the key.
+    /// Sorts the words of the fields into two: the fields of the origin make the key.
     fn part(&mut self, origin: Origin, number: CallsiteNumber, mut words: &[u64]) {
         self.key.clear();
         self.rest.clear();
@@ -133,7 +132,7 @@ impl LogSites {
     }
 }
 
-/// `None` without a target, and if anything was cut.
+/// `None` if there is no target, or if anything was cut.
 fn said(origin: Origin, words: &[u64]) -> Option<Said> {
     let mut said = Said::default();
     let mut has_target = false;

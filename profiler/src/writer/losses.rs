@@ -12,7 +12,7 @@ use crate::recorder::losses::{DropReason, Drops, Kind};
 #[derive(Debug)]
 pub(super) struct Losses {
     committed: Vec<Drops>,
-    /// When that was.
+    /// When they were committed.
     since_ns: i64,
     last_commit: Instant,
 }
@@ -30,7 +30,7 @@ pub(super) struct NewLosses {
     until_ns: i64,
 }
 
-/// What was dropped at each partition, and last by the writer.
+/// The drops of each partition, and at last those of the writer.
 fn all_drops<'a>(
     counters: &'a Counters,
     account: &'a Account,
@@ -46,8 +46,8 @@ impl Losses {
         all_drops(counters, account).zip(committed).any(|(drops, committed)| drops != *committed)
     }
 
-    /// Appends a row for each partition and reason that has lost something since. `thread_id`
-    /// turns a thread's number into its id in the database.
+    /// Appends a row for each partition and reason with new losses. `thread_id` turns a thread's number
+    /// into its id in the database.
     pub(super) fn collect(
         &self,
         counters: &Counters,
@@ -57,7 +57,7 @@ impl Losses {
         rows: &mut Vec<LossRow>,
     ) -> NewLosses {
         let seen: Vec<Drops> = all_drops(counters, account).collect();
-        // The partition of the producers that have none of their own, and the writer, come last.
+        // The last two are the shared partition, which belongs to no thread, and the writer.
         let leased = seen.len().saturating_sub(2);
         for (index, drops) in seen.iter().enumerate() {
             let before = self.committed.get(index).copied().unwrap_or_default();
@@ -93,7 +93,7 @@ impl Losses {
         self.since_ns = new.until_ns;
     }
 
-    /// Nothing was lost until now: the next loss begins here.
+    /// Nothing has been lost so far: the next loss begins here.
     pub(super) fn nothing_until(&mut self, now_ns: i64) {
         self.since_ns = now_ns;
     }

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use spandrel_storage::mark_label;
 
-/// Marks that can wait for the writer, which looks for them at least every 50 ms while the store takes
-/// what it is given.
+/// How many marks can wait for the writer. It takes them at least every 50 ms, as long as the store
+/// accepts batches.
 pub(crate) const MARKS_MAX: usize = 1_024;
 
-/// A mark, or the end of a section, which says all of it once more.
+/// A mark, or a section; the end of a section says all about it once more.
 #[derive(Debug)]
 pub(crate) struct Mark {
     pub(crate) id: u64,
@@ -27,8 +27,8 @@ pub(crate) struct Mark {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ChannelFull;
 
-/// The channel, and what became of the marks. Kept by the writer's state, so that what is sent beside
-/// the close is found in it by whoever asks later.
+/// The channel, and counts of the marks. It belongs to the state of the writer, so that marks that are
+/// sent during the close are still there when somebody asks for the ledger later.
 #[derive(Debug)]
 pub(crate) struct Marks {
     sender: Sender<Mark>,
@@ -51,7 +51,8 @@ impl Default for Marks {
     }
 }
 
-// Relaxed, below: figures of their own, and ids that only have to differ; the channel hands over.
+// Relaxed, below: independent figures, and ids that only have to differ. The channel itself
+// synchronises.
 impl Marks {
     /// Ids below this are in the file.
     pub(crate) fn ids_begin_at(&self, id: u64) {
@@ -87,7 +88,7 @@ impl Marks {
         self.stored.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// What was stored is in a file that nobody can find any more.
+    /// The file in which so many marks were stored cannot be found any more.
     pub(crate) fn forget_stored(&self, n: u64) {
         self.stored.fetch_sub(n, Ordering::Relaxed);
         self.drop_many(n);
@@ -106,7 +107,7 @@ impl Marks {
     }
 }
 
-/// The part of a label that is stored, and no more memory than for that.
+/// The part of a label that is stored, with no more memory than it needs.
 pub(crate) fn cut(mut label: String) -> String {
     let len = mark_label(&label).len();
     if len < label.len() {

@@ -1,22 +1,22 @@
-//! Marks on their way into a batch. They are counted by themselves: what is asked to be committed
-//! waits for a position among spans and a number of marks.
+//! Marks on their way into a batch. They are counted separately: a flush waits for positions of the
+//! partitions and for a number of marks.
 
 use spandrel_storage::MarkRow;
 
 use super::Writer;
 use crate::writer::mark_channel::{MARKS_MAX, Mark, Marks};
 
-/// Marks in one batch: all that can be waiting, and as many that were meant for a file that is gone.
+/// Most marks in one batch: all that can be waiting, and as many again from a batch whose file is gone.
 const BATCH_MAX: usize = 2 * MARKS_MAX;
 
 /// What the writer knows of marks.
 #[derive(Debug, Default)]
 pub(super) struct MarkRows {
-    /// For the next batch: those that were asked for from outside.
+    /// For the next batch: marks of other processes, and marks of a batch whose file is gone.
     rows: Vec<MarkRow>,
     /// How many of any kind were taken so far.
     taken: u64,
-    /// Up to which of those everything is committed, or given up.
+    /// Up to this number all are committed, or given up.
     committed: u64,
     /// Stored in the present file.
     in_file: u64,
@@ -37,7 +37,7 @@ fn begun(marks: &[MarkRow]) -> u64 {
 }
 
 impl PendingMarks {
-    /// Some were taken out of the batch: these are left.
+    /// Some were taken out of the batch; these are left.
     pub(super) fn are_left(&mut self, marks: &[MarkRow]) {
         self.begun = begun(marks);
     }
@@ -50,14 +50,14 @@ impl MarkRows {
         self.taken += 1;
     }
 
-    /// So many are left in the file; the counts of those that were stored are with the channel.
+    /// Only so many are left in the file; `counts` has those that were stored.
     pub(super) fn keep_only(&mut self, left: u64, counts: &Marks) {
         let lost = self.in_file.saturating_sub(left);
         self.in_file -= lost;
         counts.forget_stored(lost);
     }
 
-    /// Whether all up to a number that [`Writer::marks_so_far`] gave are done with.
+    /// Whether all up to a number from [`Writer::marks_so_far`] are committed or given up.
     pub(super) fn are_committed(&self, number: u64) -> bool {
         self.committed >= number
     }
@@ -69,7 +69,7 @@ impl Writer {
         self.marks.taken + self.state.marks.waiting() as u64
     }
 
-    /// Whether marks should be committed though nothing else comes.
+    /// Whether marks should be committed, though nothing else has come.
     pub(super) fn marks_are_due(&self) -> bool {
         let waiting = self.state.marks.waiting();
         waiting >= MARKS_MAX / 2
@@ -77,8 +77,8 @@ impl Writer {
                 && self.last_commit.elapsed() >= self.options.flush_interval
     }
 
-    /// Adds all that there are to the batch. Those of batches that went down with their files may be there
-    /// already: beyond a bound, others stay in the channel, which counts what it has no room for.
+    /// Adds all marks to the batch. There may be some already, of batches whose files are gone: up to a
+    /// bound; the others stay in the channel, which counts those that it has no room for.
     pub(super) fn add_marks(&mut self) -> PendingMarks {
         let Self { marks, batch, state, converter, .. } = self;
         batch.marks.append(&mut marks.rows);
@@ -89,7 +89,7 @@ impl Writer {
             marks.taken += 1;
             let timeline = &converter.timeline;
             let until_ns = until.map(|until| timeline.ns(until));
-            // A section ends behind its beginning, also if the counter has gone back meanwhile.
+            // A section ends after its beginning, even if the counter has gone back meanwhile.
             let at_ns = until_ns.map_or_else(|| timeline.ns(at), |end| timeline.start_ns(at, end));
             batch.marks.push(MarkRow { id, at_ns, until_ns, label, fields: None });
         }
@@ -121,7 +121,7 @@ impl Writer {
         self.marks.rows.splice(0..0, kept);
     }
 
-    /// The file is left; `lost` if nobody can find it.
+    /// The file is left. `lost`: nobody can find it.
     pub(super) fn leave_marks(&mut self, lost: bool) {
         let stored = std::mem::take(&mut self.marks.in_file);
         if lost {
@@ -129,7 +129,7 @@ impl Writer {
         }
     }
 
-    /// At the end: counts those that no batch has taken. What is in the channel is counted there.
+    /// At the end: counts marks that are in no batch. Those in the channel are counted there.
     pub(super) fn give_up_marks(&mut self) {
         self.state.marks.drop_many(self.marks.rows.len() as u64);
         self.marks.rows.clear();

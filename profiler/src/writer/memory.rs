@@ -1,5 +1,5 @@
-//! Memory that the recording takes, counted where it is: what the writer has in hand with each commit, when
-//! most of it is there, and the rest once a second.
+//! How much memory the recording takes. What the writer holds is counted with each commit, when it is
+//! most; the rest is counted once a second.
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +8,14 @@ use spandrel_storage::MemoryUse;
 use super::Writer;
 use crate::memory_use::{Memory, MemoryPart};
 
-/// The rest is counted this often: pages of tables are asked for one by one.
+/// How often the rest is counted: this asks for the pages of tables one by one.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What was counted, and when.
 #[derive(Debug, Default)]
 pub(super) struct Counted {
     pub(super) memory: Memory,
-    /// When all of it was, last.
+    /// When everything was counted last.
     all_at: Option<Instant>,
 }
 
@@ -30,7 +30,7 @@ impl Writer {
         state.memory.show(memory);
     }
 
-    /// Counts everything, if that is due: who waits for a commit may look at it then.
+    /// Counts everything if it is due: a thread that waits for a commit may look at it then.
     pub(super) fn count_memory_if_due(&mut self) {
         let is_over = |at: Instant| at.elapsed() >= INTERVAL;
         if self.counted.all_at.is_none_or(is_over) || !self.waiting.is_empty() {

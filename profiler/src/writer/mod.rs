@@ -6,20 +6,18 @@
 //!                    next pass          kept until the store takes it
 //! ```
 //!
-//! A batch is committed when it is full, when its oldest record has waited for the flush interval,
-//! or when somebody waits for a flush. A batch that the store refuses is kept and tried again after
-//! a pause of 0.1 to 5 seconds; meanwhile the ring keeps what it can hold, and producers count what
-//! overflows as `store_error`. A panic costs the batch in which it happens, counted, and nothing
-//! else.
+//! A batch is committed when it is full, when its oldest record has waited for the flush interval, or
+//! when somebody waits for a flush. A batch that the store refuses is kept and tried again after a pause
+//! of 0.1 to 5 seconds; meanwhile the ring keeps what it can hold, and producers count what overflows as
+//! `store_error`. A panic costs only the batch in which it happens; its records are counted as dropped.
 //!
-//! Before a batch is converted, every partition is drained once more, into the next batch. A
-//! child's record is published before its parent's, but perhaps in a partition that was looked at
-//! before the parent's; after the second look all children are known, and
-//! [self times](self_time) are exact. When that brings a backlog, it is committed in pieces, larger
-//! than usual ones, and what comes meanwhile is drained between them.
+//! Before a batch is converted, every partition is drained once more, into the next batch. A child's
+//! record is published before its parent's, but perhaps in a partition that was drained before the
+//! parent's; after the second drain all children are known, and [self times](self_time) are exact. A
+//! batch that has become large is committed in pieces, and the ring is drained between them.
 //!
-//! In a [burst] the writer takes what comes out of the ring first, and converts it later: as long as there is
-//! [room](drain::Room) for it, nobody waits, and the flush interval has not passed.
+//! In a [burst] the writer only drains, and converts later: as long as there is [room](drain::Room) for
+//! the records, nobody waits for a flush, and the flush interval has not passed.
 
 // From the ring into memory.
 mod burst;
@@ -41,7 +39,7 @@ mod digits;
 mod json;
 mod keys;
 
-// From rows to commits, and what if not.
+// From rows to commits, and what happens if a commit fails.
 mod aside;
 mod commit;
 mod in_file;
@@ -54,14 +52,14 @@ mod housekeeping;
 mod memory;
 mod so_far;
 
-// What threads of the program ask, and see.
+// Requests of the program's threads, and what those see.
 pub(crate) mod control;
 mod installed;
 pub(crate) mod mark_channel;
 mod state;
 mod stats;
 
-// What other processes ask.
+// Requests of other processes.
 mod renewal;
 mod requests;
 
@@ -113,12 +111,12 @@ pub(crate) use stats::collect as collect_stats;
 const IDLE_PAUSE_MAX: Duration = Duration::from_millis(50);
 /// The longest sleep while records come.
 const ACTIVE_PAUSE_MAX: Duration = Duration::from_millis(10);
-/// The shortest sleep. A consumer that looks too often takes the line that the producers are about
-/// to write; one that sleeps 100 us and more lets them run at full speed.
+/// The shortest sleep. A consumer that looks more often fetches the cache line that the producers are
+/// about to write; with 100 us and more they run at full speed.
 const PAUSE_MIN: Duration = Duration::from_micros(200);
 /// How long a producer may take between claim and publish before the writer gives it up.
 const STRAGGLER_GRACE: Duration = Duration::from_millis(100);
-/// How long the writer may go on for its own sake when all handles are gone.
+/// How long the writer may take to end when all handles are gone.
 const ORPHAN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the writer is told when it starts.
@@ -185,7 +183,7 @@ pub(crate) struct Writer {
     /// When to try again after the store has refused a batch, or could not be opened.
     backoff: Backoff,
     losses: Losses,
-    /// What has become of what was drained.
+    /// What has become of the records that were drained.
     account: Account,
     marks: MarkRows,
     /// What other processes ask for.
@@ -204,23 +202,23 @@ pub(crate) struct Writer {
     /// Ids of the open spans in the database, in order.
     open_spans: Vec<u64>,
     last_open_spans: Instant,
-    /// Looks at the open spans that are in batches, and those that are in committed ones.
+    /// How many looks at the open spans were put into batches, and how many were committed.
     looks_begun: u64,
     looks_committed: u64,
     last_stat: Instant,
-    /// The last look for children that came when their parents were stored.
+    /// When children were last looked for whose parents were stored before them.
     last_orphans: Instant,
     batches_begun: u64,
     installed: Installed,
-    /// What the file says of the run before its end.
+    /// What the row of the run says before its end.
     so_far: SoFar,
     counted: Counted,
     in_file: InFile,
-    /// Whether what is in the file is where whoever opens it next looks for it, as far as is known.
+    /// Whether the file, as far as is known, can be found and read by whoever opens it next.
     is_in_place: bool,
-    /// Since when the file is tried to be got right, and was never found to be; and what is wrong.
+    /// Since when repairing the file has failed, and what is wrong with it.
     recovery_since: Option<(Instant, &'static str)>,
-    /// Since when a file is in the way that cannot be put aside.
+    /// Since when there is a file at the path that cannot be moved aside.
     stuck_since: Option<Instant>,
     /// Whether the pill has come.
     closing: bool,
@@ -302,7 +300,7 @@ impl Writer {
     pub(crate) fn run(mut self) {
         self.state.set_thread();
         let deadline = loop {
-            // A panic outside of a conversion is a bug of ours; the batch pays for it.
+            // A panic outside of a conversion is a fault of ours; it costs the batch.
             match panics::catch(|| self.run_until_closed()) {
                 Ok(deadline) => break deadline,
                 Err(_) => self.quarantine_pending(),
@@ -335,33 +333,33 @@ impl Writer {
         None
     }
 
-    /// Reads what is asked. Returns the deadline when the pill has come.
+    /// Reads what the program's threads ask. Returns the deadline when the pill has come.
     fn take_control(&mut self) -> Option<Instant> {
         self.take_flushes();
         match self.pill.try_recv() {
             Ok(deadline) => Some(deadline),
             Err(TryRecvError::Empty) => None,
-            // Every handle is gone and none has closed, as when `close` panicked.
+            // Every handle is gone, and none has closed: `close` may have panicked.
             Err(TryRecvError::Disconnected) => Some(Instant::now() + ORPHAN_TIMEOUT),
         }
     }
 
-    /// Notes who waits until everything before is committed.
+    /// Notes who waits for a flush, and for what.
     fn take_flushes(&mut self) {
         let mut any = false;
         while let Ok(flush) = self.control.try_recv() {
             let (targets, marks) = (self.tails(), self.marks_so_far());
-            // Who flushes in a panic hook wants the spans that it is in to be there, too.
+            // A flush in a panic hook should also store the spans that the thread is in.
             let looks = if self.has_open_spans() { self.looks_begun + 1 } else { 0 };
             self.waiting.push(Waiting { targets, marks, looks, done: Done::Thread(flush) });
             any = true;
         }
         if any {
-            // Who has installed the subscriber and waits for a flush finds it listening.
+            // After a flush, a subscriber that was installed before it hears all callsites.
             self.look_whether_installed();
-            // Those whose time was up before it was done have not waited for it.
+            // Some have stopped waiting: their time was up.
             self.forget_gone();
-            // What was committed long ago may be out of reach since.
+            // What was committed long ago may be out of reach by now.
             self.look_after_file();
             if self.store.is_some() {
                 self.answer_waiting();
@@ -369,7 +367,7 @@ impl Writer {
         }
     }
 
-    /// Forgets those who have waited in vain, and gone.
+    /// Forgets those who have stopped waiting.
     fn forget_gone(&mut self) {
         self.waiting.retain(|waiting| match &waiting.done {
             Done::Thread(flush) => !flush.is_gone(),
@@ -377,7 +375,7 @@ impl Writer {
         });
     }
 
-    /// Whether something has to be tried again before anything else is committed.
+    /// Whether something has to be tried again before anything new is committed.
     fn is_refused(&self) -> bool {
         self.pending.is_some() || self.store.is_none() || !self.is_in_place
     }
@@ -402,12 +400,13 @@ impl Writer {
                 || self.open_spans_are_due())
     }
 
-    /// Sleeps until there is likely something to do.
+    /// Sleeps until there is probably something to do.
     fn rest(&mut self, drained: u64) {
         let smallest = self.recorder.ring.claim_max() as u64;
         let is_postponed = self.is_postponed();
         let has_more = self.sealed || self.raw.len() >= self.options.batch_size;
-        // Not if somebody is between claim and publish, who may want the processor that this thread is on.
+        // Not if the backlog is there because a producer is between claim and publish: it may need this
+        // processor.
         let comes = self.consumer.backlog() > smallest && drained > smallest / 8;
         let is_behind = !self.is_refused() && (has_more && !is_postponed || comes);
         if is_behind {

@@ -9,14 +9,14 @@ use super::chunks::Chunks;
 use crate::recorder::losses::{KINDS, Kind, PerKind};
 use crate::recorder::record::{self, Record, SLOT_WORDS, Slot};
 
-/// Records in the order in which they were drained, end to end in chunks, each of which is given back when all of
-/// its records were taken. They are taken from the front, a piece at a time.
+/// Records in the order in which they were drained, end to end in chunks. They are taken from the front,
+/// a piece at a time; a chunk is given back when all of its records were taken.
 #[derive(Debug, Default)]
 pub(super) struct RawBatch {
     full: VecDeque<Chunk>,
     /// The one that is being filled.
     last: Chunk,
-    /// Where in the first chunk the next record to be taken begins.
+    /// Where the next record begins in the first chunk.
     begin: usize,
     /// Words of the chunks before the last one.
     full_words: usize,
@@ -30,7 +30,7 @@ pub(super) struct RawBatch {
     gone: PerKind,
 }
 
-/// Some records, each of them whole, behind the number of its words.
+/// Whole records, each after a word with its length.
 #[derive(Debug, Default)]
 struct Chunk {
     words: Part<u64>,
@@ -47,7 +47,7 @@ impl Chunk {
 /// The words of some records, one after the other.
 struct Words<'a, C> {
     chunks: C,
-    /// What is left of the chunk that was begun.
+    /// What is left of the present chunk.
     rest: &'a [u64],
     left: usize,
 }
@@ -119,32 +119,32 @@ impl RawBatch {
         self.len() == 0
     }
 
-    /// How many bytes the records take, with those before them in their chunk.
+    /// How many bytes the chunks hold, including records of the first chunk that were taken.
     pub(super) fn bytes(&self) -> usize {
         (self.full_words + self.last.len) * size_of::<u64>()
     }
 
-    /// The next records to be taken, `most` of them.
+    /// The next records to be taken, at most so many.
     pub(super) fn piece(&self, most: usize) -> Range<usize> {
         self.taken..self.records.min(self.taken.saturating_add(most))
     }
 
-    /// A piece is done with. Returns how many records of each kind it has.
+    /// Frees a piece after use. Returns how many records of each kind it had.
     pub(super) fn take(&mut self, piece: Range<usize>, chunks: &mut Chunks) -> PerKind {
         let (mut counts, spoiled) = self.take_apart(piece, chunks);
         add(&mut counts, spoiled);
         counts
     }
 
-    /// The same apart: those that can be read, and those that cannot, as somebody has spoiled the ring's memory. What is of
-    /// no kind is taken for a span, as most are.
+    /// The same; counts separately the records that cannot be read, because something has overwritten
+    /// the ring's memory. A record without a kind is taken for a span, as most are.
     pub(super) fn take_apart(
         &mut self,
         piece: Range<usize>,
         chunks: &mut Chunks,
     ) -> (PerKind, PerKind) {
         let (mut counts, mut spoiled) = ([0; KINDS], [0; KINDS]);
-        // What is left of the chunk that was begun last, and how many there are behind that.
+        // What is left of the last chunk that was begun, and how many chunks are behind it.
         let (rest, behind) = {
             let mut words = self.walk(piece.clone());
             words.by_ref().for_each(|words| count(words, &mut counts, &mut spoiled));
@@ -166,8 +166,9 @@ impl RawBatch {
         (counts, spoiled)
     }
 
-    /// How many records of each kind there are in a piece: those that can be read, and those that cannot,
-    /// as somebody has spoiled the ring's memory. What is of no kind is taken for a span, as most are.
+    /// How many records of each kind a piece has: those that can be read, and those that cannot, because
+    /// something has overwritten the ring's memory. A record without a kind is taken for a span, as most
+    /// are.
     #[cfg(any(test, spandrel_fuzz))]
     pub(super) fn counts_apart(&self, piece: Range<usize>) -> (PerKind, PerKind) {
         let (mut counts, mut spoiled) = ([0; KINDS], [0; KINDS]);
@@ -180,7 +181,7 @@ impl RawBatch {
         self.records_of(self.piece(usize::MAX))
     }
 
-    /// Those of a piece, as [`piece`](Self::piece) tells.
+    /// The records of a piece from [`piece`](Self::piece).
     #[inline]
     pub(super) fn records_of(&self, piece: Range<usize>) -> impl Iterator<Item = Record<'_>> {
         self.words_of(piece).filter_map(record::read)
@@ -241,7 +242,7 @@ fn count(words: &[u64], counts: &mut PerKind, spoiled: &mut PerKind) {
     }
 }
 
-/// Adds what there is of each kind.
+/// Adds counts, kind by kind.
 pub(super) fn add(sum: &mut PerKind, counts: PerKind) {
     sum.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n);
 }
@@ -253,7 +254,7 @@ mod tests {
     use super::super::chunks::tests::few_and_free;
     use super::*;
 
-    /// Pushes records of these lengths in slots, which say in their last word how many came before.
+    /// Pushes records of these lengths in slots. Their last words are numbers, in order.
     fn push(raw: &mut RawBatch, chunks: &mut Chunks, lengths: &[usize], first: usize) {
         let (ring, mut consumer) =
             Ring::<Slot>::new(RingOptions { capacity: 8_192, partitions: 1 });
@@ -273,7 +274,7 @@ mod tests {
             .collect()
     }
 
-    /// The chunks are from the allocator and, when these are in use, from the region.
+    /// The first chunks come from the allocator; when these are in use, further ones from the region.
     #[test]
     fn records_come_back_whole_and_in_order_whatever_the_pieces() {
         let lengths: Vec<usize> =
@@ -282,7 +283,7 @@ mod tests {
             lengths.iter().enumerate().map(|(n, length)| (n as u64, *length)).collect();
         let mut raw = RawBatch::default();
         let mut chunks = Chunks::new(usize::MAX);
-        // Emptied in between, it begins anew.
+        // Emptied in between, it starts over.
         for most in [1, 7, 1_000, 4_096, usize::MAX] {
             push(&mut raw, &mut chunks, &lengths[..3_000], 0);
             let mut taken = Vec::new();

@@ -1,20 +1,21 @@
-//! When the file for requests is begun anew after it came to harm: soon, so that one can ask again, and more
-//! rarely each time that it comes to harm again, so that whoever spoils it all the time costs the writer nothing.
+//! When to make the file for requests anew, after it was damaged: soon, so that others can ask again;
+//! but later each time that it is damaged again, so that somebody who damages it all the time costs the
+//! writer nothing.
 
 use std::time::{Duration, Instant};
 
-/// Between the first harm and the second attempt; each further one comes after twice the time ...
+/// Between the first damage and the second attempt; each further pause is twice as long ...
 const PAUSE_MIN: Duration = Duration::from_secs(2);
 /// ... up to this.
 const PAUSE_MAX: Duration = Duration::from_secs(16);
-/// Who finds the file as he left it for so long has forgotten what was before.
+/// After so long without damage, earlier ones are forgotten.
 const STANDS: Duration = Duration::from_secs(60);
 
-/// When to begin the file anew, if at all.
+/// When to make the file anew, if at all.
 #[derive(Debug, Default)]
 pub(super) struct Renewal {
     due: Option<Instant>,
-    /// Before the attempt after the next harm.
+    /// The pause after the next damage.
     pause: Duration,
     begun: Option<Instant>,
 }
@@ -29,12 +30,12 @@ impl Renewal {
         self.pause = (self.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
     }
 
-    /// Whether it is time for another one.
+    /// Whether it is time to make another file.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.due.is_some_and(|due| now >= due)
     }
 
-    /// It was begun anew.
+    /// The file was made anew.
     pub(super) fn begun(&mut self, now: Instant) {
         (self.due, self.begun) = (None, Some(now));
     }

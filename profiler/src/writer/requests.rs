@@ -1,8 +1,8 @@
-//! What other processes ask of the recording, through the file beside its profile.
+//! Requests of other processes to the recording, through the file beside its profile.
 //!
-//! The writer looks for requests between rounds, and answers one when it is committed. It never waits
-//! for the file, and nothing that is wrong with it disturbs the recording: then nobody can ask, and
-//! the ledger says why, until the file can be begun anew.
+//! The writer looks for requests between rounds, and answers each one when it is committed. It never
+//! waits for the file, and whatever is wrong with the file does not disturb the recording: then nobody
+//! can ask, and the ledger says why, until the file is made anew.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,19 +16,20 @@ use super::{Waiting, Writer, WriterState};
 use crate::redact::{Redaction, redacted_object};
 use crate::writer::control::Flush;
 
-/// Between two looks is at least this long ...
+/// At least so long is between two looks ...
 const INTERVAL: Duration = Duration::from_millis(20);
-/// ... but where there are more requests than one look takes, so many times what it took: somebody who
-/// floods the file gets a quarter of the writer's time.
+/// ... but if there are more requests than one look takes, so many times the length of the look:
+/// somebody who floods the file gets a quarter of the writer's time.
 const PAUSE: u32 = 3;
 const PAUSE_MIN: Duration = Duration::from_millis(1);
-/// A file that somebody else has locked for so long is worth telling of.
+/// If another process has locked the file for longer than this, the ledger says so.
 const BUSY_MAX: Duration = Duration::from_secs(1);
 /// Requests that may wait to be committed.
 const WAITING_MAX: usize = 64;
-/// Answers that may wait to be written: those of a look that are refused, and of all that wait.
+/// Answers that may wait to be written: those to the requests that a look refuses, and those to all that
+/// wait.
 const UNSENT_MAX: usize = 4 * WAITING_MAX;
-/// Sections that other processes may have begun and not ended.
+/// Sections that other processes may have begun and not yet ended.
 const SECTIONS_MAX: usize = 64;
 
 /// Whom to tell that something is committed.
@@ -43,17 +44,17 @@ pub(super) enum Done {
 /// The requests to this recording.
 #[derive(Debug)]
 pub(crate) struct Requests {
-    /// Whether anybody may ask.
+    /// Whether requests are allowed.
     wanted: bool,
     control: Option<Control>,
     next_look: Instant,
-    /// Since when somebody else has had the file for himself.
+    /// Since when another process has locked the file.
     busy_since: Option<Instant>,
     /// Answers that could not be written yet.
     unsent: VecDeque<(i64, AnswerState, String)>,
-    /// Sections that have begun.
+    /// Sections that have begun and not ended.
     sections: Vec<MarkRow>,
-    /// When the file is begun anew, if it came to harm.
+    /// When the file is made anew, after it was damaged.
     renewal: Renewal,
 }
 
@@ -72,7 +73,7 @@ impl Requests {
         requests
     }
 
-    /// Makes the file, or removes the one that a killed recorder left.
+    /// Makes the file; or, if requests are not allowed, removes one that a killed recorder has left.
     fn begin_file(&mut self, store: &Store, state: &WriterState) {
         let made = if self.wanted {
             Control::create(store).map(Some)
@@ -90,9 +91,9 @@ impl Requests {
         }
     }
 
-    /// Nobody can ask until the file is begun anew.
+    /// Nobody can ask until the file is made anew.
     fn lose_file(&mut self, why: String, state: &WriterState) {
-        // Removes it, too, unless it is somebody else's.
+        // This also removes the file, unless it is somebody else's.
         self.control = None;
         if self.wanted {
             self.renewal.harmed(Instant::now());
@@ -100,7 +101,7 @@ impl Requests {
         state.set_control_error(Some(why));
     }
 
-    /// Whether the file is there and whole.
+    /// Checks whether the file is there and whole.
     fn check_file(&mut self) -> Result<(), Error> {
         let Some(control) = &mut self.control else { return Ok(()) };
         match control.location()? {
@@ -109,7 +110,7 @@ impl Requests {
         }
     }
 
-    /// What was asked since the last look. First come answers that could not be written before.
+    /// Returns the requests since the last look. First writes answers that could not be written before.
     fn look(&mut self, state: &WriterState) -> Vec<Request> {
         self.send_answers(state);
         let polled = self.control.as_mut().map(Control::poll);
@@ -118,7 +119,7 @@ impl Requests {
 
     fn answer(&mut self, id: i64, how: AnswerState, result: impl Into<String>) {
         if self.unsent.len() == UNSENT_MAX {
-            // Nobody has waited for so long.
+            // The oldest: nobody waits that long.
             self.unsent.pop_front();
         }
         self.unsent.push_back((id, how, result.into()));
@@ -135,13 +136,13 @@ impl Requests {
         }
     }
 
-    /// When there is a look before the usual time, because requests were left.
+    /// When to look before the usual time, because there are more requests.
     pub(super) fn hurry(&self) -> Option<Instant> {
         let control = self.control.as_ref()?;
         control.has_more().then_some(self.next_look)
     }
 
-    /// A look that began then is over.
+    /// Notes that a look, which began then, is over.
     fn looked(&mut self, began: Instant, now: Instant) {
         self.next_look = began + INTERVAL;
         if self.control.as_ref().is_some_and(Control::has_more) {
@@ -150,7 +151,7 @@ impl Requests {
         }
     }
 
-    /// What came of touching the file: `None` if nothing did.
+    /// Notes the outcome of an access to the file; `None` if it could not be done.
     fn outcome<T>(&mut self, result: Option<Result<T, Error>>, state: &WriterState) -> Option<T> {
         match result? {
             Ok(value) => {
@@ -172,7 +173,7 @@ impl Requests {
         }
     }
 
-    /// Reads and checks what a mark says; keeps the section that it begins.
+    /// Reads and checks a mark. Remembers the section that it begins.
     fn mark(
         &mut self,
         request: &Request,
@@ -230,7 +231,7 @@ impl Writer {
         for request in self.requests.look(&self.state) {
             self.carry_out(&request);
         }
-        // What was refused is answered at once.
+        // Refusals are answered at once.
         self.requests.send_answers(&self.state);
         self.requests.looked(began, Instant::now());
     }
@@ -261,9 +262,9 @@ impl Writer {
         }
     }
 
-    /// Takes a mark, at the moment at which it was asked for. Returns what to answer.
+    /// Takes a mark, with the moment at which it was asked for. Returns the answer.
     fn mark_asked(&mut self, request: &Request) -> Result<String, String> {
-        // How long ago that is: the clocks themselves may have gone apart since the run began.
+        // How long ago: the two clocks may have drifted apart since the run began.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now_unix_ns = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
         let age = now_unix_ns.saturating_sub(request.at_unix_ns).max(0);
@@ -277,7 +278,7 @@ impl Writer {
         Ok(result)
     }
 
-    /// Tells those whose records and marks are committed.
+    /// Tells all those whose records and marks are committed.
     pub(super) fn answer_waiting(&mut self) {
         if !self.is_in_place {
             return;
@@ -303,7 +304,7 @@ impl Writer {
         }
     }
 
-    /// Answers the requests that wait and that this is said of: nothing will come of them.
+    /// Answers those waiting requests that will never be committed.
     pub(super) fn fail_requests(&mut self, why: &str, is_lost: impl Fn(&Waiting) -> bool) {
         let requests = &mut self.requests;
         self.waiting.retain(|waiting| match &waiting.done {
@@ -315,13 +316,13 @@ impl Writer {
         });
     }
 
-    /// Once a second: whether the file is still there and whole. One that was deleted, or into which somebody
-    /// has put what does not belong there, is begun anew; what somebody else has put in its place is left
-    /// as it is, until it is gone.
+    /// Once a second: checks whether the file is still there and whole. If it was deleted, or somebody
+    /// has put other things into it, it is made anew. If somebody has put another file in its place,
+    /// that one is left alone until it is gone.
     pub(super) fn look_after_requests(&mut self) {
         let Self { requests, store: Some(_), state, .. } = self else { return };
         match requests.check_file() {
-            // What is busy is told where it is asked.
+            // A busy file is reported where requests are read.
             Err(error) if !matches!(error.kind(), ErrorKind::Busy | ErrorKind::Full) => {
                 requests.lose_file(error.to_string(), state);
             }
@@ -338,7 +339,7 @@ impl Writer {
         }
     }
 
-    /// Makes another file. Its numbers begin anew, so nobody is answered who asked through the old one.
+    /// Makes another file. Its numbers begin anew, so requests through the old one are not answered.
     pub(super) fn begin_requests_anew(&mut self) {
         self.end_requests();
         if let Some(store) = &self.store {
@@ -346,7 +347,7 @@ impl Writer {
         }
     }
 
-    /// Answers those who still wait, and removes the file.
+    /// Answers the requests that still wait, and removes the file.
     pub(super) fn end_requests(&mut self) {
         let why =
             "the recording has ended, or goes on in another file, and this was not committed yet";

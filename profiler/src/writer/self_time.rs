@@ -1,26 +1,28 @@
 //! Self time: how much of a span its children do not cover.
 //!
-//! A span *works* from its start to its last exit. What lies behind that is nobody's: a child keeps it open, or a
-//! handle is kept. One that was never entered does not work at all.
+//! A span *works* from its start to its last exit. What comes after that is not work: a child or a
+//! handle keeps the span open. A span that was never entered does not work at all.
 //!
-//! `self_ns` is the length of that less the *union* of the same of the children that were done before
-//! it was, or with it: children that run side by side count once. So the parent's children are
-//! complete when the parent arrives, provided that the writer has looked at every partition once
-//! more since (see [`Writer`](super::Writer)). Under `Registry`, that is: a child holds a reference to its parent.
-//! With our own subscriber one whose handle is kept for longer may come when its parent is stored, which then
-//! [says less](Orphan).
+//! `self_ns` is the length of that, without the *union* of the same intervals of those children that
+//! were done before the span, or with it: children that run side by side count once. So all of a
+//! parent's children have to be known when its record is converted; they are, since the writer has
+//! drained every partition once more by then (see [`Writer`](super::Writer)). This is certain under
+//! `Registry`, where a child holds a reference to its parent. With our own subscriber, a child whose
+//! handle is kept for longer may come when its parent is stored, which is then [corrected](Orphan).
 //!
-//! A child that works on when its parent has left takes nothing off, wherever it overlaps: the parent has not waited
-//! for it. Unless it was inside just then, on the parent's thread: then it is in the parent's place from its start on,
-//! and as it is left inside of another span than its parent, its entry is known to that one.
+//! Nothing is subtracted for a child that works on after the parent's last exit, however long they
+//! overlap: the parent has not waited for it. Except if a thread is inside the child at that exit, and
+//! it is the parent's thread: then the child has replaced the parent since its start. As it is left
+//! inside another span than its parent, its entry is known to that span.
 //!
-//! An entry that is recorded by itself takes its time off the span that its thread was in around it, like
-//! a child of that one, whichever its parent is.
+//! The time of an entry that is recorded by itself is subtracted from the span that its thread was in
+//! around it, as if it were a child of that span, whichever its parent is.
 //!
-//! A span that lives long counts by its [entries](Long): its lifetime is nobody's work, and is taken off nobody's.
-//! The self time of an entry is its length less what its thread spent in others meanwhile: in children that were entered
-//! once, in entries of others, and what other children were busy; while these wait, it works itself. Children that are kept
-//! for longer than the entry come when that is a row, which then [says less](late), too.
+//! A long-lived span counts by its [entries](Long): its lifetime is not work, and is subtracted from
+//! nothing. The self time of an entry is its length, without the time that its thread spent in other
+//! spans meanwhile: in children that were entered once, in entries of other spans, and the busy time of
+//! other children; while those wait, the entry itself works. Children that are kept for longer than the
+//! entry come when it is a row already, which is then [corrected](late), too.
 
 mod calls;
 mod late;
@@ -40,23 +42,23 @@ use late::{LastRows, Written};
 use spare_lists::SpareLists;
 use union::{Order, Union};
 
-/// Children whose parents are in the file are told of at a time, until they are as many. Of parents that were dropped
-/// there are more.
+/// At most so many children whose parents are in the file are handed on at a time. There are more only
+/// if parents were dropped.
 const ORPHANS_MAX: usize = 16_384;
-/// Children of one span that are kept as they came; beyond, the older half becomes a union.
+/// So many children of one span are kept as they came; beyond, the older half becomes a union.
 const RECENT_MAX: usize = 64;
 
-/// What a child, or an entry, was there for, and on which thread.
+/// When a child, or an entry, was there, and on which thread.
 #[derive(Debug, Clone, Copy, Default)]
 struct Child {
     start: i64,
     end: i64,
-    /// Since when it was inside, without a pause up to its end; `i64::MAX` if there was one.
+    /// Since when a thread was inside without a pause, up to the end; `i64::MAX` if there was a pause.
     inside_since: i64,
     thread: u32,
 }
 
-/// Since when a child was inside, if that is known, and else since when it was there.
+/// Since when a thread was inside the child, if that is known; otherwise since when it existed.
 #[inline]
 fn inside_from(start: i64, end: i64, inside_since: i64) -> i64 {
     if inside_since <= end { inside_since.max(start) } else { start }
@@ -67,7 +69,7 @@ impl Child {
         inside_from(self.start, self.end, self.inside_since)
     }
 
-    /// What it takes off a parent that works until then, on that thread.
+    /// What it covers of a parent that works until then, on that thread.
     #[inline]
     fn within(&self, until: i64, thread: u32) -> Option<(i64, i64)> {
         if self.end <= until {
@@ -77,23 +79,24 @@ impl Child {
     }
 }
 
-/// The children of a span that has not arrived yet, so that nobody knows which of them outlive it.
+/// The children of a span whose own record has not come, so that it is not known which of them outlive
+/// it.
 #[derive(Debug, Default)]
 struct Children {
-    /// The first one; empty if there is none.
+    /// The first one; an empty interval if there is none.
     first: Child,
-    /// Those after it, as they came: nearly in the order of their ends.
+    /// Those after it, as they came: almost in the order of their ends.
     others: Vec<Child>,
-    /// Older ones. Should one of those work for longer than the span after all, up to [`RECENT_MAX`] / 2 others
-    /// do too, and it counts to the span's end.
+    /// Older ones. If one of those works for longer than the span after all, up to [`RECENT_MAX`] / 2
+    /// others do too, and it is counted up to the span's end.
     older: Union,
-    /// On which thread all of those were, if it was one.
+    /// The thread of all of those, if they have one in common.
     older_thread: Option<u32>,
-    /// How long threads were in others while they were inside the span.
+    /// How long threads were in other spans while they were inside this one.
     busy_ns: i64,
 }
 
-/// Empty lists, with their memory.
+/// Empty lists that keep their memory.
 #[derive(Debug, Default)]
 struct Spare {
     intervals: SpareLists<(i64, i64)>,
@@ -101,7 +104,7 @@ struct Spare {
 }
 
 impl Children {
-    /// Adds a child; takes a list out of `spare` if it needs one.
+    /// Adds a child. Takes a list out of `spare` if it needs one.
     #[inline]
     fn add(&mut self, child: Child, spare: &mut Spare) {
         if child.start >= child.end {
@@ -137,8 +140,8 @@ impl Children {
         }
     }
 
-    /// Forgets those of threads of which that is known by entries of the span, which counts by them. Says whether
-    /// none are left.
+    /// For a span that counts by its entries: forgets the children on threads whose entries know of
+    /// them. Returns whether none is left.
     #[cold]
     fn forget(&mut self, is_known: impl Fn(u32) -> bool, spare: &mut Spare) -> bool {
         if self.older_thread.is_some_and(&is_known) {
@@ -157,8 +160,9 @@ impl Children {
         is_empty
     }
 
-    /// Adds those of a thread to a union, and older ones of any thread: also those that end before `from`, as entries
-    /// may come in another order. Returns how much is known of those that end later by its sum only.
+    /// Adds the children on a thread to a union, and older ones of any thread; also those that end
+    /// before `from`, as entries may come in another order. Of those that end later and are known only
+    /// by their sum, returns the sum.
     #[cold]
     fn add_to(&self, union: &mut Union, thread: u32, from: i64, spare: &mut Spare) -> i64 {
         for (start, end) in self.older.apart() {
@@ -172,10 +176,11 @@ impl Children {
         self.older.summed_after(from)
     }
 
-    /// What a parent has not counted that is in the file already.
+    /// Hands on children that their parent, which is in the file already, does not know of.
     #[cold]
     fn tell(&self, parent: u64, orphans: &mut Vec<Orphan>) {
-        // What one thread did without a pause may be several children, some of which are over when the parent is left.
+        // An interval of one thread may be several children, of which some end before the parent's last
+        // exit.
         let older_thread = self.older_thread;
         let older = self.older.intervals().map(|(start, end)| Child {
             start,
@@ -195,14 +200,14 @@ impl Children {
         }
     }
 
-    /// Keeps the memory of its lists.
+    /// Keeps the memory of its lists for others.
     #[inline]
     fn keep_lists(&mut self, spare: &mut Spare) {
         spare.children.keep(&mut self.others);
         self.older.keep_list(&mut spare.intervals);
     }
 
-    /// How much of a span they cover that works until then, on that thread.
+    /// How much the children cover of a span that works until then, on that thread.
     #[inline]
     fn covered(&mut self, until: i64, thread: u32, spare: &mut Spare) -> i64 {
         if self.others.is_empty() {
@@ -218,51 +223,54 @@ impl Children {
     }
 }
 
-/// A span of which entries have arrived, and which has not itself, or not long ago: what other threads did may come
-/// later.
+/// A span of which entries have come. Its own record has not come, or not long ago: what other threads
+/// did may still come.
 #[derive(Debug, Default)]
 struct Long {
     /// Whether it counts by its entries.
     counts: bool,
-    /// Whether one of them has.
+    /// Whether an entry of it has counted.
     has_counted: bool,
-    /// The length of those that have arrived and are in what the span says of the time inside its parent.
+    /// The length of the entries that have come and are part of what the span says about the time inside
+    /// its parent.
     recorded_ns: i64,
     threads: Vec<Inside>,
     tally: Tally,
-    /// If it counts by its entries, how long its threads were in others while they were inside ...
+    /// If it counts by its entries: how long its threads were in other spans while they were inside it
+    /// ...
     others_ns: i64,
-    /// ... and what its rows say of their own.
+    /// ... and the sum of its rows' self times.
     rows_self_ns: i64,
-    /// Once it has closed: how long it was busy, and what its row says of that.
+    /// Once it has closed: how long it was busy, and what its row says about the rest.
     said: Option<(i64, i64)>,
 }
 
-/// What ran inside a span on one thread since the last entry that has arrived.
+/// What ran inside a span on one thread, since the last of the span's entries that has come.
 #[derive(Debug)]
 struct Inside {
     thread: u32,
-    /// Whether one has.
+    /// Whether an entry has come.
     has_entries: bool,
-    /// In which batch the last one has.
+    /// The batch of the last entry.
     batch: u64,
-    /// Up to when there were entries, and were when the batch before that began, and the one before that. A thread that
-    /// changes from one partition to another has its records in another order in that batch, and in the next.
+    /// Up to when there were entries: now, when the batch before that one began, and when the one before
+    /// began. A thread that changes from one partition to another has its records out of order in that
+    /// batch, and in the next.
     reached: [i64; 3],
     spans: Union,
-    /// When the first one began of those that have; `i64::MAX` for none.
+    /// The start of the first entry that has come; `i64::MAX` if there is none.
     from: i64,
-    /// What is known by its length only; more than an entry's length is taken off the next one, and if there is none,
-    /// off the last ones.
+    /// Time of children of which only the length is known. What is more than an entry's length is
+    /// subtracted from the next entry; if there is none, from the last ones.
     others_ns: i64,
     /// When the last one of those was left.
     others_end: i64,
-    /// The last entry that is a row.
+    /// The number of the last entry that is a row.
     last: u64,
 }
 
 impl Inside {
-    /// An entry arrives that ends there. Returns up to when no others will come.
+    /// Notes an entry that ends there. Returns up to when no others will come.
     fn reach(&mut self, end: i64, batch: u64) -> i64 {
         if self.batch != batch {
             self.batch = batch;
@@ -272,10 +280,10 @@ impl Inside {
         self.reached[2]
     }
 
-    /// Something has run inside it.
+    /// Adds something that has run inside the span on this thread.
     fn add(&mut self, part: Part, rows: &mut LastRows, spare: &mut Spare) {
         if let Some(busy) = part.busy {
-            // What was over before is in entries that are no rows.
+            // What ended before is part of entries that are no rows.
             if part.end > self.from || self.from == i64::MAX {
                 self.others_ns = self.others_ns.saturating_add(busy);
                 self.others_end = self.others_end.max(part.end);
@@ -288,12 +296,12 @@ impl Inside {
         }
     }
 
-    /// Some of it ran inside of entries that have arrived. Returns what is left for those to come.
+    /// Subtracts it from rows of entries inside which it ran. Returns what is left for entries to come.
     #[cold]
     fn take_off_rows(&self, part: Part, rows: &mut LastRows) -> i64 {
         let (from, end) = (part.inside_from(), part.end);
         let rest = rows.take_off(self.last, (from, end));
-        // While it was inside, something else was around it.
+        // The rows from before are forgotten: in that time it was inside one of their entries.
         let forgotten = rest.before.map_or(0, |before| {
             let end = end.min(before).min(self.reached[0]);
             end.saturating_sub(from).max(0)
@@ -303,7 +311,7 @@ impl Inside {
 }
 
 impl Long {
-    /// No entry of it comes any more.
+    /// No entry of it will come any more.
     fn end(&mut self, rows: &mut LastRows) {
         let before = rows.taken_ns();
         for inside in self.threads.iter_mut().filter(|inside| inside.others_ns > 0) {
@@ -312,7 +320,7 @@ impl Long {
         self.rows_self_ns -= rows.taken_ns() - before;
     }
 
-    /// Something has run inside it.
+    /// Adds something that has run inside it.
     fn add(&mut self, part: Part, rows: &mut LastRows, spare: &mut Spare) {
         let before = rows.taken_ns();
         self.inside(part.thread).add(part, rows, spare);
@@ -322,17 +330,18 @@ impl Long {
         self.rows_self_ns -= rows.taken_ns() - before;
     }
 
-    /// What of a time inside was in no other, and in no row of an entry: of entries before the first that counts, and of
-    /// those that were dropped.
+    /// How much of the time inside was neither in other spans nor in rows of entries: it was in entries
+    /// before the first one that counts, and in dropped ones.
     fn own_ns(&self, busy: i64) -> i64 {
         busy.saturating_sub(self.others_ns).saturating_sub(self.rows_self_ns).max(0)
     }
 
-    /// All of its entries have come, if it has closed. Returns how much more its row says of that than is known now.
+    /// If the span has closed: all of its entries have come. Returns how much its row says too much of
+    /// that time.
     fn settle(&mut self, rows: &mut LastRows) -> i64 {
         let Some((busy, said)) = self.said else { return 0 };
-        // What others were inside for is certain, and in which rows that was is not always: of several threads, one may have
-        // been taken for another.
+        // How long others were inside is certain. In which rows that was is not always certain: with
+        // several threads, one may have been taken for another.
         let mut excess = self.others_ns.saturating_add(self.rows_self_ns).saturating_sub(busy);
         for inside in &self.threads {
             excess = rows.take_sum_off(inside.last, excess);
@@ -346,7 +355,7 @@ impl Long {
         let found = self.threads.iter().position(|inside| inside.thread == thread);
         let at = found.unwrap_or(self.threads.len());
         if found.is_none() {
-            // Mostly there is one.
+            // Mostly one is enough.
             self.threads.reserve_exact(1);
             let spans = Union::default();
             self.threads.push(Inside {
@@ -370,13 +379,14 @@ impl Long {
 pub(super) struct Part {
     pub(super) thread: u32,
     pub(super) start: i64,
-    /// When it was left last.
+    /// Its last exit.
     pub(super) end: i64,
-    /// Since when it was inside, without a pause up to `end`; `i64::MAX` if there was one.
+    /// Since when its thread was inside without a pause, up to `end`; `i64::MAX` if there was a pause.
     pub(super) inside_since: i64,
-    /// How long it was inside, if that is not all of the time from `start` to `end`, and not on its own account.
+    /// How long a thread was inside, without what is recorded by itself; `None` if it was all of the
+    /// time from `start` to `end`.
     pub(super) busy: Option<i64>,
-    /// How long it was inside, but for what has come on its own account.
+    /// How long a thread was inside, without what is recorded by itself.
     pub(super) inside_ns: i64,
 }
 
@@ -386,33 +396,34 @@ impl Part {
     }
 }
 
-/// An entry that arrives.
+/// An entry whose record has come.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrived {
-    /// Of its row.
+    /// The id of its row.
     pub(super) id: u64,
     pub(super) thread: u32,
     pub(super) start: i64,
     pub(super) end: i64,
     pub(super) counts: bool,
-    /// Whether it is in what its span says of the time inside the parent.
+    /// Whether it is part of what its span says about the time inside the parent.
     pub(super) is_inside: bool,
 }
 
-/// A child whose parent is in the file, or never comes.
+/// A child whose parent is in the file already, or never comes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Orphan {
     pub(super) parent: u64,
     pub(super) start: i64,
     pub(super) end: i64,
-    /// As of a [`Part`].
+    /// As in a [`Part`].
     pub(super) inside_since: i64,
     pub(super) thread: u32,
-    /// How long it was inside; of all children of one parent, what the first one says.
+    /// How long threads were inside. The first orphan of a parent has the sum of all of them.
     pub(super) busy_ns: i64,
 }
 
-/// The row of a span that counts by its entries, and has closed, says so much too much of what was in no row of an entry.
+/// A span that counts by its entries is stored, and its row says so much too much about the time that is
+/// in no row of an entry.
 fn take_off_row(parent: u64, busy_ns: i64, orphans: &mut Vec<Orphan>) {
     if busy_ns > 0 && orphans.len() < ORPHANS_MAX {
         let (start, end, inside_since, thread) = (0, 0, i64::MAX, 0);
@@ -420,41 +431,42 @@ fn take_off_row(parent: u64, busy_ns: i64, orphans: &mut Vec<Orphan>) {
     }
 }
 
-/// What becomes of a span that arrives.
+/// What is known about a span when its record comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Own {
     /// `None` if it counts by its entries.
     pub(super) self_ns: Option<i64>,
-    /// The length of its entries that arrived by themselves, and are in what it says of the time inside its parent.
+    /// The length of its entries that are recorded by themselves, and are part of what it says about the
+    /// time inside its parent.
     pub(super) recorded_ns: i64,
-    /// How long its threads were in others while they were inside.
+    /// How long its threads were in other spans while they were inside it.
     pub(super) others_ns: i64,
 }
 
-/// The children seen so far of spans that have not arrived yet.
+/// The children so far of spans whose own records have not come.
 #[derive(Debug)]
 pub(super) struct SelfTimes {
     children: IdTable<Children>,
-    /// Those of which entries have arrived.
+    /// Spans of which entries have come.
     long: IdTable<Long>,
-    /// Those that have arrived themselves, each with its batch.
+    /// Those of them whose own records have come, each with the number of the batch.
     closed: VecDeque<(u64, u64)>,
     calls: Calls,
     rows: LastRows,
-    /// What of an entry was in others, while it becomes a row.
+    /// Which parts of an entry were in other spans, while its row is made.
     pieces: Vec<(i64, i64)>,
     orphans: Vec<Orphan>,
-    /// Parents that did not seem to arrive any more.
+    /// Parents that did not seem to come any more, at the last look.
     gone: HashSet<u64>,
     spare: Spare,
     /// How many batches were begun.
     batch: u64,
-    /// At so many parents it is time to look for those that will never arrive.
+    /// With so many parents it is time to look for those that will never come.
     purge_at: usize,
 }
 
 impl SelfTimes {
-    /// Expects up to so many open spans.
+    /// For up to so many open spans.
     pub(super) fn new(open_spans_max: usize) -> Self {
         let purge_at = 4 * open_spans_max.max(1024);
         Self {
@@ -472,11 +484,11 @@ impl SelfTimes {
         }
     }
 
-    /// The records of another batch come.
+    /// The records of another batch follow.
     pub(super) fn begin_batch(&mut self) {
         self.batch += 1;
         self.calls.begin_batch();
-        // All that was recorded before a span closed is in the batch that has it, or in the next.
+        // What was recorded before a span closed is in the batch of its record, or in the next one.
         while let Some((batch, id)) = self.closed.front()
             && batch + 1 < self.batch
         {
@@ -492,7 +504,7 @@ impl SelfTimes {
         }
     }
 
-    /// Nothing more comes. What is left of children is such as parents in the file have not counted.
+    /// Nothing more will come. Children that are left belong to parents in the file.
     pub(super) fn end(&mut self, is_open: impl Fn(u64) -> bool) {
         let Self { long, rows, orphans, .. } = self;
         for (id, long) in long.iter_mut() {
@@ -519,27 +531,28 @@ impl SelfTimes {
         }
     }
 
-    /// An entry will arrive after its span, or so it seems.
+    /// An entry seems to come after its span.
     ///
-    /// In what the span says of the time inside its parent it is for `inside_ns`.
+    /// Of its time, `inside_ns` is part of what the span says about the time inside its parent.
     pub(super) fn expect_late(&mut self, span: u64, counts: bool, entry: EntrySum, inside_ns: i64) {
         self.calls.expect(span, counts, entry, inside_ns);
     }
 
-    /// What of the time that a span says it was inside its parent is in entries that will arrive after it.
+    /// How much of the time that a span says it was inside its parent is in entries that will come after
+    /// it.
     #[inline(always)]
     pub(super) fn late_ns(&mut self, span: u64) -> i64 {
         self.calls.late_ns(span)
     }
 
-    /// A span will arrive: after all of its entries that are expected so far.
+    /// The record of a span will come: after all of its entries that were expected so far.
     #[inline(always)]
     pub(super) fn expect_span(&mut self, span: u64) {
         self.calls.is_next(span);
     }
 
-    /// An entry that counts becomes a row. Returns what that says of earlier entries: how many there were, and the
-    /// time inside.
+    /// An entry that counts becomes a row. Returns what the row is to say about earlier entries: their
+    /// number, and the time inside.
     pub(super) fn call(
         &mut self,
         span: u64,
@@ -549,8 +562,8 @@ impl SelfTimes {
         self.calls.add(span, &mut self.long.entry(span).tally, call, length_ns)
     }
 
-    /// A span arrives that counts by its entries, or is open at the end. Returns how many calls it has, and how
-    /// long they are together: its entries and busy time. `None` if no entry of it has counted.
+    /// A span closes that counts by its entries, or it is open at the end. Returns its number of calls,
+    /// and their time together. `None` if no entry of it has counted.
     #[cold]
     pub(super) fn close_calls(
         &mut self,
@@ -563,19 +576,20 @@ impl SelfTimes {
         Some(self.calls.close(span, tally, whole, length_ns))
     }
 
-    /// How long a span that has closed was inside itself, and in no entry that is a row, if it counts by its entries:
-    /// it was busy for so long. Should more be known of others when all of its entries have come, its row says less then.
+    /// For a span that has closed and counts by its entries: how much of its busy time was neither in
+    /// other spans nor in rows of entries. If more time in other spans is known when all of its entries
+    /// have come, its row is corrected.
     #[cold]
     pub(super) fn close_own(&mut self, span: u64, busy: i64) -> i64 {
         let Some(long) = self.long.get_mut(span) else { return 0 };
-        // What rows have too much yet is taken off them when no more come.
+        // What rows have too much is subtracted from them when no more entries come.
         let owed: i64 = long.threads.iter().map(|inside| inside.others_ns).sum();
         let own = long.own_ns(busy.saturating_add(owed));
         long.said = Some((busy, own));
         own
     }
 
-    /// What rows of entries have to say of earlier ones, and do not yet.
+    /// Hands on what rows of entries should say about earlier entries, if it has changed.
     pub(super) fn tell_earlier(
         &mut self,
         length_ns: impl Fn(u64) -> i64,
@@ -585,22 +599,23 @@ impl SelfTimes {
         calls.tell(long, length_ns, rows);
     }
 
-    /// What rows of entries have too much, as what ran inside them has come late.
+    /// Hands on what rows of entries have too much, because what ran inside them has come late.
     pub(super) fn tell_late(&mut self, rows: &mut Vec<LateEntryTime>) {
         self.rows.tell(rows);
     }
 
-    /// Children that came when their parents were in the file, those of one parent side by side.
+    /// Takes the children that came when their parents were in the file; those of one parent are next to
+    /// each other.
     pub(super) fn take_orphans(&mut self) -> Vec<Orphan> {
         std::mem::take(&mut self.orphans)
     }
 
-    /// An entry will arrive that counts, of a span that may have closed.
+    /// An entry that counts will come. Its span may have closed.
     pub(super) fn expect_counting(&mut self, span: u64) {
         self.long.entry(span).counts = true;
     }
 
-    /// A child of `parent`, which is not 0, or an entry inside it.
+    /// Adds a child of `parent`, which is not 0, or an entry inside it.
     #[inline]
     pub(super) fn add_child(&mut self, parent: u64, part: Part) {
         if (!self.long.is_empty() || self.calls.has_past()) && self.add_to_long(parent, part) {
@@ -613,7 +628,7 @@ impl SelfTimes {
         children.add(child, &mut self.spare);
     }
 
-    /// So long were threads inside a child, or an entry inside it, of which nothing else is to be said.
+    /// Adds time that threads were inside a child, or an entry, of which nothing else matters.
     #[cold]
     pub(super) fn add_busy(&mut self, parent: u64, ns: i64) {
         if ns <= 0 {
@@ -627,13 +642,14 @@ impl SelfTimes {
         }
     }
 
-    /// The length of the entries of a span that have arrived so far and are in what it says of the time inside its parent.
+    /// The length of the entries of a span that have come so far, and are part of what it says about the
+    /// time inside its parent.
     #[cold]
     pub(super) fn recorded_ns(&mut self, span: u64) -> i64 {
         self.long.get_mut(span).map_or(0, |long| long.recorded_ns)
     }
 
-    /// Says whether the parent counts by its entries.
+    /// Adds it if the parent is long-lived. Returns whether the parent counts by its entries.
     fn add_to_long(&mut self, parent: u64, part: Part) -> bool {
         let Some(long) = self.long.get_mut(parent) else {
             let before = self.rows.taken_ns();
@@ -651,7 +667,7 @@ impl SelfTimes {
         long.counts
     }
 
-    /// The self time of an entry of a span if it counts.
+    /// An entry of a span comes. Returns its self time if it counts.
     pub(super) fn entry(&mut self, span: u64, entry: Arrived) -> Option<i64> {
         let Arrived { id, thread, start, end, counts, is_inside } = entry;
         let length = end - start;
@@ -672,7 +688,7 @@ impl SelfTimes {
             if inside.others_end <= start {
                 inside.others_ns = 0;
             }
-            // What ran inside while nobody knew of the thread's entries.
+            // What ran inside before it was known that this thread has entries.
             if let Some(children) = self.children.get_mut(span) {
                 summed = children.add_to(&mut inside.spans, thread, start, &mut self.spare);
             }
@@ -690,7 +706,7 @@ impl SelfTimes {
         if (begins_to_count || long.has_counted && is_first)
             && let Some(children) = self.children.get_mut(span)
         {
-            // For its entries they are known; and its lifetime is nobody's work.
+            // They are known to its entries now; and its lifetime is not work.
             let threads = &long.threads;
             let is_known = |of: u32| threads.iter().any(|it| it.thread == of && it.has_entries);
             long.others_ns = long.others_ns.saturating_add(std::mem::take(&mut children.busy_ns));
@@ -709,14 +725,14 @@ impl SelfTimes {
         Some(self_ns)
     }
 
-    /// Whether a span that has not arrived counts by its entries.
+    /// Whether a span whose record has not come counts by its entries.
     #[inline]
     pub(super) fn counts_by_entries(&mut self, id: u64) -> bool {
         !self.long.is_empty() && self.long.get_mut(id).is_some_and(|long| long.counts)
     }
 
-    /// The self time of a span that worked, on that thread, from its start to its last exit; what ran inside is not
-    /// needed any more.
+    /// The self time of a span that worked from its start to its last exit, on that thread. After that,
+    /// what ran inside it is forgotten.
     #[inline(always)]
     pub(super) fn take(&mut self, id: u64, work: (i64, i64), thread: u32) -> Own {
         if self.long.is_empty() {
@@ -737,7 +753,7 @@ impl SelfTimes {
                 let others_ns = std::mem::take(&mut children.busy_ns);
                 long.others_ns = long.others_ns.saturating_add(others_ns);
             }
-            // Entries that come after it want to know what ran inside them.
+            // Kept for entries that come after it.
             return Own { self_ns: None, recorded_ns, others_ns: 0 };
         }
         Own { recorded_ns, ..self.take_lifetime(id, work, thread) }
@@ -752,7 +768,7 @@ impl SelfTimes {
         self.take_off_children(id, (start, end), thread).unwrap_or(whole)
     }
 
-    /// `None` if it has none.
+    /// `None` if it has no children.
     #[inline(never)]
     fn take_off_children(&mut self, id: u64, (start, end): (i64, i64), thread: u32) -> Option<Own> {
         let Self { children, spare, .. } = self;
@@ -769,12 +785,12 @@ impl SelfTimes {
         children.remove_with(id, |children| children.keep_lists(spare));
     }
 
-    /// Whether so many parents are awaited that some of them must have been dropped.
+    /// Whether so many parents are missing that some of them must have been dropped.
     pub(super) fn is_crowded(&self) -> bool {
         self.children.len() + self.long.len() >= self.purge_at
     }
 
-    /// Whether there are so many that those are forgotten, too, that may be on their way.
+    /// Whether there are so many that even those are forgotten that may still come.
     pub(super) fn is_overcrowded(&self) -> bool {
         self.children.len() + self.long.len() >= 2 * self.purge_at
     }
@@ -784,7 +800,7 @@ impl SelfTimes {
         !self.children.is_empty()
     }
 
-    /// Parts children from parents that were not expected at the last look, and are not now.
+    /// Parts children from parents that were missing at the last look, and still are.
     pub(super) fn find_orphans(&mut self, expected: impl Fn(u64) -> bool) {
         let gone: HashSet<u64> =
             self.children.iter().map(|(id, _)| id).filter(|id| !expected(*id)).collect();
@@ -794,13 +810,13 @@ impl SelfTimes {
         }
         let is_gone: HashSet<u64> = self.gone.intersection(&before).copied().collect();
         let told = self.tell_children(|id| !is_gone.contains(&id));
-        // The others at the next look.
+        // The others wait for the next look.
         self.children.retain(|id| !told.contains(&id));
         self.gone.retain(|id| !told.contains(id));
     }
 
-    /// Tells what parents have not counted that will not arrive any more: they have been stored already, or dropped.
-    /// Returns which are told of: not all, if they are too many for one batch.
+    /// Hands on the children of parents that will not come any more: they have been stored already, or
+    /// dropped. Returns the parents: not all of them, if they are too many for one batch.
     fn tell_children(&mut self, expected: impl Fn(u64) -> bool) -> HashSet<u64> {
         let mut told = HashSet::new();
         for (parent, children) in self.children.iter().filter(|(id, _)| !expected(*id)) {
@@ -813,9 +829,9 @@ impl SelfTimes {
         told
     }
 
-    /// Forgets all spans that will not arrive any more.
+    /// Forgets all spans that will not come any more.
     pub(super) fn purge(&mut self, expected: impl Fn(u64) -> bool) {
-        // Entries of those that have closed may be on their way.
+        // Entries of spans that have closed may still come.
         let closed: HashSet<u64> = self.closed.iter().map(|(_, id)| *id).collect();
         let closed_long: HashSet<u64> =
             closed.iter().copied().filter(|id| self.counts_by_entries(*id)).collect();
@@ -899,7 +915,7 @@ mod tests {
             times.add_child(1, part(10, 12));
             times.add_child(1, part(90, 100));
             let expected = 100 - 12 - if others == 0 { 0 } else { 10 };
-            // With more than a list's worth, those that came first are taken to be there to the end.
+            // With more children than a list holds, those that came first are taken to last to the end.
             let found = lifetime(&mut times, 1, 0, 100);
             assert!(found == expected || others == 1_000 && found == expected - 40, "{found}");
         }
@@ -954,7 +970,7 @@ mod tests {
     #[test]
     fn an_entry_less_what_ran_inside_it_on_its_thread() {
         let mut times = SelfTimes::new(0);
-        // Nobody knows yet that the span lives long.
+        // It is not known yet that the span is long-lived.
         times.add_child(1, part(10, 12));
         times.add_child(1, part(105, 110));
         assert_eq!(times.entry(1, arrived(1, 100, 120, true)), Some(15));
@@ -970,7 +986,7 @@ mod tests {
             times.take(1, (0, 40_000), 1),
             Own { self_ns: None, recorded_ns: 29_960, others_ns: 0 }
         );
-        // Of another thread, and so later.
+        // Of another thread, so it comes later.
         assert_eq!(times.entry(1, arrived(2, 400, 410, true)), Some(10));
         times.begin_batch();
         assert!(times.counts_by_entries(1));
@@ -997,7 +1013,7 @@ mod tests {
         times.entry(1, arrived(2, 0, 1, true));
         times.add_child(1, again(2, 40));
         assert_eq!(times.entry(1, arrived(1, 50, 70, true)), Some(20));
-        // Its handle was kept, so that it is known only now.
+        // Its handle was kept, so it is known only now.
         times.add_child(1, again(21, 39));
         times.add_child(1, again(72, 79));
         assert_eq!(times.entry(1, arrived(1, 70, 80, true)), Some(6));
@@ -1027,13 +1043,13 @@ mod tests {
         assert!(!times.has_children());
     }
 
-    /// A span that was busy for 60, of which two entries of 10 are rows, and one of them comes after it.
+    /// A span that was busy for 60. Two entries of 10 are rows, of which one comes after the span.
     #[test]
     fn what_is_in_no_row_of_an_entry_is_said_by_the_span_that_has_closed() {
         for is_late in [false, true] {
             let mut times = SelfTimes::new(0);
             times.begin_batch();
-            // Before it counts, and in the entry that does, or in that which comes yet.
+            // Before the first entry that counts, in that entry, or in the one to come.
             times.add_child(1, part(2, 7));
             assert_eq!(times.entry(1, arrived(1, 100, 110, true)), Some(10));
             times.add_child(1, Part { busy: Some(4), inside_ns: 4, ..part(101, 112) });
@@ -1054,7 +1070,7 @@ mod tests {
         }
     }
 
-    /// A child that two threads entered, and whose time is taken off entries of one of them first.
+    /// A child that two threads entered. Its time is subtracted from entries of one of them first.
     #[test]
     fn what_others_did_is_taken_off_entries_of_any_thread() {
         let mut times = SelfTimes::new(0);

@@ -1,9 +1,9 @@
-//! What the row of a run says before its end: why something was lost, what is wrong, and the memory that is
-//! taken.
+//! What the row of a run says before its end: why something was lost, what is wrong, and how much memory
+//! is used.
 //!
-//! The report of `close()` says all of it, but whoever asks a live recording, or one that was killed, has
-//! none. So it is written with the first batch that the database accepts afterwards; memory, which is always
-//! another number, with the first batch that has something else, once a second.
+//! The report of `close()` says all of it, but there is none for a live recording, or for one that was
+//! killed. So this is written with the next batch that the database accepts. Memory changes all the
+//! time: it is written with the first batch in each second that has something else in it.
 
 use std::time::{Duration, Instant};
 
@@ -12,24 +12,24 @@ use super::state::WriterState;
 use crate::json_string::push_string;
 use crate::recorder::losses::{DropReason, PerKind};
 
-/// From one figure of the memory to the next.
+/// How often memory is written.
 const MEMORY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What was told, and what it was made of.
+/// What was written, and what it depends on.
 #[derive(Debug, Default)]
 pub(super) struct SoFar {
-    /// What is wrong, as it stands in the row of the run; empty for nothing.
+    /// What is wrong, according to the row of the run; empty if nothing is.
     told: String,
-    /// The same, in the batch in hand.
+    /// What is wrong, according to the batch in hand.
     telling: Option<String>,
-    /// When memory was told last.
+    /// When memory was written last.
     memory_at: Option<Instant>,
-    /// How much was dropped as the store's fault when it was last looked at.
+    /// How much was dropped because of the store, at the last look.
     lost: u64,
 }
 
 impl SoFar {
-    /// The row is one of another file, and says nothing yet.
+    /// The row is in another file, and says nothing yet.
     pub(super) fn forget(&mut self) {
         *self = Self { lost: self.lost, ..Self::default() };
     }
@@ -57,7 +57,7 @@ fn wrong(state: &WriterState) -> String {
 }
 
 impl Writer {
-    /// Puts what is to be told into the batch in hand. Memory alone is no reason for a commit.
+    /// Adds it to the batch in hand, if it has changed. Memory alone is no reason for a commit.
     pub(super) fn tell_so_far(&mut self) {
         self.charge_refusal();
         let wrong = wrong(&self.state);
@@ -81,7 +81,7 @@ impl Writer {
         }
     }
 
-    /// Finds out whether the last refusal has cost something, before another one takes its place.
+    /// Checks whether the last refusal has cost anything, before the next one takes its place.
     pub(super) fn charge_refusal(&mut self) {
         let of_store =
             |drops: &[PerKind]| -> u64 { drops[DropReason::StoreError as usize].iter().sum() };

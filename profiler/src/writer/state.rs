@@ -9,7 +9,7 @@ use crate::memory_use::Shown;
 use crate::mutex::Mutex;
 use crate::writer::mark_channel::Marks;
 
-/// What is, or was, wrong with the file for requests.
+/// What is wrong with the file for requests, or was.
 #[derive(Debug)]
 struct ControlError {
     text: String,
@@ -20,7 +20,7 @@ struct ControlError {
 #[derive(Debug, Default)]
 pub(crate) struct WriterState {
     high_water: AtomicU64,
-    /// Nanoseconds of processor time; 0 where the system does not tell.
+    /// Nanoseconds of processor time; 0 on systems that do not tell.
     cpu_ns: AtomicU64,
     timed_out: AtomicBool,
     file_bytes: AtomicU64,
@@ -31,7 +31,7 @@ pub(crate) struct WriterState {
     thread: OnceLock<ThreadId>,
 }
 
-// Relaxed, below: figures of their own; nothing is handed over by them.
+// Relaxed, below: independent figures; no other memory is published by them.
 impl WriterState {
     /// The calling thread is the writer.
     pub(super) fn set_thread(&self) {
@@ -52,8 +52,8 @@ impl WriterState {
 
     /// Reads the processor time of the calling thread, the writer.
     pub(super) fn measure_cpu(&self) {
-        // The first number of the file is the time on the processor in nanoseconds; there is no
-        // safe call for it in the standard library.
+        // The first number of the file is the processor time in nanoseconds. There is no safe call for
+        // it in the standard library.
         if let Ok(text) = std::fs::read_to_string("/proc/thread-self/schedstat")
             && let Some(ns) = text.split_ascii_whitespace().next().and_then(|ns| ns.parse().ok())
         {
@@ -79,7 +79,7 @@ impl WriterState {
         self.set_trouble(Trouble::Lasting, error);
     }
 
-    /// Something is wrong.
+    /// Notes that something is wrong.
     pub(super) fn set_trouble(&self, trouble: Trouble, what: String) {
         if let Some(mut troubles) = self.troubles.lock() {
             if trouble == Trouble::Refusal {
@@ -90,7 +90,7 @@ impl WriterState {
         }
     }
 
-    /// It is over.
+    /// Notes that it is over.
     pub(super) fn end_trouble(&self, trouble: Trouble) {
         if let Some(mut troubles) = self.troubles.lock() {
             troubles.present[trouble as usize] = None;
@@ -105,14 +105,14 @@ impl WriterState {
         self.file_bytes.load(Ordering::Relaxed)
     }
 
-    /// Why nobody can ask the recording for something; `None` while everybody can.
+    /// Notes why other processes can ask nothing; `None` if they can.
     pub(super) fn set_control_error(&self, error: Option<String>) {
         if let Some(mut last) = self.control_error.lock() {
             *last = error.map(|text| ControlError { text, is_over: false });
         }
     }
 
-    /// What was wrong with the file for requests, which was begun anew for it.
+    /// Notes that the file for requests was made anew, and what had been wrong with it.
     pub(super) fn control_is_well_again(&self, text: String) {
         if let Some(mut last) = self.control_error.lock() {
             *last = Some(ControlError { text, is_over: true });
@@ -123,29 +123,29 @@ impl WriterState {
         self.control_error.lock()?.as_ref().map(|error| error.text.clone())
     }
 
-    /// Why nobody can ask now.
+    /// Why other processes can ask nothing at present.
     pub(super) fn lasting_control_error(&self) -> Option<String> {
         let error = self.control_error.lock()?;
         error.as_ref().filter(|error| !error.is_over).map(|error| error.text.clone())
     }
 
-    /// The latest of what is wrong now, or has been and is not to be forgotten.
+    /// The latest thing that is wrong, or was wrong and has lasting effects.
     pub(crate) fn last_error(&self) -> Option<String> {
         self.troubles.lock()?.latest(|_| true)
     }
 
-    /// What is wrong beside a batch that is refused, which is over once that can be stored.
+    /// The same without a refused batch: that is over once the batch is stored.
     pub(super) fn lasting_error(&self) -> Option<String> {
         self.troubles.lock()?.latest(|trouble| trouble != Trouble::Refusal as usize)
     }
 
-    /// Why a batch was last refused; of refusals that cost something, why the last one was.
+    /// Why a batch was refused: the last refusal that cost something, or else the last one.
     pub(crate) fn last_refusal(&self) -> Option<String> {
         let troubles = self.troubles.lock()?;
         troubles.costly_refusal.as_ref().or(troubles.last_refusal.as_ref()).cloned()
     }
 
-    /// Something was dropped for the last refusal.
+    /// Something was dropped because of the last refusal.
     pub(super) fn refusal_has_cost(&self) {
         if let Some(mut troubles) = self.troubles.lock()
             && troubles.last_refusal.is_some()
@@ -158,28 +158,28 @@ impl WriterState {
 /// What can be wrong between the writer and the database, by how it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// It is not forgotten: something was lost, or may be.
+    /// Never over: something was lost, or may have been.
     Lasting,
-    /// A batch was refused; over when one is taken.
+    /// A batch was refused. Over when a batch is stored.
     Refusal,
-    /// The write-ahead log could not be merged; over when it could.
+    /// The write-ahead log could not be merged. Over when it is merged.
     Log,
-    /// Old rows could not be deleted; over when they could.
+    /// Old rows could not be deleted. Over when they are deleted.
     Retention,
 }
 
 #[derive(Debug, Default)]
 struct Troubles {
-    /// By [`Trouble`], each with how many were told of before.
+    /// For each kind of [`Trouble`]: what is wrong, and a number in the order of reports.
     present: [Option<(u64, String)>; 4],
     set: u64,
     last_refusal: Option<String>,
-    /// The last one for which something was dropped.
+    /// The last refusal because of which something was dropped.
     costly_refusal: Option<String>,
 }
 
 impl Troubles {
-    /// The latest of those whose numbers are wanted.
+    /// The latest one of the wanted kinds.
     fn latest(&self, wanted: impl Fn(usize) -> bool) -> Option<String> {
         let present = self.present.iter().enumerate().filter(|(trouble, _)| wanted(*trouble));
         let latest = present.filter_map(|(_, told)| told.as_ref()).max_by_key(|(set, _)| *set);

@@ -1,4 +1,4 @@
-//! The state of a recording, for whoever asks: what was counted, put together.
+//! A snapshot of the ledger: all counts, put together.
 
 use spandrel_storage::SqliteVersion;
 
@@ -17,7 +17,7 @@ pub(crate) fn collect(recorder: &Recorder, writer: &WriterState) -> Stats {
         drain.look();
         drain.duplicates
     });
-    // After the look: whatever it has found was counted as published before it was published.
+    // After the drain: everything that it has found was counted before it was published.
     let snapshot = recorder.counters.snapshot(&recorder.ring);
     drop(guard);
     let ledger = |kind| ledger(&snapshot, kind, duplicates, closed);
@@ -42,7 +42,7 @@ pub(crate) fn collect(recorder: &Recorder, writer: &WriterState) -> Stats {
         ring_capacity: recorder.ring.capacities().iter().sum::<usize>() as u64,
         batches: account.batches,
         marks: writer.marks.stored(),
-        // Those that were sent beside the close are still in the channel.
+        // Marks that were sent during the close are still in the channel.
         marks_dropped: writer.marks.dropped()
             + if closed { writer.marks.waiting() as u64 } else { 0 },
         file_bytes: writer.file_bytes(),
@@ -55,8 +55,8 @@ pub(crate) fn collect(recorder: &Recorder, writer: &WriterState) -> Stats {
     }
 }
 
-/// Puts the counts of one kind together. `duplicates` were found in the ring after the close and are in
-/// the ledger already.
+/// Puts the counts of one kind together. `duplicates` were found in the ring after the close, and are
+/// counted already.
 fn ledger(snapshot: &Snapshot, kind: Kind, duplicates: u64, closed: bool) -> Ledger {
     let Snapshot { account, published, dropped_early } = snapshot;
     let (mut open, mut unfinished, mut twice, mut late_twice) = (0, 0, 0, 0);
@@ -74,12 +74,12 @@ fn ledger(snapshot: &Snapshot, kind: Kind, duplicates: u64, closed: bool) -> Led
     for (reason, kinds) in DropReason::ALL.iter().zip(drops) {
         dropped.add(*reason, kinds[index]);
     }
-    // Wrapping: a count that is wrong must show in the sum, and not end the program that asks.
+    // Wrapping: a wrong count has to show in the sum, and must not end the program that asks.
     let recorded = published[index].wrapping_sub(twice).wrapping_add(early).wrapping_add(open);
     let waiting = published[index].wrapping_sub(account.taken[index]).wrapping_sub(late_twice);
     let mut in_flight = waiting.wrapping_add(account.held[index]);
     if closed {
-        // Published beside the close, and not found by the writer any more.
+        // Published during the close, and not seen by the writer any more.
         dropped.add(DropReason::AlreadyShutdown, waiting);
         in_flight = account.held[index];
     }
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use crate::recorder::account::Account;
 
-    /// What was published and drained, and became of it, in order.
+    /// Counts that agree.
     fn sound() -> Snapshot {
         let mut dropped_early = Drops::default();
         dropped_early[DropReason::RingFull as usize] = [5, 6, 7, 8];

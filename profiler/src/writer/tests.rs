@@ -1,4 +1,4 @@
-//! The writer, step by step, without a thread of its own: so what comes between two steps is certain.
+//! The writer step by step, without a thread: so it is certain what happens between two steps.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -79,7 +79,7 @@ fn rig(ring_capacity: usize) -> Rig {
 }
 
 impl Rig {
-    /// So many spans without children.
+    /// Records so many spans without children.
     fn record(&self, spans: u64) {
         dispatcher::with_default(&self.dispatch, || {
             (0..spans).for_each(|_| drop(info_span!("burst").entered()));
@@ -108,7 +108,7 @@ impl Rig {
         [snapshot.published[SPAN], self.writer.account.stored[SPAN], full]
     }
 
-    /// What the records take that are no rows yet, as is told.
+    /// How much memory the records take, according to the statistics.
     fn drained(&mut self) -> (u64, u64) {
         self.writer.count_memory();
         let memory = self.writer.state.memory.get();
@@ -121,7 +121,7 @@ impl Rig {
         raw.records().chain(next.records()).filter_map(|record| record.span_id())
     }
 
-    /// Drains and commits until nothing is left, the oldest first. Returns how many commits that took.
+    /// Drains and commits until nothing is left. Returns how many commits it took.
     fn store_all(&mut self) -> u64 {
         let mut commits = 0;
         while self.writer.drain() > 0 || !self.writer.raw.is_empty() {
@@ -150,7 +150,7 @@ fn a_burst_is_taken_out_of_the_ring_as_it_comes_and_converted_later() {
         assert_eq!(rig.drain(), LOT);
     }
     assert_eq!(rig.ledger(), [20 * LOT, 0, 0]);
-    // While its pieces are committed, as much comes again.
+    // While the pieces are committed, as much comes again.
     for n in 1..20 {
         rig.writer.commit();
         rig.record(LOT);
@@ -177,7 +177,7 @@ fn what_overflows_is_counted_and_memory_has_a_bound_and_is_given_back() {
     loop {
         rig.record(LOT);
         made += LOT;
-        // As long as there is room, all that comes is taken before anything is committed.
+        // As long as there is room, everything is taken before anything is committed.
         rig.writer.burst.drained(RING as u64, Instant::now());
         let is_postponed = rig.writer.is_postponed();
         let drained = rig.drain();
@@ -194,12 +194,12 @@ fn what_overflows_is_counted_and_memory_has_a_bound_and_is_given_back() {
     rig.record(RING as u64);
     made += RING as u64;
     assert_eq!(rig.drain(), 0);
-    // A span whose thread is sent away before it is entered may take two slots.
+    // A span whose thread is suspended before it is entered may take two slots.
     assert!(rig.writer.consumer.backlog() >= RING as u64 - 1);
     let [published, stored, lost] = rig.ledger();
     assert_eq!((stored, published + lost), (0, made));
     assert!(lost > 0 && published > taken + RING as u64 * 9 / 10, "{published} {taken}");
-    // The second look takes the ring, too.
+    // The second drain takes the whole ring, too.
     rig.writer.commit();
     assert_eq!(rig.writer.consumer.backlog(), 0);
     let commits = 1 + rig.store_all();
@@ -235,7 +235,7 @@ fn at_default_settings_the_bound_is_64_mib() {
     assert!(taken >= 940_000, "{taken}");
     let (used, _) = rig.drained();
     assert!(used <= 64 << 20, "{used}");
-    // With the second look, too, which takes the whole ring.
+    // Including the second drain, which takes the whole ring.
     fill();
     rig.writer.drain_up_to_tails();
     assert_eq!(rig.writer.consumer.backlog(), 0);
@@ -256,7 +256,7 @@ fn what_comes_while_a_batch_is_converted_is_taken_in_between() {
     let Writer { converter, raw, next, consumer, chunks, room, store, batch, .. } = writer;
     let mut relief = Relief { consumer, chunks, room };
     let mut times = 0;
-    // As if somebody else were there.
+    // Plays another thread.
     let mut come = |relief: &mut Relief<'_>, next: &mut _| {
         times += 1;
         dispatcher::with_default(dispatch, || {
@@ -280,7 +280,7 @@ fn what_comes_while_a_batch_is_appended_is_taken_in_between() {
     let mut rig = rig(RING);
     rig.record(200);
     rig.drain();
-    // First of all that was taken, and then of a piece of it.
+    // First all that was taken, then a piece of it.
     for is_sealed in [false, true] {
         rig.writer.prepare();
         assert_eq!(rig.writer.sealed, is_sealed);
@@ -294,7 +294,7 @@ fn what_comes_while_a_batch_is_appended_is_taken_in_between() {
     assert_eq!(rig.ledger(), [200 + 2 * LOT, 200 + 2 * LOT, 0]);
 }
 
-/// A disk that is full refuses again and again, each time after the transaction has begun.
+/// A full disk refuses again and again, each time after the transaction has begun.
 #[test]
 fn while_the_store_refuses_nothing_is_taken_out_of_the_ring() {
     let mut rig = rig(RING);
@@ -320,7 +320,7 @@ fn while_the_store_refuses_nothing_is_taken_out_of_the_ring() {
     assert_eq!(rig.ledger(), [3 * LOT, 3 * LOT, 0]);
 }
 
-/// In a trace without parallel children the self times of all are as long as the root worked.
+/// In a trace without parallel children all self times together are as long as the root worked.
 #[test]
 fn self_times_add_up_over_a_backlog_of_many_pieces() {
     let mut rig = rig(RING);
@@ -342,7 +342,7 @@ fn self_times_add_up_over_a_backlog_of_many_pieces() {
             for round in 0..200 {
                 info_span!("round").in_scope(|| {
                     work(5);
-                    // Its children lie before it in another piece, or in another batch.
+                    // Its children are before it, in another piece or in another batch.
                     if round % 3 == 0 {
                         rig.writer.drain();
                     }
@@ -373,7 +373,7 @@ fn work() {
 }
 
 impl Rig {
-    /// What `outer` did itself, and what it should say: how long it worked, less that of its children.
+    /// The self time that `outer` says, and the expected one: how long it worked, minus its children.
     fn own_time(&self) -> (i64, i64) {
         let spans = self.stored();
         let worked = |span: &Span| span.first_entry_ns.unwrap() + span.busy_ns.unwrap();
@@ -382,7 +382,7 @@ impl Rig {
         (outer.self_ns.unwrap(), worked(outer) - children.map(worked).sum::<i64>())
     }
 
-    /// Stores what there is, and looks twice for children that came when their parents were stored.
+    /// Stores everything, and looks twice for children that came after their parents were stored.
     fn look_for_orphans(&mut self) {
         for _ in 0..3 {
             dispatcher::with_default(&self.dispatch, || drop(info_span!(parent: None, "other")));
@@ -394,8 +394,8 @@ impl Rig {
     }
 }
 
-/// Somebody is kept from running while he publishes in the shared partition, and what others have published there comes
-/// after thousands of newer records.
+/// A thread is suspended while it publishes in the shared partition, and records of other threads there
+/// come after thousands of newer ones.
 #[test]
 fn what_comes_after_thousands_of_newer_siblings_is_taken_off_their_parent() {
     let mut rig = rig(RING);
@@ -420,7 +420,7 @@ fn what_comes_after_thousands_of_newer_siblings_is_taken_off_their_parent() {
     assert_eq!(found, expected);
 }
 
-/// The children are stored, and their parent is where nobody can see it.
+/// The children are stored, and their parent cannot be seen.
 #[test]
 fn a_parent_that_may_come_is_not_parted_from_its_children() {
     let mut rig = rig(RING);
@@ -437,7 +437,7 @@ fn a_parent_that_may_come_is_not_parted_from_its_children() {
     assert_eq!(found, expected);
 }
 
-/// The parent is stored before most of its children are to be seen.
+/// The parent is stored before most of its children can be seen.
 #[test]
 fn however_many_children_come_late_the_row_of_their_parent_says_less() {
     let mut rig = rig(RING);
@@ -459,18 +459,18 @@ fn however_many_children_come_late_the_row_of_their_parent_says_less() {
     assert_eq!(found, expected);
 }
 
-/// Whoever had claimed a slot when the recording ended may publish it while the last batch is made.
+/// A thread that has claimed a slot when the recording ends may publish it while the last batch is made.
 #[test]
 fn what_comes_beside_the_last_batch_stays_in_the_ring() {
     let mut rig = rig(RING);
     rig.record(LOT);
     rig.drain();
     rig.record(700);
-    // A piece of what was taken first; the rest, and what came then, are left for the last batch.
+    // A piece of what was taken first. The rest, and what came then, is left for the last batch.
     rig.writer.commit();
     assert_eq!((rig.writer.raw.len(), rig.writer.next.len()), (500, 700));
     rig.record(LOT);
-    // In slots: a span whose thread is sent away before it is entered may take two.
+    // In slots: a span whose thread is suspended before it is entered may take two.
     let there = rig.writer.consumer.backlog();
     assert!(there >= LOT);
     rig.writer.prepare_last();

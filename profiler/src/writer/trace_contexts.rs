@@ -1,5 +1,5 @@
-//! The ids by which other systems know a span: what its fields `trace_id`, `span_id` and `traceparent` say, and what
-//! an OpenTelemetry layer beside ours has given it.
+//! The ids by which other systems know a span: from its fields `trace_id`, `span_id` and `traceparent`,
+//! and from an OpenTelemetry layer beside ours.
 
 use spandrel_storage::{OtelSpanId, TraceContext, TraceId};
 use tracing_core::Metadata;
@@ -7,24 +7,24 @@ use tracing_core::Metadata;
 use crate::recorder::fields::{Fields, Value};
 use crate::redact::{Redaction, Secrecy};
 
-/// Bytes of the longest text that is looked at: a header of a later version may have more than 55.
+/// The longest text that is looked at: a header of a later version may have more than 55 bytes.
 const TEXT_BYTES_MAX: usize = 128;
 
-/// What a field says of a span.
+/// What a field tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Trace,
     Span,
-    /// The header of W3C Trace Context.
+    /// A header of W3C Trace Context.
     Parent,
 }
 
-/// The fields of a callsite that say something of it, nearly always none.
+/// The fields of a callsite that tell such ids; nearly always none.
 #[derive(Debug, Default)]
 pub(super) struct IdFields(Option<Box<[(usize, Role)]>>);
 
 impl IdFields {
-    /// Those of a callsite of spans; not those that may not be stored.
+    /// Those fields of a callsite of spans, without secret ones.
     pub(super) fn of(metadata: &Metadata<'_>, redaction: &Redaction) -> Self {
         let role = |name: &str| match name {
             "trace_id" => Some(Role::Trace),
@@ -53,7 +53,7 @@ impl IdFields {
     }
 }
 
-/// What the fields say; of one that was recorded again, the last value.
+/// What the fields tell; the last value of a field that was recorded more than once.
 #[cold]
 fn said(roles: &[(usize, Role)], words: &[u64]) -> Option<TraceContext> {
     let (mut trace_id, mut span_id, mut header) = (None, None, None);
@@ -70,12 +70,12 @@ fn said(roles: &[(usize, Role)], words: &[u64]) -> Option<TraceContext> {
         }
     }
     let trace_id = trace_id.or(header.map(|header| header.trace_id))?;
-    // The caller of another trace is no parent.
+    // A caller from another trace is not the parent.
     let header = header.filter(|header| header.trace_id == trace_id);
     Some(TraceContext { trace_id, span_id, parent_id: header.and_then(|header| header.parent_id) })
 }
 
-/// What the layer of OpenTelemetry has given it; the fields know whose child it is.
+/// The ids from the OpenTelemetry layer; the fields tell the parent.
 #[cfg(feature = "opentelemetry")]
 fn given(words: &[u64], said: Option<TraceContext>) -> Option<TraceContext> {
     let (trace_id, span_id) = crate::recorder::fields::given_ids(words)?;
@@ -85,7 +85,7 @@ fn given(words: &[u64], said: Option<TraceContext>) -> Option<TraceContext> {
     Some(TraceContext { trace_id, span_id: OtelSpanId::new(span_id), parent_id })
 }
 
-/// A short text, put together from its words.
+/// A short text, from its words.
 fn text<'a>(value: Value<'_>, bytes: &'a mut [u8; TEXT_BYTES_MAX]) -> Option<&'a str> {
     let Value::Str(words, len) = value else { return None };
     for (to, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {

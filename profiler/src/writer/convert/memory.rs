@@ -13,7 +13,7 @@ impl Callsite {
 }
 
 impl Converter {
-    /// What it knows of callsites and threads.
+    /// For what it knows about callsites and threads.
     pub(in super::super) fn names_memory(&self) -> MemoryUse {
         let known = self.callsites.iter().flatten();
         let keys = known.fold(MemoryUse::of(&self.callsites), |sum, one| sum + one.memory());
@@ -22,12 +22,12 @@ impl Converter {
         keys + MemoryUse::whole(self.log_sites.bytes() + before_rotation)
     }
 
-    /// What it knows of children; walks through all of it.
+    /// For what it knows about children; walks through all of it.
     pub(in super::super) fn self_times_memory(&self) -> MemoryUse {
         self.self_times.memory() + self.closed.memory() + MemoryUse::whole(self.left.bytes())
     }
 
-    /// Rows that go into the next batch.
+    /// For rows that go into the next batch.
     pub(in super::super) fn rows_memory(&self) -> MemoryUse {
         MemoryUse::of(&self.contexts)
     }

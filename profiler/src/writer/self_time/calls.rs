@@ -1,13 +1,14 @@
-//! Calls of a span that counts by its entries: as many as it was entered, and as long as it was busy.
+//! The calls of a span that counts by its entries: as many as it was entered, and as long as it was
+//! busy.
 //!
-//! An entry that counts is a row. All others (not recorded, dropped, of a kind that does not count) are known by their
-//! number and sum only, and the first row that counts says them. How many they are is known for certain when the
-//! span has closed: all that its own record says, less the rows. Until then each record of an entry says how many
-//! there were at least, as other threads may be anywhere; the first row never says more than that. So what it says may
-//! change with a later batch.
+//! An entry that counts is a row. All others (not recorded, dropped, of a kind that does not count) are
+//! known only by their number and sum, and the first row that counts says those. How many they are is
+//! certain only when the span has closed: all entries according to the span's record, minus the rows.
+//! Until then each record of an entry says how many there were at least, as the records of other threads
+//! may come late; the first row never says more than that. So it may be corrected with a later batch.
 //!
-//! Sums are in ticks as long as they are not those of rows, so that nothing is rounded twice; and a span was busy for as
-//! long as its rows and that sum say together, to the nanosecond.
+//! Sums are in ticks as long as they are not those of rows, so that nothing is rounded twice. The busy
+//! time of a span is exactly, to the nanosecond, the sum of its rows and of that first row's sum.
 
 use std::collections::VecDeque;
 
@@ -17,16 +18,17 @@ use super::super::id_table::IdTable;
 use super::late::LastRows;
 use super::{Long, Part};
 
-/// So many spans that closed a while ago are remembered, should an entry come yet: a thread may be sent away in the
-/// middle of publishing something, and all that lies behind that comes late.
+/// Most spans that are remembered after they closed, in case that another entry comes: a thread may be
+/// suspended while it publishes, and then everything behind that record comes late.
 const PAST_MAX: usize = 1024;
 
-/// The first row of a span that is open may say less than is known, never more: by so many entries ...
+/// While a span is open, its first row may say less than is known, never more: by at most so many
+/// entries ...
 const SLACK: u64 = 8;
-/// ... and such a part of all.
+/// ... or such a part of all entries.
 const SLACK_PART: u64 = 256;
 
-/// Entries, and how long they were.
+/// A number of entries, and their length.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in super::super) struct Sum {
     pub(in super::super) count: u64,
@@ -47,41 +49,41 @@ impl Sum {
     }
 }
 
-/// An entry that counts and becomes a row.
+/// An entry that counts, and becomes a row.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Call {
-    /// Of the row.
+    /// The id of the row.
     pub(in super::super) id: u64,
     pub(in super::super) ticks: u64,
     pub(in super::super) ns: i64,
-    /// Entries of the span that there were at least, with this one, and ticks inside over all of them.
+    /// How many entries the span had at least, with this one, and the ticks inside over all of them.
     pub(in super::super) known: (u64, u64),
 }
 
-/// What a span says of its entries when it closes.
+/// What a span says about its entries when it closes.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Whole {
     pub(in super::super) count: u64,
     /// Ticks inside.
     pub(in super::super) busy: u64,
-    /// It was not inside for longer than this, if it is known not to have been.
+    /// It was not inside for longer than this; `None` if that is not certain.
     pub(in super::super) busy_max: Option<i64>,
 }
 
-/// What the file has of the calls of a span, with the batch in hand.
+/// What the file says about the calls of a span, with the batch in hand.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Tally {
     rows: Sum,
-    /// What the first of them says of all others.
+    /// What the first row says about all other entries.
     earlier: Sum,
-    /// Entries that there were at least, and ticks inside.
+    /// How many entries there were at least, and the ticks inside.
     known: (u64, u64),
-    /// All entries, and the time inside, once the span has closed.
+    /// All entries and the time inside, once the span has closed.
     whole: Option<(u64, i64)>,
-    /// Ids of the first row and of the last one; 0 for none.
+    /// Ids of the first row and of the last one; 0 if there is none.
     first: u64,
     last: u64,
-    /// The batch that has changed it last.
+    /// The last batch that has changed it.
     batch: u64,
 }
 
@@ -96,7 +98,7 @@ impl Tally {
         if let Some((_, ns)) = self.whole {
             return Sum { count, ticks: 0, ns: ns.saturating_sub(self.rows.ns).max(0) };
         }
-        // What is on its way from one batch to the next is no reason to write that row each time.
+        // A difference that is only on its way from one batch to the next is not written each time.
         let is_new = self.rows.count <= 1;
         let slack = if is_new { 0 } else { SLACK + self.known.0 / SLACK_PART };
         if (self.earlier.count..=self.earlier.count.saturating_add(slack)).contains(&count) {
@@ -106,18 +108,18 @@ impl Tally {
         Sum { count, ticks, ns: length_ns(ticks) }
     }
 
-    /// Whether the first row says something else.
+    /// Whether the first row should be corrected.
     fn has_changed(&self) -> bool {
         let wanted = self.wanted(|_| 0);
         let is_other = (wanted.count, wanted.ns) != (self.earlier.count, self.earlier.ns);
         self.first != 0 && is_other
     }
 
-    /// The span closes, of which so many rows come yet. Returns how many calls it has, and how long it was busy, to the
-    /// nanosecond that they come to.
+    /// The span closes; so many of its entries (`late`) will come after it. Returns its number of calls,
+    /// and its busy time, to the nanosecond as the sum of the rows.
     ///
-    /// It has no fewer entries than rows, even if the handler of a signal has entered it while its thread was just
-    /// counting.
+    /// It never has fewer entries than rows, even if a signal handler has entered it while its thread
+    /// was just counting.
     fn close(&mut self, whole: Whole, late: Sum, length_ns: impl Fn(u64) -> i64) -> (u64, i64) {
         let rows = self.rows.and(late);
         let count = whole.count.saturating_sub(rows.count);
@@ -140,17 +142,17 @@ impl Tally {
 #[derive(Debug, Clone, Copy, Default)]
 struct Late {
     all: Sum,
-    /// Those that count, and what comes after them.
+    /// Those that count, and all after the first of them.
     counting: Sum,
-    /// What of them is in what the span says of the time inside its parent.
+    /// How much of them is part of what the span says about the time inside its parent.
     inside_ns: i64,
 }
 
-/// What is known of a span that closed a while ago.
+/// What is remembered about a span that closed a while ago.
 #[derive(Debug, Default)]
 pub(super) struct Past {
     tally: Tally,
-    /// By thread, the last entry that is a row.
+    /// For each thread, the number of the last entry that is a row.
     last: Vec<(u32, u64)>,
 }
 
@@ -160,7 +162,7 @@ impl Past {
         Self { tally: long.tally, last: last.filter(|(_, last)| *last > 0).collect() }
     }
 
-    /// An entry comes yet.
+    /// Another entry has come.
     pub(super) fn again(self) -> Long {
         let mut long =
             Long { counts: true, has_counted: true, tally: self.tally, ..Long::default() };
@@ -168,7 +170,7 @@ impl Past {
         long
     }
 
-    /// A child comes yet.
+    /// Another child has come.
     pub(super) fn take_off(&self, part: Part, rows: &mut LastRows) {
         let last = self.last.iter().find(|(thread, _)| *thread == part.thread);
         let Some((_, last)) = last else { return };
@@ -180,17 +182,17 @@ impl Past {
     }
 }
 
-/// What all those say that have changed.
+/// The tallies that have changed, and what goes with them.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    /// By span, of those that close in the batch that is being converted.
+    /// For the spans that close in the batch that is being converted.
     late: IdTable<Late>,
-    /// Spans whose first rows may have to say something else.
+    /// Spans whose first rows may have to be corrected.
     changed: Vec<u64>,
-    /// What was known before the batch in hand, should it be lost.
+    /// What was known before the batch in hand, in case that it is lost.
     before: Vec<(u64, Tally)>,
     batch: u64,
-    /// Of spans that closed a while ago.
+    /// Spans that closed a while ago.
     past: IdTable<Past>,
     past_ids: VecDeque<u64>,
 }
@@ -204,14 +206,14 @@ impl Calls {
         MemoryUse::whole(tables) + MemoryUse::of(changed) + MemoryUse::of(before)
     }
 
-    /// The records of another batch come.
+    /// The records of another batch follow.
     pub(super) fn begin_batch(&mut self) {
         if !self.late.is_empty() {
             self.late = IdTable::default();
         }
     }
 
-    /// An entry comes after its span, or so it seems.
+    /// An entry seems to come after its span.
     pub(super) fn expect(&mut self, span: u64, counts: bool, entry: Sum, inside_ns: i64) {
         let late = self.late.entry(span);
         late.all.add(entry);
@@ -221,7 +223,7 @@ impl Calls {
         }
     }
 
-    /// The span comes only now, so that those entries do not come after it.
+    /// The span comes only now: the entries so far do not come after it.
     #[inline(always)]
     pub(super) fn is_next(&mut self, span: u64) {
         if !self.late.is_empty() {
@@ -229,7 +231,7 @@ impl Calls {
         }
     }
 
-    /// What of the span's time inside its parent is in those entries.
+    /// How much of the span's time inside its parent is in those entries.
     #[inline(always)]
     pub(super) fn late_ns(&mut self, span: u64) -> i64 {
         match self.late.is_empty() {
@@ -252,7 +254,8 @@ impl Calls {
         }
     }
 
-    /// An entry becomes a row. Returns what that is to say of earlier ones: their number, and time inside.
+    /// An entry becomes a row. Returns what the row is to say about earlier entries: their number, and
+    /// the time inside.
     pub(super) fn add(
         &mut self,
         span: u64,
@@ -290,7 +293,7 @@ impl Calls {
         all
     }
 
-    /// What first rows have to say that are in the file, or in the batch in hand, and say something else.
+    /// Hands on corrections of first rows that are in the file, or in the batch in hand.
     pub(super) fn tell(
         &mut self,
         long: &mut IdTable<Long>,
@@ -318,7 +321,7 @@ impl Calls {
         self.before.clear();
     }
 
-    /// The batch in hand is lost: what was in it are no rows.
+    /// The batch in hand is lost: its rows do not exist.
     pub(super) fn lost(&mut self, long: &mut IdTable<Long>) {
         self.batch += 1;
         for (span, before) in std::mem::take(&mut self.before) {
@@ -329,7 +332,7 @@ impl Calls {
         }
     }
 
-    /// A span has closed a while ago, and is forgotten.
+    /// A span that has closed a while ago is forgotten, except this.
     pub(super) fn forget(&mut self, span: u64, past: Past) {
         if past.tally.first == 0 {
             return;
@@ -343,7 +346,7 @@ impl Calls {
         }
     }
 
-    /// What was known of such a span.
+    /// Takes what is remembered about such a span.
     pub(super) fn remember(&mut self, span: u64) -> Option<Past> {
         self.past.remove(span)
     }
@@ -353,12 +356,13 @@ impl Calls {
         !self.past.is_empty()
     }
 
-    /// The same to be looked at.
+    /// What is remembered about such a span.
     pub(super) fn past(&mut self, span: u64) -> Option<&Past> {
         self.past.get_mut(span).map(|past| &*past)
     }
 
-    /// Another file has none of it. A span that has closed is not in that, so that nothing is to be made up for.
+    /// Another file has none of these rows. A span that has closed is not in it, so nothing has to be
+    /// corrected there.
     pub(super) fn begin_file<'a>(&mut self, tallies: impl Iterator<Item = &'a mut Tally>) {
         for tally in tallies {
             let whole = tally.whole.map(|_| (0, 0));
@@ -421,7 +425,7 @@ mod tests {
             assert_eq!(span.add(call(1 + n, known)), (0, 0));
         }
         assert!(told(&mut span).is_empty());
-        // To the nanosecond that the rows come to, though 6,001 ticks are 3,000.
+        // Exactly the sum of the rows, though 6,001 ticks are 3,000 ns.
         let busy = span.close(true, whole(150, 5_001 + 1_000));
         assert_eq!(busy, 2_500 + 50 * 10);
         assert!(told(&mut span).is_empty());
@@ -442,7 +446,7 @@ mod tests {
     fn a_few_that_are_on_their_way_are_no_reason_to_change_the_first_row() {
         let mut span = Span::default();
         assert_eq!(span.add(call(1, (6, 120))), (5, 50));
-        // Three of others have not come.
+        // Three entries of other threads have not come.
         span.add(call(2, (10, 200)));
         assert!(told(&mut span).is_empty());
         assert_eq!(span.close(true, whole(10, 200)), 100);
@@ -453,17 +457,17 @@ mod tests {
     fn what_was_dropped_or_counted_twice_is_made_up_for_by_the_first_row() {
         let mut span = Span::default();
         assert_eq!(span.add(call(1, (101, 2_020))), (100, 1_000));
-        // Of others, ten of those hundred.
+        // From other threads, ten of those hundred.
         for n in 2..12 {
             span.add(call(n, (50 + n, 1_000 + 20 * n)));
         }
         assert_eq!(told(&mut span), [(1, -10, -100)]);
-        // As many more were dropped.
+        // As many others were dropped.
         span.add(call(12, (122, 2_440)));
         assert_eq!(told(&mut span), [(1, 20, 200)]);
         assert_eq!(span.close(true, whole(200, 4_000)), 2_000);
         assert_eq!(told(&mut span), [(1, 78, 780)]);
-        // Those that come later are rows then.
+        // The ones that come later are rows then.
         span.add(call(13, (60, 1_200)));
         assert_eq!(told(&mut span), [(1, -1, -10)]);
     }
@@ -476,7 +480,7 @@ mod tests {
         span.calls.expect(7, true, late, 11);
         span.calls.expect(7, false, late, 11);
         assert_eq!((span.calls.late_ns(7), span.calls.late_ns(8)), (22, 0));
-        // Nothing has counted yet, so that the first one does not.
+        // No entry has counted yet: so the first one does not.
         let busy = span.close(false, whole(3, 63));
         assert_eq!(busy, 22 + 10);
         let call = |id| Call { id, ticks: 21, ns: 11, known: (1, 21) };

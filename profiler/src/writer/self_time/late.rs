@@ -1,16 +1,18 @@
-//! What is known of entries when they are rows already: a child that was made and left inside one, and whose handle, or
-//! child, was kept for longer, is known only when it has closed.
+//! Corrections of entries that are rows already. A child may be made and left inside an entry, and be
+//! known only when it closes, because its handle, or a child of its own, was kept for longer.
 //!
-//! Of the last entries that count it is kept what of them is in others, so that no moment is taken off twice; and
-//! their rows say less then. What lies before those is known no more: that is taken off entries to come.
+//! Of the last entries that count it is remembered which parts of them are in other spans, so that no
+//! moment is subtracted twice; and their rows are corrected. What lies before those entries is no longer
+//! known: that time is subtracted from entries to come.
 
 use spandrel_storage::{LateEntryTime, MemoryUse};
 
-/// So many entries are kept, of all spans together: of what is entered 10,000 times a second, one that is left for 1.6 s.
+/// Most entries that are remembered, of all spans together: the last 1.6 s of a span that is entered
+/// 10,000 times a second.
 const KEPT_MAX: usize = 16_384;
-/// In how many pieces one may be in others; beyond, only the sum is kept.
+/// Most pieces of one entry that may be in other spans; beyond, only their sum is kept.
 const PIECES_MAX: usize = 64;
-/// The same over all of them.
+/// Most pieces of all entries together.
 const ALL_PIECES_MAX: usize = 65_536;
 
 /// An entry that is a row.
@@ -19,20 +21,20 @@ struct Kept {
     id: u64,
     start: i64,
     end: i64,
-    /// What the row says.
+    /// The self time that the row says.
     self_ns: i64,
-    /// What of it is in others, in no order and disjoint.
+    /// Which parts of it are in other spans: disjoint, in no order.
     pieces: Vec<(i64, i64)>,
-    /// Whether that is all of it.
+    /// Whether `pieces` has all of them.
     is_whole: bool,
-    /// The one before, of the same span and thread; 0 for none.
+    /// The number of the entry before it, of the same span and thread; 0 if there is none.
     before: u64,
-    /// The end of all up to this one.
+    /// The latest end of all entries up to this one.
     reached: i64,
 }
 
 impl Kept {
-    /// A child did that; returns how much of it is new. So many pieces may be kept.
+    /// Adds the interval of a child, if there is room for so many pieces. Returns how much of it is new.
     fn cover(&mut self, (mut start, mut end): (i64, i64), room: usize) -> i64 {
         if start >= end {
             return 0;
@@ -64,36 +66,37 @@ pub(super) struct Written {
     pub(super) start: i64,
     pub(super) end: i64,
     pub(super) self_ns: i64,
-    /// Whether what of it is in others is known by more than a sum.
+    /// Whether the time in other spans is known by more than a sum.
     pub(super) is_whole: bool,
 }
 
-/// What a late child has that no row could give.
+/// What is left of a late child, after all rows have been corrected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Rest {
-    /// What is left of it.
+    /// How much time is left.
     pub(super) ns: i64,
-    /// Everything before this is forgotten, if anything is.
+    /// Everything before this moment is forgotten, if anything is.
     pub(super) before: Option<i64>,
 }
 
-/// The last entries that count, and what their rows have to say.
+/// The last entries that count, and the corrections of their rows.
 #[derive(Debug, Default)]
 pub(super) struct LastRows {
-    /// In turn, once they are [`KEPT_MAX`].
+    /// Used in turn, once there are [`KEPT_MAX`].
     kept: Vec<Kept>,
     /// How many there ever were: they are numbered from 1.
     count: u64,
-    /// Those up to this one are in no file.
+    /// Entries up to this number are in no file.
     forgotten: u64,
     pieces: usize,
     changes: Vec<LateEntryTime>,
-    /// What was ever taken off any row.
+    /// How much was ever subtracted from rows.
     taken_ns: i64,
 }
 
 impl LastRows {
-    /// An entry is written whose span and thread had this one before. Returns its number.
+    /// Adds an entry; `before` is the number of the one before it, of the same span and thread. Returns
+    /// its number.
     pub(super) fn add(
         &mut self,
         before: u64,
@@ -123,22 +126,23 @@ impl LastRows {
         self.count
     }
 
-    /// Where an entry lies that is still kept.
-    fn place(&self, number: u64) -> Option<usize> {
+    /// The index of an entry that is still remembered.
+    fn index(&self, number: u64) -> Option<usize> {
         let is_kept = number > self.forgotten && number + KEPT_MAX as u64 > self.count;
         is_kept.then(|| ((number - 1) % KEPT_MAX as u64) as usize)
     }
 
     fn get(&self, number: u64) -> Option<&Kept> {
-        self.kept.get(self.place(number)?)
+        self.kept.get(self.index(number)?)
     }
 
-    /// Takes what a child did from `start` to `end` off the rows up to the one with that number.
+    /// Subtracts the time of a child, from `start` to `end`, from the rows up to the one with that
+    /// number.
     #[cold]
     pub(super) fn take_off(&mut self, last: u64, (start, end): (i64, i64)) -> Rest {
         let mut rest = Rest::default();
         let mut number = last;
-        while let Some(at) = self.place(number) {
+        while let Some(at) = self.index(number) {
             let Some(kept) = self.kept.get_mut(at).filter(|kept| kept.reached > start) else {
                 return Rest { before: None, ..rest };
             };
@@ -152,7 +156,7 @@ impl LastRows {
             if taken > 0 {
                 self.changes.push(LateEntryTime { id: kept.id, ns: taken });
             }
-            // Something that nobody knew the moment of was taken off this one.
+            // From this row, time was subtracted of which the moment was not known.
             rest.ns += if kept.is_whole { new - taken } else { 0 };
             (rest.before, number) = (Some(kept.start), kept.before);
         }
@@ -160,12 +164,13 @@ impl LastRows {
         rest
     }
 
-    /// Takes so much off the rows up to that one, the last first. Returns what is left.
+    /// Subtracts so much time from the rows up to that one, beginning with the last. Returns what is
+    /// left.
     #[cold]
     pub(super) fn take_sum_off(&mut self, last: u64, mut ns: i64) -> i64 {
         let mut number = last;
         while ns > 0
-            && let Some(kept) = self.place(number).and_then(|at| self.kept.get_mut(at))
+            && let Some(kept) = self.index(number).and_then(|at| self.kept.get_mut(at))
         {
             let taken = ns.min(kept.self_ns);
             if taken > 0 {
@@ -179,17 +184,17 @@ impl LastRows {
         ns
     }
 
-    /// What was taken off rows so far, all together.
+    /// How much was subtracted from rows so far, in all.
     pub(super) fn taken_ns(&self) -> i64 {
         self.taken_ns
     }
 
-    /// What rows that may be in the file have too much.
+    /// Hands on how much rows that may be in the file have too much.
     pub(super) fn tell(&mut self, rows: &mut Vec<LateEntryTime>) {
         rows.append(&mut self.changes);
     }
 
-    /// Another file has none of those rows.
+    /// Another file has none of these rows.
     pub(super) fn forget(&mut self) {
         self.forgotten = self.count;
         self.changes.clear();
@@ -227,7 +232,7 @@ mod tests {
         assert_eq!(told(&mut rows), [(7, 30)]);
         assert_eq!(rows.take_off(last, (5, 25)), nothing);
         assert_eq!(told(&mut rows), [(7, 5)]);
-        // Made in one, and left in the other.
+        // A child that was made in one entry, and left in the other.
         assert_eq!(rows.take_off(last, (90, 210)), nothing);
         assert_eq!(told(&mut rows), [(9, 10), (7, 10)]);
         assert_eq!(rows.take_off(last, (120, 190)), nothing);
@@ -243,7 +248,7 @@ mod tests {
     #[test]
     fn what_no_row_can_give_is_said() {
         let mut rows = LastRows::default();
-        // Of this one 30 more went to children of which only the length was known.
+        // Another 30 of this entry went to children of which only the length was known.
         let first = rows.add(0, written(7, 0, 100, 70), [].into_iter());
         assert_eq!(rows.take_off(first, (10, 100)), Rest { ns: 20, before: None });
         let many = (0..=PIECES_MAX as i64).map(|n| (1_000 + 10 * n, 1_001 + 10 * n));

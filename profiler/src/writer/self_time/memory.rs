@@ -1,4 +1,4 @@
-//! Memory that is taken by what is known of children.
+//! Memory that the knowledge about children takes.
 
 use spandrel_storage::MemoryUse;
 

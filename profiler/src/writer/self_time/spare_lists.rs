@@ -1,11 +1,11 @@
-//! Empty lists, with their memory.
+//! Empty lists that keep their memory.
 
 use spandrel_storage::MemoryUse;
 
-/// So many are kept.
+/// Most lists that are kept.
 const MOST: usize = 256;
 
-/// Lists that were full, for those who need one.
+/// Lists that were in use, for whoever needs one.
 #[derive(Debug)]
 pub(super) struct SpareLists<T>(Vec<Vec<T>>);
 
@@ -30,7 +30,7 @@ impl<T> SpareLists<T> {
         }
     }
 
-    /// All of it is touched: they have been full.
+    /// All of their memory was touched, as they have been in use.
     pub(super) fn memory(&self) -> MemoryUse {
         let lists: u64 = self.0.iter().map(|list| MemoryUse::of(list).reserved).sum();
         MemoryUse::of(&self.0) + MemoryUse { reserved: lists, used: lists }

@@ -4,30 +4,31 @@ use spandrel_storage::MemoryUse;
 
 use super::spare_lists::SpareLists;
 
-/// Intervals that are kept apart for one span; beyond, the older half is put together.
+/// Most intervals that are kept apart for one span; beyond, the older half is summed up.
 pub(super) const INTERVALS_MAX: usize = 1024;
-/// Sums of older ones that are kept apart; beyond, the two neighbours become one that are the shortest.
+/// Most sums that are kept apart; beyond, the two neighbours that are shortest together become one.
 pub(super) const SUMS_MAX: usize = 64;
-/// But not of those in front.
+/// So many of the first ones are never joined.
 const SUMS_EXACT: usize = 16;
 
 /// A set of moments in nanoseconds, as disjoint intervals in order.
 ///
-/// Nearly all children begin after those before them have ended, and most spans have one or none; so
-/// the last interval stands apart, and a list is needed only when there is a second one.
+/// Nearly all children begin after those before them have ended, and most spans have one or none; so the
+/// last interval is kept by itself, and a list is needed only when there is a second one.
 ///
-/// When a span has more than [`INTERVALS_MAX`] of them, the older ones are summed up and their
-/// places forgotten. What comes after that and began before their end was either there while more than 512 of its
-/// siblings came and went, or lay in a partition that was looked at later. How much of it was in the gaps between them
-/// is [estimated](Sum::cover), and certain if it covers them all, or comes one after the other. What is asked up to a
-/// moment among them is as exact as the sums are short.
+/// When a span has more than [`INTERVALS_MAX`] of them, the older ones are summed up, and their
+/// positions are forgotten. An interval that comes later and began before their end either lasted while
+/// more than 512 of its siblings came and went, or was in a partition that was drained later. How much
+/// of it is in the gaps between them is [estimated](Sum::cover). It is certain if the interval covers
+/// all of them, or if all ran one after the other. The answer for the time up to a moment among them is
+/// the more exact the shorter the sums are.
 #[derive(Debug, Default)]
 pub(super) struct Union {
     /// The last interval; empty if there is none.
     last: (i64, i64),
-    /// Those before it.
+    /// The intervals before it.
     earlier: Vec<(i64, i64)>,
-    /// Those before these, in order.
+    /// Those before these, summed up, in order.
     summed: Vec<Sum>,
 }
 
@@ -36,28 +37,28 @@ pub(super) struct Union {
 struct Sum {
     start: i64,
     end: i64,
-    /// Nanoseconds in them.
+    /// Nanoseconds in the intervals.
     length: i64,
 }
 
 impl Sum {
-    /// Together with what comes after it.
+    /// This sum and the next one as one.
     fn and(self, next: Self) -> Self {
         Self { start: self.start, end: next.end, length: self.length + next.length }
     }
 
-    /// How much may lie before `until`.
+    /// An estimate of how much lies before `until`.
     fn length_until(&self, until: i64) -> i64 {
         self.length.min((until - self.start).max(0))
     }
 
-    /// Together with an interval that lies in it, or reaches beyond.
+    /// The length together with an interval that lies among them, or reaches beyond.
     fn cover(self, (start, end): (i64, i64), order: Order) -> i64 {
         let (range, gaps) = (self.end - self.start, self.end - self.start - self.length);
         let inside = end.min(self.end) - start.max(self.start);
         match order {
             Order::InTurn => inside.min(gaps),
-            // As if they had nothing to do with each other.
+            // As if they were independent.
             Order::Any if range > 0 => {
                 (i128::from(inside) * i128::from(gaps) / i128::from(range)) as i64
             }
@@ -66,12 +67,12 @@ impl Sum {
     }
 }
 
-/// What an interval has to do with those before it.
+/// How an interval is related to those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// Nothing.
+    /// Not at all.
     Any,
-    /// One thread did all of them, and so one after the other.
+    /// All of them are from one thread, and so one after the other.
     InTurn,
 }
 
@@ -82,7 +83,7 @@ impl Order {
 }
 
 impl Union {
-    /// Adds an interval; takes a list out of `spare` if it needs one.
+    /// Adds an interval. Takes a list out of `spare` if it needs one.
     #[inline]
     pub(super) fn add(
         &mut self,
@@ -127,7 +128,7 @@ impl Union {
         }
         self.earlier.push(self.last);
         let all = &mut self.earlier;
-        // Children arrive nearly in the order in which they closed: look from the back.
+        // Children come almost in the order in which they closed: search from the back.
         let after = all.iter().rposition(|&(_, e)| e < start).map_or(0, |at| at + 1);
         let touched = all[after..].iter().take_while(|&&(s, _)| s <= end).count();
         if touched == 0 {
@@ -143,8 +144,8 @@ impl Union {
         }
     }
 
-    /// Adds an interval that ends where others are summed up, or before: the shared partition may be looked at after
-    /// thousands of records that are newer, as when somebody was kept from running while he published there.
+    /// Adds an interval that ends among the sums, or before: the shared partition may be drained
+    /// thousands of newer records later, if a thread was suspended while it published there.
     #[cold]
     fn add_to_sums(&mut self, start: i64, end: i64, order: Order) {
         let all = &mut self.summed;
@@ -164,7 +165,7 @@ impl Union {
     #[cold]
     fn sum_up(&mut self) {
         let older: Vec<_> = self.earlier.drain(..INTERVALS_MAX / 2).collect();
-        // Those in front by and by more together: who is asked about those wants few of them.
+        // In groups of 1, 2, 4 and so on: whoever asks about the first ones asks about few of them.
         let mut together = if self.summed.is_empty() { 1 } else { older.len() };
         let mut rest = &older[..];
         while !rest.is_empty() {
@@ -191,21 +192,22 @@ impl Union {
         }
     }
 
-    /// Where those end of which only sums are known.
+    /// The end of the last sum.
     fn summed_end(&self) -> i64 {
         self.summed.last().map_or(i64::MIN, |sum| sum.end)
     }
 
-    /// The sum of those that end after `from`.
+    /// The sum of what ends after `from`.
     pub(super) fn summed_after(&self, from: i64) -> i64 {
         self.summed.iter().filter(|sum| sum.end > from).map(|sum| sum.length).sum()
     }
 
-    /// How much of the time from `from` to `to` is in it. Forgets that, and what lies before `floor`.
+    /// How much of the time from `from` to `to` is in the set. Forgets that part, and everything before
+    /// `floor`.
     pub(super) fn take_between(&mut self, from: i64, to: i64, floor: i64) -> i64 {
         let is_over = |start: i64, end: i64| end <= floor || start >= from && end <= to;
         if self.summed.is_empty() && self.earlier.is_empty() {
-            // Nearly always.
+            // Nearly always enough.
             let covered = (self.last.1.min(to) - self.last.0.max(from)).max(0);
             if is_over(self.last.0, self.last.1) {
                 self.last = (0, 0);
@@ -224,14 +226,14 @@ impl Union {
         covered.min(to - from)
     }
 
-    /// What of it lies between, in order; of what is summed up nothing.
+    /// The parts of it that lie between these moments, in order; nothing of what is summed up.
     pub(super) fn pieces_between(&self, from: i64, to: i64) -> impl Iterator<Item = (i64, i64)> {
         let clipped = move |&(start, end): &(i64, i64)| (from.max(start), to.min(end));
         let all = self.earlier.iter().chain([&self.last]).map(clipped);
         all.filter(|(start, end)| start < end)
     }
 
-    /// How much of the time before `until` is in it.
+    /// How much of the time before `until` is in the set.
     pub(super) fn length_until(&self, until: i64) -> i64 {
         let summed: i64 = self.summed.iter().map(|sum| sum.length_until(until)).sum();
         let apart = self.earlier.iter().chain([&self.last]);
@@ -242,22 +244,22 @@ impl Union {
         self.last == (0, 0)
     }
 
-    /// Whether of some of them only sums are known.
+    /// Whether some of it is summed up.
     pub(super) fn has_sums(&self) -> bool {
         !self.summed.is_empty()
     }
 
-    /// Those that are kept apart, in order.
+    /// The intervals that are kept apart, in order.
     pub(super) fn apart(&self) -> impl Iterator<Item = (i64, i64)> {
         self.earlier.iter().chain([&self.last]).copied()
     }
 
-    /// All of them. Of what is summed up the length counts; up to a moment as [`Sum::length_until`] says.
+    /// All intervals. A sum is an interval of its length; up to a moment, see [`Sum::length_until`].
     pub(super) fn intervals(&self) -> impl Iterator<Item = (i64, i64)> {
         self.summed.iter().map(|sum| (sum.start, sum.start + sum.length)).chain(self.apart())
     }
 
-    /// Keeps the memory of its list.
+    /// Keeps the memory of its list for others.
     #[inline]
     pub(super) fn keep_list(&mut self, spare: &mut SpareLists<(i64, i64)>) {
         spare.keep(&mut self.earlier);
@@ -296,7 +298,8 @@ mod tests {
     }
 
     proptest! {
-        /// As from partitions that are looked at one after the other, or long after the others.
+        /// In an order as from partitions that are drained one after the other, or long after the
+        /// others.
         #[test]
         fn what_one_thread_did_is_all_there_in_any_order(
             from in 0..4_000_usize,
@@ -326,7 +329,7 @@ mod tests {
     #[test]
     fn of_what_many_threads_did_the_late_part_is_what_is_likely() {
         let (mut union, mut spare) = (Union::default(), SpareLists::default());
-        // Half of the time is in those, and half of that in which others were there is new.
+        // Half of the time is in these intervals; half of the time of the others is new.
         for n in 0..4_000 {
             union.add(20 * n, 20 * n + 10, Order::Any, &mut spare);
         }
@@ -335,7 +338,7 @@ mod tests {
         }
         let length = union.length_until(i64::MAX);
         assert!((40_000 + 1_000..=40_000 + 3_000).contains(&length), "{length}");
-        // What is there all the time is so in the gaps, too, and no moment counts twice.
+        // What lasts all the time is also in the gaps, and no moment counts twice.
         for _ in 0..3 {
             union.add(0, 79_990, Order::Any, &mut spare);
             assert_eq!(union.length_until(i64::MAX), 79_990);
@@ -351,11 +354,12 @@ mod tests {
         let length = |union: &Union| union.length_until(i64::MAX);
         assert_eq!(length(&union), 7_000_000);
         assert!(union.earlier.len() <= INTERVALS_MAX && union.summed.len() <= SUMS_MAX);
-        // Up to a moment it is as exact as the sums are short.
+        // Up to a moment, it is as exact as the sums are short.
         assert_eq!((union.length_until(0), union.length_until(5)), (0, 5));
         let half = union.length_until(5_000_000);
         assert!((3_500_000..3_600_000).contains(&half), "{half}");
-        // One that was there all the time fills the gaps, but for what is estimated of the one that it began in.
+        // One that lasted all the time fills the gaps, except for the estimate of the sum in which it
+        // began.
         union.add(1, 9_999_999, Order::Any, &mut spare);
         assert!((9_999_990..=9_999_999).contains(&length(&union)), "{}", length(&union));
     }
