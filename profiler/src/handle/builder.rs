@@ -20,12 +20,12 @@ use crate::writer::Fault;
 
 /// Most partitions that a thread can have for itself.
 pub(crate) const PARTITIONS_MAX: usize = 64;
-/// What the writer holds of a record without fields: its slot and its row.
+/// Bytes that the writer holds for a record without fields: its slot and its row.
 const BATCH_BYTES: u64 = 200;
-/// Longest encoded fields of one span or event: what one claim of the ring can hold.
+/// Longest encoded fields of one span or event: as much as one claim of the ring can hold.
 pub(crate) const FIELD_BYTES_MAX: usize = 32 * 1024;
 
-/// How the names of environment variables begin that are settings.
+/// The names of environment variables that are settings begin with this.
 pub(super) const VARIABLE_PREFIX: &str = "SPANDREL_";
 
 /// Settings of a [`Profiler`](crate::Profiler); every one has a default.
@@ -49,7 +49,7 @@ pub struct ProfilerBuilder {
     pub(crate) entries: EntryRules,
     pub(crate) arguments: Arguments,
     pub(crate) redaction: Redaction,
-    /// The environment variables that settings come from, to be named where a value will not do.
+    /// The environment variables that settings come from, to be named in messages.
     pub(crate) variables: Vec<&'static str>,
     pub(crate) control: bool,
     pub(crate) close_timeout: Duration,
@@ -62,9 +62,9 @@ pub struct ProfilerBuilder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Arguments {
-    /// All but secrets, as far as these can be told: values behind names such as `password` or `token`,
-    /// passwords in URLs, and what looks like a key. A secret that is written like a word, in a place of
-    /// its own, cannot be told from one.
+    /// All arguments without secrets, as far as these can be recognised: values behind names such as
+    /// `password` or `token`, passwords in URLs, and what looks like a key. A secret that looks like a
+    /// word, and stands alone, cannot be recognised.
     #[default]
     Redacted,
     /// None.
@@ -353,7 +353,7 @@ impl ProfilerBuilder {
         self
     }
 
-    /// What is kept of spans and events.
+    /// Which spans and events are kept.
     pub(crate) fn rule(&self) -> Result<Rule, Error> {
         Rule::new(self.spans, self.events).with_text(&self.filter)
     }
@@ -385,7 +385,7 @@ impl ProfilerBuilder {
         }
     }
 
-    /// Whether all that will be allocated fits so many bytes.
+    /// Checks whether everything that will be allocated fits into so many bytes.
     fn check_memory(&self, available: u64) -> Result<(), Error> {
         let needed = self.memory();
         if needed.iter().map(|(_, bytes)| *bytes).fold(0, u64::saturating_add) <= available {
@@ -404,7 +404,7 @@ impl ProfilerBuilder {
         ))
     }
 
-    /// What takes memory, and how many bytes, about.
+    /// What takes memory, and about how many bytes.
     fn memory(&self) -> [(&'static str, u64); 3] {
         let ring = RingOptions { capacity: self.ring_capacity, partitions: self.partitions };
         let ring = ring.bytes(size_of::<Slot>());
@@ -416,7 +416,7 @@ impl ProfilerBuilder {
         ]
     }
 
-    /// What whoever has chosen a setting knows it by: a method, or a variable.
+    /// The name under which the user knows a setting: a method, or a variable.
     fn called<'a>(&self, setting: &'a str) -> &'a str {
         let mut variables = self.variables.iter().copied();
         variables.find(|variable| is_of(variable, setting)).unwrap_or(setting)

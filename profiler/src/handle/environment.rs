@@ -13,7 +13,7 @@ use super::builder::{Arguments, ProfilerBuilder, VARIABLE_PREFIX};
 use crate::error::{Error, ErrorKind};
 use crate::recorder::entry_rules::NotRules;
 
-/// All that are read here.
+/// All variables that are read here.
 const SETTINGS: [&str; 21] = [
     "SPANDREL_DB",
     "SPANDREL_LABEL",
@@ -37,8 +37,8 @@ const SETTINGS: [&str; 21] = [
     "SPANDREL_CONTROL",
     "SPANDREL_LIVE_READERS",
 ];
-/// What the command line and the tests of spandrel read. They stand beside the settings where a program
-/// is started by them.
+/// Variables that the command line and the tests of spandrel read. They are set, too, when those start a
+/// program.
 const OTHERS: [&str; 6] = [
     "SPANDREL_PAGER",
     "SPANDREL_COMPLETE",
@@ -49,7 +49,7 @@ const OTHERS: [&str; 6] = [
 ];
 const TESTS: &str = "SPANDREL_TEST_";
 
-/// One line about variables that look like settings and are none, as a misspelt one does.
+/// One line about variables that look like settings and are none: they may be misspelt.
 pub(crate) fn tell_unknown(names: impl Iterator<Item = String>) -> Option<String> {
     let is_known =
         |name: &str| SETTINGS.contains(&name) || OTHERS.contains(&name) || name.starts_with(TESTS);
@@ -71,7 +71,7 @@ pub(crate) fn tell_unknown(names: impl Iterator<Item = String>) -> Option<String
     }
 }
 
-/// The settings that the environment describes; none without `SPANDREL_DB`.
+/// The settings from the environment; `None` without `SPANDREL_DB`.
 pub(crate) fn builder(
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Option<ProfilerBuilder>, Error> {
@@ -123,7 +123,7 @@ pub(crate) fn builder(
     }
     if let Some(filter) = set("SPANDREL_FILTER") {
         builder = builder.filter(filter.to_string_lossy());
-        // Named here, as the variable that it is.
+        // Checked here, where the name of the variable is known.
         builder.rule().map_err(|error| error.about("SPANDREL_FILTER"))?;
     }
     let switch = |name| parse::<Switch>(name, set(name), "true or false, or 1 or 0");
@@ -311,7 +311,7 @@ mod tests {
         }
         let error = ProfilerBuilder::default().ring_capacity(0).build().unwrap_err();
         assert!(error.to_string().starts_with("ring_capacity is 0"), "{error}");
-        // What takes too much memory, in the one place and in the other.
+        // Settings that take too much memory, from variables and from methods.
         let variables = [("SPANDREL_DB", "a.db"), ("SPANDREL_RING_CAPACITY", "4294967296")];
         let builder = builder(from(&variables)).unwrap().unwrap();
         let error = builder.build().unwrap_err();

@@ -1,11 +1,11 @@
 //! What an application holds: the profiler, its settings, and named sections.
 
-// The profiler, and what it gives: a section of time, a report at the end.
+// The profiler and what it returns: a section of time, a report at the end.
 mod profiler;
 mod report;
 mod section;
 
-// Settings, and where they come from.
+// Settings and their sources.
 mod builder;
 mod environment;
 mod path_pattern;

@@ -1,4 +1,4 @@
-//! What stands for a process in the path of a database, so that several of them get a file each.
+//! Placeholders in the path of a database, so that each process gets a file of its own.
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -10,7 +10,7 @@ pub(crate) fn expand(path: &Path) -> PathBuf {
     if let Some(text) = path.to_str() {
         return replaced(text).into();
     }
-    // A part of it is no Unicode; the others are as ever.
+    // Parts that are not Unicode stay as they are.
     let parts = path.components().map(|component| match component {
         Component::Normal(name) => match name.to_str() {
             Some(text) => OsString::from(replaced(text)),
@@ -21,14 +21,14 @@ pub(crate) fn expand(path: &Path) -> PathBuf {
     parts.collect()
 }
 
-/// Whether no two processes that live at the same time get the same path.
+/// Whether two processes that live at the same time always get different paths.
 pub(crate) fn tells_processes_apart(path: &Path) -> bool {
     let text = path.to_string_lossy();
     let mut rest = text.split('%').skip(1);
     while let Some(part) = rest.next() {
         match part.chars().next() {
             Some('p') => return true,
-            // The second one of two percent signs.
+            // The second of two percent signs.
             None => _ = rest.next(),
             Some(_) => {}
         }
@@ -71,7 +71,7 @@ fn since_epoch() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
-/// `20261128T162233Z`: sorts by time, and is a file name everywhere.
+/// As `20261128T162233Z`: it sorts by time, and is a file name on all systems.
 fn utc(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // From days to a date: H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.

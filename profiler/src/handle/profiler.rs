@@ -26,7 +26,7 @@ use crate::writer::control::Flush;
 use crate::writer::mark_channel::{self, Mark};
 use crate::writer::{self, WriterState};
 
-/// How long after its deadline the writer may still be, before `close` returns without it.
+/// How much longer than its deadline the writer may take, before `close` returns without it.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// A profiler, and the guard that closes it.
@@ -44,7 +44,7 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 #[must_use = "the profiler is closed when its last handle is dropped"]
 pub struct Profiler {
-    /// None for a profiler that is switched off.
+    /// `None` for a profiler that is switched off.
     pub(super) handle: Option<Arc<Handle>>,
 }
 
@@ -126,7 +126,7 @@ impl Profiler {
             _ = writeln!(std::io::stderr(), "spandrel: {unknown}");
         }
         Ok(Self::try_from_env().unwrap_or_else(|error| {
-            // Where nobody reads the standard error there is nobody to tell.
+            // If the standard error is closed, there is nobody to tell.
             _ = writeln!(std::io::stderr(), "spandrel: this process is not recorded: {error}");
             Self::disabled()
         }))
@@ -209,7 +209,7 @@ impl Profiler {
         match handle.control.try_send(flush) {
             Ok(()) => handle.waker.wake(),
             Err(TrySendError::Disconnected(_)) => return Err(closed()),
-            // So many wait already: a writer that hangs in the system hears nobody.
+            // So many threads wait already: the writer hangs in a system call.
             Err(TrySendError::Full(_)) => return timed_out(),
         }
         match waiter.answer.recv_deadline(after(Instant::now(), timeout)) {
@@ -384,7 +384,7 @@ impl Profiler {
     #[must_use]
     pub fn stats(&self) -> Stats {
         match &self.handle {
-            // The copy may have been made in the middle of a change.
+            // If this process was forked in the middle of a change, the counters may disagree.
             Some(handle) if !handle.is_forked() => handle.stats(),
             _ => Stats::default(),
         }
@@ -414,7 +414,7 @@ impl Profiler {
 }
 
 impl Handle {
-    /// Whether this is a forked copy, without a writer.
+    /// Whether this process is a forked child, which has no writer.
     fn is_forked(&self) -> bool {
         std::process::id() != self.pid
     }
@@ -437,7 +437,7 @@ impl Handle {
         Ok(())
     }
 
-    /// The log beside the profile; a close takes it away, unless somebody reads the file.
+    /// Bytes of the log beside the profile. A close merges it, unless somebody reads the file.
     fn log_bytes(&self) -> u64 {
         let mut log = self.database.as_os_str().to_owned();
         log.push("-wal");
@@ -450,8 +450,8 @@ impl Handle {
 
     fn close(&self) -> Result<Report, Error> {
         if self.is_forked() {
-            // Silent: the file and the writer are the parent's. No lock is touched either; another
-            // thread of the parent may have held it when this process was made.
+            // Silent: file and writer are the parent's. No lock is touched either: another thread of the
+            // parent may have held it at the fork.
             return Ok(Report::default());
         }
         self.check_caller("close")?;
@@ -484,14 +484,14 @@ impl Handle {
         };
         let mut stats = self.stats();
         if timed_out && stats.in_flight > 0 {
-            // The writer has not come back: what it holds is not stored, as far as we know.
+            // The writer has not ended: as far as we know, what it holds is not stored.
             give_up(&mut stats);
         }
         Ok(Report { stats, timed_out, took, log_bytes })
     }
 }
 
-/// Counts everything that is in flight as lost to the store.
+/// Counts everything in flight as lost.
 fn give_up(stats: &mut Stats) {
     let Stats { dropped, in_flight, events, links, entries, .. } = stats;
     let others = [events, links, entries].map(|kind| (&mut kind.dropped, &mut kind.in_flight));
@@ -503,11 +503,12 @@ fn give_up(stats: &mut Stats) {
 impl Drop for Handle {
     fn drop(&mut self) {
         if !self.is_forked() {
-            // Nobody is there to read the report; it stands in the database, too.
+            // Nobody is there to read the report; it is in the database, too.
             let _report = self.close();
             return;
         }
-        // The channels have locks of their own, which another thread of the parent may have held.
+        // The channels have locks of their own, which another thread of the parent may have held at the
+        // fork.
         let (nobodys, _) = crossbeam_channel::bounded(1);
         std::mem::forget(std::mem::replace(&mut self.control, nobodys));
         let (nobodys, _) = crossbeam_channel::bounded(1);

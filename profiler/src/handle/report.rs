@@ -1,4 +1,4 @@
-//! What closing a profiler tells.
+//! What closing a profiler returns.
 
 use std::fmt;
 use std::ops::Deref;
@@ -19,10 +19,10 @@ pub struct Report {
     pub timed_out: bool,
     /// How long closing took.
     pub took: Duration,
-    /// Bytes of the write-ahead log that could not be merged into the file, as somebody reads it, or as
-    /// the time for closing had run out: what is stored is in *both* files then, the profile and the one
-    /// with `-wal` behind its name, which belong together. `spandrel merge` merges them, and so does the
-    /// next recording into the file. 0 if the profile is one file.
+    /// Bytes of the write-ahead log that could not be merged into the file, because somebody reads it,
+    /// or because the time for closing had run out. Then what is stored is in *both* files, the profile
+    /// and the one with `-wal` after its name; keep them together. `spandrel merge` merges them, and so
+    /// does the next recording into the file. 0 if the profile is one file.
     pub log_bytes: u64,
 }
 
@@ -35,12 +35,12 @@ impl Deref for Report {
 }
 
 impl fmt::Display for Report {
-    /// The line of [`Stats`], and what kept it from being more: `; 3 callsites below the level`, no callsite
-    /// at all, or a log that was not merged.
+    /// The line of [`Stats`], and why there is not more: `; 3 callsites below the level`, no callsite at
+    /// all, or a log that was not merged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.stats.fmt(f)?;
         if *self == Self::default() {
-            // No report of a recording is like this: closing takes some time.
+            // Only a profiler that is switched off has such a report: closing takes some time.
             return f.write_str("; this process is not recorded");
         }
         match (self.callsites, self.callsites_below_level) {

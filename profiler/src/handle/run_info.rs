@@ -1,4 +1,4 @@
-//! Who is running: the row of a recording in table `run`.
+//! The row of a recording in table `run`: what program it is, and where it runs.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -35,7 +35,7 @@ fn uuid() -> String {
     format!("{:016x}{:016x}", random(), random())
 }
 
-/// The arguments behind the program's name as a JSON array, as far as they are stored.
+/// The arguments after the program's name as a JSON array, as far as they are stored.
 fn arguments(builder: &ProfilerBuilder) -> String {
     let all = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
     let kept = match builder.arguments {

@@ -26,12 +26,12 @@ struct Begun {
 }
 
 impl Section {
-    /// One that is not recorded.
+    /// A section that is not recorded.
     pub(crate) fn none() -> Self {
         Self(None)
     }
 
-    /// Begins now. Not recorded if the writer's channel is full.
+    /// Begins a section now. It is not recorded if the writer's channel is full.
     pub(crate) fn begin(
         recorder: &Arc<Recorder>,
         state: &Arc<WriterState>,
@@ -51,8 +51,8 @@ impl Section {
         }
     }
 
-    /// Whether it is recorded: not if the profiler is switched off, closed or belongs to the parent of
-    /// this process, or could not take any more marks.
+    /// Whether it is recorded. It is not if the profiler is switched off, closed, or belongs to the
+    /// parent of this process, or if too many marks were waiting.
     #[must_use]
     pub fn is_recorded(&self) -> bool {
         self.0.is_some()
@@ -67,7 +67,7 @@ impl Drop for Section {
             return;
         }
         mark.until = Some(ticks);
-        // A full channel has counted it.
+        // If the channel is full, it has counted that.
         let _counted = state.marks.send(mark);
     }
 }

@@ -39,9 +39,9 @@ impl ProfilerBuilder {
 impl Profiler {
     /// Opens the database in a thread of its own.
     ///
-    /// Where a limit on the length of files (`ulimit -f`) is reached, the system sends the thread that writes a
-    /// signal, which ends the program unless it is blocked. Here it ends with the thread; the caller's own
-    /// mask, and what may be pending for him, stay as they are.
+    /// If a file reaches the limit on file sizes (`ulimit -f`), the system sends the writing thread a
+    /// signal, which ends the program unless it is blocked. It is blocked in this thread only; the
+    /// caller's signal mask and pending signals do not change.
     pub(crate) fn start(builder: ProfilerBuilder) -> Result<Self, Error> {
         let refused = |source: std::io::Error| {
             Error::new(ErrorKind::Thread, format!("cannot start the writer thread: {source}"))
@@ -57,7 +57,7 @@ impl Profiler {
                 })
                 .map_err(refused)?;
             thread.join().unwrap_or_else(|payload| {
-                // What its destructor does is not ours to run.
+                // Its destructor may run code of others.
                 std::mem::forget(payload);
                 Err(Error::new(ErrorKind::Thread, "cannot open the database: its thread panicked"))
             })
@@ -65,7 +65,7 @@ impl Profiler {
     }
 
     pub(crate) fn start_here(mut builder: ProfilerBuilder) -> Result<Self, Error> {
-        // A forked child would keep the file locked when this process is dead.
+        // Otherwise a forked child would keep the file locked after the end of this process.
         spandrel_storage::tell_of_locks(fork::close_in_child, fork::keep_in_child);
         let pattern = std::mem::take(&mut builder.database);
         builder.database = path_pattern::expand(&pattern);
@@ -103,7 +103,7 @@ impl Profiler {
         let (control, inbox) = crossbeam_channel::bounded(FLUSHES_MAX);
         let (pill, pills) = crossbeam_channel::bounded(1);
         let (ending, ended) = crossbeam_channel::bounded(0);
-        // The database may be named relative to a current folder that changes later.
+        // The path may be relative to a current folder that changes later.
         let database = std::path::absolute(&builder.database).unwrap_or(builder.database);
         let copy_log_bytes_max = builder.store.wal_bytes_max / 2;
         let options = WriterOptions {
@@ -123,9 +123,10 @@ impl Profiler {
             let (recorder, state) = (Arc::clone(&recorder), Arc::clone(&state));
             std::thread::Builder::new().name("spandrel-writer".into()).spawn(move || {
                 local::mute_current_thread();
-                // Dropped when the thread ends, which is what `ended` waits for.
+                // Dropped when the thread ends; `ended` waits for that.
                 let _ending = ending;
-                // As the thread that has started this one did: masks are handed on.
+                // Normally it is blocked already: threads inherit the mask of the thread that starts
+                // them.
                 if let Err(error) = spandrel_storage::survive_file_size_limit() {
                     state.set_error(format!("the signal of file sizes is not blocked: {error}"));
                 }
