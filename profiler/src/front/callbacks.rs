@@ -91,17 +91,17 @@ impl<F: FindSlot> FrontEnd<F> {
         // The first question may call, so it comes before there is anything to be remembered.
         if fast::is_panicking() {
             // A layer lies behind others: where, is worked out for one call and not for two.
-            return if F::IS_DIRECT { self.close_slow(key) } else { self.close_otherwise(key) };
+            return if F::IS_DIRECT { self.close_slow(key) } else { self.close_unusual(key) };
         }
         match fast::close_once::<F>(&self.timed_slots, key) {
             Some(position) => F::keep(&self.fast_recorder.open, position),
-            None => self.close_otherwise(key),
+            None => self.close_unusual(key),
         }
     }
 
     /// The same of a span that was not entered just once.
     #[cold]
-    fn close_otherwise(&self, key: u64) -> bool {
+    fn close_unusual(&self, key: u64) -> bool {
         if !F::IS_DIRECT && fast::is_panicking() {
             return self.close_slow(key);
         }

@@ -1,29 +1,29 @@
 //! What the writer has done with the records that it took from the ring.
 //!
-//! The writer keeps its account in plain numbers of its own, and shows it when it is consistent: after
-//! a drain, after a commit, after it has given something up. Whoever looks sees all of one moment or all
-//! of another one, never a record that is in two columns, or in none.
+//! The writer keeps its account in plain numbers, and publishes it whenever it is consistent: after a
+//! drain, after a commit, after it has given something up. A reader sees all numbers of one such moment:
+//! never a record that is in two columns, or in none.
 //!
-//! There are two copies. The writer changes the one that nobody is told to read, and then says that it
-//! is the one to read; so nobody waits for a writer that the system has sent away in the middle, and a
-//! reader tries again only if the writer has gone on meanwhile.
+//! There are two copies. The writer changes the copy that is not to be read, and then makes it the one
+//! to be read. So nobody waits, even if the writer is suspended in the middle; and a reader tries again
+//! only if the writer has gone on meanwhile.
 
 use crate::recorder::losses::{DropReason, Drops, KINDS, Kind, PerKind, REASONS};
 use crate::sync::{AtomicU64, Ordering};
 
-/// The columns, each counted by itself: `taken = stored + dropped + held + duplicates` is what they
-/// have to say together, and nobody sees to it.
+/// The columns. Each is counted independently: `taken = stored + dropped + held + duplicates` has to
+/// come out, and is not enforced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Account {
     /// Drained from the ring.
     pub(crate) taken: PerKind,
-    /// Drained and neither committed nor given up: counted where they lie.
+    /// Drained, and neither committed nor given up: counted in the writer's buffers.
     pub(crate) held: PerKind,
     /// Drained and committed.
     pub(crate) stored: PerKind,
     /// Drained and given up.
     pub(crate) dropped: Drops,
-    /// Drained, and in the ledger already: the ends of spans that were stored as unfinished.
+    /// Drained, but counted already: the ends of spans that were stored as unfinished.
     pub(crate) duplicates: u64,
     /// Open at the close, and committed as unfinished.
     pub(crate) unfinished: u64,
@@ -40,7 +40,7 @@ pub(crate) struct Account {
 const WORDS: usize = 3 * KINDS + REASONS * KINDS + 1 + 1 + REASONS + 1 + 1 + 1;
 
 impl Account {
-    /// Counts what came from the ring and will not be stored.
+    /// Counts records from the ring that will not be stored.
     pub(crate) fn drop_many(&mut self, counts: PerKind, reason: DropReason) {
         for (sum, n) in self.dropped[reason as usize].iter_mut().zip(counts) {
             *sum += n;
@@ -52,7 +52,7 @@ impl Account {
         self.unfinished_dropped[reason as usize] += n;
     }
 
-    /// What was stored is nowhere any more.
+    /// What was stored is lost with its file.
     pub(crate) fn forget_stored(&mut self, lost: PerKind, unfinished: u64, reason: DropReason) {
         for (sum, n) in self.stored.iter_mut().zip(lost) {
             *sum -= n;
@@ -71,7 +71,7 @@ impl Account {
         drops
     }
 
-    /// All columns in a row, always the same one.
+    /// All columns, always in the same order.
     fn columns(&mut self) -> impl Iterator<Item = &mut u64> {
         let Self { taken, held, stored, dropped, unfinished_dropped, .. } = self;
         let Self { duplicates, unfinished, cut, unplaced, batches, .. } = self;
@@ -95,7 +95,7 @@ impl Shown {
         Self(Copies::new())
     }
 
-    /// Shows the account. To be called by the writer only.
+    /// Publishes the account. Only the writer may call this.
     pub(crate) fn show(&self, account: &Account) {
         let mut words = [0; WORDS];
         for (word, column) in words.iter_mut().zip(account.clone().columns()) {
@@ -104,7 +104,7 @@ impl Shown {
         self.0.write(&words);
     }
 
-    /// The account as it was last shown.
+    /// The account that was published last.
     pub(crate) fn look(&self) -> Account {
         let words = self.0.read();
         let mut account = Account::default();
@@ -115,10 +115,10 @@ impl Shown {
     }
 }
 
-/// Some words that one thread writes together and others read together.
+/// Words that one thread writes together and others read together.
 #[derive(Debug)]
 struct Copies<const N: usize> {
-    /// Which copy is to be read: the last digit. Grows by one with each writing.
+    /// Its last bit tells which copy is to be read. Grows by one with each writing.
     version: AtomicU64,
     copies: [[AtomicU64; N]; 2],
 }
@@ -133,12 +133,12 @@ impl<const N: usize> Copies<N> {
         // Relaxed: nobody else writes it.
         let next = self.version.load(Ordering::Relaxed) + 1;
         for (place, word) in self.copies[(next % 2) as usize].iter().zip(words) {
-            // Release: pairs with the Acquire in `read`. Who reads a word of this writing out of a copy
-            // that was to be read before the last one sees that the version has gone on since.
+            // Release: pairs with the Acquire in `read`. A reader that sees a word of this writing in a
+            // copy that it began to read before also sees that the version has changed since.
             place.store(*word, Ordering::Release);
         }
-        // Release: pairs with the Acquire in `read`, which then sees all words of this writing; and
-        // that all records it speaks of were counted as published.
+        // Release: pairs with the Acquire in `read`, which then sees all words of this writing, and all
+        // records in it as published.
         self.version.store(next, Ordering::Release);
     }
 
@@ -222,7 +222,7 @@ mod loom_models {
 
     use super::*;
 
-    /// A reader beside two writings: it sees the words of one moment.
+    /// A reader during two writings sees the words of one moment.
     #[test]
     fn an_account_is_read_as_of_one_moment() {
         loom::model(|| {
@@ -238,7 +238,7 @@ mod loom_models {
         });
     }
 
-    /// What the writer has seen published is seen published by whoever reads its account.
+    /// A reader of the writer's account also sees as published what the writer has taken.
     #[test]
     fn nothing_is_taken_before_it_was_published() {
         loom::model(|| {

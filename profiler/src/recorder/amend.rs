@@ -1,4 +1,4 @@
-//! What is added to a span that is open.
+//! What is added to an open span: fields, and links to other spans.
 
 use std::sync::Arc;
 
@@ -20,7 +20,8 @@ impl Recorder {
                 if why == Unavailable::Reentrant
                     && let Some((_, span)) = self.open.find(layer, key)
                 {
-                    // From inside another callback: the span goes on, marked as incomplete.
+                    // From inside another callback: the values are not recorded, and the span is marked
+                    // as incomplete.
                     span.set_left_out();
                 }
                 return;
@@ -33,7 +34,7 @@ impl Recorder {
         let record = |fields: &mut FieldBuffer| {
             fields.begin(declared);
             token.in_user_code(|| values.record(fields));
-            // The values' own code may have closed the span meanwhile.
+            // The values' own code may have closed the span.
             if !span.is(layer, key) || span.id() != id {
                 return;
             }

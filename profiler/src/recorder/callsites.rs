@@ -1,8 +1,8 @@
 //! Small numbers for the callsites that are kept.
 //!
-//! A number is given once, when a filter first keeps a callsite: before its first span, on a path that
+//! A number is given once, when a filter first keeps a callsite: before its first span, and in code that
 //! may allocate. Nothing here takes a lock, so that an allocator may open spans itself: memory is made
-//! before it is published, and whoever comes second drops what it has made.
+//! before it is published, and if two threads make the same, the second one drops its own.
 
 use tracing_core::Metadata;
 
@@ -12,19 +12,19 @@ use crate::recorder::entry_rules::{EntryRules, RuleOf};
 /// The number of a callsite within this recording.
 pub(crate) type CallsiteNumber = u32;
 
-/// All callsites that this recording keeps, by number. One that two threads meet at the same moment,
-/// or that two front ends keep, may have two numbers; the file knows it as one.
+/// All callsites that this recording keeps, by number. If two threads meet a callsite at the same
+/// moment, or two front ends keep it, it may have two numbers; in the file they become one.
 #[derive(Debug, Default)]
 pub(crate) struct Callsites {
     all: Chunks<Known>,
-    /// What holds for the entries of spans.
+    /// Which entries are recorded one by one.
     entries: EntryRules,
 }
 
 #[derive(Debug)]
 struct Known {
     metadata: &'static Metadata<'static>,
-    /// Which entries of its spans are recorded one by one: decided once.
+    /// The rule for the entries of its spans, decided once.
     entries: RuleOf,
 }
 
@@ -33,8 +33,7 @@ impl Callsites {
         Self { all: Chunks::default(), entries }
     }
 
-    /// A new number for a callsite. `None` when there are more than a record can tell apart, which is
-    /// 134 million.
+    /// Adds a callsite. `None` if there are more than a record can tell apart, which is 134 million.
     #[cold]
     pub(crate) fn add(&self, metadata: &'static Metadata<'static>) -> Option<CallsiteNumber> {
         let known = Known { metadata, entries: self.entries.of(metadata) };
@@ -46,7 +45,7 @@ impl Callsites {
         self.all.get(number as usize).map(|known| known.metadata)
     }
 
-    /// Which entries of the spans of this callsite are recorded one by one.
+    /// The rule for the entries of this callsite's spans.
     pub(crate) fn entries(&self, number: CallsiteNumber) -> RuleOf {
         self.all.get(number as usize).map_or(RuleOf::OFF, |known| known.entries)
     }
@@ -56,7 +55,7 @@ impl Callsites {
         self.all.bytes()
     }
 
-    /// How many numbers there are; the callsites of the last ones may still be on their way.
+    /// How many numbers there are. The last callsites may not be readable yet.
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }

@@ -38,7 +38,7 @@ pub(crate) struct Clock {
     has_counter: bool,
     /// Zero of the run in the monotonic clock.
     origin: Instant,
-    /// Zero of the run in ticks.
+    /// The same moment in ticks.
     origin_ticks: u64,
 }
 
@@ -78,8 +78,8 @@ impl Clock {
         }
     }
 
-    /// Zero of the run on the wall clock. The best of several tries: an interruption between the two
-    /// readings makes it late, nothing makes it early.
+    /// Zero of the run in the system's time (wall clock). The best of several tries: an interruption
+    /// between the two readings makes it too late, nothing makes it too early.
     pub(crate) fn origin_unix(&self) -> Duration {
         let read = || {
             let since_origin = self.origin.elapsed();
@@ -95,8 +95,8 @@ impl Clock {
         i64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(i64::MAX)
     }
 
-    /// Both clocks at the same moment: ticks, and nanoseconds since the start of the run. The best
-    /// of several tries, so that an interruption between the readings does no harm.
+    /// Both clocks at the same moment: ticks, and nanoseconds since the start of the run. The best of
+    /// several tries: an interruption between the readings spoils one.
     fn read_both(&self) -> (u64, i64) {
         if !self.has_counter {
             let ns = self.monotonic_ns();
@@ -115,8 +115,9 @@ impl Clock {
     }
 }
 
-/// Whether Linux uses the counter as its own clock. On x86-64, where the kernel watches it against other clocks and
-/// gives it up when it drifts, the processor must call it invariant, too; on aarch64 it always is.
+/// Whether Linux uses the counter as its own clock. On x86-64 the kernel compares it with other clocks
+/// and gives it up when it drifts; there the processor must call it invariant, too. On aarch64 it always
+/// is.
 fn kernel_trusts_counter() -> bool {
     let source = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
     let counter = if cfg!(target_arch = "aarch64") { "arch_sys_counter" } else { "tsc" };
@@ -132,7 +133,7 @@ fn kernel_trusts_counter() -> bool {
         })
 }
 
-/// A straight piece of the timeline; it reaches to the next one's `ticks`.
+/// A straight piece of the timeline; it ends at the `ticks` of the next one.
 #[derive(Debug, Clone, Copy)]
 struct Piece {
     ticks: u64,
@@ -146,25 +147,25 @@ impl Piece {
         self.ns.saturating_add(self.rate.ns(ticks.saturating_sub(self.ticks)))
     }
 
-    /// The same of ticks before [`in_range`](Self::in_range) and not before its own: the sum is a number then.
+    /// The same for ticks from its own up to [`in_range`](Self::in_range): the sum does not overflow.
     #[inline(always)]
     fn at_in_range(&self, ticks: u64) -> i64 {
         self.ns.wrapping_add(self.rate.ns_in_range(ticks.wrapping_sub(self.ticks)))
     }
 
-    /// Up to which ticks nanoseconds are less than `i64` has: 292 years.
+    /// Up to these ticks nanoseconds fit into `i64`: 292 years.
     fn in_range(&self) -> u64 {
         self.ticks.saturating_add(self.rate.ticks(i64::MAX - self.ns.max(0)))
     }
 }
 
-/// The piece that was used last: neighbours in time come one after the other.
+/// The piece that was used last. Most moments are close to the one before.
 #[derive(Debug, Clone, Copy)]
 struct Recent {
     piece: Piece,
     /// Where it ends.
     end: u64,
-    /// The same, or how far it is [in range](Piece::in_range).
+    /// The same, or the end of its [range](Piece::in_range).
     end_in_range: u64,
 }
 
@@ -174,51 +175,51 @@ impl Recent {
     }
 }
 
-/// Nanoseconds a tick, in units of 2^-40: a multiplication and a shift, exact for a clock that ticks
-/// in nanoseconds, and off by a nanosecond after a quarter of an hour elsewhere, where pieces are
-/// shorter in the first weeks and their ends are renewed anyway.
+/// Nanoseconds a tick, in units of 2^-40: a multiplication and a shift. Exact for a clock that ticks in
+/// nanoseconds. For others, off by a nanosecond after a quarter of an hour; pieces are shorter than that
+/// in the first weeks, and their ends are measured anew anyway.
 #[derive(Debug, Clone, Copy)]
 struct Rate(u64);
 
 const RATE_SHIFT: u32 = 40;
 
 impl Rate {
-    /// From any positive rate; none that a clock has overflows.
+    /// From any positive rate. The rate of a real clock does not overflow.
     fn new(ns_per_tick: f64) -> Self {
         Self((ns_per_tick * (1_u64 << RATE_SHIFT) as f64).round() as u64)
     }
 
     #[inline(always)]
     fn ns(self, ticks: u64) -> i64 {
-        // Of a slow counter, more ticks than 292 years have can stand in a record that is nonsense.
+        // A damaged record of a slow counter may have more ticks than 292 years.
         let ns = (u128::from(ticks) * u128::from(self.0)) >> RATE_SHIFT;
         i64::try_from(ns).unwrap_or(i64::MAX)
     }
 
-    /// The same of ticks of which it is known that they are not so many.
+    /// The same if it is known that there are not so many ticks.
     #[inline(always)]
     fn ns_in_range(self, ticks: u64) -> i64 {
         ((u128::from(ticks) * u128::from(self.0)) >> RATE_SHIFT) as i64
     }
 
-    /// How many ticks take so long.
+    /// How many ticks take so many nanoseconds.
     fn ticks(self, ns: i64) -> u64 {
         let ns = u128::from(ns.max(0).cast_unsigned());
         u64::try_from((ns << RATE_SHIFT) / u128::from(self.0.max(1))).unwrap_or(u64::MAX)
     }
 
-    /// The rate at which so many ticks take so long.
+    /// The rate at which so many ticks take so many nanoseconds.
     fn stretched(self, ns: i64, ticks: u64) -> Self {
         if ticks == 0 { self } else { Self::new(ns as f64 / ticks as f64) }
     }
 }
 
-/// What the counter shows from one restart to the next.
+/// The time between two restarts of the counter.
 #[derive(Debug, Clone, Copy)]
 struct Era {
-    /// Its first piece.
+    /// The index of its first piece.
     first: usize,
-    /// The last ticks that may belong to it; of the newest one, those of the last reading.
+    /// The last ticks that may belong to it; for the newest era, those of the last reading.
     last_ticks: u64,
 }
 
@@ -226,14 +227,14 @@ struct Era {
 #[derive(Debug)]
 pub(crate) struct Timeline {
     clock: Clock,
-    /// Never empty; ordered by ticks within an era. A piece a second in the first half hour, then ever
-    /// longer ones, so that a year needs some 20,000.
+    /// Never empty; in the order of ticks within an era. In the first half hour there is a piece each
+    /// second; then they become longer and longer, so that a year needs some 20,000.
     pieces: Vec<Piece>,
     /// Never empty; the newest one last.
     eras: Vec<Era>,
     /// The last time that both clocks were read.
     reading: (u64, i64),
-    /// Where the counter would have stood at the start of the run, had it not jumped since.
+    /// What the counter would have shown at the start of the run, if it had not jumped since.
     origin_ticks: u64,
     /// Whether it has jumped.
     has_jumped: bool,
@@ -244,18 +245,19 @@ pub(crate) struct Timeline {
 const FIRST_PIECE: Duration = Duration::from_millis(10);
 const PIECE_NS_MIN: i64 = 1_000_000_000;
 const PIECES_PER_UPTIME: i64 = 2048;
-/// A difference between the clocks that no drift explains: a suspended machine, or a migration.
+/// A difference between the clocks that cannot be drift: the machine was suspended, or moved to another
+/// host.
 const STEP_NS: i64 = 1_000_000;
-/// Nor is one that is less than this part of the time between two readings.
+/// But if it is less than this part of the time between two readings, it may be drift.
 const DRIFT_PART: i64 = 256;
-/// How much faster or slower than measured a piece may run in order to meet the clock again.
+/// How much faster or slower than measured a piece may run, to meet the clock again.
 const STEERING_MAX: f64 = 0.0005;
-/// How much later than the last reading ticks of the newest era may be if no older one has them.
+/// How much later than the last reading ticks may be, if they can only belong to the newest era.
 const AHEAD_NS: i64 = 60_000_000_000;
-/// The same if an older one has them: what the counters of two processors differ by, and far more. What
-/// is converted was drained before that reading.
+/// The same if they may belong to an older era: far more than the counters of two processors differ by.
+/// What is converted was drained before that reading.
 const SKEW_NS: i64 = 1_000_000;
-/// Eras that are told apart; a counter that restarts more often is not worth more.
+/// Most eras that are told apart. With more restarts the counter is of little use anyway.
 const ERAS_MAX: usize = 64;
 
 impl Timeline {
@@ -305,8 +307,8 @@ impl Timeline {
         &mut self.eras[last]
     }
 
-    /// Looks at both clocks, and begins a new piece if the last one has become long enough, or the
-    /// counter has jumped. All ticks that were converted so far lie before the new piece; those that are
+    /// Reads both clocks. Begins a new piece if the last one has become long enough, or if the counter
+    /// has jumped. All ticks that were converted so far are before the new piece; those that are
     /// converted next were taken before.
     pub(crate) fn renew(&mut self) {
         if self.clock.has_counter {
@@ -354,12 +356,12 @@ impl Timeline {
         self.push(piece);
     }
 
-    /// The counter has jumped by so many ticks since the last reading, beside the `passed` ones.
+    /// The counter has jumped by so many ticks since the last reading, in addition to the `passed` ones.
     #[cold]
     fn jump(&mut self, jump: i128, passed: u64, (ticks, ns): (u64, i64)) {
         let (last_ticks, _) = self.reading;
         let (before, rate) = (self.last().at(last_ticks), self.last().rate);
-        // Never back, if the pieces were ahead of the clock.
+        // Not back, even if the pieces were ahead of the clock.
         let ns = ns.max(before);
         self.has_jumped = true;
         self.origin_ticks = self.origin_ticks.wrapping_add(jump as u64);
@@ -374,7 +376,8 @@ impl Timeline {
             self.push(Piece { ticks: last_ticks, ns: before, rate: slow });
             return self.push(Piece { ticks, ns, rate });
         }
-        // As if it had jumped right after the last reading; ticks from before are less, or of another era.
+        // As if it had jumped right after the last reading. Ticks from before are smaller, or belong to
+        // another era.
         let start = ticks.saturating_sub(passed);
         self.push(Piece { ticks: start, ns: ns - rate.ns(ticks - start), rate });
     }
@@ -384,17 +387,17 @@ impl Timeline {
         self.recent.set(Recent::new(piece, self.end()));
     }
 
-    /// Where the newest piece ends, as far as the counter is known to have come.
+    /// The end of the newest piece, as far as the counter is known to have come.
     fn end(&self) -> u64 {
         if self.eras.len() == 1 { u64::MAX } else { self.ahead(SKEW_NS) }
     }
 
-    /// So much later than the last reading.
+    /// The ticks so long after the last reading.
     fn ahead(&self, ns: i64) -> u64 {
         self.reading.0.saturating_add(self.last().rate.ticks(ns))
     }
 
-    /// How many ticks are a second, as far as is known.
+    /// Ticks of a second, as far as it is known.
     pub(crate) fn ticks_per_second(&self) -> u64 {
         self.last().rate.ticks(1_000_000_000)
     }
@@ -406,8 +409,8 @@ impl Timeline {
         if piece.ticks <= ticks && ticks < end { piece.at(ticks) } else { self.find(ticks) }
     }
 
-    /// The same for several moments one after the other, as [`start_ns`](Self::start_ns) of those before the
-    /// last one; `None` if they have to be looked for one by one.
+    /// The same for several moments in their order, where those before the last one are as of
+    /// [`start_ns`](Self::start_ns). `None` if they are not all in the piece that was used last.
     #[inline]
     pub(crate) fn all_ns<const N: usize>(&self, ticks: [u64; N]) -> Option<[i64; N]> {
         let Recent { piece, end_in_range, .. } = self.recent.get();
@@ -416,7 +419,7 @@ impl Timeline {
         (is_in_order && is_here).then(|| ticks.map(|ticks| piece.at_in_range(ticks)))
     }
 
-    /// The same for the beginning of what has ended at `end_ns`; never later than that.
+    /// The same for the start of something that ended at `end_ns`; never later than that.
     #[inline]
     pub(crate) fn start_ns(&self, ticks: u64, end_ns: i64) -> i64 {
         let ns = self.ns(ticks);
@@ -434,8 +437,8 @@ impl Timeline {
         if let Some(era) = (0..newest).rev().find(|era| is_of(*era, self.eras[*era].last_ticks)) {
             return self.find_in(era, ticks);
         }
-        // Ticks of no era are a little late, or, before the first piece (a reading on another
-        // processor, some ns early), the beginning.
+        // Ticks of no era are a little late; or they are before the first piece (a reading on another
+        // processor, some ns early), and mean the beginning.
         if ticks < begins(newest) {
             return self.find_in(0, ticks);
         }
@@ -456,21 +459,21 @@ impl Timeline {
         let after = pieces.partition_point(|piece| piece.ticks <= ticks);
         let piece = pieces[after.saturating_sub(1)];
         if era + 1 == self.eras.len() {
-            // What the next piece begins with is not what this one ends with if the counter has jumped.
+            // If the counter has jumped, this piece does not end where the next one begins.
             let end = pieces.get(after).map_or_else(|| self.end(), |next| next.ticks);
             self.recent.set(Recent::new(piece, end));
         }
         piece.at(ticks)
     }
 
-    /// The length of so many ticks, at today's rate.
+    /// The length of so many ticks, at the present rate.
     #[inline]
     pub(crate) fn length_ns(&self, ticks: u64) -> i64 {
         self.last().rate.ns(ticks)
     }
 
-    /// Now; never earlier than the last reading. Right also if the counter has jumped since: who records
-    /// nothing does not renew it.
+    /// Now; never earlier than the last reading. Right even if the counter has jumped since: nothing
+    /// renews the timeline while nothing is recorded.
     pub(crate) fn now_ns(&self) -> i64 {
         let (by_ticks, ns) = (self.last().at(self.clock.ticks()), self.clock.monotonic_ns());
         let agree = by_ticks.abs_diff(ns) <= STEP_NS.unsigned_abs();
@@ -487,7 +490,7 @@ pub(crate) mod tests {
     use super::*;
 
     thread_local! {
-        /// How far the clock on the wall is behind, for whoever asks for the start of a run on this thread.
+        /// By how much the system's time is slow when a test asks for the start of a run on this thread.
         pub(crate) static SLOW_BY: Cell<Duration> = const { Cell::new(Duration::ZERO) };
     }
 
@@ -528,14 +531,14 @@ pub(crate) mod tests {
             let before = timeline.clock.monotonic_ns();
             let now = timeline.now_ns();
             let after = timeline.clock.monotonic_ns();
-            let slack = 50_000; // a millisecond's worth of 5 % would be far outside
+            let slack = 50_000; // 5 % of a millisecond would be far outside
             assert!(before - slack <= now && now <= after + slack, "{before} {now} {after}");
         }
     }
 
     #[test]
     fn a_drifting_counter_is_steered_back_and_never_runs_backwards() {
-        // The counter is 0.4 per mille slower than the first measurement said.
+        // The counter is 0.4 per mille slower than first measured.
         let mut timeline = timeline(0.4);
         let true_ns = |ticks: u64| ((ticks - 1_000) as f64 * 0.4 * 1.0004) as i64;
         let mut last = (0, 0);
@@ -560,7 +563,7 @@ pub(crate) mod tests {
         assert_eq!(timeline.ns(2_500_001_000), 2_500_000_000);
     }
 
-    /// Seconds, in nanoseconds and in ticks of a nanosecond each.
+    /// A second in nanoseconds; the counter's ticks are nanoseconds, too.
     const S: i64 = 1_000_000_000;
 
     /// A counter of nanoseconds that begins at 1,000 s, as after an uptime, and is read once a second.
@@ -580,7 +583,8 @@ pub(crate) mod tests {
         let ticks = |second: f64| (second * 1e9) as u64;
         let before =
             [1_000.0, 1_030.25, 1_060.0].map(|second| (second, timeline.ns(ticks(second))));
-        // 0.4 s after the last reading the machine sleeps; the counter begins at zero, and is read after 0.3 s.
+        // 0.4 s after the last reading the machine sleeps. The counter starts at zero, and is read after
+        // 0.3 s.
         timeline.renew_at(ticks(0.3), 60 * S + S / 10 * 7);
         assert!(timeline.now_ns() >= 60 * S);
         for (second, ns) in before {
@@ -590,7 +594,7 @@ pub(crate) mod tests {
         assert_eq!(timeline.ns(0), 60 * S + S / 10 * 4, "the first one after");
         let mut last = timeline.ns(ticks(0.3));
         for step in 1..5_000 {
-            // Past the numbers that the counter has shown before.
+            // Beyond the numbers that the counter has shown before.
             let second = f64::from(step) * 0.7;
             timeline.renew_at(ticks(0.3 + second), 60 * S + S / 10 * 7 + (second * 1e9) as i64);
             let now = timeline.ns(ticks(0.3 + second));
@@ -608,7 +612,7 @@ pub(crate) mod tests {
         let end = timeline.ns(end);
         assert_eq!(end, 62 * S + S / 10 * 4);
         assert_eq!(timeline.start_ns(start, end), 50 * S);
-        // Another one that is over before the new era's numbers mean anything else.
+        // Another one, which ends before those numbers mean anything in the new era.
         assert_eq!(timeline.start_ns(S as u64, timeline.ns(S as u64 * 2)), 61 * S + S / 10 * 4);
         assert!(timeline.has_jumped());
     }
@@ -621,7 +625,7 @@ pub(crate) mod tests {
         for timeline in [read_for(60), jumped] {
             let (mut together, mut apart) = (0, 0);
             for first in (early..late).step_by(S as usize / 10).chain([0, 7, S as u64]) {
-                // Where the timeline has just been, or has not.
+                // In the piece that was used last, or in another one.
                 let been = if first % 3 == 0 { early } else { first };
                 _ = timeline.ns(been);
                 for ticks in [[first, first, first + 7], [first, first + 9, first + 8]] {
@@ -644,7 +648,7 @@ pub(crate) mod tests {
     #[test]
     fn a_number_that_came_twice_means_no_time_that_was_not_over() {
         let mut timeline = read_for(60);
-        // Restarts just 20 s lower: all numbers come a second time.
+        // It restarts only 20 s lower: all numbers come a second time.
         timeline.renew_at(1_041 * S as u64, 61 * S);
         for second in 2..10_i64 {
             timeline.renew_at((1_040 + second) as u64 * S as u64, (60 + second) * S);
@@ -660,16 +664,17 @@ pub(crate) mod tests {
     fn what_was_drained_after_the_counter_restarted_a_little_lower_is_not_of_the_future() {
         let mut timeline = read_for(60);
         let ticks = |second: f64| (second * 1e9) as u64;
-        // It goes 10 s back at 60.5 s, which is seen at 61 s; what was recorded before is converted then.
+        // It goes back 10 s at 60.5 s, which is noticed at 61 s; what was recorded before is converted
+        // then.
         timeline.renew_at(ticks(1_051.0), 61 * S);
         assert_eq!(timeline.ns(ticks(1_060.25)), 60 * S + S / 4);
         assert_eq!(timeline.start_ns(ticks(1_060.2), timeline.ns(ticks(1_050.75))), 60 * S + S / 5);
-        // And forward again, by 5 s at 62.5 s.
+        // Then forward, by 5 s at 62.5 s.
         timeline.renew_at(ticks(1_052.0), 62 * S);
         timeline.renew_at(ticks(1_058.0), 63 * S);
         assert_eq!(timeline.ns(ticks(1_052.25)), 62 * S + S / 4);
         assert_eq!(timeline.ns(ticks(1_057.75)), 62 * S + S / 4 * 3);
-        // What is later than the last reading has its time, unless it could be an older one.
+        // A number after the last reading means that time, unless an older era has it.
         assert_eq!(timeline.ns(ticks(1_065.0)), 70 * S);
         timeline.renew_at(ticks(1_060.25), 65 * S + S / 4);
         assert_eq!(timeline.ns(ticks(1_060.25)), 65 * S + S / 4);
@@ -677,7 +682,7 @@ pub(crate) mod tests {
 
     #[test]
     fn now_is_now_though_the_counter_has_jumped_since_it_was_last_read() {
-        // The processor's own counter is hours away from the numbers of this one.
+        // The real counter is hours away from these numbers.
         for uptime in [0, 60] {
             let mut timeline = read_for(60);
             timeline.clock.origin = Instant::now().checked_sub(Duration::from_secs(61)).unwrap();

@@ -13,15 +13,15 @@ use crate::recorder::record::{ClosingSpan, Entries, SLOT_WORDS, slots};
 use crate::recorder::said::Said;
 
 impl Recorder {
-    /// There is one more handle of a span of a direct layer.
+    /// A handle of a span of a direct layer is cloned.
     pub(crate) fn add_handle(&self, layer: u16, key: u64) {
         if let Some((position, _)) = self.open.find(layer, key) {
             self.open.add_handle(position);
         }
     }
 
-    /// A handle of a span of a direct layer is dropped: the general case. Says whether it was the
-    /// last one; the span is closed then.
+    /// A handle of a span of a direct layer is dropped: the general case. Returns whether it was the
+    /// last one; then the span is closed.
     #[inline(never)]
     pub(crate) fn drop_handle_slow(self: &Arc<Self>, layer: u16, key: u64) -> bool {
         let Some((position, span)) = self.open.find(layer, key) else { return false };
@@ -46,7 +46,7 @@ impl Recorder {
         if let Some(token) = token.filter(|token| span.is_owned_by(token.thread()))
             && let Some(entered) = token.entered(&self.open, layer, key)
         {
-            // Its own thread is inside.
+            // Its own thread is still inside.
             token.leave(&self.open, entered);
         }
         self.open.close(position, token.map_or(0, ThreadToken::thread));
@@ -54,12 +54,12 @@ impl Recorder {
 
     pub(super) fn publish_closed(&self, position: SlotPosition, span: &SpanSlot, end: u64) {
         let in_place = span.field_words();
-        // What the fields do not say of the status, if anything.
+        // What the fields do not tell about the status, if there is anything.
         let said = Some(span.said()).filter(|said| !said.is_nothing()).map(Said::word);
         let field_words = in_place + usize::from(said.is_some());
         let foreign = self.open.foreign(position);
         let entries = span.entries(foreign, end);
-        // Where entries are not recorded, nothing is known of where they were.
+        // If entries are not recorded, it is not known where they were.
         let inside = self.has_entries().then(|| span.inside_parent(foreign, end)).flatten();
         let around = (foreign.is_stray(), inside);
         let closing = closing(span, end, entries, around, self.busy_time);
@@ -73,7 +73,7 @@ impl Recorder {
             std::array::from_fn(|_| words.next().unwrap_or(0))
         });
         if let Err(refused) = published
-            // A writer that is closing may have stored this span as unfinished already.
+            // A closing writer may have stored this span as unfinished already.
             && (refused.error != ClaimError::Closed
                 || self.open.try_claim_close(position, span.id()))
         {
@@ -82,7 +82,7 @@ impl Recorder {
     }
 }
 
-/// What is written of a span that closes.
+/// The record of a span that closes.
 fn closing(
     span: &SpanSlot,
     end: u64,

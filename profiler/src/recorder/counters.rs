@@ -1,17 +1,17 @@
 //! The counters behind the ledger.
 //!
-//! What is published is counted by the ring itself, by [`Kind`], partition by partition, so that a
-//! thread with a leased one counts with plain stores to a line that nobody else writes. What is
-//! dropped before that is counted here, also partition by partition. What becomes of records after
-//! that, the writer counts in its [`Account`]. The ledger puts these three together:
+//! What is published is counted by the ring itself, by [`Kind`], partition by partition: a thread with a
+//! lease counts with plain stores, to a cache line that nobody else writes. What is dropped before that
+//! is counted here, also partition by partition. What becomes of records later is counted by the writer
+//! in its [`Account`]. The ledger combines the three:
 //!
 //! * `recorded = published + dropped by producers + open at the close`
 //! * `in flight = published - drained + held by the writer`
 //!
-//! So that `recorded = stored + dropped + in flight` can be false, should anything be lost on its way.
+//! So `recorded = stored + dropped + in flight` can be false, if anything is lost on the way.
 //!
-//! A producer counts *before* it publishes and a snapshot reads the writer's account *before* the
-//! producers' counters, so that nothing is seen drained that is not yet seen published.
+//! A producer counts *before* it publishes, and a snapshot reads the writer's account *before* the
+//! producers' counters: so nothing is seen as drained that is not seen as published.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -22,7 +22,7 @@ use crate::recorder::account::{Account, Shown};
 use crate::recorder::losses::{DropReason, Drops, KINDS, Kind, PerKind, REASONS, add_drops};
 use crate::recorder::record::Slot;
 
-/// What happened at one partition.
+/// Counters of one partition.
 #[derive(Debug)]
 pub(crate) struct PartitionCounters {
     dropped: [[AtomicU64; KINDS]; REASONS],
@@ -41,7 +41,7 @@ impl PartitionCounters {
     }
 
     pub(crate) fn drop_many(&self, kind: Kind, reason: DropReason, n: u64) {
-        // Relaxed: a count, nothing is handed over.
+        // Relaxed: a count; no other memory is published by it.
         self.dropped[reason as usize][kind as usize].fetch_add(n, Ordering::Relaxed);
     }
 
@@ -100,23 +100,23 @@ impl Counters {
         &self.partitions[index]
     }
 
-    /// Where drops are counted that belong to no leased partition.
+    /// Counts drops of threads without a leased partition.
     pub(crate) fn shared(&self) -> &PartitionCounters {
         &self.partitions[self.partitions.len() - 1]
     }
 
-    /// Those of the producers, the shared partition last.
+    /// The counters of all partitions, the shared one last.
     pub(crate) fn all(&self) -> impl Iterator<Item = &PartitionCounters> {
         self.partitions.iter().map(|partition| &**partition)
     }
 
-    /// Shows what the writer has done. To be called by the writer only.
+    /// Publishes what the writer has done. Only the writer may call this.
     pub(crate) fn show(&self, account: &Account) {
         self.account.show(account);
     }
 
     pub(crate) fn snapshot(&self, ring: &Ring<Slot>) -> Snapshot {
-        // First: what the writer has drained was counted as published before.
+        // First: so whatever the writer has drained is seen as published.
         let account = self.account.look();
         let mut dropped_early = Drops::default();
         for partition in &self.partitions {

@@ -11,9 +11,9 @@ use crate::recorder::open_spans::{Measured, SlotPosition, SpanSlot};
 use crate::recorder::record::{self, id_of};
 
 impl Recorder {
-    /// The span of a direct layer that the thread is in: its key and callsite.
+    /// Key and callsite of the span of a direct layer that the thread is in.
     pub(crate) fn current(&self, layer: u16) -> Option<(u64, &'static Metadata<'static>)> {
-        // A scope has no key: whoever is in it is, for `tracing`, in what is around it.
+        // A scope has no key: for `tracing`, the thread is in the span around the scope.
         let span = local::look(self)?.current_with_key(&self.open, layer)?;
         let metadata = self.callsites.metadata(record::callsite(span.origin(), span.head()))?;
         Some((self.open.key(layer, span), metadata))
@@ -22,8 +22,8 @@ impl Recorder {
     /// A thread enters a span: the general case.
     #[inline(never)]
     pub(crate) fn enter_slow(self: &Arc<Self>, layer: u16, key: u64) {
-        // A callback inside another one is ignored: its span goes on without this poll. There is
-        // nothing to count, the span itself is not lost.
+        // A callback inside another one is ignored: its span goes on without this entry. Nothing is
+        // counted, as the span itself is not lost.
         let Ok(token) = local::get(self) else { return };
         let Some((position, span)) = token.find(&self.open, layer, key) else {
             return self.enter_unrecorded(token, layer, key);
@@ -58,10 +58,10 @@ impl Recorder {
     /// A thread leaves a span: the general case.
     #[inline(never)]
     pub(crate) fn exit_slow(self: &Arc<Self>, layer: u16, key: u64) {
-        // As in `enter`.
+        // As in `enter_slow`.
         let Ok(token) = local::get(self) else { return };
         let Some(entered) = token.entered(&self.open, layer, key) else {
-            // The handler of a signal, which has entered a span that its thread is just entering or leaving.
+            // A signal handler may have entered a span that its thread was just entering or leaving.
             if let Some((_, span)) = token.find(&self.open, layer, key)
                 && span.is_owned_by(token.thread())
                 && span.is_nested()
@@ -113,7 +113,7 @@ impl Recorder {
         }
     }
 
-    /// A thread leaves a span of its own that it is inside once, at this moment.
+    /// A thread leaves a span of its own, which it has entered once more than left.
     pub(super) fn leave_own(
         &self,
         token: ThreadToken,
@@ -124,15 +124,16 @@ impl Recorder {
     ) {
         let is_aside = span.is_aside();
         let ending = self.has_entries().then(|| self.ending_own(position, span)).flatten();
-        // One that was inside the parent when the owner came is in what the span says of that, whatever has been left since.
+        // If a thread was inside the parent when the owner entered, the span knows what it has to say
+        // about that, whatever was left since.
         let is_apart = is_aside && self.open.foreign(position).is_looked_at();
         let ending = ending.map(|ending| Ending { is_apart, ..ending });
         let around = ending.map(|_| self.around(token, layer, entered));
         token.leave(&self.open, entered);
-        // Only now: as in the fast paths.
+        // Last, as in the fast paths.
         span.own_exit(|| now);
         if is_aside {
-            // The next time, too, it has to be looked at where it is entered.
+            // The next entry, too, has to check where it is.
             token.expect_nowhere(span);
         }
         if let (Some(ending), Some(around)) = (ending, around) {
@@ -141,8 +142,8 @@ impl Recorder {
         }
     }
 
-    /// A thread is about to enter a span: is it elsewhere than inside its parent? Says whether it is inside a span and
-    /// that has ever been so, and the entry is to be recorded for it.
+    /// A thread is about to enter a span: is it elsewhere than inside the span's parent? Returns whether
+    /// it is inside another span, or such an entry has been before, so that this one has to be recorded.
     fn note_around(
         &self,
         token: ThreadToken,
@@ -159,7 +160,7 @@ impl Recorder {
         around != 0 && self.open.foreign(position).is_stray()
     }
 
-    /// The same where that is the owner, which is outside.
+    /// The same for the owner, which is outside of the span.
     fn note_own_around(
         &self,
         token: ThreadToken,
@@ -174,7 +175,7 @@ impl Recorder {
         is_aside
     }
 
-    /// The entry that the span's owner is about to end, if it is inside.
+    /// The entry that the span's owner is about to end; `None` if it is not inside.
     fn ending_own(&self, position: SlotPosition, span: &SpanSlot) -> Option<Ending> {
         let (entered, count) = span.own_entry()?;
         let is_first = count == 1 && self.open.foreign(position).count() == 0;

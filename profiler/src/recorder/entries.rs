@@ -1,8 +1,8 @@
 //! Entries that are recorded one by one.
 //!
-//! A record is published when the thread has left; so nothing is on its way that may never come. Which
-//! entries are recorded is decided here. The fast paths know only whether it may be one: then they leave the
-//! exit to the general path, which comes here.
+//! A record is published when the thread has left: so there is no beginning without an end. Here it is
+//! decided which entries are recorded. The fast paths only know whether an entry may have to be; then
+//! they leave it to the general path, which calls this.
 
 use std::sync::atomic::Ordering;
 
@@ -14,8 +14,8 @@ use crate::recorder::losses::Kind;
 use crate::recorder::open_spans::{SlotPosition, SpanSlot};
 use crate::recorder::record::{self, Earlier, EndingEntry, Entry, id_of, with_id};
 
-/// With so many entries, and as old as that, a span counts by them: a request that was polled less often, and was
-/// slow, counts by its lifetime.
+/// A span counts by its entries if it has so many and is old enough. A request that was polled less
+/// often, and was slow, counts by its lifetime.
 const COUNTING: u64 = 100;
 
 /// An entry that ends.
@@ -23,23 +23,23 @@ const COUNTING: u64 = 100;
 pub(super) struct Ending {
     /// Ticks.
     pub(super) entered: u64,
-    /// So many entries of the owner, or of others, with this one.
+    /// The number of entries of the owner, or of all others, with this one.
     pub(super) count: u64,
     /// Whether the span was never entered before.
     pub(super) is_first: bool,
-    /// Whether what the span says of the time inside its parent is without it.
+    /// Whether it is not part of what the span says about the time inside its parent.
     pub(super) is_apart: bool,
 }
 
 impl Recorder {
-    /// So many ticks are a second. Known some milliseconds after the start.
+    /// Sets how many ticks a second has. It is known some milliseconds after the start.
     pub(crate) fn set_ticks_per_second(&self, ticks: u64) {
-        // Relaxed, and in `is_old`: a number, with which nothing is handed over.
+        // Relaxed, also in `is_old`: just a number; no other memory is published by it.
         self.long_age.store(ticks.max(TICKS_MIN), Ordering::Relaxed);
     }
 
-    /// What a thread is told for its fast paths: from which age on an entry of a span that was entered before may have
-    /// to be recorded.
+    /// The age in ticks from which on an entry of a span that was entered before may have to be
+    /// recorded. Threads keep it for their fast paths.
     pub(crate) fn long_age(&self) -> u64 {
         match self.entries {
             Entries::Off => NO_AGE,
@@ -57,8 +57,9 @@ impl Recorder {
         self.has_entries() && self.callsites.entries(callsite).entries == Entries::All
     }
 
-    /// Records an entry that has just ended, if it is to be recorded. `around` is the span that the thread was in
-    /// around this one, 0 for none. One that was inside the parent and is in no record is known to the span.
+    /// Records an entry that has just ended, if it has to be recorded. `around` is the span that the
+    /// thread was in around this one, or 0. An entry that was inside the parent, and is in no record, is
+    /// noted in the span.
     pub(super) fn record_entry(
         &self,
         token: ThreadToken,
@@ -74,7 +75,8 @@ impl Recorder {
         }
     }
 
-    /// An entry that is [apart](Entry::is_apart) is in no record: what of it was inside the parent is known to the span.
+    /// An entry that is [apart](Entry::is_apart) gets no record: how long it was inside the parent is
+    /// noted in the span.
     #[cold]
     pub(crate) fn keep_unrecorded(
         &self,
@@ -87,7 +89,7 @@ impl Recorder {
         }
     }
 
-    /// Says whether there is a record.
+    /// Returns whether there is a record.
     fn try_record_entry(
         &self,
         token: ThreadToken,
@@ -113,7 +115,7 @@ impl Recorder {
         entry.is_apart = ending.is_apart;
         entry.counts = rule.is_asked_for;
         if !rule.is_asked_for {
-            // Of all threads, who may come and go meanwhile.
+            // Over all threads, which may enter and leave meanwhile.
             let all = span.entries_seen(self.open.foreign(position), left);
             entry.counts = counts(count, all.count, is_old);
             let busy = all.busy.saturating_sub(left - ending.entered);
@@ -122,9 +124,9 @@ impl Recorder {
         self.publish_if_spare(Kind::Entry, entry.words())
     }
 
-    /// The record of an entry of the thread's own span that ends, its `count`th, if it is recorded and the span
-    /// was entered before. `around` is the id of the span around it, or 0, and whether that alone is a
-    /// reason to record it.
+    /// The record of an entry of the thread's own span that ends, its `count`th; `None` if it is not
+    /// recorded, or the first one. `around` is the id of the span around it, or 0, and whether that
+    /// alone is a reason to record it.
     #[inline]
     pub(crate) fn further_entry(
         &self,
@@ -166,7 +168,7 @@ impl Recorder {
         Some(entry)
     }
 
-    /// Whether the span was long open when it was entered at that moment.
+    /// Whether the span was old when it was entered at that moment.
     fn is_old(&self, span: &SpanSlot, entered: u64) -> bool {
         entered.saturating_sub(span.start()) >= self.long_age()
     }
@@ -195,14 +197,14 @@ impl Recorder {
         }
     }
 
-    /// The span that the thread was in around this one, 0 for none.
+    /// The span that the thread was in around this one; 0 if there was none.
     pub(super) fn around(&self, token: ThreadToken, layer: u16, entered: Entered) -> u64 {
         token.around(&self.open, layer, entered).map_or(0, SpanSlot::id)
     }
 }
 
 impl Entry {
-    /// So many entries came before this one, if it counts.
+    /// Says how many entries came before this one, if it counts.
     #[inline]
     fn say_earlier(&mut self, count: u64, busy: u64) {
         if self.counts {
@@ -211,10 +213,12 @@ impl Entry {
     }
 }
 
-/// Whether an entry of a span counts: so many came before it, with that one, of the owner or of others, and of all.
+/// Whether an entry of a span counts: `count` is its number among those of the owner, or of the others,
+/// and `all` that among all.
 ///
-/// Of a span that is not old it is not known to both when it is entered often (see [`LONG_COUNT`]), so that the entries
-/// of one are recorded, and those of the other are not: these are earlier ones then.
+/// While a span is not old, owner and others may disagree whether it is entered often (see
+/// [`LONG_COUNT`]): then the entries of one side are recorded, and those of the other are not; these are
+/// earlier entries then.
 #[inline]
 fn counts(count: u64, all: u64, is_old: bool) -> bool {
     count > LONG_COUNT || is_old && all >= COUNTING
@@ -262,8 +266,8 @@ mod tests {
         }
     }
 
-    /// With a lease and without one: what is free for entries is free in both partitions, and a quarter of each
-    /// stays for spans.
+    /// With a lease and without one: entries may use both partitions, but a quarter of each stays free
+    /// for spans.
     #[test]
     fn entries_never_take_the_room_of_spans() {
         let (recorder, consumer) = Recorder::new(&options());

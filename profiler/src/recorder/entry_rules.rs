@@ -9,7 +9,7 @@ use tracing_core::Metadata;
 pub(crate) const TICKS_MIN: u64 = 100_000_000;
 /// After so many entries a span has lived long.
 pub(crate) const LONG_COUNT: u64 = 1_000;
-/// No span is so old, in ticks, nor does any moment have so many more that they come to nothing.
+/// More ticks than any age; and added to any moment it does not overflow.
 pub(crate) const NO_AGE: u64 = 1 << 62;
 
 /// Which entries of a span are recorded as records of their own, in table `entry`: when a thread was
@@ -19,14 +19,16 @@ pub(crate) const NO_AGE: u64 = 1 << 62;
 pub enum Entries {
     /// None.
     Off,
-    /// Those of a span that lives long: all entries but its first one that begin when it has been open for
-    /// a second, or after a thousand others. Of Bevy's systems, which are known to live long, all.
+    /// Those of long-lived spans: all entries except the first that begin when the span has been open
+    /// for a second, or after a thousand others. Of Bevy's systems, which are known to be long-lived,
+    /// all.
     #[default]
     LongLived,
-    /// All. A span of which that is so takes none of the fast paths: making, entering, leaving and closing it
-    /// take about twice the instructions. For spans of a name, by
-    /// [`ProfilerBuilder::entries_of`](crate::ProfilerBuilder::entries_of), each entry is then a call; for all of them,
-    /// by [`ProfilerBuilder::entries`](crate::ProfilerBuilder::entries), only those of spans that live long are.
+    /// All. Spans with this setting take none of the fast paths: making, entering, leaving and closing
+    /// one takes about twice the instructions. If it is set for spans of a name, by
+    /// [`ProfilerBuilder::entries_of`](crate::ProfilerBuilder::entries_of), each entry is a call; if it
+    /// is set for all spans, by [`ProfilerBuilder::entries`](crate::ProfilerBuilder::entries), only
+    /// those of long-lived spans are.
     All,
 }
 
@@ -54,7 +56,7 @@ impl FromStr for Entries {
     }
 }
 
-/// It is none of `off`, `long-lived` and `all`.
+/// The text is none of `off`, `long-lived` and `all`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoSuchEntries;
 
@@ -66,11 +68,12 @@ impl fmt::Display for NoSuchEntries {
 
 impl std::error::Error for NoSuchEntries {}
 
-/// What holds for the spans of a callsite.
+/// The rule for the spans of a callsite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RuleOf {
     pub(crate) entries: Entries,
-    /// The program asks for all entries of just these: each counts as a call, however long the span lives.
+    /// The program asks for all entries of just these spans: each counts as a call, however short-lived
+    /// the span is.
     pub(crate) is_asked_for: bool,
 }
 
@@ -78,12 +81,12 @@ impl RuleOf {
     pub(crate) const OFF: Self = Self { entries: Entries::Off, is_asked_for: false };
 }
 
-/// What holds for each span.
+/// The rules for all spans.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct EntryRules {
-    /// Where no rule holds.
+    /// For spans that no pattern fits.
     pub(crate) others: Entries,
-    /// Patterns of names and targets, in the order in which they were said.
+    /// Patterns of names and targets, in the order in which they were given.
     rules: Vec<(String, Entries)>,
 }
 
@@ -92,8 +95,8 @@ impl EntryRules {
         self.rules.push((pattern, entries));
     }
 
-    /// What holds for the spans of a callsite: the longest pattern that fits decides, the last one of those
-    /// that are as long.
+    /// The rule for the spans of a callsite: the longest pattern that fits decides; among equally long
+    /// ones, the last.
     pub(crate) fn of(&self, metadata: &Metadata<'_>) -> RuleOf {
         let fitting = self.rules.iter().filter(|(pattern, _)| fits(pattern, metadata));
         let rule = fitting.max_by_key(|(pattern, _)| pattern.len());
@@ -108,15 +111,16 @@ impl EntryRules {
         }
     }
 
-    /// The most that holds for any span.
+    /// The most that any rule asks for.
     pub(crate) fn most(&self) -> Entries {
         let all = self.rules.iter().map(|(_, entries)| *entries).chain([self.others]);
         all.max_by_key(|entries| *entries as u8).unwrap_or_default()
     }
 }
 
-/// Spans that are made once and entered again and again, by a well-known crate: its name, and theirs. Each of their
-/// entries counts from the first one on, where nothing else is asked for. As of `bevy_ecs` 0.20.
+/// Spans of well-known crates that are made once and entered again and again: the name of the crate, and
+/// of the spans. Each of their entries counts from the first one on, unless another rule is set. As of
+/// `bevy_ecs` 0.20.
 const LIVE_LONG: [(&str, &[&str]); 1] =
     [("bevy_ecs", &["system", "system_commands", "par_for_each", "multithreaded executor"])];
 
@@ -125,8 +129,8 @@ fn lives_long(metadata: &Metadata<'_>) -> bool {
     LIVE_LONG.iter().any(|(name, spans)| spans.contains(&metadata.name()) && is_in(name))
 }
 
-/// Whether a pattern is the span's name, its target or a part of that in front of `::`; or the beginning
-/// of name or target, if it ends with a star.
+/// Whether a pattern is the span's name, or its target, or a part of the target before `::`; or, if it
+/// ends with a star, the beginning of name or target.
 fn fits(pattern: &str, metadata: &Metadata<'_>) -> bool {
     let (name, target) = (metadata.name(), metadata.target());
     if let Some(start) = pattern.strip_suffix('*') {
@@ -139,7 +143,8 @@ fn fits(pattern: &str, metadata: &Metadata<'_>) -> bool {
 impl FromStr for EntryRules {
     type Err = NotRules;
 
-    /// As in `long-lived,my_app::conn=all,db.query=off`: one without a pattern holds for all other spans.
+    /// As in `long-lived,my_app::conn=all,db.query=off`: a part without a pattern is for all other
+    /// spans.
     fn from_str(text: &str) -> Result<Self, NotRules> {
         let mut all = Self::default();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
@@ -165,7 +170,7 @@ impl fmt::Display for EntryRules {
     }
 }
 
-/// A part of a text that says nothing about entries.
+/// A part of the text that is no rule for entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NotRules(String);
 

@@ -1,4 +1,4 @@
-//! Something happens.
+//! An event happens.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::recorder::said::{is_of_instrument, may_be_of_instrument};
 use crate::recorder::sites::Answer;
 
 impl Recorder {
-    /// Something happens, for which the front end's filter has this answer.
+    /// An event happens; `answer` is that of the front end's filter.
     #[inline]
     pub(crate) fn event(
         self: &Arc<Self>,

@@ -1,4 +1,4 @@
-//! Where the fields of a span or an event are collected, before it is known how much of them is kept.
+//! Where the fields of a span or an event are collected before it is known how many of them can be kept.
 
 use std::fmt::{self, Write as _};
 
@@ -16,10 +16,11 @@ use crate::recorder::said::{Role, Said, Told, of_float};
 /// Least room to format a value in.
 const TEXT_BYTES_MIN: usize = 64;
 
-/// A value that comes after a panic in a field's `Debug`.
+/// What is stored in place of a value whose `Debug` has panicked.
 const PANICKED: &str = "<panicked>";
 
-/// Collects the fields of one span or event. Lives as long as its thread; allocates only when made.
+/// Collects the fields of one span or event. Lives as long as its thread; allocates only when it is
+/// made.
 #[derive(Debug)]
 pub(crate) struct FieldBuffer {
     words: Box<[u64]>,
@@ -28,13 +29,13 @@ pub(crate) struct FieldBuffer {
     elsewhere: usize,
     shares: Shares,
     came: Came,
-    /// Whether there are fields that are not even said to be missing.
+    /// Whether there are fields that are not even named as missing.
     left_out: bool,
     /// Whether there are fields that are not kept in full.
     cut: bool,
-    /// Whether that is asked for: of an event it is not.
+    /// Whether the status is wanted: of an event it is not.
     listens: bool,
-    /// What the fields say of their span's status.
+    /// What the fields tell about their span's status.
     said: Said,
     /// Where `Debug` values are formatted.
     text: Box<[u8]>,
@@ -52,7 +53,8 @@ impl FieldBuffer {
             cut: false,
             listens: false,
             said: Said::default(),
-            // A short text is formatted in full also where there is no room to keep it, to be judged.
+            // So large that a short text can be formatted in full even if there is no room to keep it:
+            // it may tell the status.
             text: vec![0; (words_max * 8).max(TEXT_BYTES_MIN)].into(),
         }
     }
@@ -77,7 +79,7 @@ impl FieldBuffer {
         self.listens = false;
     }
 
-    /// The same where the first fields are elsewhere: their headers.
+    /// The same if the first fields, with these headers, are stored elsewhere.
     pub(crate) fn begin_behind(
         &mut self,
         fields: usize,
@@ -94,7 +96,7 @@ impl FieldBuffer {
         &self.words[..self.len]
     }
 
-    /// Whether there are fields that are not even said to be missing.
+    /// Whether there are fields that are not even named as missing.
     #[inline]
     pub(crate) fn has_left_out(&self) -> bool {
         self.left_out
@@ -105,7 +107,8 @@ impl FieldBuffer {
         self.shares.fields()
     }
 
-    /// Tells a span what its words do not say of its fields, all of which it has `kept` or not.
+    /// Notes in the span what its words do not tell about its fields. `kept` says whether all words
+    /// could be kept.
     pub(crate) fn mark(&self, span: &SpanSlot, kept: bool) {
         let is_in_words = kept && !self.cut && !self.left_out;
         span.set_said(self.said, is_in_words);
@@ -114,12 +117,12 @@ impl FieldBuffer {
         }
     }
 
-    /// Whether the words do not say all that is to be known of the fields.
+    /// Whether the words do not tell everything about the fields.
     pub(crate) fn has_more_to_say(&self) -> bool {
         self.left_out || self.cut && !self.said.is_nothing()
     }
 
-    /// A value has come. Returns how many words it may take, and the field's index if that fits a
+    /// Notes a value. Returns how many words it may take, and the field's index if that fits into a
     /// header.
     #[inline]
     fn meet(&mut self, field: &Field, told: Told<'_>) -> Option<(u8, usize)> {
@@ -143,7 +146,7 @@ impl FieldBuffer {
         }
     }
 
-    /// There is no room for a value, of which the text had so many bytes.
+    /// Adds a field for whose value there is no room; `original` is how many bytes its text had.
     #[cold]
     fn push_missing(&mut self, index: u8, room: usize, original: u64) {
         match self.words.get_mut(self.len) {
@@ -156,7 +159,7 @@ impl FieldBuffer {
         }
     }
 
-    /// Adds a header, which has its field's index still to come, and the words after it.
+    /// Adds a header, to which the field's index is added, and the words after it.
     #[inline]
     fn push<const N: usize>(&mut self, field: &Field, told: Told<'_>, words: [u64; N]) {
         let Some((index, room)) = self.meet(field, told) else { return };
@@ -170,8 +173,8 @@ impl FieldBuffer {
         }
     }
 
-    /// Adds a text, or as much of it as there is room for, of which `bytes` are at hand and `original`
-    /// were recorded.
+    /// Adds a text, or as much of it as there is room for: `bytes` are available, `original` were
+    /// recorded.
     #[inline]
     fn push_text(&mut self, field: &Field, kind: u8, bytes: &[u8], original: u64) {
         let told = Told::Text(bytes, bytes.len() as u64 == original);
@@ -205,8 +208,8 @@ impl FieldBuffer {
         self.len += n;
     }
 
-    /// Formats a value into `text` and adds it. A panic in the value's own code ends here: it is
-    /// the user's bug, but not the user's crash.
+    /// Formats a value into `text` and adds it. A panic in the value's own code ends here: it is the
+    /// user's bug, but must not crash the program.
     fn push_formatted(
         &mut self,
         field: &Field,
@@ -225,8 +228,7 @@ impl FieldBuffer {
     }
 }
 
-/// Copies bytes into as many little-endian words as they need; the last one is filled up with
-/// zeros.
+/// Copies bytes into as many little-endian words as they need; the last one is padded with zeros.
 #[inline(always)]
 fn put_words(bytes: &[u8], words: &mut [u64]) {
     let (chunks, tail) = bytes.as_chunks::<8>();
@@ -236,7 +238,8 @@ fn put_words(bytes: &[u8], words: &mut [u64]) {
     if !tail.is_empty()
         && let Some(last) = words.last_mut()
     {
-        // Most texts are short, and a call of `memcpy` for some bytes costs more than all else.
+        // Most texts are short, and for a few bytes a call of `memcpy` would cost more than everything
+        // else.
         *last = tail_word(bytes, tail.len());
     }
 }
@@ -250,7 +253,7 @@ fn floor_char_boundary(bytes: &[u8], at: usize) -> usize {
     (0..=at).rev().take(4).find(|&index| bytes[index] & 0xC0 != 0x80).unwrap_or(at)
 }
 
-/// Takes what fits and counts the rest, so that the original length is known.
+/// Keeps what fits, and counts the rest, so that the original length is known.
 struct Cutter<'a> {
     text: &'a mut [u8],
     len: usize,
@@ -259,7 +262,7 @@ struct Cutter<'a> {
 
 impl fmt::Write for Cutter<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // Once something was cut, nothing more is taken, or the text would have holes.
+        // Once something was cut, nothing more is kept: the text must not have holes.
         if self.len as u64 == self.original {
             let room = self.text.len() - self.len;
             let taken = floor_char_boundary(text.as_bytes(), room.min(text.len()));
@@ -321,7 +324,7 @@ impl Visit for FieldBuffer {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        /// A chain that is longer than this is likely to be a circle.
+        /// A longer chain is probably a cycle.
         const SOURCES_MAX: usize = 64;
         self.push_formatted(field, |text| {
             write!(text, "{value}")?;

@@ -14,7 +14,7 @@
 //! All promises together take half of the room at most (or a word each, if there is no more than
 //! that), and one value half of it, unless it is that of the only field there is.
 
-/// Most words that are promised to one field: a text of 112 bytes even if it has to be cut.
+/// Most words that are promised to one field: enough for 112 bytes of text, even if it has to be cut.
 const EACH_MAX: usize = 16;
 
 /// The shares of one span or event.
@@ -24,14 +24,14 @@ pub(crate) struct Shares {
     room: usize,
     /// Most words of one value.
     most: usize,
-    /// Words that each field can have in any case.
+    /// Words that are promised to each field.
     each: usize,
     /// How many fields there can be.
     fields: usize,
 }
 
 impl Shares {
-    /// For so many fields in so many words.
+    /// For so many fields, with so many words for all of them.
     pub(crate) fn new(room: usize, fields: usize) -> Self {
         let fields = fields.max(1);
         let most = if fields == 1 { room } else { room / 2 };
@@ -44,7 +44,7 @@ impl Shares {
         self.fields
     }
 
-    /// For the same fields in so many words.
+    /// For the same fields, with so many words.
     pub(crate) fn with_room(&self, room: usize) -> Self {
         Self::new(room, self.fields)
     }
@@ -54,8 +54,8 @@ impl Shares {
         self.each * fields
     }
 
-    /// How many words a value may take where `used` are in use, after so many fields, its own among
-    /// them, have come.
+    /// How many words a value may take if `used` words are in use, and so many fields have come,
+    /// including its own.
     pub(crate) fn of_value(&self, used: usize, came: usize) -> usize {
         let promised = self.promised(self.fields.saturating_sub(came));
         self.most.min(self.room.saturating_sub(used + promised))
@@ -75,7 +75,7 @@ impl Came {
         self.count
     }
 
-    /// A value of the field with this index has come, perhaps not the first one.
+    /// Notes a value of the field with this index. It may not be the first one.
     #[inline]
     pub(crate) fn add(&mut self, index: u8) {
         let word = &mut self.bits[usize::from(index / 64)];

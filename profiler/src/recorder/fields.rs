@@ -29,7 +29,7 @@ pub(crate) const KIND_STR: u8 = 9;
 pub(crate) const KIND_BYTES: u8 = 10;
 /// A field for which there was no room; `low` is how many bytes its text had, 0 for a number.
 pub(crate) const KIND_MISSING: u8 = 11;
-/// No field at all: `low` words follow that say nothing.
+/// Not a field: `low` words follow that mean nothing.
 const KIND_PAD: u8 = 12;
 
 /// Most fields of a callsite that a header can tell apart.
@@ -43,21 +43,21 @@ pub(crate) fn header(field: usize, kind: u8, flags: u8, low: u32) -> u64 {
     u64::from(low) << 32 | u64::from(flags) << 16 | u64::from(kind) << 8 | field as u64
 }
 
-/// The word of a field for which there is no room.
+/// The word for a field without room for its value.
 pub(crate) fn missing(index: u8, original: u64) -> u64 {
     header(index.into(), KIND_MISSING, 0, u32::try_from(original).unwrap_or(u32::MAX))
 }
 
-/// The header of so many words, itself one of them, that say nothing.
+/// The header of so many words that mean nothing, itself included.
 pub(crate) fn padding(words: usize) -> u64 {
     header(0, KIND_PAD, 0, words.saturating_sub(1) as u32)
 }
 
-/// The flag of padding that has [`GivenIds`] in it; said of no status, and no cut.
+/// The flag of padding that contains [`GivenIds`]. It is no cut, and tells no status.
 #[cfg(feature = "opentelemetry")]
 const GIVEN_IDS: u64 = 1 << 24;
 
-/// The ids that another system has given a span.
+/// Ids that another system has given a span.
 #[cfg(feature = "opentelemetry")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GivenIds {
@@ -69,14 +69,14 @@ pub(crate) struct GivenIds {
 impl GivenIds {
     pub(crate) const WORDS: usize = 4;
 
-    /// As padding: for whoever reads the fields they are none.
+    /// As padding: readers of the fields skip it.
     pub(crate) fn words(self) -> [u64; Self::WORDS] {
         let header = padding(Self::WORDS) | GIVEN_IDS;
         [header, (self.trace >> 64) as u64, self.trace as u64, self.span]
     }
 }
 
-/// Whether a header is of `GivenIds`, which are no spare room.
+/// Whether a header belongs to `GivenIds`, which must not be overwritten like other padding.
 pub(crate) fn has_given_ids(header: u64) -> bool {
     #[cfg(feature = "opentelemetry")]
     return is_padding(header) && header & GIVEN_IDS != 0;
@@ -108,12 +108,13 @@ pub(crate) struct Piece<'a> {
     head: [u64; 2],
     head_len: usize,
     text: &'a [u64],
-    /// The bytes of the last word that count.
+    /// Which bytes of the last word count.
     last: u64,
 }
 
 impl<'a> Piece<'a> {
-    /// Of a value, header and all, at most so many words. `None` if there is no room at all.
+    /// As much of a value as fits into so many words, with its header. `None` if there is not even room
+    /// for a part.
     pub(crate) fn of(value: &'a [u64], room: usize) -> Option<Self> {
         let (&header_of_all, rest) = value.split_first().filter(|_| room > 0)?;
         if value.len() <= room {
@@ -188,7 +189,7 @@ pub(crate) fn tail_word(bytes: &[u8], tail: usize) -> u64 {
     if let Some(end) = bytes.last_chunk::<8>() {
         return u64::from_le_bytes(*end) >> (8 * (8 - tail));
     }
-    // Two reads that overlap cover four to seven bytes; three single ones cover up to three.
+    // Two overlapping reads cover four to seven bytes; three single ones cover up to three.
     if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
         let (low, high) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
         return u64::from(low) | u64::from(high) << (8 * (tail - 4));
@@ -197,7 +198,7 @@ pub(crate) fn tail_word(bytes: &[u8], tail: usize) -> u64 {
     at(0) | at(1) | at(2)
 }
 
-/// How many words a field takes, from its header, which is one of them.
+/// How many words a field takes, including its header.
 pub(crate) fn len_of(header: u64) -> usize {
     let cut = usize::from(is_cut(header));
     let value = match (header >> 8) as u8 {
@@ -227,7 +228,7 @@ pub(crate) fn kind_of(header: u64) -> u8 {
     (header >> 8) as u8
 }
 
-/// Whether a header is of no field, but of words that say nothing.
+/// Whether a header belongs to no field, but to words that mean nothing.
 #[inline]
 pub(crate) fn is_padding(header: u64) -> bool {
     kind_of(header) == KIND_PAD
@@ -252,7 +253,7 @@ pub(crate) enum Value<'a> {
     U128(u128),
     F64(f64),
     Bool(bool),
-    /// UTF-8 text in little-endian words, of which so many bytes count.
+    /// UTF-8 text in little-endian words, and its length in bytes.
     Str(&'a [u64], usize),
     Bytes(&'a [u64], usize),
     /// There was no room for any of it.
@@ -275,7 +276,7 @@ impl FieldValue<'_> {
     }
 }
 
-/// Reads the fields out of their words; stops at anything that is none.
+/// Reads fields from their words. Stops at anything that is not a field.
 #[derive(Debug, Clone)]
 pub(crate) struct Fields<'a> {
     rest: &'a [u64],

@@ -1,9 +1,9 @@
-//! Events that are records of the `log` crate, whoever has made them so: `tracing_subscriber`'s `init`, a
+//! Events that are records of the `log` crate, whoever has made them: `tracing_subscriber`'s `init`, a
 //! `LogTracer` of the program's, or our own [`init`](crate::ProfilerSubscriber::init).
 //!
-//! `tracing-log` has one callsite a level for all of them, whose target is `log`: what a record says of
-//! itself stands in fields. Before it makes the event it asks whether a callsite with the record's own target
-//! is wanted; a layer is not heard then, so the target is looked at again.
+//! `tracing-log` has one callsite a level for all of them, whose target is `log`; the origin of a record
+//! is in fields. Before `tracing-log` makes the event, it asks whether a callsite with the record's own
+//! target is enabled; but a layer's answer has no effect then, so the target is checked again.
 
 use std::fmt;
 
@@ -23,14 +23,14 @@ pub(crate) fn is_of_log(metadata: &Metadata<'_>) -> bool {
         && metadata.fields().field(TARGET).is_some()
 }
 
-/// What a rule says of such an event: by the target of the record.
+/// What a rule says about such an event, by the target of the record.
 pub(crate) fn judge(rule: &Rule, event: &Event<'_>) -> Verdict {
     let mut judge = Judge { rule, metadata: event.metadata(), verdict: None };
     event.record(&mut judge);
     judge.verdict.unwrap_or_else(|| rule.judge(event.metadata()))
 }
 
-/// Looks for the target, and at nothing else: no code of the user's runs.
+/// Looks for the target and nothing else: no code of the user's is run.
 struct Judge<'a> {
     rule: &'a Rule,
     metadata: &'a Metadata<'a>,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use spandrel_ring::CLASSES;
 
-/// What a ledger is kept of.
+/// What the ledger counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Span,
@@ -24,7 +24,7 @@ pub(crate) const REASONS: usize = DropReason::ALL.len();
 /// Drops by reason and kind.
 pub(crate) type Drops = [PerKind; REASONS];
 
-/// Adds what was dropped to sums.
+/// Adds drops to sums.
 pub(crate) fn add_drops(sums: &mut Drops, drops: &Drops) {
     for (sum, n) in sums.as_flattened_mut().iter_mut().zip(drops.as_flattened()) {
         *sum += n;
@@ -67,7 +67,7 @@ macro_rules! reasons {
 
             pub(crate) fn add(&mut self, reason: DropReason, n: u64) {
                 let sum = match reason { $(DropReason::$variant => &mut self.$name,)* };
-                // Wrapping: as in `ledger`.
+                // Wrapping: as in `stats::ledger`.
                 *sum = sum.wrapping_add(n);
             }
         }

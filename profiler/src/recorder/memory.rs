@@ -15,7 +15,7 @@ impl Recorder {
 
     /// Callsites and threads.
     pub(crate) fn names_memory(&self) -> MemoryUse {
-        // Relaxed: the first front end has a table of callsites, and is there or comes.
+        // Relaxed: the first front end has a table of callsites; it is there, or about to be.
         let has_front = self.next_layer.load(Ordering::Relaxed) > 0;
         let fast = if has_front { FAST_BYTES } else { 0 };
         self.threads.memory() + MemoryUse::whole(self.callsites.bytes() + fast)

@@ -1,7 +1,7 @@
 //! What every front end does with a span: the core between `tracing`'s callbacks and the ring.
 //!
-//! Nothing here takes a lock, allocates or calls the system after a thread's first span (and before
-//! its locals are destroyed); every loop is bounded. A field's `Debug` runs before anything of the
+//! After a thread's first span, and before its locals are destroyed, nothing here takes a lock,
+//! allocates or calls the system; every loop is bounded. A field's `Debug` runs before anything in the
 //! ring is claimed.
 
 // The recorder, and what becomes of records when it has ended.
@@ -9,7 +9,7 @@ mod memory;
 pub(crate) mod post_close_drain;
 pub(crate) mod recording;
 
-// Callbacks, a file for each, and the way into the ring.
+// The callbacks, a file for each; publishing.
 mod amend;
 mod close;
 mod enter_exit;
@@ -25,7 +25,7 @@ pub(crate) mod scope_owner;
 mod given_ids;
 mod parents;
 
-// Open spans; what a thread keeps for itself.
+// Open spans; what each thread keeps for itself.
 pub(crate) mod local;
 pub(crate) mod open_spans;
 
@@ -36,7 +36,7 @@ pub(crate) mod fields;
 pub(crate) mod record;
 pub(crate) mod said;
 
-// What is kept: rules, and what they have decided about callsites.
+// What is recorded: rules, and the decisions about callsites.
 pub(crate) mod entry_rules;
 pub(crate) mod log_events;
 pub(crate) mod rule;
@@ -57,7 +57,7 @@ pub(crate) mod counters;
 pub(crate) mod losses;
 pub(crate) mod stats;
 
-// What of a table the system has given.
+// How much of a table the system has provided.
 pub(crate) mod page_map;
 
 pub(crate) use self::parents::{FindAncestor, IsRecorded, NO_ANCESTOR, Source};

@@ -14,8 +14,8 @@ use crate::recorder::record;
 use crate::recorder::sites::Answer;
 
 impl Recorder {
-    /// A span is created, for which the front end's filter has this answer: the general case. Returns
-    /// its key, if it is recorded: `key`, or one that is made up if the layer is a direct one.
+    /// A span is created: the general case. `answer` is that of the front end's filter. Returns the
+    /// span's key if it is recorded: `key`, or a new one if the layer is direct.
     #[inline(never)]
     pub(crate) fn new_span_slow(
         self: &Arc<Self>,
@@ -56,7 +56,8 @@ impl Recorder {
             self.drop_one(Kind::Span, DropReason::CallsitesFull);
             return None;
         };
-        // Before the fields: what the thread owns holds a part of a very deep chain, too.
+        // Before the fields: a part of a very deep chain is in the thread's own state, which the fields
+        // use.
         let parent = if attributes.is_contextual() {
             self.contextual(token, source, ancestor)
         } else {
@@ -87,13 +88,13 @@ impl Recorder {
         })
     }
 
-    /// What `head` says of a new span beside its owner.
+    /// The flags in the `head` of a new span.
     pub(super) fn flags(&self, callsite: CallsiteNumber) -> u64 {
         if self.records_all(callsite) { u64::from(LONG) } else { 0 }
     }
 
-    /// The handler of a signal has interrupted the thread where it uses its buffer: the span without its
-    /// fields is better than none.
+    /// A signal handler has interrupted the thread while it uses its buffer: the span without its fields
+    /// is better than no span.
     #[cold]
     #[inline(never)]
     fn insert_span_without_fields(
@@ -165,14 +166,14 @@ impl Recorder {
     }
 }
 
-/// Where a new span comes from.
+/// What a new span gets from its surroundings.
 #[derive(Debug, Clone, Copy)]
 struct Origin {
     layer: u16,
-    /// Callsite and parent, as in the [`record`].
+    /// Callsite and parent, as in a [`record`].
     origin: u64,
     /// As in [`NewSpan`].
     head: u64,
-    /// An id, 0 for the span's own.
+    /// The id of the root; 0 if it is its own root.
     root: u64,
 }

@@ -1,16 +1,16 @@
 //! How much of a table is in memory.
 //!
-//! The system gives memory when it is touched, and tells which pages it has given (Linux,
+//! The system provides memory when it is touched, and tells which pages it has provided (Linux,
 //! `Documentation/admin-guide/mm/pagemap.rst`): a word for each page of the process. Reading it needs no
 //! privilege, and delays no other thread.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 
-/// Bytes of the word of a page.
+/// Bytes of the word for a page.
 const WORD: usize = size_of::<u64>();
-/// The process has the page for itself: it was written to. One that was only read is a page of zeros that all
-/// have together.
+/// The page belongs to this process alone: it was written to. A page that was only read is a page of
+/// zeros that all processes share.
 const IS_OURS: u64 = 1 << 56;
 const IS_SWAPPED: u64 = 1 << 62;
 /// Words that are read at once.
@@ -24,7 +24,7 @@ pub(crate) struct PageMap {
 }
 
 impl PageMap {
-    /// `None` where the system does not tell.
+    /// `None` if the system does not tell.
     pub(crate) fn open() -> Option<Self> {
         if cfg!(miri) {
             return None;
@@ -32,7 +32,7 @@ impl PageMap {
         Some(Self { file: File::open("/proc/self/pagemap").ok()?, page_bytes: page_bytes()? })
     }
 
-    /// Bytes of a list that are in memory, or were and are swapped out. `None` if that cannot be known.
+    /// How many bytes of a list are in memory, or swapped out. `None` if that is not known.
     pub(crate) fn resident<T>(&mut self, list: &[T]) -> Option<u64> {
         let begin = list.as_ptr().addr();
         self.resident_between(begin, begin + size_of_val(list)).ok()
@@ -54,7 +54,7 @@ impl PageMap {
             };
             for word in words[..read].as_chunks::<WORD>().0 {
                 if u64::from_ne_bytes(*word) & (IS_OURS | IS_SWAPPED) != 0 {
-                    // Others may have the rest of the first page and of the last one.
+                    // Parts of the first page and of the last one may belong to others.
                     let start = (page * self.page_bytes).max(begin);
                     bytes += ((page + 1) * self.page_bytes).min(end) - start;
                 }
@@ -65,7 +65,8 @@ impl PageMap {
     }
 }
 
-/// The size of a page, as the system has told the process when it began: pairs of a name and a value.
+/// The size of a page. The system has given it to the process at its start, in pairs of a name and a
+/// value.
 fn page_bytes() -> Option<usize> {
     const PAGE_SIZE: usize = 6;
     let pairs = fs::read("/proc/self/auxv").ok()?;
@@ -87,7 +88,7 @@ mod tests {
         let mut pages = PageMap::open().unwrap();
         let table = Zeros::<AtomicU64>::new(4 << 20);
         let page = pages.page_bytes;
-        // Where the system gives large pages unasked, a word brings one of 2 MiB.
+        // If the system provides large pages unasked, one word brings 2 MiB.
         let huge = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled");
         let is_huge = huge.is_ok_and(|modes| modes.contains("[always]"));
         let slack = if is_huge { 2 << 20 } else { page as u64 };

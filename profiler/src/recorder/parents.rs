@@ -1,11 +1,11 @@
-//! Which recorded span something belongs to, where there are spans that are not recorded.
+//! Which recorded span something belongs to, if there are spans that are not recorded.
 //!
-//! A layer is not shown all spans that a thread is in: a per-layer filter around it keeps some from it, its own
-//! rule others, and some were dropped. What is opened or said inside belongs to the nearest ancestor that is
-//! recorded; the registry knows the ancestors. It is asked where it must be:
+//! A layer does not see all spans that a thread is in: a per-layer filter around it hides some, its own
+//! rule excludes others, and some were dropped. What is created or happens inside them belongs to the
+//! nearest recorded ancestor; the registry knows the ancestors. It is asked only if necessary:
 //!
-//! * in a layer that hears of all spans, if the innermost span is one that it has not recorded. Entering such a
-//!   span leaves a mark in the thread's chain (see [`Detailed::unrecorded`]), so that the fast paths give up;
+//! * in a layer that hears of all spans, if it has not recorded the innermost span. Entering such a span
+//!   leaves a mark in the thread's chain (see [`Detailed::unrecorded`]), so that the fast paths give up;
 //! * in any other layer, always.
 
 use std::sync::Arc;
@@ -17,30 +17,32 @@ use crate::recorder::open_spans::SpanSlot;
 /// Whether a span with this key is recorded.
 pub(crate) type IsRecorded<'a> = &'a dyn Fn(u64) -> bool;
 
-/// Finds the key of the nearest recorded one among a parent, named or contextual, and its ancestors.
+/// Finds the nearest recorded span among the parent (named or contextual) and its ancestors. Returns its
+/// key.
 pub(crate) type FindAncestor<'a> = &'a dyn Fn(IsRecorded<'_>) -> Option<u64>;
 
-/// Of a front end that makes up the keys itself: what it has not recorded has no key of its own, and so
-/// no ancestors.
+/// For front ends that make up the keys: a span that they have not recorded has no key of its own, and
+/// so no ancestors.
 pub(crate) const NO_ANCESTOR: FindAncestor<'static> = &|_| None;
 
-/// Whom a new span or an event comes from. One word, so that it is no more to hand on than a number.
+/// The layer that a new span or an event comes from. It is one word, so passing it on costs no more than
+/// a number.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Source {
     pub(crate) layer: u16,
-    /// Whether that hears of all spans which the thread enters.
+    /// Whether the layer hears of all spans that the thread enters.
     pub(crate) hears_all: bool,
 }
 
 impl Source {
-    /// One that does.
+    /// A layer that hears of all spans.
     pub(crate) fn hearing_all(layer: u16) -> Self {
         Self { layer, hears_all: true }
     }
 }
 
 impl Recorder {
-    /// The span that something belongs to which names none.
+    /// The parent of something that names no parent.
     #[inline]
     pub(super) fn contextual(
         &self,
@@ -50,7 +52,7 @@ impl Recorder {
     ) -> Option<&SpanSlot> {
         let Source { layer, hears_all } = source;
         if hears_all {
-            // Mostly it is a span of the thread's own, or none.
+            // Mostly the thread is in a span of its own, or in none.
             if token.is_outside() {
                 return None;
             }
@@ -87,7 +89,7 @@ impl Recorder {
         self.nearest(token, source.layer, ancestor)
     }
 
-    /// The span that something belongs to which names the one with this key.
+    /// The parent of something that names the span with this key.
     pub(super) fn named(
         &self,
         token: ThreadToken,
@@ -109,19 +111,20 @@ impl Recorder {
         token.find(&self.open, layer, key).map(|(_, span)| span)
     }
 
-    /// A thread enters a span of a layer that is not recorded.
+    /// A thread enters a span that this layer has not recorded.
     pub(super) fn enter_unrecorded(&self, token: ThreadToken, layer: u16, key: u64) {
-        // A direct layer's have no keys; this one is of a span that has ended. Of others there is a mark for
-        // each entry: if it is one too many, because the thread was inside, the registry knows better.
+        // A direct layer has keys only for recorded spans: this one has ended. In other layers each such
+        // entry leaves a mark. If the mark was not necessary, as the thread was inside already, the
+        // registry gives the right answer anyway.
         if !self.open.is_direct(layer) {
             token.push_detailed(Detailed::unrecorded(layer, key));
         }
     }
 
-    /// A thread leaves the innermost span of a layer, if that is this one and not recorded: says whether that was
-    /// so. The general case is one of [`exit_slow`](Self::exit_slow).
+    /// A thread leaves a span of this layer. If it is the innermost one and not recorded, its mark is
+    /// removed, and this returns `true`. All other cases are for [`exit_slow`](Self::exit_slow).
     pub(crate) fn exit_unrecorded(self: &Arc<Self>, layer: u16, key: u64) -> bool {
-        // Inside another callback it is ignored, as the entry was.
+        // Inside another callback the entry was ignored, and so is this.
         local::get(self).is_ok_and(|token| token.pop_unrecorded(layer, key))
     }
 }

@@ -1,9 +1,9 @@
-//! What becomes of records that are published while, or after, the writer ends.
+//! What becomes of records that are published while the writer ends, or afterwards.
 //!
-//! A thread that has looked whether the ring is closed just before it was closed still publishes.
-//! Such a record happens neither before nor after the close. The writer may have seen it or not;
-//! if not, it stays in the ring and counts as dropped, unless it is the end of a span that the
-//! writer has stored as unfinished: that span is in the ledger already.
+//! A thread that checked whether the ring is closed just before it was closed still publishes. Such a
+//! record is neither before nor after the close. If the writer has not seen it, it stays in the ring and
+//! counts as dropped; except if it is the end of a span that the writer has stored as unfinished: that
+//! span is counted already.
 
 use std::collections::HashSet;
 
@@ -11,18 +11,18 @@ use spandrel_ring::Consumer;
 
 use crate::recorder::record::{self, Slot};
 
-/// What is left when the writer has ended.
+/// What is left after the writer's end.
 #[derive(Debug)]
 pub(crate) struct PostCloseDrain {
     pub(crate) consumer: Consumer<Slot>,
-    /// Ids of the spans that were stored, or dropped, as unfinished.
+    /// Ids of the spans that were stored or dropped as unfinished.
     pub(crate) unfinished: HashSet<u64>,
-    /// Records that belong to one of those, and that the writer has not seen.
+    /// How many records that the writer has not seen belong to one of those spans.
     pub(crate) duplicates: u64,
 }
 
 impl PostCloseDrain {
-    /// Looks through what has come since, and counts what is in the ledger already.
+    /// Drains what has come since, and counts the records of those spans.
     pub(crate) fn look(&mut self) {
         for partition in 0..self.consumer.partitions() {
             let (unfinished, duplicates) = (&self.unfinished, &mut self.duplicates);

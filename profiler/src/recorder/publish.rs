@@ -19,8 +19,8 @@ impl Recorder {
 
     /// Publishes one record and counts it.
     ///
-    /// A thread whose own partition is full goes on in the shared one, so that the whole ring is
-    /// there for whoever needs it.
+    /// If a thread's own partition is full, it uses the shared one: so whoever needs it can use the
+    /// whole ring.
     pub(super) fn try_publish(
         &self,
         kind: Kind,
@@ -32,7 +32,7 @@ impl Recorder {
             (lease.partition(), lease.try_publish(class, slots, &mut value))
         });
         let shared = self.ring.shared_partition();
-        // What is lost is counted where the thread is known.
+        // A drop is counted in the partition of the thread.
         let partition = match own {
             Some((_, Ok(()))) => return Ok(()),
             Some((partition, Err(ClaimError::Full))) => partition,
@@ -47,8 +47,8 @@ impl Recorder {
         Ok(())
     }
 
-    /// Publishes one record, of one slot, where that leaves room for others, and counts it, or counts it as
-    /// dropped. Says whether it is published.
+    /// Publishes one record of one slot, if that leaves room for others, and counts it; otherwise counts
+    /// it as dropped. Returns whether it was published.
     pub(super) fn publish_if_spare(&self, kind: Kind, value: Slot) -> bool {
         let own = local::with_lease(|lease| {
             let published = match lease.has_spare(1) {
@@ -85,7 +85,7 @@ impl Recorder {
         let reason = match refused.error {
             ClaimError::Closed => DropReason::AlreadyShutdown,
             ClaimError::Contended => DropReason::Contended,
-            // Relaxed: a hint to the reason; the writer sets it long before the ring is full.
+            // Relaxed: a hint for the reason; the writer sets it long before the ring is full.
             _ if self.degraded.load(Ordering::Relaxed) => DropReason::StoreError,
             _ => DropReason::RingFull,
         };
