@@ -25,9 +25,9 @@ use crate::recorder::threads::Threads;
 pub(crate) struct Recorder {
     /// Tells the recordings of this process apart.
     pub(crate) id: u32,
-    /// `id` while the fast paths of `front::fast` may be taken, else `NO_OWNER`.
+    /// `id` while the fast paths of `front::fast` are open, else `NO_OWNER`.
     pub(super) fast_owner: AtomicU32,
-    /// Whether threads may take fast paths for spans of their own.
+    /// Whether this recording allows fast paths at all.
     pub(crate) is_fast: bool,
     pub(crate) clock: Clock,
     pub(crate) ring: Ring<Slot>,
@@ -39,24 +39,24 @@ pub(crate) struct Recorder {
     pub(super) next_id: AtomicU64,
     /// The number of the next layer.
     pub(super) next_layer: AtomicU64,
-    /// What is kept, where a front end has nothing else to say.
+    /// The rule of a front end that has no other.
     pub(crate) rule: Arc<Rule>,
     pub(crate) tally: Tally,
     /// Whether the time inside spans is measured.
     pub(crate) busy_time: bool,
-    /// Whether the conventions of OpenTelemetry say how spans have ended.
+    /// Whether fields with names of OpenTelemetry's conventions tell how spans have ended.
     pub(crate) status_rules: bool,
-    /// Which entries are recorded one by one, at most.
+    /// The most that any span's entries are recorded.
     pub(super) entries: Entries,
-    /// From this age on a span has lived long, in ticks: less than that until their rate is known.
+    /// The age in ticks at which a span is long-lived: too small until the rate of the ticks is known.
     pub(super) long_age: AtomicU64,
     /// Most words of fields of one span or event.
     pub(crate) field_words_max: usize,
-    /// Whether the database does not take what it is given: a full ring is then its fault.
+    /// Whether the database refuses: then a full ring is its fault.
     pub(crate) degraded: AtomicBool,
-    /// Whether `tracing` knows of a front end.
+    /// Whether `tracing` knows a front end of ours.
     pub(super) has_dispatch: AtomicBool,
-    /// Whether there is a front end that closes spans before their children.
+    /// Whether any front end closes spans before their children.
     has_subscriber: AtomicBool,
     /// What is left of the recording once its writer has ended.
     pub(crate) post_close: Mutex<Option<PostCloseDrain>>,
@@ -77,7 +77,7 @@ pub(crate) struct RecorderOptions {
     pub(crate) first_id: u64,
 }
 
-/// There is not so much memory as this setting asks for.
+/// There is not enough memory for what this setting asks for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DoesNotFit {
     pub(crate) setting: &'static str,
@@ -91,9 +91,9 @@ impl RecorderOptions {
 
     /// Most words of fields of one span or event.
     fn field_words_max(&self, ring: &Ring<Slot>) -> usize {
-        // A record must fit half of the smallest partition, or it might never find room; of spans that were
-        // entered again, which are few in rings that small, any room there is. The last word is for what
-        // the fields do not say of the status.
+        // A record must fit into half of the smallest partition, or it might never find room. Records of
+        // spans that were entered again are longer; in rings that small, they take what room there is.
+        // The last word is for what the fields do not tell about the status.
         let words = |slots: usize, words: usize| (slots * SLOT_WORDS).saturating_sub(words + 1);
         let most = ring.claim_max();
         let narrow = words((most / 2).max(1), SPAN_WORDS);
@@ -108,7 +108,7 @@ impl Drop for Recorder {
 }
 
 impl Recorder {
-    /// Allocates and touches all that it will need.
+    /// Allocates and touches everything that it will need.
     pub(crate) fn try_new(
         options: &RecorderOptions,
     ) -> Result<(Arc<Self>, Consumer<Slot>), DoesNotFit> {
@@ -135,11 +135,12 @@ impl Recorder {
         static RECORDERS: AtomicU32 = AtomicU32::new(0);
         let field_words_max = options.field_words_max(&ring);
         let partitions = consumer.partitions();
-        // Relaxed: only has to differ.
+        // Relaxed: the numbers only have to differ.
         let id = RECORDERS.fetch_add(1, Ordering::Relaxed) % OWNERS + 1;
         let clock = Clock::start();
-        // The fast paths read the time-stamp counter, and use all words of a slot, without asking.
-        // Where those are so few that they have to be shared out among the fields, somebody has to.
+        // Fast paths read the processor's counter, and use all words of a slot, without checks. If a
+        // slot has so few words that they have to be shared out among the fields, the general path has
+        // to do it.
         let entries = if options.busy_time { options.entries.most() } else { Entries::Off };
         let is_fast = clock.is_counter() && field_words_max >= 4 * INLINE_WORDS;
         let recorder = Self {
@@ -170,12 +171,12 @@ impl Recorder {
     }
 
     pub(crate) fn take_ids(&self, n: u64) -> u64 {
-        // Relaxed: only has to be unique and to grow.
+        // Relaxed: ids only have to be unique and to grow.
         self.next_id.fetch_add(n, Ordering::Relaxed)
     }
 
-    /// An id that nobody has, above one that somebody else has put into the file; and so are all that
-    /// are taken from now on. `None` if no recording could go on from there.
+    /// A new id above this one, which another process has put into the file; all later ids are above it,
+    /// too. `None` if no recording could go on from there.
     pub(crate) fn id_above(&self, above: u64) -> Option<u64> {
         if above >= FIRST_ID_MAX {
             return None;
@@ -185,21 +186,21 @@ impl Recorder {
         Some(self.take_ids(1))
     }
 
-    /// Whose threads the fast paths are open to.
+    /// The `id` of this recording if its fast paths are open.
     #[inline(always)]
     pub(crate) fn fast_owner(&self) -> u32 {
         // Relaxed: as in `Ring::close`.
         self.fast_owner.load(Ordering::Relaxed)
     }
 
-    /// `tracing` knows of a front end from now on.
+    /// From now on `tracing` knows a front end of ours.
     pub(crate) fn set_has_dispatch(&self) {
-        // Relaxed: whoever installs the subscriber does so after it was made, and publishes both.
+        // Relaxed: the subscriber is installed after it was made, which publishes both.
         self.has_dispatch.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn set_has_subscriber(&self) {
-        // Relaxed: read by the writer, for which a moment later will do.
+        // Relaxed: read by the writer, for which a moment later is soon enough.
         self.has_subscriber.store(true, Ordering::Relaxed);
     }
 
@@ -209,29 +210,29 @@ impl Recorder {
     }
 
     pub(crate) fn has_dispatch(&self) -> bool {
-        // Relaxed: asked again and again until it is so.
+        // Relaxed: asked again and again.
         self.has_dispatch.load(Ordering::Relaxed)
     }
 
-    /// The moment of an entry or exit: 0 where busy time is not measured.
+    /// The moment of an entry or exit; 0 if busy time is not measured.
     pub(super) fn poll_ticks(&self) -> u64 {
         if self.busy_time { self.clock.ticks() } else { 0 }
     }
 
     /// Refuses all later records.
     pub(crate) fn close_ring(&self) {
-        // Relaxed: who has not seen it yet still publishes, see `Ring::close` and `PostCloseDrain`.
+        // Relaxed: a thread that has not seen it yet still publishes, see `Ring::close` and
+        // `PostCloseDrain`.
         self.fast_owner.store(NO_OWNER, Ordering::Relaxed);
         self.ring.close();
         scope_owner::changed();
     }
 
-    /// A number for a front end, by which it knows its own spans. The first one has 0 and the fast
-    /// paths. If it is `direct`, the keys of its spans are those that it got from
-    /// [`new_span_slow`](Self::new_span_slow).
+    /// A number for a front end, which its spans carry. The first one has 0 and the fast paths. If it is
+    /// `direct`, the keys of its spans come from [`new_span_slow`](Self::new_span_slow).
     pub(crate) fn next_layer(&self, direct: bool) -> u16 {
-        // Relaxed: only has to differ. After 32,767 layers numbers from 1 on come round again; two
-        // layers of one number are told apart by the keys of their spans, unless they sit on
+        // Relaxed: the numbers only have to differ. After 32,767 layers they start again from 1; two
+        // layers with the same number are told apart by the keys of their spans, unless they are on
         // different registries.
         match self.next_layer.fetch_add(1, Ordering::Relaxed) {
             0 => {
@@ -244,7 +245,7 @@ impl Recorder {
         }
     }
 
-    /// Counts something that is dropped before it was published.
+    /// Counts something that is dropped instead of published.
     #[cold]
     pub(crate) fn drop_one(&self, kind: Kind, reason: DropReason) {
         self.counters.shared().drop_one(kind, reason);

@@ -1,4 +1,4 @@
-//! Which callsites are kept: two levels, and what targets are named.
+//! Which callsites are recorded: two levels, and targets with levels of their own.
 
 use tracing_core::{Level, LevelFilter, Metadata};
 use tracing_subscriber::filter::Targets;
@@ -10,18 +10,18 @@ use crate::recorder::said::may_be_of_instrument;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Kept,
-    /// An event that is not kept, and marks its span as failed all the same.
+    /// An event that is not recorded, but marks its span as failed.
     Marks,
     Below,
 }
 
-/// The levels, and the filter. A target that the filter names has its level from there, spans and events
-/// alike; all others go by the two levels.
+/// Two levels, for spans and for events, and the targets that the filter names: those have a level of
+/// their own, for spans and events alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rule {
     spans: LevelFilter,
     events: LevelFilter,
-    /// Longest first, so that the first one that a target begins with is the nearest.
+    /// Longest first: so the first one that fits a target is the nearest.
     named: Vec<(String, LevelFilter)>,
 }
 
@@ -30,8 +30,7 @@ impl Rule {
         Self { spans, events, named: Vec::new() }
     }
 
-    /// The same with a filter as people write it. A level without a target takes the place of both
-    /// levels.
+    /// Adds a filter as people write it. A level without a target replaces both levels.
     pub(crate) fn with_text(mut self, text: &str) -> Result<Self, Error> {
         let targets = parse(text)?;
         if let Some(level) = targets.default_level() {
@@ -41,13 +40,13 @@ impl Rule {
         Ok(self)
     }
 
-    /// Just what these targets enable.
+    /// Exactly what these targets enable.
     pub(crate) fn just(targets: &Targets) -> Self {
         let others = targets.default_level().unwrap_or(LevelFilter::OFF);
         Self { spans: others, events: others, named: named(targets) }
     }
 
-    /// One level for all spans; events no more than that, and no more than `events`.
+    /// One level for spans and events; events have `events` as well.
     pub(crate) fn up_to(level: LevelFilter, events: LevelFilter) -> Self {
         Self::new(level, events.min(level))
     }
@@ -57,14 +56,14 @@ impl Rule {
         self.events
     }
 
-    /// The same as far as `Targets` can say it: there spans and events have one level.
+    /// The same as `Targets`, as far as that can express it: there spans and events have one level.
     pub(crate) fn to_targets(&self) -> Targets {
         Targets::new()
             .with_default(self.spans.max(self.events))
             .with_targets(self.named.iter().map(|(target, level)| (target.clone(), *level)))
     }
 
-    /// Nothing more verbose than this is wanted of any callsite.
+    /// The most verbose level that any callsite can have.
     pub(crate) fn max_level(&self) -> LevelFilter {
         let named = self.named.iter().map(|(_, level)| *level).max();
         let named = named.unwrap_or(LevelFilter::OFF);
@@ -77,7 +76,7 @@ impl Rule {
             || self.named.iter().any(|(_, level)| *level > LevelFilter::OFF)
     }
 
-    /// Whether some targets are named, so that it depends on the target what is kept.
+    /// Whether some targets are named: then it depends on the target whether a callsite is recorded.
     pub(crate) fn has_named(&self) -> bool {
         !self.named.is_empty()
     }
@@ -86,7 +85,7 @@ impl Rule {
         self.judge_with_target(metadata, metadata.target())
     }
 
-    /// The same of a callsite that has this target in truth.
+    /// The same for a callsite whose real target is this.
     pub(crate) fn judge_with_target(&self, metadata: &Metadata<'_>, target: &str) -> Verdict {
         let level = metadata.level();
         let named = self.named.iter().find(|(known, _)| target.starts_with(known.as_str()));
@@ -139,7 +138,7 @@ fn parse(text: &str) -> Result<Targets, Error> {
                 }
                 (Some(target), level.parse())
             }
-            // A word alone is a level, or a target of which all is wanted.
+            // A single word is a level, or a target of which everything is recorded.
             None => match part.parse() {
                 Ok(level) => (None, Ok(level)),
                 Err(_) if part.contains(char::is_whitespace) => {

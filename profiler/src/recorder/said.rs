@@ -19,12 +19,12 @@ use tracing_core::Metadata;
 
 use crate::recorder::fields::{self, Fields, Value};
 
-/// The field that says of a span that it has failed, unless its value is false or empty.
+/// The field that tells that a span has failed, unless its value is false or empty.
 pub(crate) const ERROR: &str = "error";
 
-/// gRPC's codes that a server is to blame for, by OpenTelemetry's conventions: UNKNOWN, DEADLINE_EXCEEDED,
-/// UNIMPLEMENTED, INTERNAL, UNAVAILABLE and DATA_LOSS. A span that says `otel.kind = "server"` has not failed
-/// with another one; to all other spans each one but 0 is a failure.
+/// The gRPC codes that are a server's fault, by OpenTelemetry's conventions: UNKNOWN, DEADLINE_EXCEEDED,
+/// UNIMPLEMENTED, INTERNAL, UNAVAILABLE and DATA_LOSS. A span with `otel.kind = "server"` has failed
+/// with these only; all other spans have failed with any code except 0.
 const GRPC_FAILURES_OF_SERVERS: [i128; 6] = [2, 4, 12, 13, 14, 15];
 
 /// gRPC's codes by name, without `_`.
@@ -48,7 +48,7 @@ const GRPC_NAMES: [&str; 17] = [
     "unauthenticated",
 ];
 
-/// What a field is to its span's status.
+/// What a field tells about its span's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
     Code,
@@ -60,7 +60,7 @@ pub(crate) enum Role {
 }
 
 impl Role {
-    /// Of a field with this name, if it has one.
+    /// The role of a field with this name, if it has one.
     pub(crate) fn of(name: &str) -> Option<Self> {
         Some(match name {
             ERROR => Self::Error,
@@ -73,15 +73,16 @@ impl Role {
         })
     }
 
-    /// Whether a field with this name may have one: by its length, so that most names are not compared.
+    /// Whether a field with this name may have a role: checks its length, so that most names need not be
+    /// compared.
     #[inline(always)]
     pub(crate) fn may_be_of(name: &str) -> bool {
-        /// A bit for each length of a name that has a role.
+        /// A bit for each length that a name with a role has.
         const LENGTHS: u32 = 1 << 5 | 1 << 9 | 1 << 16 | 1 << 19 | 1 << 20 | 1 << 23 | 1 << 25;
         name.len() < 32 && LENGTHS >> name.len() & 1 != 0
     }
 
-    /// Where its two bits are in [`Said`]; the description has one.
+    /// The position of its two bits in [`Said`]; the description has only one.
     const fn shift(self) -> u32 {
         match self {
             Self::Code => 0,
@@ -101,24 +102,24 @@ impl Role {
     }
 }
 
-// What the bits of a role say; 0 is nothing.
+// The values of a role's bits; 0 is nothing.
 const FINE: u16 = 1;
 const FAILS: u16 = 2;
-/// Of a code of gRPC: a failure, but not of a server.
+/// For gRPC codes: a failure of callers, not of servers.
 const FAILS_CALLERS: u16 = 3;
-/// Of `otel.status_code`: it was taken back.
+/// For `otel.status_code`: it was reset.
 const UNSET: u16 = 3;
 const SERVER: u16 = 2;
 
-/// Whether an event is made like those by which `#[instrument(err)]` says what a function has returned: with
-/// a field `error`, and nothing else.
+/// Whether an event looks like those of `#[instrument(err)]`, which tell what a function has returned:
+/// it has a field `error`, and nothing else.
 #[inline]
 pub(crate) fn may_be_of_instrument(event: &Metadata<'_>) -> bool {
     event.fields().len() == 1 && event.fields().iter().all(|field| field.name() == ERROR)
 }
 
-/// Whether such an event in this span is that of `#[instrument(err)]`, at whatever level: it comes from the
-/// attribute that has made the span.
+/// Whether such an event comes from the `#[instrument(err)]` that has made this span, whatever its
+/// level.
 pub(crate) fn is_of_instrument(event: &Metadata<'_>, span: &Metadata<'_>) -> bool {
     event.line().is_some()
         && event.line() == span.line()
@@ -126,24 +127,24 @@ pub(crate) fn is_of_instrument(event: &Metadata<'_>, span: &Metadata<'_>) -> boo
         && event.module_path() == span.module_path()
 }
 
-/// A value, as far as it may say something.
+/// A value, as far as it may tell a status.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Told<'a> {
     Bool(bool),
     Number(i128),
-    /// As many bytes as there are at hand, and whether those are all.
+    /// The available bytes of a text, and whether those are all.
     Text(&'a [u8], bool),
     /// Anything else.
     Other,
 }
 
-/// What has been said of a span, by the last value of each field that says something.
+/// What the fields of a span tell: for each role, the last value counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Said(u16);
 
-/// So many bits.
+/// How many bits it has.
 pub(crate) const SAID_BITS: u32 = 11;
-/// Longest text that is looked at, but for its first bytes.
+/// Longest text that is looked at in full; of longer ones, only the first bytes.
 const TEXT_BYTES_MAX: usize = 32;
 
 impl Said {
@@ -163,7 +164,7 @@ impl Said {
         (self.0 & role.mask()) >> role.shift()
     }
 
-    /// The bits of all fields that have said something.
+    /// The bits of all roles that tell something.
     pub(crate) fn fields(self) -> u64 {
         let roles =
             [Role::Code, Role::Error, Role::Http, Role::Grpc, Role::Kind, Role::Description];
@@ -171,12 +172,12 @@ impl Said {
         said.fold(0, |bits, role| bits | u64::from(role.mask()))
     }
 
-    /// Whether the field `error` is among them.
+    /// Whether the field `error` tells something.
     pub(crate) fn has_error(self) -> bool {
         self.of(Role::Error) != 0
     }
 
-    /// The same after something else was said.
+    /// What both tell; the later one counts.
     pub(crate) fn then(self, later: Self) -> Self {
         Self(self.0 & !(later.fields() as u16) | later.0)
     }
@@ -206,8 +207,8 @@ impl Said {
         self.0 = self.0 & !role.mask() | says << role.shift();
     }
 
-    /// Whether the span has failed. `marked` is one in which something happened that says so, and which
-    /// has not said by its field `error` since how it is; `rules` are those that can be switched off.
+    /// Whether the span has failed. `marked`: an event in it tells so, and its field `error` has not
+    /// been recorded since. `rules`: whether the rules apply, which can be switched off.
     pub(crate) fn has_failed(self, marked: bool, rules: bool) -> bool {
         if rules {
             match self.of(Role::Code) {
@@ -229,19 +230,20 @@ impl Said {
         }
     }
 
-    /// Padding that says it: for whoever reads the fields this is none.
+    /// As a word of padding, which readers of fields skip.
     pub(crate) fn word(self) -> u64 {
-        // Where padding has the index of no field and no flags; not the lowest flag, which is a cut.
+        // In padding, the bits of the field index and of the flags are free; but not the lowest flag,
+        // which means a cut.
         let bits = self.bits();
         fields::padding(1) | bits & 0xFF | (bits >> 8) << 17
     }
 
-    /// What padding says, nearly always nothing.
+    /// What a word of padding tells; nearly always nothing.
     fn of_padding(header: u64) -> Self {
         Self::from_bits(header & 0xFF | (header >> 17 & 0x7F) << 8)
     }
 
-    /// What is said in the words of a record, by fields that have these roles.
+    /// What the field words of a record tell, for fields with these roles.
     pub(crate) fn in_words(roles: &[(u8, Role)], mut words: &[u64]) -> Self {
         let (mut said, mut behind) = (Self::default(), Self::default());
         while let [header, ..] = words {
@@ -281,14 +283,14 @@ impl Said {
     }
 }
 
-/// A number with a fraction, as one without if it has none.
+/// A float; a whole number counts as one.
 pub(crate) fn of_float<'a>(x: f64) -> Told<'a> {
     let is_whole = x.fract() == 0.0 && x.abs() < 9e15;
     if is_whole { Told::Number(x as i128) } else { Told::Other }
 }
 
-/// Whether a text in a field `error` says that nothing has failed: it is empty, or is how `false`,
-/// `None` and `""` are shown.
+/// Whether a text in the field `error` says that nothing has failed: it is empty, or the `Debug` text of
+/// `false`, `None` or `""`.
 fn says_no_error(text: &[u8]) -> bool {
     matches!(text, b"" | b"false" | b"None" | b"\"\"")
 }
@@ -330,9 +332,9 @@ fn grpc_by_name(told: Told<'_>) -> Option<i128> {
     GRPC_NAMES.iter().position(is_name).and_then(|code| i128::try_from(code).ok())
 }
 
-/// A number, also one that a text begins with, as `503 Service Unavailable` does.
+/// A number, or the number at the beginning of a text such as `503 Service Unavailable`.
 fn number(told: Told<'_>) -> Option<i128> {
-    /// No status has more.
+    /// No status code has more digits.
     const DIGITS_MAX: usize = 9;
     match told {
         Told::Number(n) => Some(n),
@@ -346,7 +348,7 @@ fn number(told: Told<'_>) -> Option<i128> {
     }
 }
 
-/// Whether a text is this word, in any case, also as it is shown with its quotes.
+/// Whether a text is this word, in upper or lower case, also with quotation marks around it.
 fn is_word(told: Told<'_>, word: &str) -> bool {
     unquoted(told).is_some_and(|text| text.eq_ignore_ascii_case(word.as_bytes()))
 }

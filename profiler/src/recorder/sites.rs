@@ -25,24 +25,24 @@ use crate::recorder::fields::FIELDS_MAX;
 use crate::recorder::record::{CALLSITE_LOW_MAX, UPPER_SHIFT};
 use crate::sync::{AtomicU64, AtomicUsize, OnceLock, Ordering};
 
-/// What a filter says of a callsite.
+/// The answer of a filter about a callsite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Its spans, or events, are kept.
+    /// Its spans or events are recorded.
     Kept(CallsiteNumber),
-    /// They would be, but there are more callsites than can be told apart.
+    /// They would be recorded, but there are too many callsites.
     Full,
-    /// Its events are not kept, but mark their span as failed.
+    /// Its events are not recorded, but mark their span as failed.
     Marks,
     /// Below the level.
     Below,
-    /// Its events are records of the `log` crate: what is done with one depends on the record's target. By
-    /// the rule of this number.
+    /// Its events are records of the `log` crate: it depends on the record's target, by the rule with
+    /// this number.
     ByTarget(RuleNumber),
 }
 
 impl Answer {
-    /// Whether spans or events of the callsite are kept, some of them at least.
+    /// Whether at least some spans or events of the callsite are recorded.
     pub(crate) fn is_kept(self) -> bool {
         match self {
             Self::Kept(_) | Self::ByTarget(_) | Self::Full => true,
@@ -65,9 +65,9 @@ const BY_TARGET: u64 = 5;
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) metadata: &'static Metadata<'static>,
-    /// The answer in the lower half, the number that it has in the upper.
+    /// The answer in the lower half; its number in the upper half.
     answer: AtomicU64,
-    /// The number once it has one, plus one: it keeps that while it is off.
+    /// Its number plus one, once it has one: it keeps the number while it is off.
     number: AtomicU64,
 }
 
@@ -84,12 +84,12 @@ fn read(word: u64) -> Option<Answer> {
 
 impl Site {
     pub(crate) fn answer(&self) -> Option<Answer> {
-        // Acquire: pairs with the Release in `set_answer`; who has the number, and whoever gets it from
-        // there, the writer, finds its callsite. A late answer is that of a moment ago.
+        // Acquire: pairs with the Release in `set_answer`. Whoever has the number, as the writer later,
+        // finds its callsite. A late answer is that of a moment ago.
         read(self.answer.load(Ordering::Acquire))
     }
 
-    /// Keeps the answer, and says the one before.
+    /// Stores the answer, and returns the one before.
     pub(crate) fn set_answer(&self, answer: Answer) -> Option<Answer> {
         let word = match answer {
             Answer::Kept(number) => {
@@ -101,18 +101,18 @@ impl Site {
             Answer::Marks => MARKS,
             Answer::Below => BELOW,
         };
-        // Release: pairs with the Acquire in `answer`, and here, where one of several that decide at
-        // once takes the number of another one on.
+        // Release: pairs with the Acquire in `answer`; Acquire: with the Release here, where several
+        // threads decide at once, and one takes over the number of another.
         read(self.answer.swap(word, Ordering::AcqRel))
     }
 
-    /// Gives it a number.
+    /// Stores its number.
     pub(crate) fn set_number(&self, number: CallsiteNumber) {
         // Release: pairs with the Acquire in `number`.
         self.number.store(u64::from(number) + 1, Ordering::Release);
     }
 
-    /// The number that it was given once.
+    /// The number that it was given.
     pub(crate) fn number(&self) -> Option<CallsiteNumber> {
         // Acquire: pairs with the Release in `set_number`, as in `answer`.
         let number = self.number.load(Ordering::Acquire);
@@ -123,23 +123,24 @@ impl Site {
 /// An entry of a table.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
-    /// Address of the metadata; 0 while the entry is free. In the fast table [`ENTERING`] while it is
-    /// being written, and with [`FIELDS`] if there are any, with [`OFF`] while the callsite is not kept.
+    /// Address of the metadata; 0 while the entry is free. In the fast table it is [`ENTERING`] while it
+    /// is being written; it has the bit [`FIELDS`] if there are fields, and [`OFF`] while the callsite
+    /// is not recorded.
     address: AtomicUsize,
-    /// In the fast table: the number where it stands in a record, in a word's upper 16 bits. In the
-    /// others: an index of the list plus one; 0 while there is none.
+    /// In the fast table: the number in a word's upper 16 bits, as in a record. In the other tables: an
+    /// index of the list plus one; 0 while there is none.
     value: AtomicU64,
 }
 
-/// No address: that of metadata is a multiple of 8.
+/// Not an address: addresses of metadata are multiples of 8.
 const ENTERING: usize = 2;
 const OFF: usize = 1;
 const FIELDS: usize = 4;
 
-// A model has few, so that tables are full and grow.
+// Few in loom models, so that tables become full and grow.
 const PROBES: usize = if cfg!(spandrel_loom) { 2 } else { 16 };
 const FAST: usize = if cfg!(spandrel_loom) { 2 } else { 16_384 };
-/// Entries of the first table of those that grow, each four times as large as the one before.
+/// Entries of the first of the growing tables. Each is four times as large as the one before.
 const FIRST: usize = if cfg!(spandrel_loom) { 2 } else { 1_024 };
 const TABLES: usize = if cfg!(spandrel_loom) { 2 } else { 10 };
 
@@ -150,7 +151,7 @@ const _: () = assert!(
         && FIRST.is_power_of_two()
 );
 
-/// The table of the fast paths. An array, which spares a check of bounds.
+/// The table of the fast paths. An array, so that no bounds have to be checked.
 pub(crate) type FastSites = Arc<[Entry; FAST]>;
 
 fn address(metadata: &'static Metadata<'static>) -> usize {
@@ -164,20 +165,20 @@ fn entries(n: usize) -> impl Iterator<Item = Entry> {
 /// An empty table.
 pub(crate) fn fast_sites() -> FastSites {
     let all: Arc<[Entry]> = entries(FAST).collect();
-    // So many were taken.
+    // It has exactly so many entries.
     all.try_into().unwrap_or_else(|_| unreachable!())
 }
 
-/// Bytes that they take.
+/// Bytes of the table.
 pub(crate) const FAST_BYTES: usize = size_of::<[Entry; FAST]>();
 
-/// What is found where a callsite is looked for first.
+/// The entry that is looked at first for a callsite.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Probe {
-    /// What stands there.
+    /// The address in it.
     found: usize,
     address: usize,
-    /// A callsite's number, in a word's upper 16 bits.
+    /// The number in it, in a word's upper 16 bits.
     number: u64,
 }
 
@@ -195,24 +196,23 @@ impl Probe {
     }
 }
 
-/// Looks for a callsite. That also tells whether it has fields: a comparison that has to be made anyway.
+/// Looks for a callsite. The same comparison tells whether it has fields.
 #[inline(always)]
 pub(crate) fn first_probe(sites: &[Entry; FAST], metadata: &'static Metadata<'static>) -> Probe {
     let address = address(metadata);
     let entry = &sites[home(address, FAST)];
-    // Acquire: pairs with the Release in `Entry::publish`; the number is set. It is read in any case,
-    // which spares an address.
+    // Acquire: pairs with the Release in `Entry::publish`; the number is set. The number is always read:
+    // that saves computing an address later.
     let found = entry.address.load(Ordering::Acquire);
     let number = entry.value.load(Ordering::Relaxed);
     Probe { found, address, number }
 }
 
-/// Where a callsite is looked for first.
+/// The index of the first entry for a callsite.
 #[inline(always)]
 fn home(address: usize, entries: usize) -> usize {
-    // Metadata are larger than 16 bytes, and those of a program lie side by side: the address as it
-    // stands spreads them better than a hash would, and takes one instruction, as an entry has 16
-    // bytes, too.
+    // Metadata are larger than 16 bytes, and those of a program are close together: the address spreads
+    // better than a hash of it, and needs one instruction, as an entry has 16 bytes, too.
     (address >> 4) % entries
 }
 
@@ -220,7 +220,7 @@ fn probe(address: usize, table: &[Entry]) -> impl Iterator<Item = &Entry> {
     (0..PROBES).map(move |step| &table[(home(address, table.len()) + step) % table.len()])
 }
 
-/// In the fast table.
+/// Entries of the fast table.
 impl Entry {
     /// Takes the entry, if it is free.
     fn claim(&self) -> bool {
@@ -236,25 +236,25 @@ impl Entry {
     }
 }
 
-/// In the tables that grow.
+/// Entries of the growing tables.
 impl Entry {
-    /// Takes the entry for a callsite, if it is free. Whether it is that callsite's.
+    /// Takes the entry for a callsite, if it is free. Returns whether it belongs to that callsite now.
     fn take_for(&self, address: usize) -> bool {
-        // Relaxed: nothing is read by way of the address; `set_index` publishes what is.
+        // Relaxed: nothing is read through the address; `set_index` publishes the rest.
         let taken = self.address.compare_exchange(0, address, Ordering::Relaxed, Ordering::Relaxed);
         taken.is_ok() || taken == Err(address)
     }
 
-    /// Where in the list the callsite is, once somebody has put it there.
+    /// The index of the callsite in the list, once it is there.
     fn index(&self) -> Option<usize> {
-        // Acquire: pairs with the Release in `set_index`; what is in the list there is found.
+        // Acquire: pairs with the Release in `set_index`; the list has something at that index.
         let value = self.value.load(Ordering::Acquire);
         value.checked_sub(1).and_then(|index| usize::try_from(index).ok())
     }
 
-    /// Names a place of the list, unless there is one already.
+    /// Stores an index of the list, unless there is one already.
     fn set_index(&self, index: usize) {
-        // Release: pairs with the Acquire in `index`. What another one has set is read there.
+        // Release: pairs with the Acquire in `index`. If another thread was first, its index stays.
         let new = index as u64 + 1;
         _ = self.value.compare_exchange(0, new, Ordering::Release, Ordering::Relaxed);
     }
@@ -274,12 +274,12 @@ impl Sites {
         Self { fast, tables: std::array::from_fn(|_| OnceLock::new()), list: Chunks::default() }
     }
 
-    /// The callsite, if it was met.
+    /// The callsite, if it was met before.
     pub(crate) fn find(&self, metadata: &'static Metadata<'static>) -> Option<&Site> {
         let address = address(metadata);
         for table in self.tables.iter().map_while(OnceLock::get) {
             for entry in probe(address, table) {
-                // Relaxed, as in `Entry::take_for`: an entry is never another one's.
+                // Relaxed, as in `Entry::take_for`: an entry never changes its callsite.
                 match entry.address.load(Ordering::Relaxed) {
                     0 => return None, // it would have been entered here
                     found if found == address => return self.site(entry),
@@ -290,15 +290,15 @@ impl Sites {
         None
     }
 
-    /// What an entry names.
+    /// The callsite of an entry.
     fn site(&self, entry: &Entry) -> Option<&Site> {
         self.list.get(entry.index()?)
     }
 
-    /// The callsite, which is entered if it was not met. `None` if there are too many.
+    /// The callsite; it is entered if it was not met before. `None` if there are too many.
     ///
-    /// One that another thread has entered has no answer yet: that thread may sleep for long before it
-    /// has. Whoever comes meanwhile answers in its place, and does not enter the callsite again each time.
+    /// If another thread has just entered it, it has no answer yet, and that thread may be suspended.
+    /// Whoever comes meanwhile decides, too, and does not enter the callsite again.
     #[cold]
     pub(crate) fn find_or_enter(&self, metadata: &'static Metadata<'static>) -> Option<&Site> {
         self.find(metadata).or_else(|| self.enter(metadata))
@@ -309,17 +309,17 @@ impl Sites {
         let entry = self.take_entry(address(metadata))?;
         if entry.index().is_none() {
             let new = Site { metadata, answer: AtomicU64::new(UNKNOWN), number: AtomicU64::new(0) };
-            // If another thread is quicker, ours stays in the list, and nobody ever looks at it.
+            // If another thread was faster, ours stays in the list and is never used.
             entry.set_index(self.list.push(new)?);
         }
         self.site(entry)
     }
 
-    /// The one entry of a callsite, whoever took it. `None` if all are taken where it may be.
+    /// Finds the entry of a callsite, or takes one for it. `None` if all possible entries are taken.
     fn take_entry(&self, address: usize) -> Option<&Entry> {
         for (at, table) in self.tables.iter().enumerate() {
             if table.get().is_none() {
-                // As in `Chunks::push`: nothing is made inside the lock of a `OnceLock`.
+                // As in `Chunks::push`: nothing is allocated inside the lock of a `OnceLock`.
                 let _late = table.set(entries(FIRST << (2 * at)).collect());
             }
             if let Some(entry) = probe(address, table.get()?).find(|entry| entry.take_for(address))
@@ -330,14 +330,14 @@ impl Sites {
         None
     }
 
-    /// All that were met, each once, but for those that are just being entered.
+    /// All callsites that were met, each once, except those that are just being entered.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Site> {
         let made = (0..self.list.len()).filter_map(|index| self.list.get(index));
         made.filter(|site| self.find(site.metadata).is_some_and(|met| std::ptr::eq(met, *site)))
     }
 
-    /// Tells the fast paths of a callsite. Does nothing for one whose number has more than 16 bits, for one
-    /// with more than [`FIELDS_MAX`] fields, or if there is no room: it takes the general path.
+    /// Enters a callsite into the fast table. Does nothing if its number has more than 16 bits, if it
+    /// has more than [`FIELDS_MAX`] fields, or if there is no room: then it takes the general path.
     pub(crate) fn set_fast(&self, metadata: &'static Metadata<'static>, answer: Answer) {
         let Some(fast) = &self.fast else { return };
         let address = address(metadata);
@@ -346,8 +346,8 @@ impl Sites {
             1..=FIELDS_MAX => address | FIELDS,
             _ => return,
         };
-        // Acquire: pairs with the Release in `publish`. Who finds what is stored below must find the
-        // number, too, which another thread may have written.
+        // Acquire: pairs with the Release in `publish`. A thread that finds what is stored below must
+        // find the number, too, which another thread may have written.
         let mine = probe(address, &fast[..])
             .find(|entry| entry.address.load(Ordering::Acquire) & !OFF == on);
         match (mine, answer) {

@@ -11,9 +11,9 @@ use crate::recorder::losses::Dropped;
 
 /// The ledger of one kind of record: `recorded = stored + dropped + in_flight`, always.
 ///
-/// Each side is counted by itself: `recorded` by those who record, `stored` and `dropped` where it
-/// happens, and `in_flight` is what was published and not drained, and what the writer holds. So a
-/// record that got lost on its way would show.
+/// Each side is counted independently: `recorded` by the threads that record, `stored` and `dropped`
+/// where it happens; and `in_flight` is what was published and not drained, and what the writer holds.
+/// So a record that got lost on its way would show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Ledger {
@@ -39,10 +39,10 @@ impl Ledger {
 
 /// The state of a profiler at one moment.
 ///
-/// The ledger of *spans* stands here directly: `recorded`, `stored`, `dropped` and `in_flight`, which
-/// [`spans`](Self::spans) gives as one. A span counts as recorded when it closes (or at once, when
-/// it has to be dropped before that); a span that is still open at `close()` is stored as
-/// unfinished and counts as recorded then.
+/// The ledger of *spans* is in fields of its own: `recorded`, `stored`, `dropped` and `in_flight`, which
+/// [`spans`](Self::spans) returns as one. A span counts as recorded when it closes (or at once, when it
+/// has to be dropped before that); a span that is still open at `close()` is stored as unfinished and
+/// counts as recorded then.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -56,12 +56,13 @@ pub struct Stats {
     pub in_flight: u64,
     /// The ledger of events.
     pub events: Ledger,
-    /// The ledger of follows-from links. A link to a span that has already closed cannot be told
-    /// from one to a later span with the same id, and is not recorded at all.
+    /// The ledger of follows-from links. A link to a span that has already closed cannot be
+    /// distinguished from one to a later span with the same id, and is not recorded at all.
     pub links: Ledger,
-    /// The ledger of entries that are recorded one by one, see [`ProfilerBuilder::entries`](crate::ProfilerBuilder::entries):
-    /// a record each, when the thread has left. They are dropped before a span is, as `ring_full`, when less
-    /// than a quarter of the ring is free.
+    /// The ledger of entries that are recorded one by one, see
+    /// [`ProfilerBuilder::entries`](crate::ProfilerBuilder::entries): a record each, when the thread has
+    /// left. When less than a quarter of the ring is free, they are dropped as `ring_full`, so that
+    /// spans have the room.
     pub entries: Ledger,
     /// Spans that are open now; not part of the ledger until they close.
     pub open: u64,
@@ -69,14 +70,14 @@ pub struct Stats {
     pub unfinished: u64,
     /// Spans and events with a field that was cut, or left out, for its length.
     pub cut: u64,
-    /// Records of the `log` crate that are stored with the target `log` and say in fields `log.*` where they
-    /// come from: they come from more places than are remembered, which is 4,096, or that was cut.
+    /// Records of the `log` crate that are stored with the target `log`, and with their origin in fields
+    /// `log.*`: because there are more than 4,096 origins, or because the origin was cut.
     pub log_unplaced: u64,
-    /// Callsites whose spans or events are kept, of those that the profiler was shown; each front end
-    /// counts its own.
+    /// Callsites whose spans or events are recorded, among those that the profiler was shown; each front
+    /// end counts its own.
     pub callsites: u64,
-    /// Callsites that it was shown and that are below the level, or filtered out. `tracing` shows none
-    /// that is beyond the most verbose level of all subscribers.
+    /// Callsites that it was shown and that are below the level, or filtered out. `tracing` does not
+    /// show callsites that are more verbose than all subscribers want.
     pub callsites_below_level: u64,
     /// Most slots of the ring in use at once, as far as the writer has seen.
     pub ring_high_water: u64,
@@ -86,29 +87,29 @@ pub struct Stats {
     pub batches: u64,
     /// Marks and sections stored, those of other processes included. Marks are no part of a ledger.
     pub marks: u64,
-    /// Marks, and beginnings or ends of sections, that were lost: more than the writer's channel held,
-    /// or in a batch or file that was.
+    /// Marks, and beginnings or ends of sections, that were lost: the writer's channel was full, or
+    /// their batch or file was lost.
     pub marks_dropped: u64,
-    /// Bytes of the database, without its write-ahead log, after the last commit; after `close()`, as
-    /// it was left.
+    /// Bytes of the database, without its write-ahead log, after the last commit; after `close()`, of
+    /// the closed file.
     pub file_bytes: u64,
-    /// What last went wrong between the writer and the database. That a batch was refused is no error
-    /// any more once the database accepts again.
+    /// What last went wrong between the writer and the database. A refused batch is no error any more
+    /// once the database accepts batches again.
     pub last_error: Option<String>,
-    /// Why the database last refused a batch, also when it has accepted it since: the reason behind
-    /// what was dropped as `store_error`. A refusal for which something was dropped is not forgotten
-    /// over later ones that cost nothing.
+    /// Why the database last refused a batch, even if it has accepted it since: the reason for what was
+    /// dropped as `store_error`. A refusal because of which something was dropped is not replaced by
+    /// later ones that cost nothing.
     pub last_refusal: Option<String>,
-    /// Why no other process can ask the recording for something, though it should, or could not until
-    /// the file for that was begun anew; it goes on without. See [`ProfilerBuilder::control`](crate::ProfilerBuilder::control).
+    /// Why no other process can ask the recording for something, or could not until the file for that
+    /// was made anew; the recording goes on. See
+    /// [`ProfilerBuilder::control`](crate::ProfilerBuilder::control).
     pub control_error: Option<String>,
-    /// The SQLite that the program has linked; [`SqliteVersion::caution`] says what there is to say
-    /// against it.
+    /// The SQLite that the program has linked; [`SqliteVersion::caution`] warns of known problems.
     pub sqlite: SqliteVersion,
     /// Processor time that the writer thread has used, where the system tells (Linux).
     pub writer_cpu: Option<Duration>,
-    /// Memory that the recording takes, by part: as of the last commit, and after `close()` as it was at the end.
-    /// Nothing before the first commit.
+    /// Memory that the recording takes, by part: at the last commit, or at the end. Nothing before the
+    /// first commit.
     pub memory: Memory,
 }
 

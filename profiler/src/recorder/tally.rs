@@ -1,9 +1,9 @@
-//! How many callsites are kept, and how many are below the level.
+//! How many callsites are recorded, and how many are below the level.
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// Counted when a front end decides about a callsite, which it has once, whoever meets it. Modulo 2^64: of
-/// two threads that decide about one callsite the second may count first.
+/// Counted when a front end decides about a callsite, which it has once, whichever thread meets it.
+/// Modulo 2^64: if two threads decide about a callsite at once, the second one may be counted first.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     kept: AtomicU64,
@@ -11,7 +11,8 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Whether a callsite is kept: what was decided before, if anything was, and what is now.
+    /// Counts a decision: whether the callsite was recorded before, if that was decided, and whether it
+    /// is now.
     pub(crate) fn count(&self, before: Option<bool>, now: bool) {
         if let Some(before) = before {
             self.of(before).fetch_sub(1, Ordering::Relaxed);
@@ -19,14 +20,14 @@ impl Tally {
         self.of(now).fetch_add(1, Ordering::Relaxed);
     }
 
-    // Relaxed, here and above: figures for people.
+    // Relaxed, also above: figures for people.
     fn of(&self, is_kept: bool) -> &AtomicU64 {
         if is_kept { &self.kept } else { &self.below }
     }
 
-    /// Kept, and below the level: exact when nobody is deciding.
+    /// How many are recorded, and how many below the level. Exact when no thread is just deciding.
     pub(crate) fn get(&self) -> (u64, u64) {
-        // Never what is less than none.
+        // Not negative.
         let now =
             |count: &AtomicU64| count.load(Ordering::Relaxed).cast_signed().max(0).unsigned_abs();
         (now(&self.kept), now(&self.below))

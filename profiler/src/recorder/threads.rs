@@ -14,7 +14,7 @@ use crate::recorder::record::THREAD_MAX;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ThreadInfo {
     pub(crate) number: u32,
-    /// The system's id of the thread, 0 where it is not known.
+    /// The system's id of the thread; 0 if it is not known.
     pub(crate) os_id: u64,
     pub(crate) name: Option<String>,
 }
@@ -22,33 +22,32 @@ pub(crate) struct ThreadInfo {
 /// The next number of a thread.
 static NUMBERS: AtomicU32 = AtomicU32::new(1);
 
-/// Hands out thread numbers from 1; each thread asks once, at its first span. No two threads of a
-/// process have the same number, nor has one thread in two recordings: so the number of a span's owner
-/// also tells whose span it is.
+/// Gives out thread numbers from 1; each thread asks once, at its first span. Numbers are unique in a
+/// process, over all recordings: so the number of a span's owner also tells whose span it is.
 ///
 /// Nothing is allocated or freed under the lock: an allocator may open spans, on a thread that is new.
 #[derive(Debug, Default)]
 pub(crate) struct Threads(Mutex<Registered>);
 
-/// New threads that are kept for the writer, some 2 MB. It asks for them with every batch: more than so
-/// many come only while the store takes none.
+/// Most new threads that are kept for the writer, some 2 MB. It asks for them with every batch: there
+/// can be more only while the store refuses.
 const NEW_MAX: usize = 16_384;
 
-/// What is remembered of threads: nothing of those that have ended and that the writer has heard of.
+/// What is remembered about threads: nothing about those that have ended and that the writer knows.
 ///
-/// Invariant: no more than [`NEW_MAX`], and those that live.
+/// Invariant: no more than [`NEW_MAX`], and the living ones.
 #[derive(Debug, Default)]
 struct Registered {
-    /// Those that the writer has not heard of.
+    /// Threads that the writer does not know.
     new: Vec<Arc<ThreadInfo>>,
-    /// Whether there have been more of them than are kept.
+    /// Whether there were more than are kept.
     overflowed: bool,
-    /// Those that live, by number, for a new file: that wants them all again.
+    /// Living threads, by number, for a new file, which needs all of them again.
     live: Vec<Arc<ThreadInfo>>,
 }
 
-/// Moves the list into `spare` if that is needed for one more, and large enough. Says how long `spare`
-/// must be if it is not.
+/// Moves the list into `spare` if it has no room for one more, and `spare` is large enough. If `spare`
+/// is too small, returns how long it must be.
 fn make_room<T>(list: &mut Vec<T>, spare: &mut Vec<T>) -> Result<(), usize> {
     if list.len() < list.capacity() {
         return Ok(());
@@ -64,7 +63,7 @@ fn make_room<T>(list: &mut Vec<T>, spare: &mut Vec<T>) -> Result<(), usize> {
 impl Threads {
     /// Registers the calling thread. Beyond 16,777,214 threads all share the last number.
     pub(crate) fn register_current(&self) -> u32 {
-        // Relaxed: only has to differ. It stops short of the end, and does not wrap.
+        // Relaxed: numbers only have to differ. They stop at the last one, and do not wrap.
         let next = |number| (number < THREAD_MAX).then_some(number + 1);
         let number = NUMBERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         let info = match number {
@@ -81,7 +80,8 @@ impl Threads {
     fn register(&self, info: Arc<ThreadInfo>) {
         let (mut new_spare, mut live_spare) = (Vec::new(), Vec::new());
         loop {
-            // A forked child goes without: its spans are stored nowhere.
+            // In a forked child the lock may be held for ever: then nothing is done; its spans are
+            // stored nowhere anyway.
             let Some(mut registered) = self.0.lock() else { return };
             let Registered { new, overflowed, live } = &mut *registered;
             let Err(at) = live.binary_search_by_key(&info.number, |info| info.number) else {
@@ -111,7 +111,7 @@ impl Threads {
 
     /// No thread has had a larger number when this was called.
     pub(crate) fn last_number() -> u32 {
-        // Relaxed: of threads that register meanwhile, the writer will hear.
+        // Relaxed: the writer will hear of threads that register meanwhile.
         NUMBERS.load(Ordering::Relaxed)
     }
 
@@ -132,7 +132,7 @@ impl Threads {
         }
     }
 
-    /// Moves those that live into a list that is smaller, if they still fit.
+    /// Moves the living ones into a smaller list, if they still fit.
     fn shrink(&self, mut smaller: Vec<Arc<ThreadInfo>>) {
         let Some(mut registered) = self.0.lock() else { return };
         if registered.live.len() <= smaller.capacity() {
@@ -142,7 +142,7 @@ impl Threads {
         drop(registered); // before what was the list
     }
 
-    /// The numbers of those that live.
+    /// The numbers of the living threads.
     pub(crate) fn live(&self) -> Vec<u32> {
         let mut numbers = Vec::new();
         loop {
@@ -157,25 +157,25 @@ impl Threads {
         }
     }
 
-    /// Memory for what is remembered.
+    /// Memory that this takes.
     pub(crate) fn memory(&self) -> MemoryUse {
         let Some(registered) = self.0.lock() else { return MemoryUse::default() };
         let Registered { new, live, .. } = &*registered;
-        // With the two counters of an `Arc`.
+        // An `Arc` has two counters.
         let each = size_of::<ThreadInfo>() + 2 * size_of::<usize>();
         let names = live.iter().filter_map(|info| Some(info.name.as_ref()?.len())).sum::<usize>();
         MemoryUse::of(new) + MemoryUse::of(live) + MemoryUse::whole(live.len() * each + names)
     }
 
-    /// The threads that were registered since the last call; `None` if there were more than are kept, and
-    /// [`take_all`](Self::take_all) is to be called.
+    /// The threads that were registered since the last call; `None` if there were more than are kept:
+    /// then call [`take_all`](Self::take_all).
     pub(crate) fn take_new(&self) -> Option<Vec<Arc<ThreadInfo>>> {
         let Some(mut registered) = self.0.lock() else { return Some(Vec::new()) };
         (!registered.overflowed).then(|| std::mem::take(&mut registered.new))
     }
 
-    /// All that live, and the new ones, as if none had been taken. Nothing is known of others with smaller
-    /// numbers than [`last_number`](Self::last_number) was before the call.
+    /// All living threads, and the new ones, whatever was taken before. Nothing is known about other
+    /// threads with numbers up to what [`last_number`](Self::last_number) was before the call.
     pub(crate) fn take_all(&self) -> Vec<Arc<ThreadInfo>> {
         let mut live = Vec::new();
         let mut all = loop {
@@ -189,7 +189,7 @@ impl Threads {
             drop(registered);
             live = Vec::with_capacity(len + 16);
         };
-        // A few may be in both.
+        // A thread may be in both lists.
         let new: HashSet<_> = all.iter().map(|info| info.number).collect();
         all.extend(live.into_iter().filter(|info| !new.contains(&info.number)));
         all
@@ -220,7 +220,7 @@ mod tests {
     fn threads_that_have_ended_leave_nothing_behind() {
         let threads = Threads::default();
         let mut last = 0;
-        // By turns, not by number: the other tests of this program take numbers as well.
+        // In rounds, and not by number: other tests of this program take numbers as well.
         for turn in 1..=2_000 {
             let number = threads.register_current();
             assert!(number > last, "numbers never repeat");

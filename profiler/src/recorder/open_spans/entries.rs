@@ -33,12 +33,13 @@ use crate::recorder::entry_rules::LONG_COUNT;
 use crate::recorder::record::{self, AGAIN, COUNT_BIAS, ENTERED, Entries, UPPER_SHIFT, WAIT_MAX};
 use crate::sync::Ordering;
 
-/// So many entries stay in `head` where it has no room for one more: more than those of a span that has not lived long.
+/// How many entries stay in `head` when it has no room for one more: so many that the span is known to
+/// be long-lived.
 const KEPT: u64 = LONG_COUNT + 1;
-/// The same where it does not matter how long a span has lived: so that the fast paths can go on.
+/// The same if entries are not recorded: so few that the fast paths can go on.
 const KEPT_OFF: u64 = 2;
 
-/// What is asked for.
+/// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Measured {
     /// When threads enter and leave.
@@ -52,7 +53,7 @@ impl Measured {
     pub(super) const ALL: Self = Self { times: true, entries: true };
 }
 
-/// The words of [`SpanSlot`] that say what its owner did.
+/// The words of [`SpanSlot`] about its owner's entries.
 #[derive(Debug, Clone, Copy)]
 struct OwnWords {
     head: u64,
@@ -63,13 +64,13 @@ struct OwnWords {
     longest: u64,
 }
 
-/// From one moment to another, on two processors whose counters may differ by some ticks.
+/// The length from one moment to another. The counters of two processors may differ by some ticks.
 #[inline(always)]
 fn between(from: u64, to: u64) -> u64 {
     not_negative(to.wrapping_sub(from))
 }
 
-/// How often the owner has entered, by a `head` with [`AGAIN`].
+/// How often the owner has entered, from a `head` with [`AGAIN`].
 #[inline(always)]
 pub(crate) fn count_of(head: u64) -> u64 {
     u64::from(record::upper_of(head).wrapping_sub(COUNT_BIAS))
@@ -89,20 +90,20 @@ impl OwnWords {
         self.head as u32 & AGAIN != 0
     }
 
-    /// How often its owner has entered, if that is [`is_again`](Self::is_again). None are known while the owner is
-    /// just changing them.
+    /// How often its owner has entered, if [`is_again`](Self::is_again). Not known while the owner is
+    /// just changing it.
     fn count(&self) -> u64 {
         if self.head as u32 & ENTERED != 0 { count_of(self.head) } else { 0 }
     }
 
-    /// Whether the owner is just changing them.
+    /// Whether the owner is just changing the words.
     fn are_changing(&self) -> bool {
         let says_inside = self.busy.cast_signed() < 0;
         let (entered, again) = (self.head as u32 & ENTERED != 0, self.is_again());
         again && (!entered || says_inside != self.is_inside())
     }
 
-    /// Ticks inside over the entries that have ended.
+    /// Ticks inside over all entries that have ended.
     fn busy_before(&self) -> u64 {
         match (self.is_again(), self.is_inside()) {
             (true, _) if self.busy.cast_signed() < 0 => {
@@ -116,7 +117,7 @@ impl OwnWords {
         }
     }
 
-    /// What they say at the moment `now`.
+    /// The owner's entries up to `now`.
     fn entries(&self, now: u64) -> Entries {
         let longest_thread = record::thread(self.head);
         let upper = u64::from(record::upper_of(self.head));
@@ -133,7 +134,7 @@ impl OwnWords {
                 busy,
                 first: self.first,
                 last: last.max(self.last),
-                // Not more than `busy`, if its owner leaves at this moment, which is after `now`.
+                // Not more than `busy`, even if its owner leaves at this moment, which is after `now`.
                 longest: self.longest.max(goes_on).min(busy),
                 longest_thread,
             };
@@ -146,7 +147,7 @@ impl OwnWords {
 }
 
 impl Entries {
-    /// Together with what other threads did, up to `now`.
+    /// Adds what other threads did, up to `now`.
     fn with(self, foreign: &Foreign, now: u64) -> Self {
         let Some(other) = foreign.entries(now) else { return self };
         if self.count == 0 {
@@ -191,8 +192,8 @@ impl SpanSlot {
         self.longest.load(Ordering::Relaxed)
     }
 
-    /// Since when its owner is inside, and how often it has entered with that; as far as `head` counts that, which
-    /// is more than a thousand where it was more. `None` if it is outside, or inside once more than that.
+    /// Since when its owner is inside, and the number of that entry; `head` counts no further than a
+    /// little more than a thousand. `None` if it is outside, or inside more than once.
     pub(crate) fn own_entry(&self) -> Option<(u64, u64)> {
         // Relaxed: only the owner's thread reads and writes it while the span is open.
         let is_nested = self.own_depth.load(Ordering::Relaxed) > 0;
@@ -211,7 +212,7 @@ impl SpanSlot {
         self.head() as u32 & (INSIDE | ENTERED | AGAIN) != 0
     }
 
-    /// What there is to say at the moment `now`, by whoever may call back for the span.
+    /// The entries up to `now`, for a thread that runs a callback for the span.
     pub(crate) fn entries(&self, foreign: &Foreign, now: u64) -> Entries {
         self.own_words().entries(now).with(foreign, now)
     }
@@ -228,7 +229,7 @@ impl SpanSlot {
         }
     }
 
-    /// The same for somebody else; `None` if the owner comes or goes meanwhile.
+    /// The same for any other thread; `None` if the owner enters or leaves meanwhile.
     pub(super) fn look_at_entries(&self, foreign: &Foreign, now: u64) -> Option<Entries> {
         let words = self.own_words();
         // Acquire: as above.
@@ -236,16 +237,16 @@ impl SpanSlot {
         is_settled.then(|| words.entries(now).with(foreign, now))
     }
 
-    /// The same. If the owner comes and goes that often that nobody can look, it may be by one entry of the
-    /// last moments more or less.
+    /// The same. If the owner enters and leaves too often, the result may be wrong by one entry of the
+    /// last moments.
     pub(crate) fn entries_seen(&self, foreign: &Foreign, now: u64) -> Entries {
         (0..PATIENCE)
             .find_map(|_| self.look_at_entries(foreign, now))
             .unwrap_or_else(|| self.own_words().entries(now).with(foreign, now))
     }
 
-    /// The owner, who was never inside, enters. Nothing is done, and `false` returned, if the span has waited
-    /// for longer than there is room for. `head` is what was loaded before.
+    /// The owner enters for the first time. If the span has waited for longer than there is room for,
+    /// does nothing and returns `false`. `head` is what was loaded before.
     #[inline(always)]
     pub(crate) fn begin_first_entry(&self, head: u64, now: u64) -> bool {
         let wait = now.wrapping_sub(self.start());
@@ -257,7 +258,7 @@ impl SpanSlot {
         true
     }
 
-    /// The same where times inside are not measured: the upper bits are the entries then.
+    /// The same if times inside are not measured: then the upper bits are the number of entries.
     #[inline(always)]
     pub(crate) fn begin_first_entry_untimed(&self, head: u64) {
         self.head.store(head + (POLL | u64::from(INSIDE)), Ordering::Release);
@@ -270,8 +271,8 @@ impl SpanSlot {
         self.add_to_head(u64::from(ENTERED - INSIDE));
     }
 
-    /// Loaded anew: to add where it lies takes one instruction less. Only its owner writes it, and whatever the
-    /// handler of a signal does with a span that is entered, it undoes.
+    /// Loaded again: adding to it in memory takes one instruction less. Only its owner writes it, and a
+    /// signal handler undoes whatever it does with a span that is entered.
     #[inline(always)]
     fn add_to_head(&self, more: u64) {
         // Relaxed: its own. Release: for the sequence lock.
@@ -279,7 +280,7 @@ impl SpanSlot {
         self.head.store(head, Ordering::Release);
     }
 
-    /// The owner, who was never inside, enters, however long the span has waited.
+    /// The owner enters for the first time, however long the span has waited.
     fn begin_late_entry(&self, head: u64, now: u64) {
         let changing = head | u64::from(AGAIN);
         self.head.store(changing, Ordering::Release);
@@ -287,11 +288,12 @@ impl SpanSlot {
         self.begin_changed_entry((u64::from(COUNT_BIAS) + 1) * POLL, 0, now);
     }
 
-    /// The owner, who was inside once, enters. `head` is what was loaded before.
+    /// The owner enters for the second time. `head` is what was loaded before.
     #[inline(always)]
     pub(crate) fn begin_second_entry(&self, head: u64, now: u64) {
-        // Turned, so that the upper bits can be told and taken away without another large constant: the compiler
-        // makes two instructions of that of a further entry as soon as there is one nearby.
+        // Rotated, so that the upper bits can be tested and removed without another large constant. The
+        // compiler makes two instructions of that constant in a further entry as soon as there is one
+        // nearby.
         let turned = (head ^ u64::from(ENTERED | AGAIN)).rotate_left(u64::BITS - UPPER_SHIFT);
         let wait = u64::from(turned as u16);
         let changing = (turned - wait).rotate_right(u64::BITS - UPPER_SHIFT);
@@ -311,8 +313,8 @@ impl SpanSlot {
         self.add_to_head(count | u64::from(INSIDE | ENTERED));
     }
 
-    /// The owner, who was inside more than once, enters. Nothing is done, and `false` returned, if it does so
-    /// for more than the [`LONG_COUNT`]th time. `head` is what was loaded before.
+    /// The owner enters again, after two entries or more. If it is more than the [`LONG_COUNT`]th time,
+    /// does nothing and returns `false`. `head` is what was loaded before.
     #[inline(always)]
     pub(crate) fn begin_further_entry(&self, head: u64, now: impl FnOnce() -> u64) -> bool {
         let head = head.wrapping_add(POLL | u64::from(INSIDE));
@@ -324,7 +326,8 @@ impl SpanSlot {
         true
     }
 
-    /// The same for any time: it is [`LONG`] from that one on. `false` if `head` has no room for it.
+    /// The same for any number of entries: from that number on it is [`LONG`]. `false` if `head` has no
+    /// room for it.
     #[inline(always)]
     pub(crate) fn begin_long_entry(&self, head: u64, now: impl FnOnce() -> u64) -> bool {
         let Some(head) = head.checked_add(POLL | u64::from(INSIDE)) else { return false };
@@ -333,7 +336,7 @@ impl SpanSlot {
         true
     }
 
-    /// `head` is what it will be.
+    /// `head` is the new value.
     #[inline(always)]
     fn begin_counted_entry(&self, head: u64, now: u64) {
         self.busy.store(self.own_busy().wrapping_sub(now), Ordering::Release);
@@ -341,12 +344,12 @@ impl SpanSlot {
         self.head.store(head, Ordering::Release);
     }
 
-    /// The owner is about to leave an entry of this length that is not its first: keeps the length
-    /// if there was no longer one. `false`, and nothing was done, if it is negative: the counters of
-    /// two processors differ by some ticks.
+    /// The owner is about to leave an entry of this length that is not its first: keeps the length if it
+    /// is the longest. If it is negative, does nothing and returns `false`: the counters of two
+    /// processors differ by some ticks.
     #[inline(always)]
     pub(crate) fn keep_length(&self, length: u64) -> bool {
-        // Negative is longer than any, so this asks both; mostly the answer is no.
+        // As unsigned, a negative length is the longest of all: so this tests both. Mostly it is false.
         if length > self.own_longest() {
             if length.cast_signed() < 0 {
                 return false;
@@ -356,7 +359,8 @@ impl SpanSlot {
         true
     }
 
-    /// The owner leaves such an entry, not before it came in, and not one that it is [aside](Self::set_aside) for.
+    /// The owner leaves such an entry, not before it began. Not for one that is
+    /// [aside](Self::set_aside).
     #[inline(always)]
     pub(crate) fn end_further_entry(&self, now: u64) {
         self.busy.store(self.own_busy().wrapping_add(now), Ordering::Release);
@@ -364,7 +368,7 @@ impl SpanSlot {
         self.add_to_head(u64::from(INSIDE).wrapping_neg());
     }
 
-    /// The owner enters. Says whether it was outside.
+    /// The owner enters. Returns whether it was outside.
     pub(crate) fn own_enter(
         &self,
         foreign: &Foreign,
@@ -396,8 +400,8 @@ impl SpanSlot {
                 false => self.begin_further_entry(head, &now),
             };
             if !begin(head) {
-                // No room for one more: what is there moves to the other count, but for so many as tell that
-                // there were many, if that is asked for.
+                // No room for one more: the count moves to the other one. If entries are recorded, so
+                // many stay as tell that there were many.
                 self.mark(FOREIGN);
                 let kept = if measured.entries { KEPT } else { KEPT_OFF };
                 let kept_head = (head & (POLL - 1)) | ((kept + u64::from(COUNT_BIAS)) * POLL);
@@ -416,7 +420,7 @@ impl SpanSlot {
         self.own_depth.load(Ordering::Relaxed) > 0
     }
 
-    /// The owner leaves. Says whether it is outside now.
+    /// The owner leaves. Returns whether it is outside now.
     pub(crate) fn own_exit(&self, now: impl FnOnce() -> u64) -> bool {
         let depth = self.own_depth.load(Ordering::Relaxed);
         if depth > 0 {
@@ -435,7 +439,7 @@ impl SpanSlot {
             if state & AGAIN == 0 {
                 self.end_first_entry(now());
             } else {
-                // Not before it came in, on two processors whose counters differ by some ticks.
+                // Not before it began: the counters of two processors may differ by some ticks.
                 let entered = self.last();
                 let now = now().max(entered);
                 // Not negative.
@@ -446,25 +450,25 @@ impl SpanSlot {
         true
     }
 
-    /// The owner is inside, and inside a span that is not its parent.
+    /// The owner has entered inside a span that is not its parent.
     pub(crate) fn set_aside(&self) {
         // Release: for the sequence lock.
         self.head.store(self.head() | u64::from(ASIDE), Ordering::Release);
     }
 
-    /// The same of one that it was not when the owner entered: what was around it has been left.
+    /// The same for an entry that began inside the parent: the span around it has been left.
     pub(crate) fn set_overlapped(&self) {
         // Release: for the sequence lock.
         self.head.store(self.head() | u64::from(ASIDE | OVERLAPPED), Ordering::Release);
     }
 
-    /// No more, as the owner leaves.
+    /// Ends both, as the owner leaves.
     pub(crate) fn end_aside(&self) {
         // Release: for the sequence lock.
         self.head.store(self.head() & !u64::from(ASIDE | OVERLAPPED), Ordering::Release);
     }
 
-    /// Whether that is so.
+    /// Whether one of them is set.
     pub(crate) fn is_aside(&self) -> bool {
         self.head() & u64::from(ASIDE) != 0
     }
@@ -477,7 +481,7 @@ impl SpanSlot {
         }
     }
 
-    /// The owner, which is outside, enters: from now on each of its entries is looked at.
+    /// The owner, which is outside, is about to enter: from now on each of its entries is checked.
     pub(crate) fn set_looked_at(&self, foreign: &Foreign) {
         if !foreign.is_looked_at() {
             self.mark(FOREIGN);
@@ -485,8 +489,8 @@ impl SpanSlot {
         }
     }
 
-    /// Ticks inside the parent, up to the moment `now`, but for entries of which a record says that it is without them:
-    /// [`Entry::is_apart`](record::Entry::is_apart). `None` where that is all of the time inside.
+    /// Ticks inside the parent, up to the moment `now`, without entries whose records say that they are
+    /// apart: [`Entry::is_apart`](record::Entry::is_apart). `None` if that is all of the time inside.
     pub(crate) fn inside_parent(&self, foreign: &Foreign, now: u64) -> Option<u64> {
         // Relaxed: as in the accessors.
         let is_foreign = self.extra() & FOREIGN != 0;

@@ -1,14 +1,14 @@
 //! Fields that are recorded into a span after it was made, and those for which its slot has no room.
 //!
-//! Whoever records a value has the [right](super::overwrites) to, which one thread at a time can have
-//! for a span: he overwrites the last value of the field, or adds one behind all others. Who finds that
-//! another thread is just recording the same field was earlier than that, and has nothing to do. Who
-//! finds one that records another field waits for some steps, and then adds his value, where nobody
-//! else writes. So a value is stored as it was recorded, as a part that says so, or not at all, and the
-//! last one of a field counts.
+//! To record a value, a thread needs the [right](super::overwrites) to, which one thread at a time can
+//! have for a span: it overwrites the last value of the field, or adds one behind all others. If another
+//! thread is just recording the same field, that one is the later: there is nothing to do. If another
+//! thread is recording another field, the thread waits for some steps, and then adds its value where
+//! nobody else writes. So a value is stored as it was recorded, or in part and marked as such, or not at
+//! all; and the last value of a field counts.
 //!
 //! A field that is recorded again and again gets twice as many words when it needs more, and what it
-//! does not use is padding: it is added a few times at most, however often it is recorded.
+//! does not use is padding: so it is added a few times at most, however often it is recorded.
 
 use super::bits::{PENDING, PENDING_SHIFT, RESERVED, SPILLED, settled_words};
 use super::overwrites::Refused;
@@ -20,32 +20,34 @@ use crate::recorder::fields::{Piece, has_given_ids, index_of, is_padding, len_of
 use crate::recorder::record::SLOT_WORDS;
 use crate::sync::{AtomicU64, Ordering};
 
-/// How often others may get on with a span before its pending words are given up: it is cut then.
+/// How often other threads may be faster before the pending words are given up: the span's fields are
+/// incomplete then.
 const SETTLE_ATTEMPTS: usize = 64;
 
-/// A span into which something is recorded.
+/// The span into which something is recorded.
 #[derive(Clone, Copy)]
 struct Target<'a> {
     position: SlotPosition,
     span: &'a SpanSlot,
     id: u64,
-    /// It is being created, and does not say its id yet.
+    /// It is being created, and its id is not visible yet.
     is_new: bool,
 }
 
 impl Target<'_> {
-    /// The span has closed: its id was kept for too long. Its slot may be another one's.
+    /// Whether the span has closed: its id was kept for too long, and its slot may belong to another
+    /// one.
     fn is_gone(self) -> bool {
         !self.is_new && self.span.id() != self.id
     }
 }
 
-/// How much of a value is recorded.
+/// How much of a value was recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kept {
-    /// All of it; or there is nothing to be done any more.
+    /// All of it; or there is nothing to do any more.
     Whole,
-    /// A part, or that there was one.
+    /// A part; or only that there was a value.
     Part,
     Nothing,
 }
@@ -60,12 +62,12 @@ impl Kept {
     }
 }
 
-/// What a span has of fields.
+/// The fields that a span has.
 #[derive(Debug, Default)]
 struct Survey {
     words: usize,
     came: Came,
-    /// The words of the last value of the field in question.
+    /// The words of the last value of the field that is to be recorded.
     slot: Option<Slot>,
 }
 
@@ -77,8 +79,8 @@ struct Slot {
 }
 
 impl OpenSpans {
-    /// Records fields into the span in this slot, if that has this id, of a callsite with `declared`
-    /// fields. What there is no room for is cut, or said to be missing. Says whether all is there.
+    /// Records fields into the span in this slot, if it has this id; its callsite has `declared` fields.
+    /// Values without room are cut, or noted as missing. Returns whether everything was recorded.
     #[cold]
     pub(crate) fn record_fields(
         &self,
@@ -91,8 +93,8 @@ impl OpenSpans {
         self.record_into(target, fields, declared)
     }
 
-    /// Adds the fields of a span that is being created, for which its slot has no room. Says whether all
-    /// is there.
+    /// Adds the fields of a span that is being created, for which its slot has no room. Returns whether
+    /// everything was recorded.
     #[cold]
     pub(crate) fn append_fields(
         &self,
@@ -126,7 +128,7 @@ impl OpenSpans {
         added.unwrap_or(false)
     }
 
-    /// Whether the ids of a span are there, or something is just being added.
+    /// Whether a span has ids, or something is just being added.
     #[cfg(feature = "opentelemetry")]
     pub(crate) fn has_given_ids(&self, span: &SpanSlot) -> bool {
         // Acquire: as in `survey`.
@@ -165,8 +167,8 @@ impl OpenSpans {
         are_whole
     }
 
-    /// Says how much of the value is recorded now. `None` if others came in between;
-    /// a `patient` caller does not go on without knowing what there is.
+    /// Returns how much of the value was recorded. `None` if other threads were faster; a `patient`
+    /// caller does not go on before it knows which fields there are.
     fn try_record(
         &self,
         target: Target<'_>,
@@ -194,11 +196,11 @@ impl OpenSpans {
         }
         came.add(index);
         let share = shares.of_value(words, came.count());
-        // Of a field that comes again, more than it needs now.
+        // A field that comes again gets more than it needs now.
         let wanted = if slot_words > 0 { value.len().next_power_of_two() } else { value.len() };
         let mut room = self.room(target, words, wanted.min(share));
         if room < wanted.min(share) {
-            // There is no buffer for it: what the slot has is shared out.
+            // There is no buffer: only the words of the slot are shared out.
             let shares = shares.with_room(INLINE_WORDS.min(self.field_words_max));
             room = room.min(shares.of_value(words, came.count()));
         }
@@ -212,7 +214,7 @@ impl OpenSpans {
         Some(Kept::of(added, value.len() <= room))
     }
 
-    /// What a span has of fields, unless others are adding some right now. For who has the right.
+    /// The fields of a span, unless others are adding some. The caller has the right.
     fn survey(&self, span: &SpanSlot, index: u8) -> Option<Survey> {
         // Acquire: pairs with the Release in `add`, on whichever thread.
         let words = settled_words(span.extra.load(Ordering::Acquire))?;
@@ -220,7 +222,7 @@ impl OpenSpans {
         let mut last_index = None;
         let mut at = 0;
         while at < words {
-            // Relaxed: who had the right before has left it with Release.
+            // Relaxed: the thread that had the right before has given it back with Release.
             let header = self.field_word(span, at)?.load(Ordering::Relaxed);
             let len = len_of(header);
             if !is_padding(header) {
@@ -239,7 +241,7 @@ impl OpenSpans {
         Some(survey)
     }
 
-    /// Overwrites a value with as much of a new one as there is room for there. For who has the right.
+    /// Overwrites a value with as much of a new one as there is room for. The caller has the right.
     fn overwrite(&self, target: Target<'_>, slot: Slot, value: &[u64]) -> Kept {
         let span = target.span;
         let end = slot.at + slot.words;
@@ -263,8 +265,8 @@ impl OpenSpans {
         Kept::of(true, value.len() <= slot.words)
     }
 
-    /// Adds so many words behind the first `start`, for which there is [room](Self::room). `None` if
-    /// there are more than `start` already; `false` if they have no buffer.
+    /// Adds words behind the first `start`; there has to be [room](Self::room). `None` if there are more
+    /// than `start` already; `false` if they have no buffer.
     fn add(
         &self,
         target: Target<'_>,
@@ -294,7 +296,7 @@ impl OpenSpans {
         added.map(|()| true)
     }
 
-    /// Takes so many words behind the first `start`.
+    /// Reserves words behind the first `start`.
     fn reserve(&self, target: Target<'_>, start: usize, words: usize) -> Option<()> {
         let extra = &target.span.extra;
         let before = extra.load(Ordering::Relaxed);
@@ -305,7 +307,8 @@ impl OpenSpans {
         // Relaxed: divides the words among threads that record into the same span.
         extra.compare_exchange(before, after, Ordering::Relaxed, Ordering::Relaxed).ok()?;
         if target.is_gone() {
-            // It was another span's. Whether or not that has been changed meanwhile, it is not ours.
+            // It belongs to another span now. Whether or not its words have changed meanwhile, it is not
+            // ours.
             let _undone =
                 extra.compare_exchange(after, before, Ordering::Relaxed, Ordering::Relaxed);
             return None;
@@ -315,13 +318,13 @@ impl OpenSpans {
 
     /// The words are written.
     ///
-    /// The span may have closed meanwhile, and its slot be another one's, of which fewer words are
-    /// pending: what is not there is not taken away, or the flags above would change.
+    /// If the span has closed meanwhile, its slot may belong to another one with fewer pending words: no
+    /// more than those are subtracted, or the flags above would change.
     fn settle(&self, target: Target<'_>, words: usize) {
         let extra = &target.span.extra;
         let words = (words as u64) << PENDING_SHIFT;
         let mut before = extra.load(Ordering::Relaxed);
-        // It fails as often as others get on with the same span.
+        // It fails only if others are changing the same span.
         for _ in 0..SETTLE_ATTEMPTS {
             if before & PENDING < words {
                 return;
@@ -340,8 +343,8 @@ impl OpenSpans {
         }
     }
 
-    /// How many of `wanted` words there is room for behind the first `start`; takes a spill buffer
-    /// if they need one.
+    /// For how many of `wanted` words there is room behind the first `start`. Takes a spill buffer if
+    /// they need one.
     fn room(&self, target: Target<'_>, start: usize, wanted: usize) -> usize {
         let span = target.span;
         if start + wanted <= INLINE_WORDS.min(self.field_words_max) {
@@ -364,7 +367,7 @@ impl OpenSpans {
         end.saturating_sub(start).min(wanted)
     }
 
-    /// A word of a span's fields, of which those for which its slot has no room are in this buffer.
+    /// A word of a span's fields. Those for which its slot has no room are in this buffer.
     #[inline]
     pub(super) fn word<'a>(
         &'a self,
@@ -383,8 +386,8 @@ impl OpenSpans {
         self.word(span, span.spill.load(Ordering::Relaxed), index)
     }
 
-    /// The words of a span's fields from `index` on, a slot of the ring full. Behind the last word
-    /// they are anything.
+    /// The words of a span's fields from `index` on, as many as a slot of the ring holds. Behind the
+    /// last one there may be anything.
     #[inline]
     pub(crate) fn fields_at(&self, span: &SpanSlot, index: usize) -> [u64; SLOT_WORDS] {
         // Relaxed: nobody records into a span that closes.

@@ -1,14 +1,15 @@
-//! What threads do with a span that another one has created.
+//! What threads do with a span that another thread has created.
 //!
-//! Several may be inside at once, so each word is changed by read-modify-writes, and says something by itself.
+//! Several may be inside at once, so each word is changed by read-modify-writes, and is meaningful by
+//! itself.
 
 use crate::recorder::record::{Entries, THREAD_MAX};
 use crate::sync::{AtomicU64, Ordering};
 
-/// A length and a thread in one word, so that the longest entry and its thread are one value.
+/// A length and a thread in one word, so that the longest entry and its thread change together.
 ///
-/// A length below 2^39 ticks (three minutes) is exact; a longer one is kept by its upper bits, to the nearest
-/// 2^24 ticks below (some milliseconds).
+/// A length below 2^39 ticks (three minutes) is exact; of a longer one only the upper bits are kept,
+/// rounded down to a multiple of 2^24 ticks (some milliseconds).
 const THREAD_BITS: u32 = 24;
 const LONG: u64 = 1 << 63;
 const LENGTH_BITS: u32 = 39;
@@ -33,27 +34,27 @@ fn unpack(word: u64) -> (u64, u32) {
 /// In the count: a thread has entered the span elsewhere than inside its parent; if it has none, inside another span.
 const STRAY: u64 = 1 << 63;
 
-/// Likewise: what the owner has done so far inside the parent is in `inside`. From then on each of its entries is looked
-/// at where it begins.
+/// Likewise: `inside` has what the owner has done inside the parent so far. From then on each of its
+/// entries is checked when it begins.
 const LOOKED_AT: u64 = 1 << 62;
 
-/// All zeros while nobody else has entered the span. The owner's entries move here when its own count has
-/// no more room.
+/// All zeros while no other thread has entered the span. The owner's entries move here when its own
+/// count has no more room.
 #[derive(Debug, Default)]
 pub(crate) struct Foreign {
     /// And [`STRAY`], [`LOOKED_AT`].
     count: AtomicU64,
     busy: AtomicU64,
-    /// The earliest entry; 0: none.
+    /// The earliest entry; 0 if there is none.
     first: AtomicU64,
     /// The latest exit.
     last: AtomicU64,
-    /// The longest entry and whose it was.
+    /// The longest entry and its thread.
     longest: AtomicU64,
-    /// Since when a thread is inside, if one is; of several, one that nobody was beside when it came.
+    /// Since when a thread is inside, if one is; if several are, one that came when no other was.
     since: AtomicU64,
-    /// Ticks inside the parent that are in no record of an entry, by other threads, and by the owner once it is
-    /// [`LOOKED_AT`].
+    /// Ticks inside the parent that are in no record of an entry: by other threads, and by the owner
+    /// once it is [`LOOKED_AT`].
     inside: AtomicU64,
 }
 
@@ -64,7 +65,7 @@ impl Foreign {
 
     /// A thread enters.
     pub(super) fn begin(&self, now: u64) {
-        // Relaxed where it fails: what was there is a number and nothing else, here and below.
+        // Relaxed on failure, here and below: what was there is just a number.
         let first = self.first.compare_exchange(0, now, Ordering::Release, Ordering::Relaxed);
         if first.is_err_and(|first| first > now) {
             self.first.fetch_min(now, Ordering::Release);
@@ -73,7 +74,7 @@ impl Foreign {
         self.count.fetch_add(1, Ordering::Release);
     }
 
-    /// This thread, which came in at `since`, leaves. Returns how long it was inside.
+    /// This thread leaves, which entered at `since`. Returns how long it was inside.
     pub(crate) fn end(&self, since: u64, now: u64, thread: u32) -> u64 {
         let length = now.saturating_sub(since);
         _ = self.since.compare_exchange(since, 0, Ordering::Release, Ordering::Relaxed);
@@ -83,12 +84,12 @@ impl Foreign {
         length
     }
 
-    /// So many more entries, of which the rest is known elsewhere.
+    /// Adds entries; their times are known elsewhere.
     pub(super) fn take_over(&self, count: u64) {
         self.count.fetch_add(count, Ordering::Release);
     }
 
-    /// How many entries there were, with those that go on.
+    /// How many entries there were, including those that have not ended.
     pub(crate) fn count(&self) -> u64 {
         // Relaxed: a number.
         self.count.load(Ordering::Relaxed) & !(STRAY | LOOKED_AT)
@@ -100,36 +101,36 @@ impl Foreign {
         self.count.load(Ordering::Relaxed) & STRAY != 0
     }
 
-    /// A thread has.
+    /// Notes that a thread has.
     pub(super) fn set_stray(&self) {
         self.count.fetch_or(STRAY, Ordering::Release);
     }
 
-    /// Whether the owner's entries are looked at.
+    /// Whether the owner's entries are checked.
     pub(crate) fn is_looked_at(&self) -> bool {
         // Relaxed: as above.
         self.count.load(Ordering::Relaxed) & LOOKED_AT != 0
     }
 
-    /// They are from now on. The owner was inside the parent for so long, in all of its entries before.
+    /// From now on they are. In all entries before, the owner was inside the parent for so long.
     pub(super) fn set_looked_at(&self, own_busy: u64) {
         self.add_inside(own_busy);
         self.count.fetch_or(LOOKED_AT, Ordering::Release);
     }
 
-    /// A thread was inside the parent for so long, which is in no record of an entry.
+    /// Adds time that a thread was inside the parent, and that is in no record of an entry.
     pub(crate) fn add_inside(&self, ticks: u64) {
         self.inside.fetch_add(ticks, Ordering::Release);
     }
 
-    /// What these come to, and before the owner's entries were looked at, those.
+    /// The sum of those; and, if the owner's entries are not checked, the time of those, too.
     pub(super) fn inside(&self, own_busy: u64) -> u64 {
         // Relaxed: as above.
         let inside = self.inside.load(Ordering::Relaxed);
         if self.is_looked_at() { inside } else { inside.saturating_add(own_busy) }
     }
 
-    /// How many entries there were, and ticks inside over those that have ended.
+    /// The number of entries, and the ticks inside over those that have ended.
     pub(crate) fn sums(&self) -> (u64, u64) {
         // Relaxed: as above.
         (self.count(), self.busy.load(Ordering::Relaxed))
@@ -158,7 +159,7 @@ impl Foreign {
         })
     }
 
-    /// Writes to its memory, and leaves it as it is.
+    /// Touches its memory without changing it.
     pub(super) fn touch(&self) {
         // Relaxed: nothing changes.
         _ = self.since.compare_exchange(0, 0, Ordering::Relaxed, Ordering::Relaxed);

@@ -1,14 +1,14 @@
-//! Slots of the table of open spans for front ends whose keys name them.
+//! Slots of the table of open spans for front ends whose keys contain the slot.
 //!
-//! A front end that hands out the ids of spans itself need not hash them: an id is the number of a
-//! slot and, above it, some bits of the span's own id, so that an id that is used after its span
-//! has closed is found out. Free slots are kept by the threads that closed the last spans in them,
-//! which have them in their caches (see [`local`](crate::recorder::local)); beyond a few, and when a thread
-//! ends, they go on the common stack of this module.
+//! A front end that makes up the ids of spans itself need not hash them: an id is the position of a
+//! slot, and above it some bits of the span's own id; so an id that is used after its span has closed is
+//! recognised. Free slots are kept by the threads that closed the last spans in them, which have them in
+//! their caches (see [`local`](crate::recorder::local)). If a thread has too many, or ends, they go to
+//! the shared stack of this module.
 //!
-//! The stack is linked through the slots (R. K. Treiber, "Systems programming: coping with
-//! parallelism", IBM 1986); its head carries a count of changes, so that a slot that has been taken
-//! and given back meanwhile is noticed. Slots that were never used come from a counter.
+//! The stack is linked through the slots (R. K. Treiber, "Systems programming: coping with parallelism",
+//! IBM 1986); its head carries a count of changes, so that it is noticed when a slot was taken and given
+//! back meanwhile. Slots that were never used come from a counter.
 
 use std::num::NonZeroU64;
 use std::ops::Range;
@@ -16,40 +16,40 @@ use std::ops::Range;
 use super::{SlotPosition, SpanSlot};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
-/// Bits of a key that name the slot; tables are smaller.
+/// Bits of a key that name the slot; tables have fewer slots.
 const POSITION_BITS: u32 = SlotPosition::BITS;
-/// The key of a span that is not recorded: its slot is no slot of any table.
+/// The key of a span that is not recorded: no table has such a slot.
 pub(crate) const UNRECORDED: NonZeroU64 = NonZeroU64::MAX;
-/// Set in each key, so that none is zero, which is no id for `tracing`.
+/// Set in each key, so that none is zero, which `tracing` does not allow.
 const TAG: NonZeroU64 = match NonZeroU64::new(1 << 63) {
     Some(tag) => tag,
     None => NonZeroU64::MIN,
 };
-/// Attempts to take a slot from the stack, or to put one there. A failed one means that another
+/// Attempts to take a slot from the stack, or to put one there. A failed attempt means that another
 /// thread has succeeded.
 const ATTEMPTS: usize = 64;
 
-/// The key of a span with this id in this slot.
+/// The key of the span with this id, in this slot.
 #[inline(always)]
 pub(crate) fn key_of(position: SlotPosition, id: u64) -> NonZeroU64 {
     TAG | (id << POSITION_BITS | u64::from(position))
 }
 
-/// The position of the slot that a key names; perhaps none of the table.
+/// The position of the slot that a key names; it may be outside of the table.
 #[inline(always)]
 pub(crate) fn position_of(key: u64) -> SlotPosition {
     key as SlotPosition
 }
 
-/// The common stack of free slots, and how many handles spans in direct slots have.
+/// The shared stack of free slots; and how many handles the spans in direct slots have.
 #[derive(Debug)]
 pub(crate) struct SlotFreeList {
-    /// `changes << 32 | index + 1`, or 0 in the lower half for an empty stack. A slot in the stack
-    /// has its successor's index plus one in the word that otherwise holds the link of a chain.
+    /// `changes << 32 | index + 1`; the lower half is 0 if the stack is empty. A slot in the stack has
+    /// its successor's index plus one in the word that otherwise links the chain of spans.
     head: AtomicU64,
     /// The first slot that was never used.
     fresh: AtomicU32,
-    /// The slots that may be used directly.
+    /// The slots that direct front ends may use.
     range: Range<u32>,
     /// Handles beyond the first one, for each of `range`.
     handles: Box<[AtomicU32]>,
@@ -69,11 +69,11 @@ impl SlotFreeList {
 
     /// The slots that may have spans.
     pub(crate) fn used(&self) -> Range<usize> {
-        // Relaxed: whoever has to see a span has been told of it, and so of this.
+        // Relaxed: a thread that has to see a span was told of it, and so of this.
         self.range.start as usize..self.fresh.load(Ordering::Relaxed) as usize
     }
 
-    /// Bytes of what is kept of each slot.
+    /// Bytes of the handles' counts.
     pub(crate) fn bytes(&self) -> usize {
         size_of_val(&*self.handles)
     }
@@ -88,10 +88,10 @@ impl SlotFreeList {
             // Acquire: pairs with the Release in `give_back`; the link is written.
             let head = self.head.load(Ordering::Acquire);
             let index = (head as u32).checked_sub(1)?;
-            // If somebody else takes the slot first this is anything, and the exchange fails.
+            // If another thread takes the slot first, this may be anything; but then the exchange fails.
             let next = spans.get(index as usize)?.outer();
             let changed = changed(head) | u64::from(next);
-            // AcqRel: as above, and what is taken is handed on from whoever gave it back.
+            // AcqRel: as above; and memory of the slot is handed on from the thread that gave it back.
             if self
                 .head
                 .compare_exchange(head, changed, Ordering::AcqRel, Ordering::Relaxed)
@@ -107,10 +107,10 @@ impl SlotFreeList {
         for _ in 0..ATTEMPTS {
             let fresh = self.fresh.load(Ordering::Relaxed);
             let span = spans.get(fresh as usize).filter(|_| fresh < self.range.end)?;
-            // Relaxed: decides only whose the slot is; it was never used.
+            // Relaxed: only decides who gets the slot; it was never used.
             let taken =
                 self.fresh.compare_exchange(fresh, fresh + 1, Ordering::Relaxed, Ordering::Relaxed);
-            // A hashed front end may have been here.
+            // A hashed front end may have taken it.
             if taken.is_ok() && span.reserve() {
                 return Some(fresh);
             }
@@ -118,8 +118,8 @@ impl SlotFreeList {
         None
     }
 
-    /// Gives a slot back that has been taken and is free again. Should as many others be faster as
-    /// there are attempts, the table is smaller by one slot from then on.
+    /// Gives a slot back that is free again. If other threads are faster in all attempts, the slot is
+    /// lost to the table.
     pub(crate) fn give_back(&self, spans: &[SpanSlot], index: u32) {
         let Some(span) = spans.get(index as usize) else { return };
         for _ in 0..ATTEMPTS {
@@ -141,22 +141,22 @@ impl SlotFreeList {
         self.handles.get(index.checked_sub(self.range.start)? as usize)
     }
 
-    /// There is one more handle.
+    /// A handle is cloned.
     pub(crate) fn add_handle(&self, index: u32) {
         if let Some(handles) = self.handles(index) {
-            // Relaxed: whoever drops the handle has it from the caller.
+            // Relaxed: the handle comes from the caller, who still has it.
             handles.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// There is one handle less. Says whether it was the last one.
+    /// A handle is dropped. Returns whether it was the last one.
     pub(crate) fn drop_handle(&self, index: u32) -> bool {
-        // AcqRel: pairs with itself on other threads; whoever drops the last one closes the span
-        // after everything that others have done to it.
+        // AcqRel: pairs with itself on other threads; the thread that drops the last one closes the span
+        // after everything that others have done with it.
         self.handles(index).is_none_or(|handles| handles.fetch_sub(1, Ordering::AcqRel) == 0)
     }
 
-    /// The span of this slot is gone.
+    /// The span in this slot has ended.
     pub(crate) fn forget_handles(&self, index: u32) {
         if let Some(handles) = self.handles(index) {
             // Relaxed: the slot is handed on with Release and Acquire.
@@ -181,7 +181,7 @@ mod loom_models {
         Arc::new(((0..slots).map(|_| SpanSlot::default()).collect(), SlotFreeList::new(0, slots)))
     }
 
-    /// Two threads take and give back: no slot is in two hands.
+    /// Two threads take and give back: no slot is taken twice.
     #[test]
     fn a_slot_is_in_one_hand() {
         loom::model(|| {

@@ -26,7 +26,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// The same as if it closed at that moment.
+    /// Its head, as if it closed at that moment.
     pub(crate) fn head(&self) -> SpanHead {
         SpanHead {
             callsite: self.callsite,
@@ -62,8 +62,8 @@ impl OpenSpans {
         self.used().filter(|(_, span)| !span.is_free()).count() as u64
     }
 
-    /// The spans that are open now, at `now` ticks, and for which `wanted(start)` holds, in no
-    /// particular order. What their owners are inside of counts up to now.
+    /// The spans that are open now, at `now` ticks, for which `wanted(start)` holds, in no particular
+    /// order. For spans that threads are inside of, the time up to now counts.
     pub(crate) fn look(&self, now: u64, wanted: impl Fn(u64) -> bool) -> Vec<Seen> {
         self.used()
             .filter_map(|(position, span)| self.look_at(position, span, now, &wanted))
@@ -77,7 +77,7 @@ impl OpenSpans {
         now: u64,
         wanted: impl Fn(u64) -> bool,
     ) -> Option<Seen> {
-        // Acquire, on every load: a later load cannot come before an earlier one, and the last one
+        // Acquire, on every load: a later load cannot happen before an earlier one, and the last one
         // tells whether the slot was given to another span meanwhile.
         let id = span.id.load(Ordering::Acquire);
         let start = span.start.load(Ordering::Acquire);
@@ -100,14 +100,14 @@ impl OpenSpans {
             at: now,
             entries,
             failed: extra & FAILED != 0,
-            // What somebody is changing right now cannot be told, only that there is something.
+            // If a thread is just changing the fields, it is only known that there are some.
             left_out: extra & LEFT_OUT != 0 || fields.is_none(),
             fields: fields.unwrap_or_default(),
         };
         (span.id.load(Ordering::Acquire) == id).then_some(seen)
     }
 
-    /// The fields, unless somebody adds or overwrites some right now.
+    /// The fields, unless a thread is just adding or overwriting some.
     fn look_at_fields(&self, position: SlotPosition, span: &SpanSlot) -> Option<Vec<u64>> {
         let before = self.overwrites.sequence(index(position))?;
         // Acquire, on every load: as in `look_at`.

@@ -13,7 +13,7 @@ use crate::sync::Ordering;
 const WORD: u64 = 8 << 8;
 
 fn span(id: u64) -> NewSpan {
-    // Every figure is derived from the id, so that a mixture of two spans shows.
+    // Every number is derived from the id, so that a mixture of two spans is recognised.
     NewSpan { head: id, id, root: id + 200, start: id + 300 }
 }
 
@@ -137,7 +137,7 @@ fn looking_while_fields_are_recorded() {
     });
 }
 
-/// A text of two words, of the letter.
+/// A text of two words, all of one letter.
 fn text(letter: u8) -> [u64; 3] {
     [16 << 32 | 9 << 8, u64::from_le_bytes([letter; 8]), u64::from_le_bytes([letter; 8])]
 }
@@ -175,8 +175,8 @@ fn two_threads_record_the_same_text() {
     });
 }
 
-/// The writer looks while a text is overwritten: it sees the old one, the new one, or that something
-/// is missing.
+/// The writer looks while a text is overwritten: it sees the old one, the new one, or that something is
+/// missing.
 #[test]
 fn looking_while_a_text_is_overwritten() {
     loom::model(|| {
@@ -197,9 +197,9 @@ fn looking_while_a_text_is_overwritten() {
     });
 }
 
-/// A text is recorded by an id that was kept for too long, while its span closes and the next one
-/// takes the slot: nothing is reached that is none of the table's, and the next span is found, and
-/// can be closed.
+/// A text is recorded with an id that was kept for too long, while its span closes and the next one
+/// takes the slot: nothing outside of the table is reached, and the next span is found and can be
+/// closed.
 #[test]
 fn a_stale_id_beside_the_next_span() {
     let mut model = loom::model::Builder::new();
@@ -228,8 +228,8 @@ fn a_stale_id_beside_the_next_span() {
     });
 }
 
-/// A span gives its buffer back while somebody writes into it who came too late for the span: the next
-/// span that has the buffer has it for itself.
+/// A span gives its buffer back while a thread writes into it that came too late for the span: the next
+/// span with the buffer has it alone.
 #[test]
 fn a_buffer_changes_hands_while_somebody_writes() {
     loom::model(|| {
@@ -327,7 +327,7 @@ fn looking_while_others_enter_and_leave() {
     });
 }
 
-/// A span ends while the profiler closes: one of both accounts for it.
+/// A span ends while the profiler closes: exactly one side accounts for it.
 #[test]
 fn one_decides_the_fate() {
     loom::model(|| {

@@ -20,7 +20,7 @@ impl Sum {
 }
 
 impl OpenSpans {
-    /// Memory of all that is kept of open spans. Where it cannot be known what of it was touched, all of it
+    /// Memory for everything about open spans. If it is not known which pages were touched, all of it
     /// counts as used.
     pub(crate) fn memory(&self, pages: Option<PageMap>) -> MemoryUse {
         let mut sum = Sum { pages, sum: MemoryUse::whole(self.direct.bytes()) };

@@ -1,8 +1,8 @@
-//! Who may overwrite the value of a field in its slot, and whether a reader has seen that.
+//! The right to overwrite the value of a field in its slot, and how readers notice that it was used.
 //!
-//! A sequence for each slot, odd while somebody has the right there; it says for which field, too. A
-//! slot that changes hands keeps its own, so that whoever comes too late for a span disturbs none that
-//! follows.
+//! There is a sequence for each slot, odd while a thread has the right; it also tells for which field.
+//! It is not reset when the slot is given to another span: so a thread that comes too late for a span
+//! does not disturb the next one.
 
 use spandrel_ring::Zeros;
 
@@ -14,7 +14,7 @@ pub(super) struct Overwrites(Zeros<AtomicU64>);
 
 /// Where the count begins.
 const COUNT: u64 = 1 << 9;
-/// Somebody has the right.
+/// A thread has the right.
 const ODD: u64 = 1;
 
 /// The right to overwrite; ends when it is dropped.
@@ -24,12 +24,12 @@ pub(super) struct Overwriting<'a> {
     odd: u64,
 }
 
-/// Why somebody may not overwrite.
+/// Why a thread may not overwrite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// Somebody records the same field right now. So his value is the last one: he is not done yet.
+    /// Another thread is recording the same field. As it has not finished, its value is the later one.
     SameField,
-    /// Somebody records another one.
+    /// Another thread is recording another field.
     Busy,
 }
 
@@ -38,12 +38,12 @@ impl Overwrites {
         Self(Zeros::new(slots))
     }
 
-    /// Their sequences.
+    /// The sequences.
     pub(super) fn table(&self) -> &[AtomicU64] {
         &self.0
     }
 
-    /// The right to overwrite this field in this slot, if nobody has one there.
+    /// The right to overwrite this field in this slot, if no other thread has the right there.
     pub(super) fn begin(&self, slot: usize, field: u8) -> Result<Overwriting<'_>, Refused> {
         let sequence = self.0.get(slot).ok_or(Refused::Busy)?;
         let refused = |now: u64| {
@@ -56,17 +56,17 @@ impl Overwrites {
             return Err(refused(even));
         }
         let odd = (even & !(COUNT - 1)) | (u64::from(field) << 1) | ODD;
-        // Acquire: pairs with the Release in `drop`; what others have overwritten is there. The words
-        // are stored with Release: whoever sees one of them sees that the sequence is odd.
+        // Acquire: pairs with the Release in `drop`; what others have overwritten is visible. The words
+        // are stored with Release: a thread that sees one of them sees that the sequence is odd.
         match sequence.compare_exchange(even, odd, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => Ok(Overwriting { sequence, odd }),
             Err(now) => Err(refused(now)),
         }
     }
 
-    /// What a reader compares before and after; `None` while somebody overwrites.
+    /// What a reader compares before and after; `None` while a thread overwrites.
     pub(super) fn sequence(&self, slot: usize) -> Option<u64> {
-        // Acquire: pairs with the Release in `drop`; what was overwritten is there.
+        // Acquire: pairs with the Release in `drop`; what was overwritten is visible.
         let sequence = self.0.get(slot)?.load(Ordering::Acquire);
         (sequence & ODD == 0).then_some(sequence)
     }

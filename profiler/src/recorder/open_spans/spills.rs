@@ -1,9 +1,9 @@
 //! Buffers for spans with more fields than a slot holds.
 //!
-//! A buffer knows whose it is, and how many threads are writing into it. One that its span gives back
-//! is free once the last of them is done; and whoever comes for a span that has closed meanwhile, with
-//! an id that was kept too long, finds that the buffer is another one's. So what is written into a
-//! buffer is always of the span that has it.
+//! A buffer knows its span, and how many threads are writing into it. A buffer that was given back is
+//! free once the last of them is done. A thread that comes for a span that has closed meanwhile, with an
+//! id that was kept too long, notices that the buffer belongs to another one. So all that is written
+//! into a buffer belongs to the span that has it.
 
 use spandrel_ring::Zeros;
 
@@ -11,15 +11,15 @@ use super::ATTEMPTS;
 use crate::recorder::record::ID_BITS;
 use crate::sync::{AtomicU64, Ordering};
 
-/// Where the id of the span stands in the word of a buffer, above the number of writers.
+/// The position of the span's id in the word of a buffer, above the number of writers.
 const ID_SHIFT: u32 = u64::BITS - ID_BITS;
-/// The writers.
+/// The bits of the number of writers.
 const WRITERS: u64 = (1 << ID_SHIFT) - 1;
 
 /// The buffers.
 #[derive(Debug)]
 pub(super) struct Spills {
-    /// `span << 16 | writers` of each; 0 while it is free.
+    /// `span << 16 | writers` of each buffer; 0 while it is free.
     taken: Zeros<AtomicU64>,
     words: Zeros<AtomicU64>,
     words_each: usize,
@@ -36,17 +36,18 @@ impl Spills {
         [&self.taken, &self.words]
     }
 
-    /// The word of a buffer that says whose it is; `None` for the number of no buffer.
+    /// The word that tells whose a buffer is; `None` if there is no buffer with this number.
     fn taken(&self, number: u16) -> Option<&AtomicU64> {
         self.taken.get(usize::from(number).checked_sub(1)?)
     }
 
-    /// Takes a free buffer for the span with this id, trying a few. Returns its number plus one.
+    /// Takes a free buffer for the span with this id, after a few attempts at most. Returns its number
+    /// plus one.
     pub(super) fn claim(&self, span: u64) -> Option<u16> {
         let home = (span.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as usize;
         (0..ATTEMPTS.min(self.taken.len())).find_map(|step| {
             let index = (home + step) % self.taken.len();
-            // Acquire on success: pairs with the Release in `release` and `leave`, whichever was last.
+            // Acquire on success: pairs with the Release in `release` or `leave`, whichever was last.
             self.taken[index]
                 .compare_exchange(0, span << ID_SHIFT, Ordering::Acquire, Ordering::Relaxed)
                 .is_ok()
@@ -54,8 +55,8 @@ impl Spills {
         })
     }
 
-    /// A thread is going to write into a buffer. Says whether that is the span's; only then may it, and
-    /// has to [leave](Self::leave) it.
+    /// A thread is about to write into a buffer. Returns whether the buffer is the span's. Only then may
+    /// the thread write, and has to [leave](Self::leave) it afterwards.
     #[must_use]
     pub(super) fn enter(&self, number: u16, span: u64) -> bool {
         let Some(taken) = self.taken(number) else { return false };
@@ -86,12 +87,12 @@ impl Spills {
     /// Its span gives a buffer back.
     pub(super) fn release(&self, number: u16) {
         if let Some(taken) = self.taken(number) {
-            // Release: pairs with the Acquire in `claim`. Those who write into it stay counted.
+            // Release: pairs with the Acquire in `claim`. Threads that write into it are still counted.
             taken.fetch_and(WRITERS, Ordering::Release);
         }
     }
 
-    /// A word of a buffer; `None` for the number of no buffer, and beyond its end.
+    /// A word of a buffer; `None` if there is no such buffer, or beyond its end.
     #[inline]
     pub(super) fn word(&self, number: u16, index: usize) -> Option<&AtomicU64> {
         let buffer = usize::from(number).checked_sub(1)?;

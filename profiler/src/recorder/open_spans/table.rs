@@ -1,4 +1,4 @@
-//! All slots, and how spans come and go.
+//! All slots; how spans come and go.
 
 use spandrel_ring::{Table, TooLarge, Zeros};
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
-/// A number of which the lower bits tell the set of a key.
+/// A number whose lower bits tell the set of a key.
 #[inline(always)]
 fn hash(key: u64) -> usize {
     // The registry packs into an id, from the lowest bit: the index in its thread's shard (38
@@ -33,11 +33,11 @@ pub(crate) fn first_slot(slots: &Table<SpanSlot>, key: u64) -> (SlotPosition, &S
 /// The table.
 #[derive(Debug)]
 pub(crate) struct OpenSpans {
-    /// A part for each way: all first ways of the sets, then all second ones, and so on.
+    /// Divided by ways: first the first ways of all sets, then all second ones, and so on.
     pub(super) spans: Table<SpanSlot>,
-    /// How many ways may have spans, at least 1.
+    /// How many ways may have spans; at least 1.
     pub(super) ways_used: AtomicU32,
-    /// The last span of each slot whose end was decided by `try_claim_close`.
+    /// For each slot, the last span whose end was decided by `try_claim_close`.
     pub(super) close_claims: Zeros<AtomicU64>,
     /// What other threads did with the span of each slot.
     pub(super) foreign: Zeros<Foreign>,
@@ -51,27 +51,28 @@ pub(crate) struct OpenSpans {
 }
 
 impl OpenSpans {
-    /// Slots, spill buffers and the words of each.
+    /// The number of slots, of spill buffers, and of words of each buffer.
     fn layout(spans_max: usize, field_words_max: usize) -> (usize, usize, usize) {
-        // Twice as many slots as asked for: ids of several threads do not spread quite evenly
-        // over the sets, and a span finds no slot when its own set is full.
+        // Twice as many slots as asked for: ids of several threads are not spread quite evenly over the
+        // sets, and a span finds no slot when its own set is full.
         let slots = (2 * spans_max.min(SLOTS_MAX / 2)).next_power_of_two().max(WAYS);
         let spills = if cfg!(spandrel_loom) { 1 } else { (spans_max / 16).clamp(16, 4096) };
         (slots, spills, field_words_max.saturating_sub(INLINE_WORDS))
     }
 
-    /// Bytes that a table of this size takes, about.
+    /// About how many bytes a table of this size takes.
     pub(crate) fn bytes(spans_max: usize, field_words_max: usize) -> usize {
         let (slots, spills, spill_words) = Self::layout(spans_max, field_words_max);
-        // Beside each slot: who has claimed its end, what is overwritten, and the handles of every second one.
+        // For each slot also: who has claimed its end, its sequence of overwrites, and, for every second
+        // one, its handles.
         let beside = size_of::<Foreign>() + 24;
         slots * (size_of::<SpanSlot>() + beside) + spills * (spill_words + 1) * 8
     }
 
-    /// Room for at least `spans_max` open spans with up to `field_words_max` words of fields; or how much
-    /// cannot be had.
+    /// Room for at least `spans_max` open spans with up to `field_words_max` words of fields. The error
+    /// says how much memory is missing.
     pub(crate) fn try_new(spans_max: usize, field_words_max: usize) -> Result<Self, TooLarge> {
-        // All at once: the smaller parts are not asked for one by one.
+        // Asked for as a whole: the system does not refuse the smaller parts one by one.
         let bytes = Self::bytes(spans_max, field_words_max);
         let refused = TooLarge { bytes: Some(bytes) };
         Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| refused)?;
@@ -102,9 +103,10 @@ impl OpenSpans {
         }
     }
 
-    /// A front end begins, which names its slots directly or not: touches as many of those that it takes first
-    /// as a way has, and leaves them as they are. The system gives memory when it is touched for the first
-    /// time: most programs have no more spans open at once, so their threads need not wait for pages then.
+    /// A front end begins; `is_direct` tells whether its keys name the slots. Touches the slots that it
+    /// takes first, as many as a way has, without changing them. The system provides memory when it is
+    /// touched for the first time: in most programs no more spans are open at once, so their threads
+    /// need not wait for pages later.
     pub(crate) fn touch(&self, is_direct: bool) {
         const PAGE: usize = 4_096;
         if cfg!(any(spandrel_loom, miri)) {
@@ -121,7 +123,7 @@ impl OpenSpans {
 
     /// The first layer is a direct one.
     pub(crate) fn set_first_direct(&self) {
-        // Relaxed: whoever uses that layer has it from the caller.
+        // Relaxed: threads that use that layer have it from the caller.
         self.first_is_direct.store(true, Ordering::Relaxed);
     }
 
@@ -151,13 +153,13 @@ impl OpenSpans {
         position((std::ptr::from_ref(span).addr() - first) / size_of::<SpanSlot>())
     }
 
-    /// All slots.
+    /// The table of slots.
     #[inline(always)]
     pub(crate) fn slots(&self) -> &Table<SpanSlot> {
         &self.spans
     }
 
-    /// What is at this position, if the table has it.
+    /// The slot at this position, if the table has it.
     #[inline(always)]
     pub(crate) fn get(&self, position: SlotPosition) -> Option<&SpanSlot> {
         self.spans.get(position as usize)
@@ -205,13 +207,13 @@ impl OpenSpans {
         Some(position)
     }
 
-    /// A free slot for a span of a direct front end.
+    /// Takes a free slot for a span of a direct front end.
     pub(crate) fn take_slot(&self) -> Option<SlotPosition> {
         self.direct.take(self.spans.cells()).map(|index| position(index as usize))
     }
 
-    /// Gives back what [`take_slot`](Self::take_slot) has given. Always `true`, for whoever ends
-    /// with this.
+    /// Gives back a slot from [`take_slot`](Self::take_slot). Always `true`, for callers that end with
+    /// this.
     #[cold]
     #[inline(never)]
     pub(crate) fn give_slot_back(&self, position: SlotPosition) -> bool {
@@ -219,7 +221,7 @@ impl OpenSpans {
         true
     }
 
-    /// Opens a span of a direct front end in a slot that it has taken, and says its key.
+    /// Opens a span of a direct front end in a slot that was taken for it. Returns its key.
     pub(crate) fn insert_at(
         &self,
         position: SlotPosition,
@@ -234,19 +236,19 @@ impl OpenSpans {
         key
     }
 
-    /// The key of an open span of a direct layer.
+    /// The key of an open span, which the front end gave it.
     pub(crate) fn key(&self, layer: u16, span: &SpanSlot) -> u64 {
         // Relaxed: as in the accessors of `SpanSlot`. The complement's complement is the key.
         key_in(layer, span.key.load(Ordering::Relaxed))
     }
 
-    /// Another handle of a direct front end's span.
+    /// A handle of a direct front end's span is cloned.
     pub(crate) fn add_handle(&self, position: SlotPosition) {
         self.direct.add_handle(index(position) as u32);
         self.span(position).set_cloned();
     }
 
-    /// Drops one of the handles of a span that is cloned. Says whether it was the last one.
+    /// Drops a handle of a span that was cloned. Returns whether it was the last one.
     pub(crate) fn drop_handle(&self, position: SlotPosition) -> bool {
         self.direct.drop_handle(index(position) as u32)
     }
@@ -281,7 +283,7 @@ impl OpenSpans {
             let free = |position: &SlotPosition| self.span(*position).has_key(0);
             let (way, position) =
                 self.ways(key).enumerate().find(|(_, position)| free(position))?;
-            // Relaxed: whoever has to see this span has been told of it, and so of this.
+            // Relaxed: a thread that has to see this span was told of it, and so of this.
             self.ways_used.fetch_max(way as u32 + 1, Ordering::Relaxed);
             if self.span(position).claim(key) {
                 return Some(position);
@@ -290,15 +292,15 @@ impl OpenSpans {
         None
     }
 
-    /// Closes a span and gives its slot back: at once, or when its owner leaves, if that is another
-    /// thread and inside (which `Registry` does not let happen), and the slot a link in that
-    /// thread's chain. Should the owner leave at this very moment, the slot stays taken: the table is
+    /// Closes a span and gives its slot back at once. But if the owner is another thread and inside
+    /// (which `Registry` prevents), the slot is a link in that thread's chain, and is given back when
+    /// the owner leaves. If the owner leaves at this very moment, the slot stays taken: the table is
     /// smaller by one then, and no span is lost or wrong.
     pub(crate) fn close(&self, position: SlotPosition, thread: u32) {
         let span = self.span(position);
         let is_first_layers = span.extra() >> LAYER_SHIFT == 0;
         if is_first_layers && span.has_owner_inside() && !span.is_owned_by(thread) {
-            // In this order: as in `remove`.
+            // In this order, as in `remove`.
             span.id.store(0, Ordering::Relaxed);
             span.key.store(CLOSED, Ordering::Release);
         } else {
@@ -312,15 +314,15 @@ impl OpenSpans {
         self.remove_from(position, self.is_direct(layer));
     }
 
-    /// The same of a scope, which has a direct slot whatever the first front end is.
+    /// The same for a scope, which has a direct slot whatever the first front end is.
     pub(crate) fn remove_direct(&self, position: SlotPosition) {
         self.remove_from(position, true);
     }
 
     fn remove_from(&self, position: SlotPosition, is_direct: bool) {
         let span = self.span(position);
-        // The id first, and Release on what follows: whoever sees the slot being cleared sees that
-        // the span is gone. (Loom found the other order wrong.)
+        // The id first, and Release on what follows: a reader that sees the slot being cleared sees that
+        // the span is gone. (Loom found that the other order is wrong.)
         span.id.store(0, Ordering::Relaxed);
         let extra = span.extra.load(Ordering::Relaxed);
         if extra != 0 {
@@ -348,7 +350,7 @@ impl OpenSpans {
         }
     }
 
-    /// The same for a span of which `extra` says nothing but that it has fields, and whose owner is
+    /// The same for a span whose `extra` says nothing except that it may have fields, and whose owner is
     /// outside.
     #[inline(always)]
     pub(crate) fn remove_plain(span: &SpanSlot, extra: u64) {
@@ -357,7 +359,7 @@ impl OpenSpans {
 
     #[inline(always)]
     fn free_plain(span: &SpanSlot, extra: u64, free_key: u64) {
-        // In this order: as in `remove`.
+        // In this order, as in `remove`.
         span.id.store(0, Ordering::Relaxed);
         if extra != 0 {
             span.extra.store(0, Ordering::Release);
@@ -371,8 +373,8 @@ impl OpenSpans {
         Self::free_plain(span, extra, RESERVED_KEY);
     }
 
-    /// Decides, once and for all, who speaks for a span that is open while the profiler closes:
-    /// the first caller for this id. Used on the cold path only.
+    /// Decides, once and for all, who accounts for a span that is open while the profiler closes: the
+    /// first caller for this id. Used on the cold path only.
     pub(crate) fn try_claim_close(&self, position: SlotPosition, id: u64) -> bool {
         // AcqRel: pairs with itself on the other thread.
         self.close_claims[index(position)].swap(id, Ordering::AcqRel) != id

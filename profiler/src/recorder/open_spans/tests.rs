@@ -13,7 +13,7 @@ const ORIGIN: u64 = record::id_and(5, 3);
 
 #[test]
 fn a_table_takes_at_least_what_it_was_made_for() {
-    // Ids as the registry makes them: several shards, and generations that differ. (Miri goes
+    // Ids as the registry makes them: several shards, and different generations. (Miri is slow: it goes
     // through the whole table at each access.)
     let spans = if cfg!(miri) { 64 } else { 1024 };
     let table = OpenSpans::new(spans, 64);
@@ -94,7 +94,7 @@ fn what_is_open_can_be_seen_with_all_its_fields() {
     assert_eq!(span.entries(foreign, 99), Entries { busy: 9, last: 22, ..not_yet });
 }
 
-/// Any program of entries and exits of several threads says what a list of all of them says.
+/// Whatever several threads enter and leave, the slot says what a list of all entries says.
 #[test]
 fn entries_are_what_a_list_of_them_says() {
     let mut random = 88_172_645_463_325_252_u64;
@@ -134,7 +134,7 @@ fn entries_are_what_a_list_of_them_says() {
                 }
             }
         }
-        // All leave, so that nothing depends on whose entry goes on.
+        // All leave, so that the result does not depend on which entry goes on.
         for (thread, since) in inside.into_iter().enumerate() {
             let Some(since) = since else { continue };
             now += 1;
@@ -219,7 +219,7 @@ fn small_and_late_values_find_room_behind_a_long_one() {
 fn fields_that_do_not_fit_are_named() {
     let table = OpenSpans::new(64, INLINE_WORDS);
     let position = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
-    // As many fields as promises of a word each, and values of three.
+    // As many fields as fit with one word promised to each, and values of three words.
     let fields = INLINE_WORDS as u64 / 2;
     let wide = |field| [6 << 8 | field, field, field];
     for field in 0..fields {
@@ -258,7 +258,7 @@ fn the_last_value_of_a_field_counts_whatever_its_length() {
     assert_eq!(known(&table)[1], (1, "y".repeat(80)));
 }
 
-/// What is found by an id that was kept for too long is not the span that it was of.
+/// An id that was kept for too long finds no other span.
 #[test]
 fn a_stale_id_changes_no_other_span() {
     let table = OpenSpans::new(1, 64);
@@ -266,7 +266,7 @@ fn a_stale_id_changes_no_other_span() {
     let position = table.insert(0, 1, ORIGIN, &new_span(10), &[]).unwrap();
     table.record_fields(position, 10, &long, 1);
     table.remove(position);
-    // Nobody is there: neither a word nor a buffer is touched.
+    // No span is there: neither a word nor a buffer is changed.
     table.record_fields(position, 10, &long, 1);
     table.record_fields(position, 10, &text(0, b'p', 400), 1);
     assert_eq!(table.span(position).extra(), 0);
@@ -310,7 +310,7 @@ fn entries_have_no_end() {
             }
             let entries = span.entries(foreign, 10 * n + 5);
             assert_eq!((entries.count, entries.busy), (n + 1, n));
-            // From the thousand and first one on the fast paths leave it alone, if it is to be recorded.
+            // From entry 1,001 on the fast paths leave it alone, if entries are recorded.
             let is_long = span.head() as u32 & LONG != 0;
             assert_eq!(is_long, measured.entries && entries.count > LONG_COUNT);
             assert!(span.own_exit(|| 10 * n + 6));

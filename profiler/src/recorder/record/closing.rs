@@ -1,4 +1,4 @@
-//! A span that closes, as a record.
+//! The record of a span that closes.
 
 use spandrel_storage::Status;
 
@@ -9,10 +9,10 @@ use super::layout::{
     UNTIMED_ENTRIES_MAX, UPPER_SHIFT, WAIT_MAX, WIDE, id_and, thread,
 };
 
-/// A span that closes, to be written.
+/// What is written into the record of a span that closes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClosingSpan {
-    /// The span's `head`: thread, and what the callsite's number has above 16 bits.
+    /// The span's `head`: thread, and the upper part of the callsite's number.
     pub(crate) head: u64,
     /// Callsite and parent.
     pub(crate) origin: u64,

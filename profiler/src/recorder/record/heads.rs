@@ -17,11 +17,12 @@ pub(crate) struct SpanHead {
     pub(crate) thread: u32,
     pub(crate) status: Status,
     pub(crate) left_out: bool,
-    /// Its time was taken off its parent's already.
+    /// The writer has subtracted its time from its parent already.
     pub(crate) counted: bool,
-    /// It was entered elsewhere than inside its parent, or outside of everything if it has none.
+    /// It was entered elsewhere than inside its parent; or, if it has none, inside another span.
     pub(crate) is_stray: bool,
-    /// Ticks inside its parent, but for entries that are [apart](Entry::is_apart); `None`: all that it was busy.
+    /// Ticks inside its parent, without entries that are [apart](Entry::is_apart); `None`: all of its
+    /// busy time.
     pub(crate) inside: Option<u64>,
     pub(crate) id: u64,
     pub(crate) parent: u64,
@@ -29,7 +30,7 @@ pub(crate) struct SpanHead {
     pub(crate) start: u64,
     /// Less than `start` if the counter has jumped.
     pub(crate) end: u64,
-    /// Only how many they are, where times inside are not measured.
+    /// If times inside are not measured, only their number.
     pub(crate) entries: Entries,
 }
 
@@ -86,19 +87,19 @@ pub(crate) struct Entry {
     pub(crate) callsite: u32,
     pub(crate) thread: u32,
     pub(crate) span: u64,
-    /// The span that the thread was in around this one, 0 for none.
+    /// The span that the thread was in around this one; 0 if there was none.
     pub(crate) around: u64,
     pub(crate) entered: u64,
     /// Less than `entered` if the counter has jumped.
     pub(crate) left: u64,
-    /// Whether it counts as a call by itself, and the span's lifetime does not.
+    /// Whether it counts as a call: then the span's lifetime does not.
     pub(crate) counts: bool,
-    /// The span's entries before this one, if they are not recorded all.
+    /// The span's entries before this one, if not all of them are recorded.
     pub(crate) earlier: Earlier,
-    /// Whether it is not in what the record of its span says of the time inside the parent. That of an entry which is not is
-    /// in both.
+    /// Whether it is *not* part of what the record of its span says about the time inside the parent. If
+    /// it is part of that, its time is in both records.
     pub(crate) is_apart: bool,
-    /// Its time was taken off that of the span around already.
+    /// The writer has subtracted its time from the span around it already.
     pub(crate) counted: bool,
 }
 
@@ -130,8 +131,8 @@ impl Entry {
 /// An entry of the owner of a span, to be written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EndingEntry {
-    /// The span's `head`: thread, what the callsite's number has above 16 bits, and whether the entry is
-    /// [apart](Entry::is_apart), as one that is inside another span than the parent.
+    /// The span's `head`: thread, the upper part of the callsite's number, and whether the entry is
+    /// [apart](Entry::is_apart): inside another span than the parent.
     pub(crate) head: u64,
     pub(crate) span: u64,
     /// Callsite, and the span around it.

@@ -1,4 +1,4 @@
-//! What stands in a record of the span around it.
+//! What a record tells about the span around it.
 
 use super::layout::{
     AGAIN, APART, COUNT_BIAS, COUNTED, COUNTS, ENTERED, EntriesWords, EntryWords, Header, STRAY,
@@ -7,15 +7,15 @@ use super::layout::{
 use super::read::{inside, kind};
 use crate::recorder::losses::Kind;
 
-/// What the writer looks at before it converts a record of a span, or of an entry.
+/// What the writer reads before it converts the record of a span or of an entry.
 #[derive(Debug)]
 pub(crate) struct ParentLink<'a> {
     words: &'a mut [u64],
-    /// The span, or that of an entry.
+    /// The span; or, for an entry, its span.
     pub(crate) id: u64,
     pub(crate) is_entry: bool,
-    /// The parent, or the span around an entry. 0 for none, for one that knows of this one already, and where there is
-    /// nothing to know, as of a span that was never entered.
+    /// The parent; for an entry, the span around it. 0 if there is none, if that span knows of this one
+    /// already, or if there is nothing to know, as when it was never entered.
     pub(crate) parent: u64,
     pub(crate) thread: u32,
     pub(crate) start: u64,
@@ -28,13 +28,13 @@ impl ParentLink<'_> {
         Header::of(self.words).unwrap_or(Header(0))
     }
 
-    /// Whether all that it was inside is from `start` to the last exit, and inside the parent.
+    /// Whether it was inside all the time from `start` to the last exit, and inside the parent.
     pub(crate) fn is_one_piece(&self) -> bool {
         let header = self.header();
         self.is_entry || !header.has(STRAY) && (!header.has(WIDE) || self.inside().is_some())
     }
 
-    /// Whether it is an entry that is in what its span says of the time inside the parent.
+    /// Whether it is an entry that is part of what its span says about the time inside the parent.
     pub(crate) fn is_inside_parent(&self) -> bool {
         entry_inside(self.words).is_some()
     }
@@ -44,7 +44,7 @@ impl ParentLink<'_> {
         self.header().has(COUNTS)
     }
 
-    /// When it was left last; its end where that was not measured.
+    /// Its last exit; its end if that was not measured.
     pub(crate) fn left(&self) -> u64 {
         let left = match self.header() {
             header if self.is_entry || header.is_untimed() => None,
@@ -54,13 +54,13 @@ impl ParentLink<'_> {
         left.unwrap_or(self.end)
     }
 
-    /// Since when it was inside, and on which thread, if there was no pause up to the last exit.
+    /// Since when a thread was inside, and which one, if there was no pause up to the last exit.
     pub(crate) fn inside(&self) -> Option<(u64, u32)> {
         match self.header() {
             _ if self.is_entry => Some((self.start, self.thread)),
             header if header.is_untimed() => None,
             header if header.has(WIDE) => {
-                // One that waited for long, or that another thread has entered.
+                // It waited for long, or another thread has entered it.
                 let entries = EntriesWords::of_span(self.words)?;
                 let bias = if header.has(u64::from(AGAIN)) { u64::from(COUNT_BIAS) } else { 0 };
                 if entries.count().wrapping_sub(bias) != 1 {
@@ -72,8 +72,8 @@ impl ParentLink<'_> {
         }
     }
 
-    /// What a span says of the ticks inside its parent: see [`SpanHead::inside`](super::heads::SpanHead::inside). 0 where
-    /// that was not measured.
+    /// The ticks inside its parent that a span says: see
+    /// [`SpanHead::inside`](super::heads::SpanHead::inside). 0 if they were not measured.
     pub(crate) fn busy_inside(&self) -> u64 {
         let header = self.header();
         let all = || match header.has(WIDE) {
@@ -98,7 +98,7 @@ impl ParentLink<'_> {
         callsite(origin.unwrap_or(0), self.header().0)
     }
 
-    /// The parent knows of it: [`SpanHead::counted`](super::heads::SpanHead::counted).
+    /// Notes that the parent knows of it: [`SpanHead::counted`](super::heads::SpanHead::counted).
     pub(crate) fn set_counted(self) {
         if let Some(header) = self.words.first_mut() {
             *header |= COUNTED;
@@ -106,12 +106,12 @@ impl ParentLink<'_> {
     }
 }
 
-/// What of that tells most records from those that are looked at.
+/// The part of it by which most records can be skipped.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ParentIds {
     pub(crate) is_entry: bool,
     pub(crate) id: u64,
-    /// The parent, or the span around an entry, or 0 for none.
+    /// The parent; for an entry, the span around it; 0 if there is none.
     pub(crate) parent: u64,
 }
 
@@ -131,7 +131,7 @@ pub(crate) fn parent_ids(words: &[u64]) -> Option<ParentIds> {
     }
 }
 
-/// The parent link of any record; `None` if it is of neither.
+/// The parent link of any record; `None` if it is neither of a span nor of an entry.
 #[inline(always)]
 pub(crate) fn parent_link(words: &mut [u64]) -> Option<ParentLink<'_>> {
     let header = Header::of(words)?;
@@ -150,7 +150,8 @@ pub(crate) fn parent_link(words: &mut [u64]) -> Option<ParentLink<'_>> {
     Some(ParentLink { words, id, is_entry, parent, thread: header.thread(), start, end })
 }
 
-/// The span of an entry that is in what that says of the time inside its parent, and when it was entered and left.
+/// For an entry that is part of what its span says about the time inside its parent: that span, and when
+/// it was entered and left.
 pub(crate) fn entry_inside(words: &[u64]) -> Option<(u64, u64, u64)> {
     let is_entry = kind(words)? == Kind::Entry;
     if !is_entry || Header::of(words)?.has(APART) {

@@ -90,8 +90,8 @@ pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
     }
 }
 
-/// What a span says of the time inside its parent: see [`SpanHead::inside`]. Of one that was entered elsewhere, and only
-/// once, that is nothing.
+/// What a span says about the time inside its parent: see [`SpanHead::inside`]. If it was entered only
+/// once, and elsewhere, nothing.
 #[inline(always)]
 pub(super) fn inside(header: Header, words: &[u64]) -> Option<u64> {
     if header.has(SAYS_INSIDE) {
@@ -109,7 +109,7 @@ fn entries(header: Header, span: SpanWords<&Slot>, words: &[u64]) -> Option<(Ent
         let wide = EntriesWords::of_span(words)?;
         let entries = Entries {
             count: wide.count().wrapping_sub(bias),
-            // Below zero if the counters of two processors differed by some ticks.
+            // The difference is negative if the counters of two processors differ by some ticks.
             busy: span.last_or_busy().cast_signed().max(0).cast_unsigned(),
             first: wide.first(),
             last: wide.last(),

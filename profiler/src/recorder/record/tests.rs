@@ -77,7 +77,7 @@ fn spans_come_back_as_they_were() {
         (count(UNTIMED_ENTRIES_MAX + 1), false, 14),
     ];
     for (entries, is_timed, len) in cases {
-        // What is said only where there is room.
+        // It is said only if there is room.
         let inside = Some(if len == 14 { 12_345 } else { 0 });
         let head = SpanHead { entries, inside, ..head() };
         let words = untimed_or_not(head, 3, is_timed);
@@ -103,7 +103,7 @@ fn a_span_that_was_counted_is_otherwise_the_same() {
     assert!(parent_ids(&[&event.words(0)[..], &[0; 3]].concat()).is_none());
 }
 
-/// However long it waited, and so a second slot is needed, and its count is that of the table.
+/// However long it waited. After a long wait it needs a second slot, and its count is that of the table.
 #[test]
 fn a_span_that_was_entered_once_is_one_piece() {
     let waited = once(START + WAIT_MAX + 1, START + WAIT_MAX + 9);
