@@ -44,7 +44,7 @@ impl Error {
         Self { kind, path: None, message: message.into(), source: None }
     }
 
-    /// A file that is taken for a profile but has ids that no recording reaches.
+    /// A file that looks like a profile but has ids that no recording can reach.
     pub(crate) fn damaged_ids(path: &Path) -> Self {
         let message = format!(
             "{}: has ids that no recording can reach, so the file is damaged; move it away, or \
@@ -55,13 +55,13 @@ impl Error {
         Self { kind, path: Some(path.to_path_buf()), message, source: None }
     }
 
-    /// The same, with what it is about in front.
+    /// The same error, with what it is about in front.
     pub(crate) fn about(mut self, what: &str) -> Self {
         self.message.insert_str(0, &format!("{what}: "));
         self
     }
 
-    /// The same, with another way out behind.
+    /// The same error, with another remedy at the end.
     pub(crate) fn or_else(mut self, way_out: &str) -> Self {
         self.message.push_str("; ");
         self.message.push_str(way_out);
@@ -82,7 +82,7 @@ impl Error {
         self.kind
     }
 
-    /// The database that the error is about, when it is about one.
+    /// The database that the error is about, if it is about one.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()

@@ -15,7 +15,7 @@ pub(crate) fn push_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// What stands for one byte within a JSON string.
+/// How one byte is written within a JSON string.
 pub(crate) struct Escape([u8; 6], usize);
 
 impl Escape {

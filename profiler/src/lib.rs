@@ -65,7 +65,7 @@ mod panics;
 mod redact;
 mod sync;
 
-// What is done with words from elsewhere, for `fuzz/`.
+// Functions for fuzzing with arbitrary words, for `fuzz/`.
 #[cfg(any(test, spandrel_fuzz))]
 #[doc(hidden)]
 pub mod fuzz;
@@ -78,16 +78,16 @@ pub use memory_use::{Memory, MemoryPart, MemoryUse};
 pub use recorder::entry_rules::{Entries, NoSuchEntries};
 pub use recorder::losses::{DropReason, Dropped};
 pub use recorder::stats::{Ledger, Stats};
-/// Why the store refused: the word in [`ErrorKind::Storage`].
+/// Why the store refused: the kind in [`ErrorKind::Storage`].
 pub use spandrel_storage::ErrorKind as StorageErrorKind;
 pub use spandrel_storage::{Snapshot, SqliteVersion, StoreOptions, Synchronous};
 #[cfg(feature = "faults")]
 pub use writer::Fault;
 
-/// The former name of [`ProfilerBuilder`], which is also that of a type of `std::thread`.
+/// The former name of [`ProfilerBuilder`], which `std::thread` has, too.
 #[deprecated(since = "0.1.0", note = "it is `ProfilerBuilder`")]
 pub type Builder = ProfilerBuilder;
-/// The former name of [`ProfilerSubscriber`], which is also that of a trait of `tracing`.
+/// The former name of [`ProfilerSubscriber`], which is also a trait of `tracing`.
 #[deprecated(since = "0.1.0", note = "it is `ProfilerSubscriber`")]
 pub type Subscriber = ProfilerSubscriber;
 

@@ -1,14 +1,14 @@
-//! How much memory there is, so that what would not fit is refused before it is touched.
+//! How much memory there is, so that what does not fit is refused before it is touched.
 //!
-//! Linux promises more memory than it has, and ends a process that takes the promise at its word. So a
-//! failed allocation is not enough: what a profiler is asked to allocate and touch is compared with what
-//! is available to the process, by the system and by the control groups that it is in. Where neither is
-//! known, nothing is refused here.
+//! Linux promises more memory than it has, and kills a process that uses all of it. So it is not enough
+//! to check whether an allocation fails: what a profiler has to allocate and touch is compared with what
+//! is available to the process, according to the system and to the control groups that it is in. If
+//! neither is known, nothing is refused here.
 
 use std::fs::read_to_string;
 use std::path::Path;
 
-/// Bytes that this process could still touch, as far as the system tells.
+/// How many bytes this process could still touch, as far as the system tells.
 pub(crate) fn available() -> Option<u64> {
     if cfg!(miri) {
         return None;
@@ -16,7 +16,7 @@ pub(crate) fn available() -> Option<u64> {
     available_below(Path::new("/"))
 }
 
-/// The same with the files of the system in another folder.
+/// The same, with the system's files in another folder.
 fn available_below(root: &Path) -> Option<u64> {
     let system = read_to_string(root.join("proc/meminfo")).ok().and_then(|text| free(&text));
     let groups = read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
@@ -31,7 +31,7 @@ fn free(meminfo: &str) -> Option<u64> {
     kib.checked_mul(1024)
 }
 
-/// What is left in a control group and those around it: `hierarchy:controllers:/path`.
+/// What is left in a control group and its parents: `hierarchy:controllers:/path`.
 fn group(root: &Path, line: &str) -> Option<u64> {
     let mut parts = line.splitn(3, ':');
     let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
@@ -43,7 +43,7 @@ fn group(root: &Path, line: &str) -> Option<u64> {
     } else {
         return None;
     };
-    // In a container the path may be one of outside; then its own group is mounted at the root.
+    // In a container the path may be from outside; then the container's group is mounted at the root.
     let mount = root.join(mount);
     let folder = mount.join(path.trim_start_matches('/'));
     folder
@@ -52,10 +52,10 @@ fn group(root: &Path, line: &str) -> Option<u64> {
         .filter_map(|folder| {
             let number = |name| read_to_string(folder.join(name)).ok()?.trim().parse::<u64>().ok();
             let stat = read_to_string(folder.join("memory.stat")).unwrap_or_default();
-            // The page cache that is not in use makes room.
+            // Unused parts of the page cache can be freed.
             let cache = stat.lines().find_map(|line| line.strip_prefix(cache)?.trim().parse().ok());
             let used = number(usage)?.saturating_sub(cache.unwrap_or(0));
-            // No limit is the text `max`, or a number of no memory.
+            // No limit is written as `max`, or as a huge number.
             Some(number(limit)?.saturating_sub(used))
         })
         .min()

@@ -30,34 +30,36 @@ macro_rules! parts {
 parts! {
     /// The ring, by [`ProfilerBuilder::ring_capacity`](crate::ProfilerBuilder::ring_capacity): all of it from the start.
     Ring ring,
-    /// The table of open spans with their fields, by [`ProfilerBuilder::max_open_spans`](crate::ProfilerBuilder::max_open_spans) and
-    /// [`ProfilerBuilder::max_field_bytes`](crate::ProfilerBuilder::max_field_bytes); the system gives it page by page, as more are
-    /// open at once than ever before.
+    /// The table of open spans with their fields, by
+    /// [`ProfilerBuilder::max_open_spans`](crate::ProfilerBuilder::max_open_spans) and
+    /// [`ProfilerBuilder::max_field_bytes`](crate::ProfilerBuilder::max_field_bytes). The system
+    /// provides it page by page, when more spans are open at once than ever before.
     OpenSpans open_spans,
-    /// What is known of callsites and threads: by how many the program has.
+    /// What is known about callsites and threads: depends on how many the program has.
     Names names,
-    /// Records that the writer has taken from the ring and that are no rows yet: at most sixteen times what the
-    /// ring holds and 64 MiB, or twice the ring where that is more, while spans come faster than they are stored.
+    /// Records that the writer has taken from the ring and not converted yet, while spans come faster
+    /// than they are stored: at most sixteen times what the ring holds and 64 MiB, or twice the ring if
+    /// that is more.
     Drained drained,
     /// The rows of a commit, by [`ProfilerBuilder::batch_size`](crate::ProfilerBuilder::batch_size).
     Rows rows,
-    /// What was inside of spans that are open or to come, for their self times.
+    /// What ran inside of spans that have not come yet, for their self times.
     SelfTimes self_times,
     /// Sums and histograms by callsite, of the last seconds.
     Rollups rollups,
-    /// The rows of a commit as SQLite reads them, and its copy of that.
+    /// The rows of a commit as pages for SQLite, and its copy of those.
     Image image,
-    /// Pages of the file that SQLite keeps: at most so much.
+    /// Pages of the file that SQLite keeps in memory.
     Pages pages,
 }
 
 const PARTS: usize = MemoryPart::ALL.len();
 
-/// Memory that a recording takes: its parts and their sum, as it was counted last.
+/// Memory that a recording takes: its parts and their sum, at the last count.
 ///
-/// The writer counts with each commit what it has in hand, and the rest once a second, with each flush and at the
-/// close. Not in it are the stack of the writer's thread, statements and tables' definitions in SQLite (some hundred KiB), and the
-/// pages of the program's and libraries' code.
+/// What the writer holds is counted with each commit; the rest is counted once a second, with each flush
+/// and at the close. Not included are the stack of the writer's thread, statements and definitions in
+/// SQLite (some hundred KiB), and the pages of the program's and libraries' code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Memory {
     parts: [MemoryUse; PARTS],
@@ -85,13 +87,13 @@ impl Memory {
         self.parts.iter().fold(MemoryUse::default(), |sum, part| sum + *part)
     }
 
-    /// The largest sum of what was in use, in bytes, of all times that it was counted.
+    /// The largest sum of what was in use, in bytes, over all counts.
     #[must_use]
     pub fn peak(&self) -> u64 {
         self.peak
     }
 
-    /// The same of one part.
+    /// The same for one part.
     #[must_use]
     pub fn peak_of(&self, part: MemoryPart) -> u64 {
         self.peaks[part as usize]
@@ -104,7 +106,7 @@ impl Memory {
         *peak = bytes.used.max(*peak);
     }
 
-    /// All parts are as they were set.
+    /// All parts are set.
     pub(crate) fn counted(&mut self) {
         self.peak = self.peak.max(self.total().used);
     }
@@ -140,7 +142,7 @@ pub(crate) struct Shown {
     peak: AtomicU64,
 }
 
-// Relaxed, below: figures of their own; nothing is handed over by them.
+// Relaxed, below: independent figures; no other memory is published by them.
 impl Shown {
     /// Only the writer calls this.
     pub(crate) fn show(&self, memory: &Memory) {

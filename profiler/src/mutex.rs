@@ -1,12 +1,12 @@
 //! A lock that does not hang a forked child.
 //!
-//! `fork` copies the memory as it is, with the locks that other threads hold, but not those threads: a
-//! child that waits for such a lock waits for ever. It goes without what the lock guards, which is of
-//! use to its parent only.
+//! `fork` copies memory with the locks that other threads hold, but not those threads: a child that
+//! waits for such a lock waits for ever. Instead it goes on without what the lock guards, which only its
+//! parent needs.
 
 use std::sync::{MutexGuard, PoisonError, TryLockError};
 
-/// The standard library's lock: it has no state outside of itself that a `fork` could catch half-way.
+/// The standard library's lock: all of its state is in it, so a `fork` cannot copy half of it.
 #[derive(Debug)]
 pub(crate) struct Mutex<T> {
     inner: std::sync::Mutex<T>,
@@ -23,7 +23,7 @@ impl<T> Mutex<T> {
     pub(crate) fn lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.inner.try_lock() {
             Ok(guard) => Some(guard),
-            // Nothing that is done under one of our locks leaves anything half-done by a panic.
+            // A panic under one of our locks leaves nothing half-done.
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) if std::process::id() != self.pid => None,
             Err(TryLockError::WouldBlock) => {

@@ -1,29 +1,29 @@
-//! Panics of others end with us.
+//! Catches panics in code of others.
 //!
-//! What a panic carries may be any value, and its own `Drop` may panic. So what was caught is dropped
-//! only if it is a text, which it is but for `panic_any` and `resume_unwind`; else it is leaked.
+//! A panic may carry any value, whose `Drop` may panic, too. So the value is dropped only if it is a
+//! text, which it always is except after `panic_any` and `resume_unwind`; otherwise it is leaked.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Something has panicked. What it said went to the panic hook.
+/// Something has panicked. The message went to the panic hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Panicked;
 
-/// Runs `f`. No panic comes out of this, whatever it carries.
+/// Runs `f`. No panic gets out of this, whatever it carries.
 #[inline]
 pub(crate) fn catch<R>(f: impl FnOnce() -> R) -> Result<R, Panicked> {
     catch_unwind(AssertUnwindSafe(f)).map_err(discard)
 }
 
-/// Gets rid of what a panic has carried, without a panic.
+/// Gets rid of what a panic has carried, without another panic.
 #[cold]
 pub(crate) fn discard(payload: Box<dyn Any + Send>) -> Panicked {
     if payload.is::<&'static str>() || payload.is::<String>() {
         drop(payload);
     } else {
-        // Not dropped under a guard: a value of which two parts panic while they are dropped ends
-        // the process.
+        // Dropping it under `catch_unwind` is not enough: if two parts of a value panic while they are
+        // dropped, the process ends.
         std::mem::forget(payload);
     }
     Panicked

@@ -1,5 +1,5 @@
-//! The only door to the atomics of the open-span table and of the tables of callsites, so that loom can stand
-//! in for the standard library.
+//! The atomics of the open-span table and of the tables of callsites are imported from here, so that
+//! loom can replace them.
 
 #[cfg(not(spandrel_loom))]
 pub(crate) use std::sync::OnceLock;
@@ -16,16 +16,16 @@ pub(crate) use loom::sync::atomic::{
 #[cfg(spandrel_loom)]
 pub(crate) use once_lock::OnceLock;
 
-/// What loom has nothing for.
+/// Replacements for what loom does not have.
 #[cfg(spandrel_loom)]
 mod once_lock {
     use super::{AtomicBool, Ordering};
 
-    /// Promises what the standard library's does, and no more: whoever finds the value, or comes too
-    /// late to set it, sees what was done before it was set.
+    /// Guarantees what the standard library's does, and no more: a thread that finds the value, or comes
+    /// too late to set it, sees what was done before it was set.
     #[derive(Debug)]
     pub(crate) struct OnceLock<T> {
-        /// Holds the value; loom does not know of it, and changes no thread inside it.
+        /// Holds the value. Loom does not know it, so no thread is switched inside it.
         value: std::sync::OnceLock<T>,
         is_set: AtomicBool,
     }
@@ -46,7 +46,7 @@ mod once_lock {
                 // Release: pairs with the Acquire in `get`, and below.
                 self.is_set.store(true, Ordering::Release);
             }
-            // Somebody else is between the two steps: the standard library waits, too.
+            // Another thread is between the two steps. The standard library waits in this case, too.
             while !self.is_set.load(Ordering::Acquire) {
                 loom::thread::yield_now();
             }

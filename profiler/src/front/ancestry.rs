@@ -1,4 +1,4 @@
-//! The nearest recorded ancestor of a span of a registry.
+//! Finds the nearest recorded ancestor of a span in a registry.
 
 use std::sync::OnceLock;
 
@@ -9,20 +9,20 @@ use tracing_subscriber::registry::{LookupSpan, Registry, SpanRef};
 
 use crate::recorder::IsRecorded;
 
-/// How far a recorded ancestor is looked for.
+/// How many ancestors are looked at.
 const ANCESTORS_MAX: usize = 4096;
 
-/// The way to the registry itself: what a layer is given in its callbacks shows nothing of spans that a
-/// per-layer filter has taken out, not even what they are in.
+/// The way to the registry itself. The context that a layer gets in its callbacks shows nothing of spans
+/// that a per-layer filter has hidden, not even their ancestors.
 #[derive(Debug, Default)]
 pub(crate) struct Ancestry {
     dispatch: OnceLock<WeakDispatch>,
 }
 
 impl Ancestry {
-    /// Knows the subscriber from now on.
+    /// Remembers the subscriber.
     pub(crate) fn set_dispatch(&self, dispatch: &Dispatch) {
-        // Made beforehand: nothing runs inside the lock of a `OnceLock`.
+        // Made before: nothing else happens inside the lock of a `OnceLock`.
         _ = self.dispatch.set(dispatch.downgrade());
     }
 
@@ -31,13 +31,13 @@ impl Ancestry {
     pub(crate) fn with_dispatch<R>(&self, mut f: impl FnMut(&Dispatch) -> Option<R>) -> Option<R> {
         match self.dispatch.get() {
             Some(dispatch) => f(&dispatch.upgrade()?),
-            // The layer was put in later.
+            // The layer was put into the subscriber later, as by a `reload` layer.
             None => tracing_core::dispatcher::get_default(f),
         }
     }
 
-    /// The nearest recorded one among the span that an event names, or its thread is in, and the ancestors of
-    /// that.
+    /// The nearest recorded span among the span that an event names, or that its thread is in, and the
+    /// ancestors of that.
     pub(crate) fn of_event<S>(
         &self,
         event: &Event<'_>,
@@ -52,13 +52,13 @@ impl Ancestry {
         if let Some(span) = context.span(id) {
             return nearest(span.scope(), is_recorded);
         }
-        // The caller holds it, too, so it does not end here.
+        // The caller holds one, too, so the subscriber is not dropped here.
         let dispatch = self.dispatch.get().and_then(WeakDispatch::upgrade);
         let registry = dispatch.as_ref().and_then(|dispatch| dispatch.downcast_ref::<Registry>());
         match registry {
             Some(registry) => nearest(registry.span(id)?.scope(), is_recorded),
-            // Somebody else's registry, or the layer was put in later: what can be known is what else the
-            // thread is in.
+            // The registry is not `tracing-subscriber`'s, or the layer was put in later: use the other
+            // spans that the thread is in.
             None if event.is_contextual() => {
                 nearest(context.lookup_current()?.scope(), is_recorded)
             }

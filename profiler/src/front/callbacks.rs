@@ -1,6 +1,7 @@
 //! The callbacks of both front ends.
 //!
-//! Each has a fast way, for the usual case, and ends with a call of a slow one for all others.
+//! Creating, entering, leaving and closing a span have a fast way, for the usual case, and end with a
+//! call of a slow one for all other cases. The other callbacks have a slow way only.
 
 use tracing_core::Event;
 use tracing_core::span::{Attributes, Id, Record};
@@ -11,7 +12,7 @@ use crate::recorder::local;
 use crate::recorder::{FindAncestor, Recorder, Source};
 
 impl<F: FindSlot> FrontEnd<F> {
-    /// A span is created. `slow` is for what is not done in the fast way.
+    /// A span is created. `slow` is called if the fast way does not apply.
     #[inline(always)]
     pub(crate) fn new_span(
         &self,
@@ -19,7 +20,7 @@ impl<F: FindSlot> FrontEnd<F> {
         attributes: &Attributes<'_>,
         slow: impl FnOnce() -> F::Key,
     ) -> F::Key {
-        // The recorder once, so that the front end itself need not be remembered for it.
+        // Loaded once: so the front end itself need not stay in a register.
         let fast_recorder: &Recorder = &self.fast_recorder;
         match fast_recorder.new_span_fast::<F>(&self.sites, given, attributes) {
             FastPath::Done(key) => key,
@@ -38,8 +39,8 @@ impl<F: FindSlot> FrontEnd<F> {
         }
     }
 
-    // Cold, here and below, and not `inline(never)`: functions with parameters that are that, crates share by an address
-    // in a table, and a conditional jump cannot go there.
+    // `cold`, here and below, and not `inline(never)`: generic functions marked so are shared between
+    // crates through a table of addresses, and a conditional jump cannot go through that.
     #[cold]
     fn enter_slow(&self, id: impl AsKey) {
         let Self { fast_recorder, timed_slots, untimed_slots, .. } = self;
@@ -67,7 +68,7 @@ impl<F: FindSlot> FrontEnd<F> {
         }
     }
 
-    // But this one, whose caller would else read the id too soon.
+    // `inline(never)` in this case; otherwise its caller reads the id too soon.
     #[inline(never)]
     fn exit_slow(&self, id: impl AsKey) {
         let Self { fast_recorder, timed_slots, untimed_slots, .. } = self;
@@ -85,12 +86,13 @@ impl<F: FindSlot> FrontEnd<F> {
         }
     }
 
-    /// A handle of a span is dropped, or the span closes. Says whether it has closed.
+    /// A handle of a span is dropped, or the span closes. Returns whether it has closed.
     #[inline(always)]
     pub(crate) fn close(&self, key: u64) -> bool {
-        // The first question may call, so it comes before there is anything to be remembered.
+        // This may be a call, so it comes first, when no values have to be saved.
         if fast::is_panicking() {
-            // A layer lies behind others: where, is worked out for one call and not for two.
+            // A layer is somewhere inside of others: so its address is computed for one call instead of
+            // two.
             return if F::IS_DIRECT { self.close_slow(key) } else { self.close_unusual(key) };
         }
         match fast::close_once::<F>(&self.timed_slots, key) {
@@ -99,7 +101,7 @@ impl<F: FindSlot> FrontEnd<F> {
         }
     }
 
-    /// The same of a span that was not entered just once.
+    /// The same for a span that was not entered exactly once.
     #[cold]
     fn close_unusual(&self, key: u64) -> bool {
         if !F::IS_DIRECT && fast::is_panicking() {
@@ -139,7 +141,8 @@ impl<F: FindSlot> FrontEnd<F> {
         }
     }
 
-    /// Something happens. `hears_all` says whether the front end hears of all spans which the thread enters.
+    /// An event happens. `hears_all` tells whether the front end hears of all spans that the thread
+    /// enters.
     #[inline(always)]
     pub(crate) fn event(
         &self,

@@ -1,8 +1,8 @@
-//! Which spans and events a front end takes, changed while the program runs.
+//! Which spans and events a front end records; can be changed while the program runs.
 //!
-//! A rule is asked about each callsite once; the answer is found without a lock from then on. No code
-//! of the user's runs under the lock of the rule, allocation included: it is held to copy or to replace
-//! a pointer.
+//! A rule is asked about each callsite once; after that, the answer is found without a lock. No code of
+//! the user's runs under the lock of the rule, not even an allocator: it is held only to copy or to
+//! replace a pointer.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,21 +22,22 @@ use crate::recorder::sites::{Answer, FastSites, RuleNumber, Site, Sites};
 
 /// A filter that can be changed while it is in use.
 pub(crate) struct Filter {
-    /// None for a front end of a profiler that is switched off.
+    /// `None` for a front end of a profiler that is switched off.
     recorder: Option<Arc<Recorder>>,
     present: Mutex<Present>,
     /// The subscriber as `tracing` knows it.
     dispatch: Mutex<Option<WeakDispatch>>,
     sites: Sites,
-    /// The rules that there have been and that name targets, each once: those who are given the number of one
-    /// find it without a lock. At most [`RULES_MAX`].
+    /// The rules so far that name targets, each once: whoever has the number of one finds it without a
+    /// lock. At most [`RULES_MAX`].
     rules: Chunks<Arc<Rule>>,
-    /// Whether the front end hears of all spans that a thread enters. Until that is known the fast paths for
-    /// new spans are told of no callsite: their parent is the innermost span that was heard of.
+    /// Whether the front end hears of all spans that a thread enters. Until this is known, the table of
+    /// the fast paths for new spans stays empty, because they take the innermost span that was heard of
+    /// for the parent.
     hears_all: AtomicBool,
 }
 
-/// Rules that are kept: a program that makes up others without end has them looked up under the lock.
+/// Most rules that are kept. If a program sets more, the further ones are looked up under the lock.
 const RULES_MAX: usize = 1_024;
 /// The number of a rule that is not kept.
 const NOT_KEPT: RuleNumber = RuleNumber::MAX;
@@ -46,7 +47,7 @@ struct Present {
     rule: Arc<Rule>,
     /// The number of the rule in `rules`.
     number: RuleNumber,
-    /// What was set by [`Filter::set_targets`], for whoever asks.
+    /// What was set by [`Filter::set_targets`], to be returned on request.
     targets: Option<Arc<Targets>>,
     /// Grows with each change.
     generation: u64,
@@ -72,15 +73,15 @@ impl Filter {
         }
     }
 
-    /// What is to be done with spans or events of this callsite. Takes no lock after the first question
-    /// about it.
+    /// What to do with spans or events of this callsite. Takes a lock only at the first question about
+    /// it.
     #[inline]
     pub(crate) fn answer(&self, metadata: &'static Metadata<'static>) -> Answer {
         let known = self.sites.find(metadata).and_then(Site::answer);
         known.unwrap_or_else(|| self.meet(metadata))
     }
 
-    /// The same of one event: of a record of the `log` crate by the target that it has itself.
+    /// The same for one event: a record of the `log` crate is judged by its own target.
     #[inline]
     pub(crate) fn answer_to_event(&self, event: &Event<'_>) -> Answer {
         match self.answer(event.metadata()) {
@@ -101,8 +102,9 @@ impl Filter {
         }
     }
 
-    /// Whether metadata are wanted that are not `own`, those of their callsite: those of a record that comes
-    /// from the `log` crate have its target, and a callsite in common with all others of their level.
+    /// Whether something is enabled whose metadata are not those of its callsite, `own`: the metadata of
+    /// a record of the `log` crate have the record's target, and its callsite is shared by all records
+    /// of that level.
     #[cold]
     pub(crate) fn is_on_once(
         &self,
@@ -112,14 +114,14 @@ impl Filter {
         let is_on = |rule: &Rule| rule.judge(metadata) != Verdict::Below;
         match self.answer(own) {
             Answer::ByTarget(rule) => self.with_rule(rule, is_on).unwrap_or(false),
-            // The same for all targets.
+            // The same answer for all targets.
             answer if is_of_log(own) => answer != Answer::Below,
             _ => self.with_rule(NOT_KEPT, is_on).unwrap_or(false),
         }
     }
 
-    /// Asks the rule of this number; the present one, under its lock, if it is not kept. `None` as in
-    /// [`present`](Self::present).
+    /// Asks the rule with this number; if that was not kept, the present one, under its lock. `None` as
+    /// in [`present`](Self::present).
     fn with_rule<T>(&self, number: RuleNumber, ask: impl FnOnce(&Rule) -> T) -> Option<T> {
         match usize::try_from(number).ok().and_then(|number| self.rules.get(number)) {
             Some(rule) => Some(ask(rule)),
@@ -127,7 +129,8 @@ impl Filter {
         }
     }
 
-    /// The rule now. `None` in a forked child that cannot have the lock: it wants nothing.
+    /// The present rule. `None` in a forked child if the lock is held for ever there: then nothing is
+    /// recorded.
     fn present(&self) -> Option<Present> {
         self.present.lock().map(|present| present.clone())
     }
@@ -137,12 +140,12 @@ impl Filter {
         let (Some(recorder), Some(mut present)) = (&self.recorder, self.present()) else {
             return Answer::Below;
         };
-        // Another thread may have met it meanwhile: the answer is the same.
+        // If another thread has met it meanwhile, the answer is the same.
         let Some(site) = self.sites.find_or_enter(metadata) else { return Answer::Full };
         loop {
             let answer = self.decide(recorder, &present, site);
-            // One who replaces the rule looks at all callsites after that; either it has found this one,
-            // or the rule is seen to be another one here.
+            // A thread that replaces the rule looks at all callsites afterwards: either it has found
+            // this one, or this thread sees that the rule has changed.
             match self.present() {
                 Some(now) if now.generation != present.generation => present = now,
                 _ => return answer,
@@ -150,13 +153,13 @@ impl Filter {
         }
     }
 
-    /// Asks the rule about a callsite, and keeps the answer.
+    /// Asks the rule about a callsite, and stores the answer.
     fn decide(&self, recorder: &Recorder, present: &Present, site: &Site) -> Answer {
         let (metadata, rule) = (site.metadata, &present.rule);
         let number = || site.number().or_else(|| recorder.callsites.add(metadata));
         let answer = match rule.judge(metadata) {
             _ if rule.has_named() && is_of_log(metadata) => {
-                // What may be kept, or marks, has a number in any case.
+                // A callsite that may be recorded, or marks spans, always has a number.
                 let number = if *metadata.level() <= rule.max_level() { number() } else { None };
                 number.map_or(Answer::Below, |number| {
                     site.set_number(number);
@@ -169,7 +172,7 @@ impl Filter {
         };
         let before = site.set_answer(answer);
         recorder.tally.count(before.map(Answer::is_kept), answer.is_kept());
-        // The fast paths know nothing of a first entry that is recorded.
+        // The fast paths cannot record a first entry.
         let is_usual = match answer {
             Answer::Kept(number) => !recorder.records_all(number),
             _ => true,
@@ -183,12 +186,11 @@ impl Filter {
     /// Whether the front end hears of all spans that a thread enters.
     #[inline]
     pub(crate) fn hears_all(&self) -> bool {
-        // Relaxed: found out while the subscriber is put together, which is published when it is
-        // installed.
+        // Relaxed: this is found out while the subscriber is built; installing it publishes everything.
         self.hears_all.load(Ordering::Relaxed)
     }
 
-    /// It does.
+    /// Notes that it does.
     #[cold]
     pub(crate) fn set_hears_all(&self) {
         if !self.hears_all.swap(true, Ordering::Relaxed) {
@@ -196,7 +198,7 @@ impl Filter {
         }
     }
 
-    /// Nothing beyond this level is wanted of any callsite.
+    /// No callsite is wanted beyond this level.
     pub(crate) fn max_level(&self) -> LevelFilter {
         match (&self.recorder, self.present()) {
             (Some(_), Some(present)) => present.rule.max_level(),
@@ -204,7 +206,7 @@ impl Filter {
         }
     }
 
-    /// `tracing` knows of the subscriber from now on.
+    /// From now on `tracing` knows the subscriber.
     pub(crate) fn set_dispatch(&self, dispatch: &Dispatch) {
         if let Some(recorder) = &self.recorder {
             recorder.set_has_dispatch();
@@ -222,19 +224,19 @@ impl Filter {
         let dispatch = known.as_deref().and_then(|known| known.as_ref()?.upgrade());
         drop(known);
         if let Some(dispatch) = dispatch {
-            // As long as a program has one subscriber, `tracing` asks that of the calling thread, and
-            // the thread need not have one.
+            // As long as a program has only one subscriber, `tracing` asks the subscriber of the calling
+            // thread, which may have none.
             dispatcher::with_default(&dispatch, callsite::rebuild_interest_cache);
         }
     }
 
-    /// Just what these targets enable is taken.
+    /// Records exactly what these targets enable.
     pub(crate) fn set_targets(&self, targets: Targets) {
         let rule = Rule::just(&targets);
         self.set(rule, Some(targets));
     }
 
-    /// One level for all targets; events go no further than the builder's level.
+    /// One level for all targets; events also have the builder's level as a limit.
     pub(crate) fn set_max_level(&self, level: LevelFilter) {
         let events = self.recorder.as_ref().map_or(level, |recorder| recorder.rule.events());
         self.set(Rule::up_to(level, events), None);
@@ -256,7 +258,7 @@ impl Filter {
     fn decide_all(&self) {
         let Some(recorder) = &self.recorder else { return };
         let mut decided = None;
-        // Whoever sets it at the same time does the same; the last word is the last rule's.
+        // If several threads do this at once, the answers of the last rule win.
         while let Some(present) = self.present()
             && decided != Some(present.generation)
         {
@@ -275,8 +277,8 @@ impl Filter {
     }
 }
 
-/// The number of a rule among those that are kept, where it is put if it is not there. Without targets that
-/// it names none is needed.
+/// The number of a rule among those that are kept; adds it if it is new. A rule that names no targets
+/// needs no number.
 fn keep_rule(rules: &Chunks<Arc<Rule>>, rule: &Arc<Rule>) -> RuleNumber {
     if !rule.has_named() {
         return NOT_KEPT;
@@ -324,13 +326,13 @@ impl FilterHandle {
         Self(Arc::downgrade(filter))
     }
 
-    /// From now on just what `targets` enables is recorded, spans and events alike, whatever the levels
+    /// From now on records exactly what `targets` enables, spans and events alike, whatever the levels
     /// and the filter of the builder say. Spans that are open go on.
     ///
-    /// # Blocking
+    /// |# Blocking
     ///
-    /// Takes `tracing`'s own lock on its list of callsites and asks about each of them again. No
-    /// thread that records waits for it.
+    /// Takes `tracing`'s own lock on its list of callsites and asks about each of them again. No thread
+    /// that records waits for it.
     pub fn set(&self, targets: Targets) {
         if let Some(filter) = self.0.upgrade() {
             filter.set_targets(targets);
@@ -340,8 +342,8 @@ impl FilterHandle {
         }
     }
 
-    /// The same with one level for all targets; of events, [`ProfilerBuilder::events`](crate::ProfilerBuilder::events)
-    /// is a second limit.
+    /// The same with one level for all targets;
+    /// [`ProfilerBuilder::events`](crate::ProfilerBuilder::events) is a second limit for events.
     pub fn set_max_level(&self, level: impl Into<LevelFilter>) {
         if let Some(filter) = self.0.upgrade() {
             filter.set_max_level(level.into());
@@ -351,8 +353,8 @@ impl FilterHandle {
         }
     }
 
-    /// The present filter, as far as one level for spans and events can say it; `None` once the front
-    /// end is gone.
+    /// The present filter, as far as one level for spans and events can express it; `None` once the
+    /// front end is gone.
     #[must_use]
     pub fn targets(&self) -> Option<Targets> {
         self.0.upgrade()?.targets()

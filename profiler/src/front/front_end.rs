@@ -15,24 +15,24 @@ use crate::recorder::{Recorder, RecorderOptions};
 use spandrel_ring::Table;
 use tracing_core::{Dispatch, LevelFilter};
 
-/// A front end's side of the recorder.
+/// The recorder, from the side of a front end.
 ///
-/// There is always a recorder to try the fast paths of, so that they need not ask whether there is one:
-/// for a front end that has none of its own it is one that refuses everything.
+/// There is always a recorder for the fast paths, so that they need not check it: a front end without
+/// fast paths has one that refuses everything.
 #[derive(Debug)]
 #[repr(C)] // as it is here, nothing of the fast paths first: the compiler forms fewer addresses
 pub(crate) struct FrontEnd<F> {
     pub(crate) filter: Arc<Filter>,
-    /// The recorder, if this is the profiler's first front end.
+    /// The recorder, if this is the profiler's first front end; otherwise one that refuses everything.
     pub(crate) fast_recorder: Arc<Recorder>,
-    /// The slots of the open spans, for the first front end, if busy time is measured; else one that is
-    /// free.
+    /// The slots of the open spans, if this is the first front end and busy time is measured; otherwise
+    /// an empty table.
     pub(crate) timed_slots: Table<SpanSlot>,
-    /// The same if it is not measured.
+    /// The same if busy time is not measured.
     pub(crate) untimed_slots: Table<SpanSlot>,
-    /// The callsites that are kept, for the first front end; else none.
+    /// The callsites that are recorded, for the first front end; empty for others.
     pub(crate) sites: FastSites,
-    /// None for a profiler that is switched off.
+    /// `None` for a profiler that is switched off.
     recorder: Option<Arc<Recorder>>,
     /// Tells this front end's spans from those of the profiler's other ones.
     pub(crate) layer: u16,
@@ -82,37 +82,37 @@ impl<F: FindSlot> FrontEnd<F> {
         FoundFrontEnd { filter: &self.filter, recorder: self.recorder.as_ref(), layer: self.layer }
     }
 
-    /// The recorder, for whatever the fast paths have not done.
+    /// The recorder, for everything that the fast paths do not do.
     #[inline]
     pub(crate) fn recorder(&self) -> Option<&Arc<Recorder>> {
         self.recorder.as_ref()
     }
 }
 
-/// A front end, whichever it is, of the subscriber that a thread has.
+/// A front end of ours that was found in a thread's subscriber.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FoundFrontEnd<'a> {
     pub(crate) filter: &'a Filter,
-    /// None for a profiler that is switched off.
+    /// `None` for a profiler that is switched off.
     pub(crate) recorder: Option<&'a Arc<Recorder>>,
     pub(crate) layer: u16,
 }
 
 impl<'a> FoundFrontEnd<'a> {
-    /// The first one of this subscriber, if it says that it has one.
+    /// The first front end of ours in this subscriber, if it has one.
     pub(crate) fn of(dispatch: &'a Dispatch) -> Option<Self> {
         let indexed = dispatch.downcast_ref::<FrontEnd<Indexed>>().map(FrontEnd::found);
         indexed.or_else(|| dispatch.downcast_ref::<FrontEnd<Hashed>>().map(FrontEnd::found))
     }
 }
 
-/// The callsites of a front end that has no fast paths.
+/// The empty table of front ends without fast paths.
 fn no_sites() -> &'static FastSites {
     static NONE: OnceLock<FastSites> = OnceLock::new();
     NONE.get_or_init(fast_sites)
 }
 
-/// A recorder that takes nothing: its ring is closed.
+/// A recorder that refuses everything: its ring is closed.
 fn inert() -> &'static Arc<Recorder> {
     static INERT: OnceLock<Arc<Recorder>> = OnceLock::new();
     INERT.get_or_init(|| {

@@ -55,13 +55,13 @@ impl<S> ProfilerLayer<S> {
         }
     }
 
-    /// What can change the filter while the layer is installed.
+    /// A handle to change the filter while the layer is installed.
     #[must_use]
     pub fn filter_handle(&self) -> FilterHandle {
         FilterHandle::new(&self.front.filter)
     }
 
-    /// Whether this is a layer of a profiler that is switched off: asked before anything else.
+    /// Whether the profiler is switched off; always checked first.
     #[inline(always)]
     fn is_absent(&self) -> bool {
         self.front.recorder().is_none()
@@ -78,10 +78,11 @@ impl<S> ProfilerLayer<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    /// A layer is nothing but itself, and what its place asks for; that is never looked at.
+    /// Answers downcasts to the layer itself, and to the markers that its placement asks for; what a
+    /// marker points at is never used.
     ///
-    /// Wherever a span closes, the layers above ask for the registry: that answer is known when the
-    /// program is compiled.
+    /// Whenever a span closes, the layers above ask for the registry: this answer is known at compile
+    /// time.
     #[inline(always)]
     fn downcast(&self, id: TypeId) -> Option<*const ()> {
         if id == TypeId::of::<Registry>() {
@@ -119,7 +120,7 @@ where
             {
                 return;
             }
-            hears_all = !current.is_known(); // it is no use to ask
+            hears_all = !current.is_known(); // it is no use asking
         }
         let id = Id::from_non_zero_u64(key);
         let nearest =
@@ -129,7 +130,7 @@ where
     }
 }
 
-/// Whether it is of use to ask the registry what the thread is in.
+/// Whether the registry can tell which span the thread is in.
 #[cold]
 #[inline(never)]
 fn knows_current<S: Subscriber>(context: &Context<'_, S>) -> bool {
@@ -176,10 +177,10 @@ where
         if self.is_absent() {
             return;
         }
-        // The id by value: a reference would keep it in memory on all ways.
+        // The id by value: a reference would keep it in memory on all paths.
         let key = id.into_non_zero_u64();
         self.front.new_span(key.get(), attributes, || {
-            // One with a parent that it names never takes the fast way.
+            // A span that names its parent never takes the fast way.
             #[cfg(feature = "opentelemetry")]
             open_telemetry::made(&self.front, attributes, &context);
             self.new_span_slow(attributes, key, context);

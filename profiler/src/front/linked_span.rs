@@ -1,4 +1,4 @@
-//! A span for what is spawned: linked to where that was done, and nobody's child.
+//! A span for spawned work: linked to the span that has spawned it, and not its child.
 
 /// A span for work that outlives whoever starts it: a task, a thread, a closure for a pool. It is a root that follows
 /// from the current span.
@@ -51,7 +51,7 @@ macro_rules! linked_span {
     };
 }
 
-/// The link from a span that was just made.
+/// Links a span that was just made.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __linked_span {

@@ -1,7 +1,7 @@
 //! Records of the `log` crate, for programs whose subscriber is ours.
 //!
-//! `tracing_subscriber`'s `init` takes them, by its feature `tracing-log`; so does ours, by the feature
-//! `log`. Where a record comes from is seen to in the writer (`writer/log_sites.rs`).
+//! `tracing_subscriber`'s `init` takes them, with its feature `tracing-log`; so does ours, with the
+//! feature `log`. The writer finds out where a record comes from (`writer/log_sites.rs`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,11 +10,11 @@ use tracing_log::{AsLog, LogTracer, log};
 
 use crate::error::{Error, ErrorKind};
 
-/// Whether the program's logger is the one that we have set.
+/// Whether the program's logger is ours.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// Makes events of the records of the whole program. Called when its subscriber is installed, whose
-/// most verbose level is that of `log` from then on.
+/// Makes events of all records of the program. Called when our subscriber is installed; from then on
+/// `log`'s level is that of its most verbose callsite.
 pub(crate) fn take() -> Result<(), Error> {
     let level = LevelFilter::current().as_log();
     LogTracer::builder().with_max_level(level).init().map_err(|source| {
@@ -28,7 +28,7 @@ pub(crate) fn take() -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes over the most verbose level of the subscriber, after its filter has changed.
+/// Passes the most verbose level of the subscriber on to `log`, after its filter has changed.
 pub(crate) fn follow() {
     if TAKEN.load(Ordering::Relaxed) {
         log::set_max_level(LevelFilter::current().as_log());

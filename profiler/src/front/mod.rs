@@ -10,13 +10,13 @@ mod subscriber;
 // Which spans and events they take.
 mod filter;
 
-// What a layer has to find out of the registry, and of the layers beside it.
+// What a layer asks the registry, and how it stands among other layers.
 mod ancestry;
 #[cfg(feature = "opentelemetry")]
 mod open_telemetry;
 mod placement;
 
-// Records of the `log` crate; a macro for what is spawned; spans without `tracing`'s callbacks.
+// Records of the `log` crate; a macro for spawned work; spans without `tracing`'s callbacks.
 mod linked_span;
 #[cfg(feature = "log")]
 pub(crate) mod log_records;

@@ -1,19 +1,20 @@
-//! Feature `opentelemetry`: how a layer of `tracing-opentelemetry` beside ours knows a span.
+//! Feature `opentelemetry`: asks a layer of `tracing-opentelemetry` beside ours for the ids of spans.
 //!
-//! That makes up the ids when the span is *started*: when a thread enters it, or it gets a child; asked for them
-//! sooner it starts the span at once, and then [`set_parent`] is too late, by which programs hand over
-//! the trace of a request right after they have made its span. Once a span has closed, they are gone. So it is
-//! asked when a thread enters a span for the first time, or makes a child of one that nobody has entered. Of a span
-//! that is never entered and has no children they are not known.
+//! That layer makes up the ids when it *starts* a span: when a thread enters it, or when it gets a
+//! child. If it is asked for them earlier, it starts the span at once; and then it is too late for
+//! [`set_parent`], which programs call right after they have made a span, to continue the trace of a
+//! request. Once a span has closed, the ids are gone. So it is asked when a thread enters a span for the
+//! first time, or makes a child of a span that nobody has entered. The ids of a span that is never
+//! entered and has no children are not known.
 //!
-//! Kept are those of a span in which a trace begins: a root, or one whose parent is in another trace, or in
-//! none. For all others it would be a lock, and some words of each record, to say what is known by their parents;
-//! but for their own ids, by which nobody looks for them.
+//! Only the ids of spans in which a trace begins are kept: of a root, or of a span whose parent is in
+//! another trace, or in none. For all others, a lock and some words in each record would only repeat
+//! what is known from their parents; except their own ids, by which nobody looks for them.
 //!
-//! Only here a lock is taken in a callback: that of the registry's extensions and of the layer's data, as
-//! that layer does itself at this moment.
+//! This is the only place where a callback takes a lock: those of the registry's extensions and of the
+//! layer's data, which that layer takes itself at this moment.
 //!
-//! [`set_parent`]: tracing_opentelemetry::OpenTelemetrySpanExt::set_parent
+//! |[`set_parent`]: tracing_opentelemetry::OpenTelemetrySpanExt::set_parent
 
 use opentelemetry::trace::TraceContextExt;
 use tracing_core::span::{Attributes, Id};
@@ -39,7 +40,7 @@ where
     }
 }
 
-/// A span was made.
+/// A span was created.
 #[inline]
 pub(crate) fn made<S>(
     front: &FrontEnd<Hashed>,
@@ -48,7 +49,7 @@ pub(crate) fn made<S>(
 ) where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    // One that others are made in is entered.
+    // A span in which others are created counts as entered.
     if let Some(parent) = attributes.parent() {
         entering(front, parent, context);
     }
@@ -62,7 +63,7 @@ where
 {
     let Some(recorder) = front.recorder() else { return };
     let ids = front.ancestry.with_dispatch(|dispatch| {
-        // First: where there is no such layer, the parent need not be looked for.
+        // First: if there is no such layer, there is no need to look for the parent.
         let ids = ids_of(dispatch, id)?;
         let parent = context.span(id).and_then(|span| span.parent()).map(|parent| parent.id());
         let around = parent.as_ref().and_then(|parent| ids_of(dispatch, parent));
@@ -73,9 +74,9 @@ where
     }
 }
 
-/// What that layer says of a span, if there is one and it has the span.
+/// The ids from that layer, if there is one and it knows the span.
 fn ids_of(dispatch: &Dispatch, id: &Id) -> Option<GivenIds> {
-    // What makes up the ids, and decides about samples, is the program's.
+    // The ids and the sampling are made by code of the program's.
     let asked = panics::catch(|| {
         let otel = get_otel_context(id, dispatch)?;
         let span = otel.span();

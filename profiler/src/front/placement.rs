@@ -1,25 +1,27 @@
-//! Where a layer stands among others, as far as its level hint has to know.
+//! Where a layer stands among others: its level hint depends on that.
 //!
-//! `tracing-subscriber` combines the hints of two layers by taking the larger one, and to give none is
-//! less than to give any: a layer that gives `DEBUG` silences what is `TRACE` for one beside it that
-//! gives none, as `fmt` does, because it wants all there is. Only where it knows of a layer with
-//! a filter of its own does it let "none" win. So we say
+//! `tracing-subscriber` combines the hints of two layers by taking the larger one, and no hint counts as
+//! less than any hint: a layer with the hint `DEBUG` silences `TRACE` for a layer beside it that gives
+//! no hint, such as `fmt`, because it wants everything. Only if it knows of a layer with a filter of its
+//! own does it let "none" win. So the hint is
 //!
 //! * our level if we are alone on a registry,
-//! * our level, as a layer with a filter does, if there is one layer above us; whatever that says, the
-//!   combination is right then,
-//! * our level above others that gave a hint: what we add to it takes nothing from anybody,
-//! * nothing wherever we are not sure: then all is dispatched to us as it is to the others.
+//! * our level, and we claim to have a filter of our own, if there is one layer above us: then the
+//!   combination is right whatever that layer says,
+//! * our level above layers that have all given a hint: what we add to it takes nothing from anybody,
+//! * none if we are not sure: then everything is dispatched to us, as it is to the others.
 //!
-//! What is below tells itself when the layer is put upon it. For each layer that is put above,
-//! `tracing-subscriber` asks those below, by a downcast to a private marker, whether they have a filter
-//! of their own; these questions are counted. The markers are found by a layer that listens to them
-//! ([`Markers`]); should a version to come ask in another way, none is found, and we say nothing.
+//! What is below is known when the layer is put on top of it. For each layer that is put above,
+//! `tracing-subscriber` asks the layers below, by a downcast to a private marker type, whether they have
+//! a filter of their own; these questions are counted. The marker types are found by a test layer that
+//! notes what it is asked ([`Markers`]). If a future version asks in another way, no markers are found,
+//! and we give no hint.
 //!
-//! A layer of a profiler that is switched off says what `None` says, which nobody takes for a wish.
+//! The layer of a profiler that is switched off answers like an `Option` that is `None`, which has no
+//! effect on others.
 //!
-//! The same questions tell whether the layer hears of all spans: a filter around it answers for itself. So
-//! who is asked once he is put upon something has none around him.
+//! The same questions tell whether the layer hears of all spans: a filter around it would answer them
+//! itself. So a layer that is asked after it was put on top of something has no filter around it.
 
 use std::any::TypeId;
 use std::cell::{Cell, RefCell};
@@ -32,26 +34,26 @@ use tracing_core::{LevelFilter, Subscriber};
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::Registry;
 
-/// Not put upon anything yet.
+/// Not yet on top of anything.
 const NOWHERE: u8 = 0;
-/// Somewhere that says too little.
+/// On top of something about which too little is known.
 const UNSURE: u8 = 1;
-/// Nobody below wants anything.
+/// The layers below want nothing.
 const LOWEST: u8 = 2;
-/// All below have said what they want.
+/// All layers below have given a hint.
 const BOUNDED: u8 = 3;
 
 /// The marker types that `tracing-subscriber` downcasts to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Markers {
-    /// For "has a filter of its own".
+    /// The type that stands for "has a filter of its own".
     filter: Option<TypeId>,
-    /// For "is a layer that is not there".
+    /// The type that stands for "is a layer that does not exist".
     none: Option<TypeId>,
 }
 
 impl Markers {
-    /// Asked for when a layer is made, and kept.
+    /// Found when a layer is first made, and kept.
     fn get() -> Option<&'static Self> {
         static FOUND: OnceLock<Markers> = OnceLock::new();
         if FOUND.get().is_none() {
@@ -72,7 +74,7 @@ impl Markers {
     }
 }
 
-/// Hears what it is taken for.
+/// A layer that notes which types it is asked for.
 struct Listener(Rc<RefCell<Vec<TypeId>>>);
 
 impl Listener {
@@ -91,15 +93,16 @@ thread_local! {
     static ASKED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// See the module.
+/// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct Placement {
-    /// By reference, and none is a value too: the layer would else have more values that it never
-    /// takes than the registry below, and the compiler would put that behind it, which costs an
-    /// instruction in each callback to get there.
+    /// A reference, which may be `None`. Otherwise the layer would have more unused bit patterns than
+    /// the registry, and the compiler would place the registry after it; to get there would cost an
+    /// instruction in each callback.
     markers: Option<&'static Markers>,
     below: AtomicU8,
-    /// How often it was asked for a filter of its own: once for itself, once for each layer above.
+    /// How often it was asked whether it has a filter of its own: once about itself, then once for each
+    /// layer above.
     questions: AtomicU8,
 }
 
@@ -108,14 +111,14 @@ impl Placement {
         Self { markers: Markers::get(), below: AtomicU8::new(NOWHERE), questions: AtomicU8::new(0) }
     }
 
-    // Relaxed, here and below: a subscriber is put together by one thread before it is installed.
+    // Relaxed, here and below: one thread builds a subscriber before it is installed.
 
-    /// The layer is put upon a subscriber.
+    /// The layer is put on top of a subscriber.
     pub(crate) fn put_on<S: Subscriber>(&self, below: &S) {
         let is_registry = TypeId::of::<S>() == TypeId::of::<Registry>();
         ASKED.set(false);
         let hint = below.max_level_hint();
-        // That of another profiler's layer may change, as this one's does.
+        // The hint of another profiler's layer may change later, just as ours may.
         let is_another_of_us = ASKED.replace(false);
         let in_tree = self.questions.load(Ordering::Relaxed) > 0;
         let again = self.below.load(Ordering::Relaxed) != NOWHERE;
@@ -129,7 +132,7 @@ impl Placement {
         self.below.store(place, Ordering::Relaxed);
     }
 
-    /// Whether to be taken for the type of this id, a marker: as a layer that is not there, or as one
+    /// Whether to answer a downcast to this type, a marker: as a layer that does not exist, or as one
     /// with a filter of its own. Calls `hears_all` if the question shows that there is no filter around
     /// this layer.
     pub(crate) fn is(&self, id: TypeId, is_absent: bool, hears_all: impl FnOnce()) -> bool {
@@ -146,7 +149,7 @@ impl Placement {
         if below != NOWHERE {
             hears_all();
         }
-        // The first question is about ourselves, the second one is of the layer above.
+        // The first question is about this layer; the second one is asked for the layer above.
         before == Ok(1) && below == LOWEST
     }
 

@@ -55,22 +55,23 @@ impl ProfilerSubscriber {
         Self { front: FrontEnd::new(recorder) }
     }
 
-    /// Records nothing that is more verbose than this; of events, [`ProfilerBuilder::events`](crate::ProfilerBuilder::events)
-    /// is a second limit. In place of the levels and the filter of the builder.
+    /// Records nothing more verbose than this;
+    /// [`ProfilerBuilder::events`](crate::ProfilerBuilder::events) is a second limit for events.
+    /// Replaces the levels and the filter of the builder.
     pub fn with_max_level(self, level: impl Into<LevelFilter>) -> Self {
         self.front.filter.set_max_level(level.into());
         self
     }
 
-    /// Records just what these targets and levels enable, spans and events alike; a text like
-    /// `info,my_crate::db=debug` can be parsed into it. In place of the levels and the filter of the
+    /// Records exactly what these targets and levels enable, spans and events alike; a text like
+    /// `info,my_crate::db=debug` can be parsed into it. Replaces the levels and the filter of the
     /// builder.
     pub fn with_filter(self, filter: Targets) -> Self {
         self.front.filter.set_targets(filter);
         self
     }
 
-    /// What can change the filter while the subscriber is installed.
+    /// A handle to change the filter while the subscriber is installed.
     #[must_use]
     pub fn filter_handle(&self) -> FilterHandle {
         FilterHandle::new(&self.front.filter)
@@ -95,7 +96,7 @@ impl ProfilerSubscriber {
     /// [`tracing::subscriber::with_default`]: https://docs.rs/tracing/latest/tracing/subscriber/fn.with_default.html
     pub fn init(self) -> Result<(), Error> {
         let installed = tracing_core::dispatcher::set_global_default(Dispatch::new(self));
-        // Callsites that another thread has met in between were told that nobody wants them.
+        // Callsites that another thread met before the installation were switched off.
         tracing_core::callsite::rebuild_interest_cache();
         installed.map_err(|source| {
             let message = "cannot install the subscriber: the program has one already; add the \

@@ -1,13 +1,13 @@
-//! The arguments of a command line without their secrets, as far as these can be told.
+//! The arguments of a command line without their secrets, as far as these can be recognised.
 //!
-//! Values behind names of secrets in any of the ways in which these are written, passwords in URLs, and
-//! what looks like a key. A secret that is written like a word, in a place of its own, cannot be told.
+//! Secrets are values behind secret names, in all common notations, passwords in URLs, and what looks
+//! like a key. A secret that looks like a word, and stands alone, cannot be recognised.
 
 use super::names::{REDACTED, Redaction};
 use super::pairs::{is_of_name, is_secret, without_pairs};
 use super::urls::without_users;
 
-/// How the keys of well-known services begin.
+/// The beginnings of keys of well-known services.
 const PREFIXES: [&str; 14] = [
     "ghp_",
     "gho_",
@@ -24,10 +24,10 @@ const PREFIXES: [&str; 14] = [
     "eyJ",
     "-----BEGIN",
 ];
-/// Letters and digits in a row that are no word.
+/// So many letters and digits in a row, mixed, are not a word.
 const RANDOM_CHARS: usize = 24;
 
-/// The arguments as they may be stored.
+/// The arguments in the form in which they may be stored.
 pub(crate) fn redacted(
     arguments: impl IntoIterator<Item = String>,
     redaction: &Redaction,
@@ -48,7 +48,7 @@ pub(crate) fn redacted(
     redacted
 }
 
-/// A value behind `-p`, which may be a port.
+/// A value after `-p`, which may be a port.
 fn keep_number(value: &str) -> String {
     let is_number = value.len() <= 5 && value.bytes().all(|byte| byte.is_ascii_digit());
     if is_number { value.to_owned() } else { REDACTED.to_owned() }
@@ -60,14 +60,14 @@ fn is_name(text: &str) -> bool {
 
 fn one(argument: &str, is_option: bool, redaction: &Redaction) -> String {
     let dashes = argument.len() - argument.trim_start_matches(['-', '/']).len();
-    // All behind the name, whatever stands there.
+    // Everything after the name is hidden.
     if let Some((name, _)) = argument.split_once('=')
         && is_name(&name[dashes..])
         && is_secret(&name[dashes..], redaction)
     {
         return format!("{name}={REDACTED}");
     }
-    // `-pSECRET`, as some databases have it; `-p8080` is a port.
+    // `-pSECRET`, as in some database clients; but `-p8080` is a port.
     if let (true, Some(value)) = (is_option, argument.strip_prefix("-p"))
         && !value.is_empty()
         && !value.bytes().all(|byte| byte.is_ascii_digit())
@@ -79,7 +79,7 @@ fn one(argument: &str, is_option: bool, redaction: &Redaction) -> String {
     without_keys(&text)
 }
 
-/// Without the keys of well-known services, and without what is too long and mixed to be a word.
+/// Hides keys of well-known services, and what is too long and mixed to be a word.
 fn without_keys(text: &str) -> String {
     let is_part = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
     let mut kept = String::new();

@@ -3,12 +3,12 @@
 use super::names::{REDACTED, Redaction, Secrecy};
 use super::urls::{Address, Urls};
 
-/// The object with `"[redacted]"` for each value under the name of a secret, however deep, and without
-/// the secrets of URLs. `None` for a text that cannot be read.
+/// The object with `"[redacted]"` for each value with a secret name, at any depth, and without the
+/// secrets of URLs. `None` for a text that is not JSON.
 pub(crate) fn redacted(object: &str, redaction: &Redaction) -> Option<String> {
     let mut out = String::with_capacity(object.len());
     let mut rest = object;
-    // The text of the last string, where it may be a name.
+    // The last string, if it may be a name.
     let mut name: Option<String> = None;
     let (mut urls, mut address) = (Urls::new(redaction.clone()), Address::Any);
     while let Some(first) = rest.chars().next() {
@@ -39,10 +39,10 @@ pub(crate) fn redacted(object: &str, redaction: &Redaction) -> Option<String> {
     Some(out)
 }
 
-/// Appends a string, still escaped: what is hidden begins and ends between its escapes.
+/// Appends a string, still escaped. What is hidden begins and ends between escapes.
 fn push_without_secrets(out: &mut String, string: &str, address: Address, urls: &mut Urls) {
     let inner = string.get(1..string.len() - 1).unwrap_or_default();
-    // Some write slashes so, which needs no escape.
+    // Some programs write slashes like this, which need no escape.
     let slashes = inner.contains("\\/") && !inner.contains("\\\\");
     let without_slashes = slashes.then(|| inner.replace("\\/", "/"));
     match urls.redacted(without_slashes.as_deref().unwrap_or(inner), address, false) {
@@ -51,7 +51,7 @@ fn push_without_secrets(out: &mut String, string: &str, address: Address, urls: 
     }
 }
 
-/// How many bytes the string takes with which the text begins, with its quotes.
+/// The length of the string at the beginning of the text, in bytes, with its quotes.
 fn string_len(text: &str) -> Option<usize> {
     let mut escaped = false;
     text.bytes().enumerate().skip(1).find_map(|(at, byte)| {
@@ -61,7 +61,7 @@ fn string_len(text: &str) -> Option<usize> {
     })
 }
 
-/// How many bytes the value takes with which the text begins.
+/// The length of the value at the beginning of the text, in bytes.
 fn value_len(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     let mut at = 0;
@@ -90,7 +90,7 @@ fn value_len(text: &str) -> Option<usize> {
     }
 }
 
-/// A name without its quotes and escapes. What is escaped by its number is taken for what it says.
+/// A name without its quotes and escapes. Escapes by number are decoded.
 fn unescaped(string: &str) -> String {
     let mut name = String::new();
     let mut letters = string.trim_matches('"').chars();

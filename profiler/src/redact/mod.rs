@@ -1,8 +1,8 @@
-//! Secrets do not reach the file.
+//! Keeps secrets out of the file.
 //!
-//! The writer looks at names, once for each field of a callsite. In every text it looks for URLs, which may
-//! have a password or a query with secrets. What else it does not see through are free texts: the
-//! message of an event, the label of a mark, and a structure that is shown with `Debug`.
+//! The writer looks at the names of fields, once for each field of a callsite. In every text it looks
+//! for URLs, which may have a password, or secrets in the query. It does not look into free texts
+//! otherwise: the message of an event, the label of a mark, or a structure that is shown with `Debug`.
 
 mod arguments;
 mod json;

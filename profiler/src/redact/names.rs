@@ -1,15 +1,15 @@
-//! Which names are of secrets, and what stands for their values.
+//! Which names are secret, and what is stored in place of their values.
 //!
-//! A name is split into words at whatever is no letter or digit, and at the humps of camel case, and is
-//! of a secret if words of the list stand in it side by side, as `db.password`, `apiKey` and
-//! `X-Auth-Token` do, or if one of them ends with a word that hardly ends another, as `PGPASSWORD` does.
-//! Not if they stand before a word that says something about the secret, as in `token_count`, nor in a
-//! name that is known to be of something else, as `cache_key`.
+//! A name is split into words: at everything that is no letter or digit, and at capitals inside it. It
+//! is secret if it contains words of the list side by side, as `db.password`, `apiKey` and
+//! `X-Auth-Token` do, or if one of its words ends like few other words, as `PGPASSWORD` does. It is not
+//! secret if a word follows that only describes the secret, as in `token_count`, nor if it is known to
+//! mean something else, as `cache_key`.
 
-/// What stands for a value.
+/// What is stored in place of a value.
 pub(crate) const REDACTED: &str = "[redacted]";
 
-/// Names of secrets. A number under one of the latter is none: it is a count, or an index.
+/// Secret names. Under the ones marked `Texts`, a number is not secret: it is a count, or an index.
 const SECRETS: [&str; 17] = [
     "password",
     "passwd",
@@ -49,10 +49,10 @@ const SECRET_TEXTS: [&str; 16] = [
 ];
 
 /// Ends of words that were run together, as in `pgpassword`, `clientsecret` and `accesstoken`; no other
-/// words end so.
+/// words end like this.
 const ENDS: [&str; 6] = ["password", "passwd", "passphrase", "secret", "token", "apikey"];
 
-/// Names with such words that are of something else.
+/// Names with such words that mean something else.
 const HARMLESS: [&str; 26] = [
     "cache_key",
     "primary_key",
@@ -82,28 +82,28 @@ const HARMLESS: [&str; 26] = [
     "key_down",
 ];
 
-/// What may be said about a secret, as the last word of a name.
+/// Last words of names that only describe a secret.
 const ABOUT: [&str; 19] = [
     "count", "len", "length", "size", "type", "kind", "name", "total", "limit", "budget", "ttl",
     "age", "expiry", "expires", "valid", "present", "found", "ms", "seconds",
 ];
 
-/// Whether values under a name may be stored.
+/// Which values under a name are secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) enum Secrecy {
-    /// All of them.
+    /// None.
     #[default]
     None,
-    /// Numbers and booleans.
+    /// All except numbers and booleans.
     Texts,
-    /// None.
+    /// All.
     All,
 }
 
 /// Words side by side, in lower case.
 type Phrase = Vec<String>;
 
-/// Which names are of secrets.
+/// Knows which names are secret.
 #[derive(Debug, Clone)]
 pub(crate) struct Redaction {
     secrets: Vec<(Phrase, Secrecy)>,
@@ -122,7 +122,7 @@ impl Default for Redaction {
 }
 
 impl Redaction {
-    /// Adds a name; with `!` before it, it is none of a secret; `!*` forgets all names.
+    /// Adds a name. With `!` before it, the name is not secret; `!*` forgets all names.
     pub(crate) fn add(&mut self, name: &str) {
         let name = name.trim();
         match name.strip_prefix('!').map(str::trim) {
@@ -137,13 +137,13 @@ impl Redaction {
         }
     }
 
-    /// Whether there are secrets at all, and nobody has said that this word is none.
+    /// Whether there are secrets at all, and this word was not declared harmless.
     pub(super) fn may_hide(&self, word: &str) -> bool {
         let is_harmless = self.harmless.iter().any(|phrase| phrase.iter().eq([word]));
         !self.secrets.is_empty() && !is_harmless
     }
 
-    /// Whether values under this name may be stored.
+    /// Which values under this name are secret.
     pub(crate) fn secrecy(&self, name: &str) -> Secrecy {
         let words = words(name);
         let harmless: Vec<_> =
@@ -167,7 +167,7 @@ impl Redaction {
     }
 }
 
-/// Where a phrase stands among words.
+/// Where a phrase is found among words.
 fn matches(words: &[String], phrase: &[String]) -> impl Iterator<Item = std::ops::Range<usize>> {
     let len = phrase.len();
     words
@@ -179,7 +179,7 @@ fn matches(words: &[String], phrase: &[String]) -> impl Iterator<Item = std::ops
         .map(move |(at, _)| at..at + len)
 }
 
-/// A word, or its plural; or one that ends with it, of some.
+/// Whether it is this word, or its plural; for some words, whether it ends with it.
 fn is_word(word: &str, wanted: &str) -> bool {
     let is_end = |word: &str| word == wanted || (ENDS.contains(&wanted) && word.ends_with(wanted));
     is_end(word) || word.strip_suffix('s').is_some_and(is_end)

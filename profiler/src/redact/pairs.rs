@@ -2,7 +2,7 @@
 
 use super::names::{REDACTED, Redaction, Secrecy};
 
-/// Options of well-known commands whose value is a secret, beside the names of the list.
+/// Options of well-known commands whose value is a secret, in addition to the names of the list.
 const OPTIONS: [&str; 4] = ["pass", "auth", "p", "P"];
 
 /// Whether a letter may be part of a name.
@@ -15,7 +15,8 @@ pub(super) fn is_secret(name: &str, redaction: &Redaction) -> bool {
     OPTIONS.contains(&name) || redaction.secrecy(name) != Secrecy::None
 }
 
-/// `name=value`, `name: value` and `"name": "value"`, anywhere, without the values of secrets.
+/// The text with `name=value`, `name: value` and `"name": "value"`, anywhere in it, without secret
+/// values.
 pub(super) fn without_pairs(text: &str, redaction: &Redaction) -> String {
     let mut kept = String::new();
     let mut rest = text;

@@ -1,9 +1,8 @@
-//! Texts without the secrets of the URLs in them: passwords, and what their queries say under names of
-//! secrets.
+//! Texts without the secrets of the URLs in them: passwords, and the values of secret names in queries.
 //!
-//! Such a text comes in any field and in any message, so what is not of a URL stays as it is, to the
-//! byte. Only where a field's name says that it holds an address is more taken for one: a path with a
-//! query, a query alone, or what a driver of a database connects with.
+//! Such a text may be in any field and in any message, so everything that is not part of a URL stays as
+//! it is, to the byte. Only if a field's name says that it holds an address, more is taken for one: a
+//! path with a query, a query alone, or a connection string of a database driver.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,29 +11,29 @@ use std::ops::Range;
 use super::names::{REDACTED, Redaction, Secrecy, words};
 use super::pairs::without_pairs;
 
-/// What is remembered of the names in queries: of so many, none of them longer.
+/// How many names in queries are remembered, and how long they may be.
 const NAMES_MAX: usize = 1_024;
 const NAME_BYTES_MAX: usize = 64;
 
-/// Names of signatures, which are as good as keys, where they stand in a query.
+/// Names of signatures in queries; a signature is as good as a key.
 const SIGNATURES: [&str; 2] = ["sig", "signature"];
 
-/// What a field's name says of the addresses in it.
+/// What a field's name says about addresses in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Address {
-    /// Nothing: what looks like a URL is one, and nothing else.
+    /// Nothing: only what looks like a URL is one.
     #[default]
     Any,
-    /// It is one, perhaps without scheme and host.
+    /// It is a URL, perhaps without scheme and host.
     Url,
-    /// It is the query of one.
+    /// It is the query of a URL.
     Query,
-    /// What a driver connects with: a URL, or pairs of names and values.
+    /// It is a connection string: a URL, or pairs of names and values.
     Connection,
 }
 
 impl Address {
-    /// Of the field with this name.
+    /// For the field with this name.
     pub(crate) fn of(name: &str) -> Self {
         let words = words(name);
         let has = |wanted: &[&str]| words.iter().any(|word| wanted.contains(&word.as_str()));
@@ -59,13 +58,13 @@ impl Default for Urls {
     }
 }
 
-/// Takes the secrets out of texts.
+/// Removes secrets from texts.
 #[derive(Debug)]
 pub(crate) struct Urls {
     redaction: Redaction,
-    /// Whether a password is a secret at all.
+    /// Whether passwords are secret at all.
     passwords: bool,
-    /// Which names in queries are of secrets. A program has few, and asks for them often.
+    /// Names in queries, and whether they are secret. A program has few, and uses them often.
     names: HashMap<String, bool>,
 }
 
@@ -75,8 +74,8 @@ impl Urls {
         Self { redaction, passwords, names: HashMap::new() }
     }
 
-    /// The text without its secrets; `None` if it has none. `is_cut` says that its end is missing, where
-    /// a password may have begun that nothing ends.
+    /// The text without its secrets; `None` if it has none. `is_cut`: its end is missing, so a password
+    /// may have begun that has no end.
     pub(crate) fn redacted(&mut self, text: &str, at: Address, is_cut: bool) -> Option<String> {
         let is_url = text.contains("://");
         if !is_url && at == Address::Any {
@@ -103,7 +102,7 @@ impl Urls {
         }
     }
 
-    /// Without the values of secrets in queries, and in what stands behind `#`, where tokens come back.
+    /// The text without secret values in queries, and after `#`, where some services return tokens.
     fn without_queries(&mut self, text: &str, at: Address) -> Option<String> {
         let mut kept = Kept::new(text);
         let mut start = 0;
@@ -130,7 +129,7 @@ impl Urls {
         kept.end()
     }
 
-    /// Whether a name in a query is of a secret.
+    /// Whether a name in a query is secret.
     fn is_secret(&mut self, name: &str) -> bool {
         if let Some(known) = self.names.get(name) {
             return *known;
@@ -150,7 +149,7 @@ impl Urls {
     }
 }
 
-/// A name without `%5B` and the like, of which only letters of ASCII count.
+/// A name with `%5B` and the like decoded; only ASCII letters matter.
 fn decoded(name: &str) -> Cow<'_, str> {
     if !name.contains('%') {
         return Cow::Borrowed(name);
@@ -171,7 +170,7 @@ fn decoded(name: &str) -> Cow<'_, str> {
     Cow::Owned(decoded)
 }
 
-/// Where a URL ends that stands somewhere in a text, quoted perhaps, and more than once.
+/// Where a URL ends that is somewhere in a text, perhaps quoted, even more than once.
 fn url_end(text: &str, start: usize) -> usize {
     let rest = &text[start..];
     let is_end = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '`');
@@ -179,12 +178,12 @@ fn url_end(text: &str, start: usize) -> usize {
     start + rest[..len].trim_end_matches('\\').len()
 }
 
-/// `scheme://user:password@host` without the password, and without a user who has none: it may be a key.
-/// `begins` says that the text begins as if there were a scheme before it.
+/// `scheme://user:password@host` without the password; and without the user if there is no password: it
+/// may be a key. `begins`: the text begins as if a scheme stood before it.
 pub(super) fn without_users(text: &str, begins: bool, is_cut: bool) -> Option<String> {
     let mut kept = Kept::new(text);
     let scheme = |from: usize| text[from..].find("://").map(|at| from + at + 3);
-    // Where the URL ends, and its last `@`: looked for once, whatever it has of other URLs inside.
+    // The end of the URL, and its last `@`: searched once, however many URLs are inside of it.
     let (mut end, mut last_at) = (0, None);
     let mut next = if begins && scheme(0).is_none() { Some(0) } else { scheme(0) };
     while let Some(start) = next {
@@ -205,8 +204,8 @@ pub(super) fn without_users(text: &str, begins: bool, is_cut: bool) -> Option<St
     kept.end()
 }
 
-/// How long the user and the password are with which the rest of a URL begins, of which `last_at` is the
-/// last `@`. `is_open` says that more of it may have been cut off.
+/// The length of user and password at the beginning of the rest of a URL; `last_at` is its last `@`.
+/// `is_open`: its end may have been cut off.
 fn user_len(url: &str, last_at: Option<usize>, is_open: bool) -> Option<usize> {
     let host_end = url.find(['/', '?', '#']).unwrap_or(url.len());
     let authority = &url[..host_end];
@@ -216,7 +215,7 @@ fn user_len(url: &str, last_at: Option<usize>, is_open: bool) -> Option<usize> {
     if is_open && host_end == url.len() {
         return Some(host_end);
     }
-    // A password that should have been escaped, and was not. A host may be an address in brackets.
+    // The password should have been escaped, and was not. A host may be an address in brackets.
     let host = authority.strip_prefix('[').and_then(|host| host.split_once(']'));
     let has_password = host
         .map_or(authority, |(_, port)| port)
@@ -225,11 +224,11 @@ fn user_len(url: &str, last_at: Option<usize>, is_open: bool) -> Option<usize> {
     if has_password { last_at.or(is_open.then_some(url.len())) } else { None }
 }
 
-/// What is kept of a text.
+/// A text while parts of it are left out.
 struct Kept<'a> {
     text: &'a str,
     kept: String,
-    /// So far the text is in `kept`.
+    /// Up to here the text is in `kept`.
     done: usize,
 }
 
@@ -238,8 +237,8 @@ impl<'a> Kept<'a> {
         Self { text, kept: String::new(), done: 0 }
     }
 
-    /// Leaves out what stands there; nothing where nothing stands, and what is left out already. Each
-    /// call is of a place behind the last one.
+    /// Leaves a part out, unless it is empty or left out already. Each call is for a part after the last
+    /// one.
     fn hide(&mut self, secret: Range<usize>) {
         let hidden = &self.text[secret.clone()];
         if !hidden.is_empty() && hidden != REDACTED {

@@ -1,4 +1,4 @@
-//! Spans of a thread's own close.
+//! A thread's own spans close.
 
 use std::thread::panicking;
 
@@ -9,11 +9,11 @@ use crate::recorder::local;
 use crate::recorder::open_spans::{SlotPosition, SpanSlot, owner_state};
 use crate::recorder::record::ENTERED;
 
-/// A span that was entered once closes. Returns its slot, which is empty.
+/// A span that was entered once closes. Returns its slot, which is empty then.
 #[inline(always)]
 pub(crate) fn close_once<F: FindSlot>(spans: &Table<SpanSlot>, key: u64) -> Option<SlotPosition> {
     let (position, span) = spans.wrapped(F::likely(key) as usize);
-    // The calling thread's own, which has been inside once, and left.
+    // It is the calling thread's own, which has entered it once, and left.
     if !span.has_key(key) || owner_state(span.head()) ^ ENTERED != local::fast_thread() {
         return None;
     }
@@ -25,7 +25,7 @@ pub(crate) fn close_once<F: FindSlot>(spans: &Table<SpanSlot>, key: u64) -> Opti
     Some(position as SlotPosition)
 }
 
-/// The same for any other one, with what [publishes](super::publish) its record.
+/// The same for any other span; `publish` [publishes](super::publish) its record.
 #[inline(always)]
 pub(crate) fn close_with<F: FindSlot>(
     spans: &Table<SpanSlot>,
@@ -41,8 +41,8 @@ pub(crate) fn close_with<F: FindSlot>(
     Some(position as SlotPosition)
 }
 
-/// Whether the calling thread unwinds. This may call; so it comes before there is anything that would
-/// have to be kept.
+/// Whether the calling thread is unwinding. This may be a call, so it has to come before there are
+/// values to be saved.
 #[inline(always)]
 pub(crate) fn is_panicking() -> bool {
     panicking()

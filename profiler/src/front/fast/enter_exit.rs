@@ -1,7 +1,7 @@
-//! Threads enter spans of their own and leave them.
+//! Threads enter their own spans and leave them.
 //!
-//! Where times inside are not measured, there are ways of their own, so that the usual ones need not ask:
-//! `TIMED` says which, and the table of the others is empty.
+//! If times inside are not measured, there are separate versions, so that the usual ones need no check:
+//! `TIMED` tells which, and the table of the other version is empty.
 
 use std::sync::atomic::{Ordering, compiler_fence};
 
@@ -17,7 +17,7 @@ use crate::recorder::open_spans::{
 };
 use crate::recorder::record::{AGAIN, ENTERED};
 
-/// A thread enters a span of its own that is at this position, if that is so. It may be a position of another
+/// A thread enters a span, if that is its own and at this position. The position may come from another
 /// table.
 #[inline(always)]
 pub(crate) fn enter_at<const TIMED: bool>(
@@ -28,13 +28,13 @@ pub(crate) fn enter_at<const TIMED: bool>(
     let now = || if TIMED { timestamp::read() } else { 0 };
     let (position, span) = spans.wrapped(position as usize);
     let head = span.head();
-    // Inside the same span as at its creation, or the last time.
+    // The thread is in the same span as when this one was created, or last entered.
     if !span.has_key(id.key()) || span.outer() != local::innermost_own() {
         return false;
     }
     let position = position as SlotPosition;
-    // In each of the ways below it is inside by the time that it is pushed, so that the handler of a
-    // signal that enters the span is inside once more, and does not link it to itself.
+    // In each case below, the slot says that the thread is inside before the span is pushed. So if a
+    // signal handler enters the span, it is inside once more, and does not link the span to itself.
     if owner_state(head) == local::fast_thread() {
         if !TIMED {
             span.begin_first_entry_untimed(head);
@@ -57,14 +57,15 @@ pub(crate) fn enter_at<const TIMED: bool>(
     if owner_state(head).wrapping_sub(ENTERED) == local::fast_thread() {
         span.begin_second_entry(head, now());
         local::of_owner().push_here(position);
-        // As `one_by_one`, and unlike it: so that this way ends otherwise than that above.
+        // Works like `one_by_one`, but is another instruction: so the compiler does not merge this case
+        // with the one above.
         compiler_fence(Ordering::Release);
         return true;
     }
     false
 }
 
-/// A thread leaves the innermost span, if it is its own and it is inside once.
+/// A thread leaves its innermost span, if that is its own and was entered once more than left.
 #[inline(always)]
 pub(crate) fn exit_innermost<F: FindSlot, const TIMED: bool>(
     spans: &Table<SpanSlot>,
@@ -74,7 +75,7 @@ pub(crate) fn exit_innermost<F: FindSlot, const TIMED: bool>(
     let head = span.head();
     let now = || if TIMED { timestamp::read() } else { 0 };
     if owner_state(head).wrapping_sub(INSIDE) == local::fast_thread() {
-        // While it is still inside: as in `enter_at`.
+        // While the slot says that the thread is inside, as in `enter_at`.
         local::of_owner().pop_own(span);
         span.end_first_entry(now());
         F::remember(local::of_owner(), position);
@@ -99,9 +100,9 @@ pub(crate) fn exit_innermost<F: FindSlot, const TIMED: bool>(
     true
 }
 
-/// A thread enters a span of its own that it has entered before, and whose entries may have to be recorded: one that
-/// has lived long, or elsewhere than inside its parent, as a system in a frame. `recorder` is whose spans these are. `None`,
-/// and nothing was done, if it is another case; else its position.
+/// A thread enters its own span again, and this entry may have to be recorded: the span is long-lived,
+/// or the thread is elsewhere than inside the parent, as with systems in a frame. The spans are those of
+/// `recorder`. Returns the span's position; in all other cases, does nothing and returns `None`.
 #[inline(never)]
 pub(crate) fn enter_recorded(
     recorder: &Recorder,
@@ -124,12 +125,12 @@ pub(crate) fn enter_recorded(
         token.push_here(position);
         return Some(position);
     }
-    // Else it has to be kept what the thread did inside the parent so far.
+    // Otherwise it first has to be noted what the thread has done inside the parent so far.
     if !recorder.open.foreign(position).is_looked_at() {
         return None;
     }
     let is_outside = token.is_outside();
-    // Of the thread's own, and open.
+    // The span around it is the thread's own, and open.
     if !is_outside && spans.get(local::innermost_own() as usize)?.id() == 0 {
         return None;
     }
@@ -143,10 +144,11 @@ pub(crate) fn enter_recorded(
     Some(position)
 }
 
-/// The end of an entry that may have to be recorded: of a span that was entered before, and is the innermost
-/// one. `recorder` is whose spans these are. `None`, and nothing was done, if it is another case; else its position.
+/// A thread leaves its innermost span, which it had entered before, and this entry may have to be
+/// recorded. The spans are those of `recorder`. Returns the span's position; in all other cases, does
+/// nothing and returns `None`.
 ///
-/// Not together with the others, whose registers it would take.
+/// Not merged with the other functions: it would take their registers.
 #[inline(never)]
 pub(crate) fn exit_recorded(
     recorder: &Recorder,
@@ -166,7 +168,7 @@ pub(crate) fn exit_recorded(
     let entered = span.last();
     let now = timestamp::read().max(entered);
     let count = count_of(head);
-    // Where it is entered for the first time, others may have been inside before.
+    // Other threads may have been inside before the owner's first entry.
     if count <= 1 {
         return None;
     }

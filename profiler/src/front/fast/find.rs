@@ -1,7 +1,7 @@
 //! How a front end finds the slots of its spans.
 //!
-//! In all else the callbacks of layer and subscriber are the same. So each is written once, for any
-//! [`FindSlot`], and becomes two functions when the program is compiled.
+//! In everything else the callbacks of layer and subscriber are the same. So each is written once,
+//! generic over [`FindSlot`], and compiled twice.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::recorder::local::{self, ThreadToken};
 use crate::recorder::open_spans::free_list::{UNRECORDED, key_of, position_of};
 use crate::recorder::open_spans::{OpenSpans, SlotPosition, SpanSlot, first_slot};
 
-/// The key of a span, or where that lies: who compares it there needs no register for it.
+/// The key of a span, by value or by reference: a key that is compared in memory needs no register.
 pub(crate) trait AsKey: Copy {
     fn key(self) -> u64;
 }
@@ -34,20 +34,20 @@ impl AsKey for &Id {
     }
 }
 
-/// How a front end finds the slot of a span, and what becomes of one that is free.
+/// How a front end finds the slot of a span, and what happens to free slots.
 pub(crate) trait FindSlot: 'static {
-    /// Whether the front end makes up the keys of its spans, which name the slots.
+    /// Whether the front end makes up the keys of its spans, which contain the slot.
     const IS_DIRECT: bool;
 
-    /// What is known of the key of a span before it has a slot.
+    /// What is known about the key of a span before it has a slot.
     type Given: Copy;
-    /// The key of a new span, unless it was given.
+    /// The key of a new span, unless it is given.
     type Key: Copy;
 
-    /// Where the span is that is entered or closed, if it is the usual case.
+    /// Where the span that is entered or closed is in the usual case.
     fn likely(id: impl AsKey) -> SlotPosition;
 
-    /// Where it is looked for if it is not there.
+    /// Where to look for it next.
     #[inline(always)]
     fn first(_: &Table<SpanSlot>, key: u64) -> SlotPosition {
         Self::likely(key)
@@ -56,7 +56,7 @@ pub(crate) trait FindSlot: 'static {
     /// The innermost span of the thread, if it is the thread's own and has this id.
     fn innermost(spans: &Table<SpanSlot>, id: impl AsKey) -> Option<(SlotPosition, &SpanSlot)>;
 
-    /// Where the thread looks first the next time.
+    /// Remembers where the thread should look first the next time.
     #[inline(always)]
     fn remember(_: ThreadToken, _: SlotPosition) {}
 
@@ -66,7 +66,7 @@ pub(crate) trait FindSlot: 'static {
         true
     }
 
-    /// Takes a slot for a new span, for whoever has begun a change.
+    /// Takes a slot for a new span. The caller has begun a change.
     fn claim(
         token: ThreadToken,
         open: &OpenSpans,
@@ -82,16 +82,16 @@ pub(crate) trait FindSlot: 'static {
     /// Publishes the record of a span that was entered once, which ends now.
     fn publish_once(token: ThreadToken, span: &SpanSlot, extra: u64) -> bool;
 
-    /// Empties the slot of a span of which `extra` says nothing but that it has fields.
+    /// Empties the slot of a span whose `extra` says nothing except that it may have fields.
     fn vacate(span: &SpanSlot, extra: u64);
 
-    /// Keeps a slot that is empty. Always `true`, for whoever ends with this.
+    /// Keeps an empty slot. Always `true`, for callers that end with this.
     #[inline(always)]
     fn keep(_: &OpenSpans, _: SlotPosition) -> bool {
         true
     }
 
-    /// A handle is dropped, or the span closes: the general case. Says whether it has closed.
+    /// A handle is dropped, or the span closes: the general case. Returns whether the span has closed.
     fn close_slow(recorder: &Arc<Recorder>, layer: u16, key: u64) -> bool;
 
     /// Whether this is the key of no span.
@@ -100,7 +100,8 @@ pub(crate) trait FindSlot: 'static {
         false
     }
 
-    /// A thread leaves a span that is not recorded, if it is the innermost one of its layer. Says whether that was so.
+    /// A thread leaves a span that is not recorded. Returns whether it was the innermost one of its
+    /// layer.
     #[inline(always)]
     fn exit_unrecorded(_: &Arc<Recorder>, _layer: u16, _key: u64) -> bool {
         false
@@ -117,14 +118,14 @@ impl FindSlot for Hashed {
     type Given = u64;
     type Key = ();
 
-    /// That which the thread has used last.
+    /// The slot that the thread has used last.
     #[inline(always)]
     fn likely(_: impl AsKey) -> SlotPosition {
         local::last_position()
     }
 
-    /// The first slot of its set: as a rule another task of the thread's than the one that it was in last. Not
-    /// together with [`likely`](FindSlot::likely), which would pay for it.
+    /// The first slot of its set. This is mostly the slot of another task than the one that the thread
+    /// was in last. Not done in [`likely`](FindSlot::likely), which would become slower.
     #[inline(always)]
     fn first(spans: &Table<SpanSlot>, key: u64) -> SlotPosition {
         first_slot(spans, key).0
@@ -134,7 +135,7 @@ impl FindSlot for Hashed {
     fn innermost(spans: &Table<SpanSlot>, id: impl AsKey) -> Option<(SlotPosition, &SpanSlot)> {
         let position = local::innermost_own();
         let span = spans.get(position as usize)?;
-        // The id is read no sooner, so that it is compared where it lies.
+        // The id is read as late as possible, so that it is compared in memory.
         span.has_key(id.key()).then_some((position, span))
     }
 
@@ -143,7 +144,7 @@ impl FindSlot for Hashed {
         token.set_last_position(position);
     }
 
-    /// The registry cannot be asked for it while it makes the span.
+    /// The registry cannot be asked for the parent while it creates the span.
     #[inline(always)]
     fn knows_parent(token: ThreadToken) -> bool {
         token.is_all_recorded()
@@ -162,7 +163,7 @@ impl FindSlot for Hashed {
     #[inline(always)]
     fn name(_: SlotPosition, _: &SpanSlot, _id: u64) {}
 
-    /// Fewer instructions where there are no fields, for more of them in all.
+    /// Two versions: fewer instructions for spans without fields, but more code.
     #[inline(always)]
     fn publish_once(token: ThreadToken, span: &SpanSlot, extra: u64) -> bool {
         let end = timestamp::read();
@@ -228,7 +229,7 @@ impl FindSlot for Indexed {
         key
     }
 
-    /// The clock last, when there is little left that needs a register: this way saves none.
+    /// The clock is read last, when few values are still needed: this version saves no registers.
     #[inline(always)]
     fn publish_once(token: ThreadToken, span: &SpanSlot, extra: u64) -> bool {
         publish_with_fields(token, span, extra, timestamp::read)

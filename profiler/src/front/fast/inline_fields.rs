@@ -1,7 +1,7 @@
-//! Field values, visited right into the slot where they lie while their span is open.
+//! Field values, visited right into the slot in which they stay while their span is open.
 //!
-//! The words are those of [`fields`](crate::recorder::fields). What does not fit the slot, or has to be
-//! formatted, goes through the thread's [`FieldBuffer`].
+//! The words are those of [`fields`](crate::recorder::fields). What does not fit into the slot, or has
+//! to be formatted, goes through the thread's [`FieldBuffer`].
 
 use std::fmt;
 
@@ -19,19 +19,19 @@ use crate::sync::{AtomicU64, Ordering};
 /// Collects the fields of a span whose callsite has no more than
 /// [`FIELDS_MAX`](crate::recorder::fields::FIELDS_MAX) of them.
 ///
-/// Two words, both of which the visits need: whoever opens a span has it set up in as many stores.
+/// It has only two words, both needed by the visits: so setting it up takes two stores.
 #[derive(Debug)]
 pub(crate) struct InlineFields<'a> {
     span: &'a SpanSlot,
-    /// How many of the span's words are in use, if all fields so far are in them; else `OVERFLOWED`
-    /// and that, or `FAILED`: more than there are, so that nothing fits any more, and the order is
-    /// kept.
+    /// How many of the span's words are in use, if all fields so far are in them. Otherwise `OVERFLOWED`
+    /// or `FAILED` is added: then it is more than there are words, so that nothing fits any more and the
+    /// order is kept.
     used: u32,
 }
 
-/// Behind so many words, the fields are in the thread's buffer.
+/// Further fields are in the thread's buffer.
 const OVERFLOWED: u32 = 1 << 16;
-/// There was no buffer. No code of the user's has run.
+/// The buffer could not be used. No code of the user's has run.
 const FAILED: u32 = 1 << 17;
 const _: () = assert!(INLINE_WORDS < OVERFLOWED as usize);
 
@@ -41,7 +41,7 @@ impl<'a> InlineFields<'a> {
         Self { span, used: 0 }
     }
 
-    /// The span whose fields these are.
+    /// The span with these fields.
     #[inline(always)]
     pub(crate) fn span(&self) -> &'a SpanSlot {
         self.span
@@ -59,8 +59,8 @@ impl<'a> InlineFields<'a> {
         (self.used < OVERFLOWED).then_some(self.used as usize)
     }
 
-    /// Whether later fields would be in the thread's buffer, but there was none. No code of the
-    /// user's has run then.
+    /// Whether later fields should be in the thread's buffer, but it could not be used. Then no code of
+    /// the user's has run.
     pub(crate) fn has_failed(&self) -> bool {
         self.used == FAILED
     }
@@ -71,7 +71,7 @@ impl<'a> InlineFields<'a> {
         self.span.inline_fields().get(self.used as usize..).unwrap_or_default()
     }
 
-    /// One word that is all of the field; `false` if it does not fit.
+    /// Adds a field of one word; `false` if it does not fit.
     #[inline(always)]
     fn push(&mut self, field: usize, kind: u8, low: u32) -> bool {
         let [word, ..] = self.free() else { return false };
@@ -81,7 +81,7 @@ impl<'a> InlineFields<'a> {
         true
     }
 
-    /// A header and one word.
+    /// Adds a header and one word.
     #[inline(always)]
     fn push_wide(&mut self, field: usize, kind: u8, value: u64) -> bool {
         let [first, second, ..] = self.free() else { return false };
@@ -91,7 +91,7 @@ impl<'a> InlineFields<'a> {
         true
     }
 
-    /// A header and a text of one word.
+    /// Adds a header and a text of one word.
     #[inline(always)]
     fn push_short_text(&mut self, field: usize, bytes: &[u8]) -> bool {
         if bytes.is_empty() || bytes.len() > 8 {
@@ -108,7 +108,7 @@ impl<'a> InlineFields<'a> {
         true
     }
 
-    /// A header and a text.
+    /// Adds a header and a text.
     fn push_text(&mut self, field: usize, bytes: &[u8]) -> bool {
         let words = bytes.len().div_ceil(8);
         let Some([first, text @ ..]) = self.free().get(..1 + words) else { return false };
@@ -118,7 +118,7 @@ impl<'a> InlineFields<'a> {
         true
     }
 
-    /// A number, if there is room.
+    /// Adds a number, if there is room.
     #[inline(always)]
     pub(crate) fn push_i64(&mut self, field: usize, value: i64) -> bool {
         match i32::try_from(value) {
@@ -145,7 +145,7 @@ impl<'a> InlineFields<'a> {
         self.push(field, KIND_BOOL, u32::from(value))
     }
 
-    /// A short text.
+    /// Adds a short text, if there is room.
     #[inline(always)]
     pub(crate) fn push_str(&mut self, field: usize, value: &str) -> bool {
         self.push_short_text(field, value.as_bytes())
@@ -156,7 +156,7 @@ impl<'a> InlineFields<'a> {
         let words = self.span.inline_fields();
         let mut at = 0;
         std::iter::from_fn(move || {
-            // Relaxed: our own stores, to a span that nobody else knows of.
+            // Relaxed: stores of this thread, to a span that no other thread knows.
             let header = words.get(at).filter(|_| at < used)?.load(Ordering::Relaxed);
             at += len_of(header);
             Some(header)
@@ -189,13 +189,13 @@ impl<'a> InlineFields<'a> {
         });
         match recorded {
             Ok(()) => {}
-            // As if there had been no room in it.
+            // As if there were no room in it.
             Err(NoThreadState::InUse) => self.used |= OVERFLOWED,
             Err(NoThreadState::Gone) => self.used = FAILED,
         }
     }
 
-    // Calls of their own, so that their closures take no room in the common case.
+    // Separate functions, so that their closures take no room in the common case.
 
     #[cold]
     #[inline(never)]
@@ -221,7 +221,7 @@ impl<'a> InlineFields<'a> {
         self.record_buffered(field, |buffer| buffer.record_bool(field, value));
     }
 
-    /// A text that is not short, or does not fit.
+    /// A text that is long, or does not fit.
     #[inline(never)]
     fn longer_str(&mut self, field: &Field, value: &str) {
         if !self.push_text(field.index(), value.as_bytes()) {

@@ -15,21 +15,22 @@ use crate::recorder::open_spans::{
 use crate::recorder::record::{AGAIN, CALLSITE_LOW_MAX, ENTERED, THREAD_MAX, UPPER_SHIFT};
 use crate::recorder::sites::{FastSites, first_probe};
 
-/// What a new span has come to on its fast path.
+/// The result of the fast path for a new span.
 #[must_use]
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum FastPath<'a, K> {
-    /// It is open, and this is its key, unless that was given.
+    /// The span is open. This is its key, unless the key was given.
     Done(K),
-    /// It has fields, and this slot; call the function for those.
+    /// It has fields, and this slot; `new_span_with_fields` has to be called.
     HasFields(SlotPosition, &'a SpanSlot),
     /// Nothing was done; call the general path.
     Fallback,
 }
 
 impl Recorder {
-    /// A contextual span is created. One with fields gets a slot, and is then up to
-    /// [`new_span_with_fields`](Self::new_span_with_fields), which ends the change that is begun here.
+    /// A contextual span is created. If it has fields, it gets a slot here, and
+    /// [`new_span_with_fields`](Self::new_span_with_fields) does the rest, and ends the change that
+    /// begins here.
     #[inline(always)]
     pub(crate) fn new_span_fast<F: FindSlot>(
         &self,
@@ -44,7 +45,7 @@ impl Recorder {
         let probe = first_probe(sites, attributes.metadata());
         let Some(callsite) = probe.plain() else {
             let Some(callsite) = probe.with_fields() else { return Fallback };
-            // Before the fields: behind them nobody can be asked.
+            // Before the fields: after their visit the registry cannot be asked any more.
             if !F::knows_parent(token) {
                 return Fallback;
             }
@@ -53,7 +54,7 @@ impl Recorder {
         self.open_plain::<F>(token, callsite, given)
     }
 
-    /// Takes the slot of a span with fields, and begins a change, for
+    /// Takes a slot for a span with fields, and begins a change; the rest is done by
     /// [`new_span_with_fields`](Self::new_span_with_fields).
     #[inline(always)]
     fn claim_for_fields<F: FindSlot>(
@@ -67,7 +68,7 @@ impl Recorder {
             token.end_change();
             return Fallback;
         };
-        // What can be done before the fields are visited need not be remembered meanwhile.
+        // What is done before the visit of the fields need not be saved during it.
         span.set_origin(callsite);
         F::remember(token, position);
         HasFields(position, span)
@@ -87,7 +88,7 @@ impl Recorder {
             return Fallback;
         };
         let start = timestamp::read();
-        // An id that is not used after all does no harm.
+        // An id that is not used in the end does no harm.
         let id = token.next_id_of_block(start);
         let opened =
             id.and_then(|id| self.complete_plain::<F>(token, position, span, callsite, id, start));
@@ -101,10 +102,10 @@ impl Recorder {
         }
     }
 
-    /// Completes a span without fields and ends the change, unless its parent has to be looked for.
+    /// Completes a span without fields and ends the change; `None` if its parent has to be looked for.
     ///
-    /// One without a parent is its own root: two ways, which the compiler would make one of if they ended
-    /// alike, with a register more.
+    /// A span without a parent is its own root. The two cases end differently on purpose: if they ended
+    /// alike, the compiler would merge them, which takes one register more.
     #[inline(always)]
     fn complete_plain<F: FindSlot>(
         &self,
@@ -134,8 +135,8 @@ impl Recorder {
         Some(key)
     }
 
-    /// A contextual span is created once more with new ids, if that is what was missing: one span of a block's 64
-    /// comes here, and would else pay for what the general path asks.
+    /// Tries again after new ids were taken, if those were missing. One in 64 spans comes here; the
+    /// general path would cost it much more.
     #[inline(never)]
     pub(crate) fn new_span_with_new_ids<F: FindSlot>(
         &self,
@@ -143,7 +144,7 @@ impl Recorder {
         given: F::Given,
         attributes: &Attributes<'_>,
     ) -> Option<F::Key> {
-        // Of a thread to which the fast paths are open and which has none left.
+        // The thread may take the fast paths, and has no ids left.
         let token = local::get_if_owner(self.fast_owner())?;
         if !token.renew_ids(self, timestamp::read()) {
             return None;
@@ -152,8 +153,8 @@ impl Recorder {
         self.finish_new_span::<F>(opened, attributes)
     }
 
-    /// A contextual span is created, in a layer that has asked the registry for its parent. Opened if that is
-    /// the span which the thread is known to be in, or none.
+    /// A contextual span is created in a layer that has asked the registry for its parent. Opened here
+    /// if the parent is the span that the thread is known to be in, or if both are none.
     #[inline(never)]
     pub(crate) fn new_span_below(
         &self,
@@ -165,7 +166,7 @@ impl Recorder {
         let token = local::get_if_owner(self.fast_owner())?;
         let is_known = match parent {
             None => token.is_outside(),
-            // Mostly the thread's own.
+            // Mostly the span is the thread's own.
             Some(parent) => match self.open.get(local::innermost_own()) {
                 Some(span) => span.has_key(parent),
                 None => matches!(
@@ -215,18 +216,18 @@ impl Recorder {
         F::name(position, span, id)
     }
 
-    /// The innermost span and its id, if it is the thread's own and open.
+    /// The innermost span and its id, if it is the thread's own, and open.
     #[inline(always)]
     pub(super) fn parent_fast(&self, token: ThreadToken) -> Option<(u64, &SpanSlot)> {
         parent_in(token, self.open.slots())
     }
 }
 
-/// The same of the recorder that has this table.
+/// The same for the recorder with this table.
 #[inline(always)]
 pub(crate) fn parent_in(token: ThreadToken, spans: &Table<SpanSlot>) -> Option<(u64, &SpanSlot)> {
     let parent = spans.get(local::innermost_own() as usize)?;
-    // Not the fast thread, which there is none of during a change.
+    // Compared with the thread's number: `fast_thread` is not set during a change.
     if !is_inside_once(parent.head(), token.thread()) {
         return None;
     }
@@ -234,7 +235,7 @@ pub(crate) fn parent_in(token: ThreadToken, spans: &Table<SpanSlot>) -> Option<(
     (id != 0).then_some((id, parent))
 }
 
-/// Whether a span in which its owner is, is this thread's own and that is inside it once.
+/// Whether a span whose owner is inside is this thread's own, entered once more than left.
 #[inline(always)]
 fn is_inside_once(head: u64, thread: u32) -> bool {
     debug_assert!(owner_state(head) & INSIDE != 0 || owner_state(head) & THREAD_MAX != thread);

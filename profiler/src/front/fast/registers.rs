@@ -1,9 +1,10 @@
-//! Hints for the compiler: which way is the usual one, and that a value is not worth a register.
+//! Hints for the compiler: which case is the usual one, and which values should not be kept in
+//! registers.
 
 use std::sync::atomic::{Ordering, compiler_fence};
 
-/// What follows is for fewer spans than what stands beside it: the compiler puts it behind that, and
-/// reads anew what it compares, rather than from a register that the other way would have to fill.
+/// What follows is for rarer spans than the code beside it. The compiler puts it after that code, and
+/// loads again what it compares, instead of using a register that the usual case would have to fill.
 #[inline(always)]
 pub(super) fn seldom() {
     unlikely();
@@ -14,8 +15,8 @@ pub(super) fn seldom() {
 #[inline]
 pub(super) fn unlikely() {}
 
-/// Keeps the compiler from loading all words before it stores the first one, which takes as many
-/// registers, and those have to be saved. Orders nothing between threads.
+/// Keeps the compiler from loading all words before it stores the first one: that would take as many
+/// registers, which would have to be saved. Orders nothing between threads.
 #[inline(always)]
 pub(super) fn one_by_one() {
     compiler_fence(Ordering::AcqRel);

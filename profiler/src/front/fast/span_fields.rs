@@ -1,4 +1,4 @@
-//! A span with fields is created: from their visit on.
+//! A span with fields is created: the part that begins with the visit of its fields.
 
 use spandrel_ring::timestamp;
 use tracing_core::span::Attributes;
@@ -10,13 +10,12 @@ use crate::recorder::local::{self, ThreadToken};
 use crate::recorder::open_spans::{NewSpan, SpanSlot};
 
 impl Recorder {
-    /// Visits the fields of a contextual span of the first layer and opens it in a slot that it has
-    /// taken, in which its callsite stands already, for whoever has begun a change, which ends here.
-    /// Returns its id.
+    /// Visits the fields of a contextual span of the first layer and opens it. The caller has taken a
+    /// slot, stored the callsite in it, and begun a change, which ends here. Returns its id.
     ///
-    /// Once the fields have been visited there is no way back, because code of the user's may have
-    /// run. So what is rare is called from here, and not left to the general path. What is called is
-    /// the visit, so little is to be remembered across it: the span, which the visitor knows.
+    /// After the visit of the fields there is no way back, because code of the user's may have run. So
+    /// rare cases are called from here, and not left to the general path. During the visit only one
+    /// value has to be saved: the span, which the visitor has.
     #[inline(always)]
     pub(super) fn fill_with_fields(
         &self,
@@ -32,8 +31,8 @@ impl Recorder {
         let span = visitor.span();
         let start = timestamp::read();
         let id = token.next_id_in_change(self, start);
-        // Each way ends for itself: the thread's cells would have to be looked up again behind a call. And no
-        // two of them alike, as in `complete_plain`.
+        // Each case ends by itself: after a call, the thread's cells would have to be looked up again.
+        // And no two of them end alike, as in `complete_plain`.
         if token.is_outside() {
             span.set_words(words);
             token.expect_outside(span);
@@ -52,7 +51,7 @@ impl Recorder {
         id
     }
 
-    /// Opens a span whose fields and callsite are in its slot, where the parent has to be looked for.
+    /// Opens a span whose fields and callsite are in its slot, if its parent has to be looked for.
     /// Returns its id.
     #[cold]
     #[inline(never)]
@@ -63,7 +62,7 @@ impl Recorder {
     }
 
     fn complete_in_change(&self, token: ThreadToken, span: &SpanSlot, words: usize) -> u64 {
-        // That of a layer which is not recorded was looked for beforehand.
+        // If the layer has not recorded the parent, that was found out before.
         let parent = token.current(&self.open, 0);
         let (parent, root) = parent.map_or((0, 0), |span| (span.id(), span.root()));
         span.set_origin(parent | span.origin());
@@ -76,7 +75,7 @@ impl Recorder {
         id
     }
 
-    /// The same where the slot has no room for all fields.
+    /// The same if the slot has no room for all fields.
     #[cold]
     #[inline(never)]
     fn complete_overflowed(
@@ -85,7 +84,7 @@ impl Recorder {
         attributes: &Attributes<'_>,
         visitor: &InlineFields<'_>,
     ) -> u64 {
-        // Of a thread that is ending and has no buffer any more, all fields go there.
+        // If the thread is ending and has no buffer any more, all fields go through another one.
         let words = if visitor.has_failed() { 0 } else { visitor.len() };
         let span = visitor.span();
         let id = self.complete_in_change(token, span, words);
