@@ -22,7 +22,7 @@ use crate::run_row::RunRow;
 use crate::totals::Totals;
 use crate::trace_context::TraceContext;
 
-/// After so many rows somebody else may want to do something.
+/// After so many rows the caller gets a chance to do something else.
 const STEP_ROWS: usize = 4_096;
 
 /// What an append did.
@@ -39,15 +39,15 @@ pub struct Appended {
     pub file_bytes: u64,
     /// Why the checkpoint failed or could not empty the log; the batch is stored all the same.
     pub checkpoint_error: Option<Error>,
-    /// Time of the deletion of old rows that made up for the batch; zero where nothing is limited.
+    /// Time that it took to delete old rows to make up for the batch; zero without limits.
     pub prune_ns: u64,
     /// Why old rows could not be deleted, so that the file may be larger than it should; the batch is
     /// stored all the same.
     pub prune_error: Option<Error>,
 }
 
-/// Writes the batch, of which the image that is loaded is one, if any is. The staged rollups and
-/// the totals hold once the transaction commits.
+/// Writes the batch. If an image of it is loaded, SQLite copies that. The staged rollups and the totals
+/// are valid once the transaction commits.
 pub(crate) fn write(
     tx: &Transaction<'_>,
     batch: &mut Batch,
@@ -61,8 +61,8 @@ pub(crate) fn write(
     let run_id = run.id;
     let ids = (run_id, commit.id);
     if loaded.is_none() {
-        // Ascending ids append at the end of the tree; any other order costs up to four times as
-        // much. An image has its rows in order.
+        // Ascending ids append at the end of the tree; any other order costs up to four times as much.
+        // The rows of an image are in order.
         batch.spans.sort_by_key(|span| span.id);
         batch.events.sort_by_key(|event| event.id);
         batch.entries.sort_by_key(|entry| entry.id);
@@ -142,7 +142,7 @@ pub(crate) fn write(
     Ok((staged, staged_entries, totals))
 }
 
-/// Copies the spans of the image and inserts those that it left out; all of them without one.
+/// Copies the spans of the image and inserts those that are not in it; without an image, inserts all.
 fn spans(
     tx: &Transaction<'_>,
     batch: &Batch,
@@ -233,7 +233,7 @@ pub(crate) fn contexts(
     if contexts.is_empty() {
         return Ok(());
     }
-    // Of an open span they come again with each look, and mostly say the same.
+    // For an open span they come again with each look, and are mostly the same.
     let mut insert = tx.prepare(
         "INSERT INTO main.trace_context (root_id, span_id, run_id, trace_id, otel_span_id,
            otel_parent_id, batch_id)
@@ -317,7 +317,7 @@ pub(crate) fn marks(
     Ok(())
 }
 
-/// As SQLite says it of other tables.
+/// The error that SQLite reports for other tables.
 pub(crate) fn key_of_another_run(key: &str) -> rusqlite::Error {
     let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY);
     rusqlite::Error::SqliteFailure(code, Some(format!("UNIQUE constraint failed: {key}")))
@@ -328,7 +328,7 @@ pub(crate) fn writer_stat(
     stat: &WriterStatRow,
     run_id: i64,
 ) -> rusqlite::Result<()> {
-    // A second row for the same moment replaces the first: the counts are running totals.
+    // A second row for the same moment replaces the first: the counts are totals since the start.
     conn.execute(
         "INSERT OR REPLACE INTO writer_stat (run_id, at_ns, recorded, stored, dropped,
            events_recorded, events_stored, events_dropped, batches, largest_batch_ns,

@@ -1,17 +1,17 @@
 //! The row of a commit, and where its rows are.
 //!
-//! Ids grow with creation, and rows come when spans close. So what a commit has stored is no range of
-//! ids: each row names its commit, and the commit names a few ranges in which its rows are, split where
-//! the gaps are largest, so that a span that was open for long does not make one range of the whole
-//! file. Whoever follows a recording asks for commits above the last one that he has read.
+//! Ids grow with creation, but rows come when spans close. So the rows of a commit are not a range of
+//! ids: each row names its commit, and the commit names a few ranges that contain its rows. They are
+//! split at the largest gaps, so that a span that was open for long does not make one range of the whole
+//! file. A follower of a recording asks for commits above the last one that it has read.
 
 use rusqlite::{Connection, params};
 
 use crate::record::{Batch, EntryRow, EventRow, LinkRow, SpanRow};
 
-/// Ranges of a commit and kind, at most.
+/// Most ranges of a commit, for each kind of row.
 const RANGES_MAX: usize = 8;
-/// Ids that are no further apart stay in one range: threads take theirs in blocks.
+/// Ids that are no further apart than this stay in one range: threads take ids in blocks.
 const GAP_MAX: i64 = 4_096;
 
 /// A stretch of ids with rows of one commit.
@@ -27,7 +27,7 @@ struct Range {
 #[derive(Debug, Default)]
 pub(crate) struct Ranges {
     ranges: Vec<Range>,
-    /// Ids of the roots of spans, without spans that are roots themselves.
+    /// Ids of the roots of spans, except spans that are roots themselves.
     roots: Roots,
 }
 
@@ -37,7 +37,7 @@ impl Ranges {
         self.roots.ranges.clear();
     }
 
-    /// Those of spans in the order of ids.
+    /// The ranges of spans in the order of ids.
     pub(crate) fn of_spans<'a>(&mut self, spans: impl Iterator<Item = &'a SpanRow>) {
         self.clear();
         let mut roots = Roots { ranges: std::mem::take(&mut self.roots.ranges) };
@@ -55,13 +55,13 @@ impl Ranges {
         self.roots = roots;
     }
 
-    /// Those of events in the order of ids.
+    /// The ranges of events in the order of ids.
     pub(crate) fn of_events<'a>(&mut self, events: impl Iterator<Item = &'a EventRow>) {
         self.clear();
         self.fill(events.map(|event| Range::of(event.id as i64, event.at_ns)));
     }
 
-    /// Those of entries in the order of ids.
+    /// The ranges of entries in the order of ids.
     pub(crate) fn of_entries<'a>(&mut self, entries: impl Iterator<Item = &'a EntryRow>) {
         self.clear();
         self.fill(entries.map(|entry| Range::of(entry.id as i64, entry.start_ns)));
@@ -75,7 +75,7 @@ impl Ranges {
         ranges
     }
 
-    /// A pass of its own, in which the range that is being made stays in registers.
+    /// A separate pass, in which the range that is being made stays in registers.
     #[inline(always)]
     fn fill(&mut self, mut rows: impl Iterator<Item = Range>) {
         let Some(mut range) = rows.next() else { return };
@@ -100,14 +100,14 @@ impl Ranges {
 }
 
 impl Range {
-    /// Takes no id.
+    /// Contains no id.
     const NONE: Self = Self { first_id: i64::MAX, last_id: i64::MIN, rows: 0, from_ns: 0 };
 
     fn of(id: i64, at_ns: i64) -> Self {
         Self { first_id: id, last_id: id, rows: 1, from_ns: at_ns }
     }
 
-    /// Counts a row with this id, if it is in the range or not far behind it.
+    /// Adds a row with this id, if it is in the range or not far behind it.
     #[inline(always)]
     fn takes(&mut self, id: i64) -> bool {
         if id < self.first_id || id > self.last_id.saturating_add(GAP_MAX) {
@@ -134,7 +134,7 @@ impl Range {
     }
 }
 
-/// Joins the two ranges that are the nearest if there are too many, of ranges in the order of ids.
+/// If there are too many ranges, joins the two nearest; they are in the order of ids.
 fn join_the_nearest(ranges: &mut Vec<Range>) {
     if ranges.len() <= RANGES_MAX {
         return;
@@ -151,7 +151,7 @@ fn join_the_nearest(ranges: &mut Vec<Range>) {
     }
 }
 
-/// Ranges of ids that come in no order, but often near the one before.
+/// Ranges of ids that come in no order, though often near the one before.
 #[derive(Debug, Default)]
 struct Roots {
     ranges: Vec<Range>,
@@ -167,7 +167,8 @@ impl Roots {
         }
     }
 
-    /// The range that this id is in or near, with the id; a new one if there is none.
+    /// Takes out the range that has this id, or is near it, and adds the id; a new range if there is
+    /// none.
     #[cold]
     fn take_out(&mut self, id: i64) -> Range {
         let one = Range::of(id, 0);
@@ -182,7 +183,7 @@ impl Roots {
         }
     }
 
-    /// So that no two of them touch.
+    /// Sorts and joins them, so that no two touch.
     fn put_in_order(&mut self) {
         self.ranges.dedup_by(|later, one| {
             let touch = one.gap(later) <= GAP_MAX as u64;
@@ -194,12 +195,12 @@ impl Roots {
     }
 }
 
-/// What is known of all spans and events of a commit together.
+/// The times of all rows of a commit together.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Extent {
-    /// The latest end of a span, its start if it has none, moment of an event, or end of an entry.
+    /// The latest end of a span (its start if it has no end), moment of an event, or end of an entry.
     pub(crate) to_ns: i64,
-    /// The longest span, below zero if none has ended.
+    /// The longest span; below zero if none has ended.
     pub(crate) longest_ns: i64,
 }
 
@@ -216,7 +217,7 @@ pub(crate) struct Commit {
     pub(crate) at_unix_ns: i64,
 }
 
-/// Whether a batch has anything that is followed.
+/// Whether a batch has rows that followers look for.
 pub(crate) fn is_followed(batch: &Batch) -> bool {
     let Batch { spans, events, links, entries, contexts, .. } = batch;
     let is_empty = spans.is_empty() && events.is_empty() && links.is_empty();
@@ -282,8 +283,8 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Every id is in exactly one range, ranges are in order and few, and no gap between two of them
-        /// is smaller than one inside of another.
+        /// Every id is in exactly one range; the ranges are few and in order; and no gap between two of
+        /// them is smaller than one inside of another.
         #[test]
         fn ranges_are_split_at_the_largest_gaps(
             steps in prop::collection::vec(prop_oneof![4 => 1_i64..100, 1 => 1_i64..1_000_000], 1..300),

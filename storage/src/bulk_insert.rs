@@ -1,14 +1,14 @@
-//! Rows that SQLite copies into the file from an image that is made of the batch.
+//! Large batches: SQLite copies the rows from an image that is made of the batch.
 //!
-//! `INSERT INTO main.span SELECT * FROM batch.span` is compiled to a loop that copies whole cells
-//! when the tables agree: the same columns, types, NOT NULL, STRICT and defaults, no index on the
-//! target that the source has not, no trigger, no foreign key in force, and a conflict that ends the
-//! transaction or the statement (`xferOptimization` in SQLite's `insert.c`). Whether it is, is asked
-//! when a store is opened. A file for which it is not, such as one that somebody has added an index
-//! to, is written through statements, and so is a batch of which no image can be made.
+//! `INSERT INTO main.span SELECT * FROM batch.span` is compiled to a loop that copies whole cells when
+//! the tables agree: the same columns, types, NOT NULL, STRICT and defaults, no index on the target that
+//! the source does not have, no trigger, no foreign key in force, and a conflict that ends the
+//! transaction or the statement (`xferOptimization` in SQLite's `insert.c`). Whether SQLite does so is
+//! checked when a store is opened. If not, as after somebody has added an index, all batches go through
+//! statements, and so does a batch of which no image can be made.
 //!
-//! The image has to change outside of a transaction. It is read-only, so that SQLite can keep it
-//! where it is; that is why transactions do not begin as IMMEDIATE, which would lock every attached
+//! The image can be changed only outside of a transaction. It is read-only, so that SQLite can use it in
+//! place. For this reason transactions do not begin as IMMEDIATE, which would lock every attached
 //! database.
 
 use rusqlite::{Connection, Transaction};
@@ -21,9 +21,9 @@ use crate::record::{Batch, EntryRow, EventRow, SpanRow};
 
 /// The name under which the image is attached.
 const SCHEMA: &str = "batch";
-/// Larger pages make fewer of them to look up. SQLite allocates twenty at once for each image.
+/// With larger pages there are fewer of them to look up. SQLite allocates twenty at once for each image.
 const PAGE_SIZE: usize = 32_768;
-/// Batches with longer texts go through statements: an image is in memory twice.
+/// Batches with longer texts go through statements: an image takes memory twice.
 const TEXT_BYTES_MAX: usize = 16 << 20;
 
 const COPY_SPANS: &str = "INSERT OR ROLLBACK INTO main.span SELECT * FROM batch.span";
@@ -46,7 +46,7 @@ pub(crate) struct Loaded<'a> {
 }
 
 impl BulkInsert {
-    /// Asks SQLite whether it copies cells; if not, all batches go through statements.
+    /// Checks whether SQLite copies cells; if not, all batches go through statements.
     pub(crate) fn new(conn: &mut Connection, rows_min: usize) -> rusqlite::Result<Self> {
         let mut bulk_insert = Self { image: PageImage::new(PAGE_SIZE), rows_min, usable: true };
         conn.execute(&format!("ATTACH ':memory:' AS {SCHEMA}"), [])?;
@@ -68,8 +68,8 @@ impl BulkInsert {
         Ok(true)
     }
 
-    /// Makes and attaches the image of a batch, outside of a transaction; `None` when the batch is
-    /// better, or can only be, inserted through statements.
+    /// Makes and attaches the image of a batch, outside of a transaction. `None` if the batch is to be
+    /// inserted through statements, because that is cheaper, or because there can be no image.
     pub(crate) fn load(
         &mut self,
         conn: &mut Connection,
@@ -83,13 +83,13 @@ impl BulkInsert {
             return None;
         }
         let image = self.image.build(batch, run_id, batch_id)?;
-        // Out of memory, most likely. Statements need less.
+        // Probably out of memory. Statements need less.
         deserialize(conn, SCHEMA, image).ok()?;
         let PageImage { spans, events, entries, .. } = &self.image;
         Some(Loaded { spans, events, entries })
     }
 
-    /// Memory for images: this process's, SQLite's copy, and the pages that it keeps of that.
+    /// Memory for images: ours, SQLite's copy, and the pages that it keeps of that.
     pub(crate) fn memory(&self) -> MemoryUse {
         if !self.usable {
             return self.image.memory();
@@ -101,7 +101,7 @@ impl BulkInsert {
     /// From now on all batches go through statements.
     pub(crate) fn give_up(&mut self, conn: &Connection) -> rusqlite::Result<()> {
         self.usable = false;
-        // Statements read the schemas of all databases, and what is wrong may come to those.
+        // Statements read the schemas of all databases, so a fault of this one would affect them.
         conn.execute(&format!("DETACH {SCHEMA}"), [])?;
         Ok(())
     }
@@ -187,7 +187,7 @@ mod tests {
         conn
     }
 
-    /// A newer SQLite that no longer copied cells would only be slower, and nobody would notice.
+    /// If a newer SQLite did not copy cells any more, it would only be slower, and nobody would notice.
     #[test]
     fn sqlite_copies_cells_into_a_file_of_ours() {
         let mut conn = file("");
@@ -218,7 +218,7 @@ mod tests {
         let mut conn = file("");
         let mut bulk_insert = BulkInsert::new(&mut conn, 1).unwrap();
         let mut image = bulk_insert.image.build_empty().unwrap().to_vec();
-        // The root of the table span is no page of a table any more.
+        // Then the root of the table span is not a page of a table.
         image[PAGE_SIZE] = 0xFF;
         deserialize(&mut conn, SCHEMA, &image).unwrap();
         let tx = conn.transaction().unwrap();

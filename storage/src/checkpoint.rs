@@ -1,12 +1,12 @@
-//! The write-ahead log: its size, its cap, and its way into the main file.
+//! The write-ahead log: its size, its cap, and merging it into the main file.
 //!
-//! SQLite starts the log anew at the first commit after all of it was copied. Its file keeps its
-//! length up to [`file_bytes_max`], because cutting it and making it longer again costs a tenth of
-//! what a commit costs; beyond, as after a reader that stayed, it is cut. So what is in use is not
-//! the length of the file but the number of frames, which SQLite tells.
+//! SQLite starts the log again from its beginning at the first commit after all of it was copied. The
+//! log file keeps its length up to [`file_bytes_max`], because cutting it and extending it again costs a
+//! tenth of a commit; if it has become longer, as after a reader that stayed, it is cut. So the size in
+//! use is not the length of the file but the number of frames, which SQLite tells.
 //!
-//! SQLite before 3.51 tells it with a checkpoint only. There the file is cut whenever the log begins anew,
-//! so that its length is what is in use.
+//! SQLite before 3.51 tells that only with a checkpoint. There the file is cut whenever the log starts
+//! again, so that its length is the size in use.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -23,13 +23,15 @@ use crate::sqlite::SqliteVersion;
 const HEADER_BYTES: u64 = 32;
 const FRAME_HEADER_BYTES: u64 = 24;
 
-/// Between two checkpoints is at least so many times what the first one took ... With ten, the log
-/// grows to its limit at a million rows a second already: each is then longer than the one before.
+/// After a checkpoint the next one waits at least for so many times what the last one took ... With ten,
+/// the log would reach its limit at a million rows a second: each checkpoint would take longer than the
+/// one before.
 const PAUSE: u32 = 3;
-/// ... unless the log has grown to so many times the length at which one is due.
+/// ... unless the log has grown to so many times the size at which one is due.
 const CHECKPOINTS_AT_ONCE: u64 = 8;
 
-/// Whether SQLite tells how long a log is without copying it: what it does not know it takes for PASSIVE.
+/// Whether SQLite tells the size of a log without copying it. Older versions do not know the mode, and
+/// take it for PASSIVE.
 pub(crate) fn counts_frames() -> bool {
     SqliteVersion::linked() >= SqliteVersion::TELLS_FRAMES
 }
@@ -39,7 +41,8 @@ pub(crate) struct Wal {
     path: PathBuf,
     counts_frames: bool,
     frame_bytes: u64,
-    /// Length at the last checkpoint that could not copy all, so as not to try at each commit.
+    /// Size at the last checkpoint that could not copy everything: it is not tried again with each
+    /// commit.
     held_back: u64,
     last: Option<Last>,
 }
@@ -76,14 +79,14 @@ impl Wal {
         self.path.metadata().map_or(0, |metadata| metadata.len())
     }
 
-    /// What is in use: all of it until the first commit after a complete checkpoint.
+    /// The size in use: all of it until the first commit after a complete checkpoint.
     fn bytes(&self, frames: &Frames) -> u64 {
         let frames = u64::try_from(frames.all).unwrap_or(0);
         if frames == 0 { 0 } else { HEADER_BYTES + frames * self.frame_bytes }
     }
 
-    /// Bytes of the log that are in use and not in the main file as well; of a log that others have
-    /// begun anew, too. `None` where SQLite does not tell.
+    /// Bytes of the log that are in use and not yet in the main file, even if others have started the
+    /// log again. `None` if SQLite does not tell.
     pub(crate) fn needed_bytes(&self, conn: &Connection) -> rusqlite::Result<Option<u64>> {
         // Nothing can be copied from an empty file.
         if !self.counts_frames && self.file_bytes() > 0 {
@@ -93,7 +96,7 @@ impl Wal {
         Ok(Some(if frames.copied == frames.all { 0 } else { self.bytes(&frames) }))
     }
 
-    /// The length of a file that is cut when the log begins anew, as a commit has left it.
+    /// The length of the log file after a commit, if it is cut when the log starts again.
     pub(crate) fn bytes_after_cut(&self) -> Option<u64> {
         (!self.counts_frames).then(|| self.file_bytes())
     }
@@ -110,14 +113,14 @@ impl Wal {
         Ok((number(all), number(copied)))
     }
 
-    /// Refuses when the log is at its cap and cannot be emptied.
+    /// Returns an error if the log is at its cap and cannot be emptied.
     pub(crate) fn make_room(
         &mut self,
         conn: &Connection,
         path: &Path,
         bytes_max: u64,
     ) -> Result<(), Error> {
-        // Not shorter than what is in use, and known without a lock.
+        // Never less than the size in use, and known without a lock.
         if self.file_bytes() < bytes_max {
             return Ok(());
         }
@@ -133,7 +136,7 @@ impl Wal {
         Err(Error::new(ErrorKind::WalFull, path, message))
     }
 
-    /// Checkpoints when the log has grown to `checkpoint_bytes`, or later if the last checkpoint
+    /// Makes a checkpoint when the log has grown to `checkpoint_bytes`; later if the last checkpoint
     /// took long.
     pub(crate) fn after_commit(
         &mut self,
@@ -156,8 +159,8 @@ impl Wal {
         if bytes < options.checkpoint_bytes.max(self.held_back) {
             return;
         }
-        // Most of a checkpoint is waiting for the disk, twice, however much there is to write. Where
-        // that takes long, fewer and larger ones leave more time for everything else.
+        // Most of a checkpoint is waiting for the disk, twice, however much there is to write. If that
+        // takes long, fewer and larger checkpoints leave more time for everything else.
         let rested = |last: &Last| last.ended.elapsed() >= last.took.saturating_mul(PAUSE);
         if bytes < file_bytes_max(options) && !self.last.as_ref().is_none_or(rested) {
             return;
@@ -188,23 +191,23 @@ pub(crate) fn wal_path(database: &Path) -> PathBuf {
     PathBuf::from(path)
 }
 
-/// How long the log becomes before a checkpoint if no reader is in the way, and its file stays.
+/// The size at which a checkpoint is made if no reader prevents it; the log file keeps this length.
 pub(crate) fn file_bytes_max(options: &StoreOptions) -> u64 {
     let many = options.checkpoint_bytes.saturating_mul(CHECKPOINTS_AT_ONCE);
     many.min(options.wal_bytes_max / 2).max(options.checkpoint_bytes)
 }
 
-/// How long the file of the log stays when the log begins anew.
+/// The length that the log file keeps when the log starts again.
 pub(crate) fn file_bytes_kept(options: &StoreOptions, counts_frames: bool) -> u64 {
     if counts_frames { file_bytes_max(options) } else { 0 }
 }
 
 fn passive(conn: &Connection) -> rusqlite::Result<Frames> {
-    // Not allowed to wait: the busy handler is not called in this mode.
+    // This never waits: in this mode the busy handler is not called.
     conn.query_row("PRAGMA main.wal_checkpoint(PASSIVE)", [], Frames::read)
 }
 
-/// Checkpoints nothing.
+/// The frames, without a checkpoint.
 fn look(conn: &Connection) -> rusqlite::Result<Frames> {
     conn.query_row("PRAGMA main.wal_checkpoint(NOOP)", [], Frames::read)
 }
@@ -253,7 +256,8 @@ pub fn finish(conn: &Connection, path: &Path) -> Result<(), Error> {
 mod tests {
     use super::*;
 
-    /// As with SQLite before 3.51: a database of three commits, whose log is cut when it begins anew.
+    /// As with SQLite before 3.51: a database of three commits, whose log file is cut when the log
+    /// starts again.
     fn old(folder: &Path) -> (Connection, Wal) {
         let path = folder.join("p.db");
         let conn = Connection::open(&path).unwrap();

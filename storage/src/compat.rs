@@ -1,15 +1,16 @@
-//! The versions of rusqlite that are accepted, under one set of names.
+//! The versions of rusqlite that are accepted, behind one set of names.
 //!
-//! A program can have one crate that links SQLite, and so the version is often not ours to choose: it
-//! is the one that goes with the program's sqlx, diesel or rusqlite. From the first to the last version
-//! of the range in the workspace's manifest, calls return `()` or a number where later ones return a
-//! `Result`, and some methods are missing. What is here makes up for it; the gate builds and tests both
-//! ends (`scripts/sqlite_range.sh`).
+//! A program can have only one crate that links SQLite, so we often cannot choose the version: it has to
+//! go with the program's sqlx, diesel or rusqlite. Between the first and the last version of the range
+//! in the workspace's manifest, some calls return `()` or a number where later ones return a `Result`,
+//! and some methods are missing. This module hides the differences; the gate builds and tests both ends
+//! (`scripts/sqlite_range.sh`).
 
 use rusqlite::Connection;
 use rusqlite::Statement;
 
-/// What a setter of some versions returns, as that of others: it cannot fail there.
+/// Turns what a setter returns in older versions, where it cannot fail, into what it returns in newer
+/// ones.
 pub trait Settled {
     /// Nothing, or what went wrong.
     ///
@@ -58,21 +59,21 @@ pub fn column_names(statement: &Statement<'_>) -> rusqlite::Result<Vec<String>> 
     (0..statement.column_count()).map(|at| statement.column_name(at).map(str::to_owned)).collect()
 }
 
-/// Hands SQLite an image of a database, to be read under the name of an attached one. Fails before
-/// rusqlite 0.34, where there is no way to do so without `unsafe`.
+/// Gives SQLite an image of a database, to be read under the name of an attached one. Fails before
+/// rusqlite 0.34, which has no safe call for it.
 pub fn deserialize(conn: &mut Connection, schema: &str, image: &[u8]) -> rusqlite::Result<()> {
     #[allow(unused_imports)]
     use fallback::{DatabaseName, Deserialize};
     {
-        // Names that rusqlite has come before those of the enclosing scope, and methods of
-        // `Connection` before those of a trait: what is in `fallback` is used where it has none.
+        // Names of rusqlite's shadow those of the enclosing scope, and methods of `Connection` those of
+        // a trait: what is in `fallback` is used only if rusqlite does not have it.
         #[allow(unused_imports)]
         use rusqlite::*;
         conn.deserialize_read_exact(DatabaseName::Attached(schema), image, image.len(), true)
     }
 }
 
-/// Whether the file is open for reading only, as where its folder may not be written to.
+/// Whether the file is open for reading only, for example because its folder is not writable.
 pub fn is_read_only(conn: &Connection) -> rusqlite::Result<bool> {
     #[allow(unused_imports)]
     use fallback::DatabaseName;
@@ -121,7 +122,7 @@ mod fallback {
     }
 }
 
-/// Whether SQLite can be handed an image: from rusqlite 0.34 on, which brings SQLite 3.49.
+/// Whether SQLite can be given an image: from rusqlite 0.34 on, which has SQLite 3.49.
 #[cfg(test)]
 pub fn reads_images() -> bool {
     let mut conn = Connection::open_in_memory().unwrap();

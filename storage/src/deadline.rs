@@ -1,12 +1,12 @@
-//! Moments that lie a while ahead, however long the while is.
+//! Moments in the future, however far.
 
 use std::time::{Duration, Instant};
 
-/// Longer than any program runs: what is longer is cut to this, because a moment so far ahead need not
-/// be one that the system's clock can name.
+/// Longer than any program runs. Longer times are cut to this, because the system's clock may not have
+/// moments that far in the future.
 pub const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
-/// `start` and so much later; of a time that is too long to be told, the end of all times.
+/// The moment so long after `start`; if that is too far in the future, one that never comes.
 pub fn after(start: Instant, time: Duration) -> Instant {
     start.checked_add(time.min(FOREVER)).unwrap_or(start)
 }

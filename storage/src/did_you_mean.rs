@@ -1,10 +1,10 @@
-//! What somebody may have meant: the known words that are near to one that is not known.
+//! Suggestions: the known words nearest to an unknown one.
 
-/// Longer words are not compared letter by letter, as the time for that grows with the square.
+/// Longer words are not compared letter by letter: the time for that grows with the square.
 const CHARS_MAX: usize = 64;
 
-/// The known words nearest to `word`, the nearest first, at most `most` of them: those that one
-/// letter in three has to be changed of, and those that contain it.
+/// The known words nearest to `word`, the nearest first, at most `most` of them: those that differ in up
+/// to a third of the letters, and those that contain it.
 pub fn nearest<'a>(
     word: &str,
     known: impl IntoIterator<Item = &'a str>,
@@ -33,7 +33,7 @@ fn distance_if_near(lower: &str, wanted: &[char], known: &str) -> Option<usize> 
     let known = known.to_lowercase();
     let letters: Vec<char> = known.chars().take(CHARS_MAX).collect();
     let distance = distance(wanted, &letters);
-    // The whole of a word of two letters would be one change away from many.
+    // Never all letters: a word of two letters would be near to many.
     let allowed = (wanted.len() / 3).max(1).min(wanted.len().saturating_sub(1));
     if distance <= allowed {
         Some(distance)
@@ -44,7 +44,7 @@ fn distance_if_near(lower: &str, wanted: &[char], known: &str) -> Option<usize> 
     }
 }
 
-/// How many letters have to be put in, left out, changed or swapped with their neighbours: optimal
+/// How many letters have to be inserted, removed, changed or swapped with their neighbours: optimal
 /// string alignment, with three rows of the table.
 fn distance(left: &[char], right: &[char]) -> usize {
     let mut before_last = vec![0; right.len() + 1];

@@ -1,12 +1,12 @@
-//! What the first row of a span's entries says of those that are no rows: how many there were is known for certain
-//! only when the span has closed, and that row may be in the file by then.
+//! Corrects the first row of a span's entries, which says how many entries there were that are no rows.
+//! That number is certain only when the span has closed, and the row may be in the file by then.
 
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
 use crate::record::EarlierRow;
 use crate::rollup::{Source, Staged};
 
-/// A row of an entry that counts.
+/// What the row of an entry says.
 struct Said {
     id: i64,
     callsite_id: i64,
@@ -15,8 +15,8 @@ struct Said {
     ns: i64,
 }
 
-/// Changes what rows say, and the sums of the seconds in which they count. Nothing is left of a row that was deleted, nor
-/// of what it said: then it is the span's last one that says what is to be added.
+/// Changes what rows say, and the sums of the seconds in which they count. If a row was deleted, so was
+/// what it said; then the span's last row gets what is to be added.
 pub(crate) fn change(
     tx: &Connection,
     earlier: &[EarlierRow],

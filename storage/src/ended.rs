@@ -1,4 +1,4 @@
-//! A profile that nobody records into, taken to be changed as a whole.
+//! A profile that no process records into, locked in order to be changed as a whole.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ use crate::options::StoreOptions;
 /// A profile, under the lock that keeps recorders away.
 #[derive(Debug)]
 pub struct Ended<'a> {
-    /// As it was named, for messages.
+    /// The path as it was given, for messages.
     path: &'a Path,
     pub(crate) full: PathBuf,
     pub(crate) lock: StoreLock,
@@ -72,7 +72,7 @@ fn bytes(path: &Path, full: &Path) -> Result<u64, Error> {
     Ok(fs::metadata(full).context(path, "look at the file")?.len())
 }
 
-/// Of a path that should name a profile.
+/// The error for a path that should name a profile.
 pub(crate) fn cannot_find(path: &Path, doing: &str, source: io::Error) -> Error {
     if source.kind() == io::ErrorKind::NotFound {
         let message = "there is no such file; check the path, or record something first";

@@ -23,8 +23,7 @@ pub enum ErrorKind {
     Symlink,
     /// The operating system refuses access.
     PermissionDenied,
-    /// The file, or one that SQLite has beside it, belongs to somebody else or can be written by
-    /// others.
+    /// The file, or one that SQLite has beside it, belongs to another user or can be written by others.
     Untrusted,
     /// There is no such file (readers only; the store makes it).
     NotFound,
@@ -32,7 +31,7 @@ pub enum ErrorKind {
     NotADatabase,
     /// The file is a database of another program.
     ForeignDatabase,
-    /// The file has definitions that somebody else made and that would run: a trigger, a CHECK, an
+    /// The file has definitions that were not made by us and that would run: a trigger, a CHECK, an
     /// index on an expression.
     ForeignSchema,
     /// The file was written by a newer version of spandrel.
@@ -115,7 +114,7 @@ impl Error {
         self
     }
 
-    /// The same, which means something else to whoever asked.
+    /// The same error as another kind, because it means something else to the caller.
     pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = kind;
         self
@@ -149,9 +148,9 @@ impl Error {
         Self::new(kind, path, format!("{doing}: {source}{remedy}")).with_source(source)
     }
 
-    /// Of a file that was new, and has so many bytes when it has all its tables. What was written before
-    /// the limit on the length of files was reached is taken back, so that the length of the file does not
-    /// tell.
+    /// The error for a file that was new; with all its tables it would have `bytes` bytes. What was
+    /// written before the limit on file sizes was reached has been removed, so the length of the file
+    /// does not tell.
     pub(crate) fn in_new_file(
         path: &Path,
         doing: &str,
@@ -215,7 +214,7 @@ impl Error {
 fn kind_of(error: &rusqlite::Error) -> ErrorKind {
     let rusqlite::Error::SqliteFailure(failure, _) = error else {
         return match error {
-            // A value in the file that has not the type which the schema demands.
+            // A value in the file does not have the type that the schema demands.
             rusqlite::Error::FromSqlConversionFailure(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
             | rusqlite::Error::InvalidColumnType(..)
@@ -245,7 +244,7 @@ fn is_cannot_open(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::CannotOpen)
 }
 
-/// Whether a statement was refused for what is in its row; other errors stay errors.
+/// Whether a statement was refused because of its row; other errors stay errors.
 pub(crate) fn is_refused(result: rusqlite::Result<()>) -> rusqlite::Result<bool> {
     match result {
         Ok(()) => Ok(false),
@@ -260,7 +259,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// The message, too, because that is what a `main` that returns the error prints.
+/// With the message, because that is what a `main` that returns the error prints.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self} ({:?})", self.0.kind)
@@ -273,7 +272,7 @@ impl error::Error for Error {
     }
 }
 
-/// Names the path and the deed for errors of SQLite and of the operating system.
+/// Adds the path, and what was being done, to errors of SQLite and of the operating system.
 pub trait Context<T> {
     /// `doing` says what was being done, as in "read the runs".
     fn context(self, path: &Path, doing: &str) -> Result<T, Error>;

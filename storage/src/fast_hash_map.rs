@@ -1,8 +1,8 @@
-//! Maps whose keys are numbers of our own, for what is asked once a span.
+//! Hash maps whose keys are our own numbers, for look-ups that happen once a span.
 //!
-//! The default hasher takes as long as all the rest of such a look-up. A multiplication spreads ids
-//! and small numbers well enough (FxHash of rustc); whoever makes a file by hand so that they collide
-//! makes it slow to read, which is why each of these maps has a bound, or holds what is open at one moment.
+//! The default hasher takes as long as the rest of such a look-up. A multiplication spreads ids and
+//! small numbers well enough (FxHash of rustc). A file made by hand can have keys that collide, and be
+//! slow to read; so each of these maps has a bound, or holds only what is open at one moment.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -31,7 +31,7 @@ impl Hasher for NumberHasher {
     }
 
     fn finish(&self) -> u64 {
-        // The table takes its bucket from the low bits, the product is best in the high ones.
+        // The table uses the low bits; the product is best in the high ones.
         self.0.rotate_left(26)
     }
 }

@@ -1,10 +1,9 @@
-//! The limit on the length of files (`ulimit -f`), which a system keeps by a signal that ends the
-//! process.
+//! The limit on file sizes (`ulimit -f`): the system enforces it by a signal that ends the process.
 //!
-//! With the signal blocked, a write beyond the limit is an error (`EFBIG`), which is treated as a full
-//! disk is: nothing is damaged, and it goes on when the limit is raised. The signal goes to the thread
-//! that writes, so that blocking it there changes nothing for others; one that is pending for a thread
-//! goes with it.
+//! With the signal blocked, a write beyond the limit is an error (`EFBIG`), which is treated like a full
+//! disk: nothing is damaged, and recording goes on when the limit is raised. The signal goes to the
+//! thread that writes; so blocking it there changes nothing for other threads, and a pending signal
+//! disappears with the thread.
 
 use std::path::{Path, PathBuf};
 
@@ -40,8 +39,8 @@ pub(crate) fn limit() -> Option<u64> {
     None
 }
 
-/// Whether an error of SQLite can come of the limit: something could not be written or made longer. A
-/// full disk is told apart, and what cannot be read or synchronised has another cause.
+/// Whether an error of SQLite can be caused by the limit: something could not be written or extended. A
+/// full disk has another error, and failures of reading or synchronising have other causes.
 pub(crate) fn may_be_cause(error: &rusqlite::Error) -> bool {
     use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_WRITE};
     let codes = [SQLITE_IOERR_WRITE, SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_SHMSIZE];
@@ -49,10 +48,10 @@ pub(crate) fn may_be_cause(error: &rusqlite::Error) -> bool {
     code.is_some_and(|code| codes.contains(&code))
 }
 
-/// The limit, if the database or a file beside it has come so near to it that a write must have failed
-/// for that. SQLite does not say.
+/// The limit, if the database or a file beside it is so near to it that this must be why a write has
+/// failed. SQLite does not say.
 pub(crate) fn reached(database: &Path) -> Option<u64> {
-    /// The largest page there is.
+    /// The size of the largest page.
     const NEAR: u64 = 64 << 10;
     let limit = limit()?;
     let beside = |suffix: &str| {
@@ -67,7 +66,7 @@ pub(crate) fn reached(database: &Path) -> Option<u64> {
     ["", "-wal", "-shm", "-journal"].iter().any(is_near).then_some(limit)
 }
 
-/// What to say about it.
+/// The message about it.
 pub(crate) fn message(doing: &str, limit: u64) -> String {
     format!(
         "{doing}: a file has reached the limit on the length of files of this process, {limit} bytes \

@@ -1,14 +1,14 @@
 //! Descriptors that hold locks.
 //!
-//! These locks belong to the open file description, and a forked child has a descriptor of the same
-//! one: while it lives they are held, though the recorder is dead. What has to be done about that is
-//! not for this crate, which calls no system by itself; it tells of such descriptors.
+//! These locks belong to the open file description, and a forked child has descriptors of the same one:
+//! while the child lives they are held, even if the recorder is dead. This crate makes no system calls
+//! itself, so it only tells others of such descriptors.
 
 use std::fs::File;
 use std::ops::Deref;
 use std::sync::OnceLock;
 
-/// Whom to tell.
+/// The functions to tell.
 #[derive(Debug, Clone, Copy)]
 struct Listener {
     opened: fn(i32),
@@ -17,11 +17,11 @@ struct Listener {
 
 static LISTENER: OnceLock<Listener> = OnceLock::new();
 
-/// Names two functions that are told of each descriptor on which this crate holds locks: when it has
-/// been opened, before it is locked, and just before it is closed. The first call holds for the whole
+/// Sets two functions that are called with each descriptor on which this crate holds locks: when it has
+/// been opened, before it is locked; and just before it is closed. The first call counts for the whole
 /// process, and should come before any file is opened.
 pub fn tell_of_locks(opened: fn(i32), closing: fn(i32)) {
-    // Whoever comes first stays.
+    // The first caller wins.
     let _ = LISTENER.set(Listener { opened, closing });
 }
 

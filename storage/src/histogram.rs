@@ -78,7 +78,7 @@ impl Histogram {
         self.add(index(value), 1);
     }
 
-    /// Counts one value, and looks first where the last one of its bucket was counted.
+    /// Counts one value. Looks first where the last value of its bucket was counted.
     #[inline]
     #[doc(hidden)]
     pub fn record_near(&mut self, value: u64, hints: &mut Hints) {
@@ -125,7 +125,7 @@ impl Histogram {
         None
     }
 
-    /// The same of values of which the largest is known: the middle of its bucket may lie above it.
+    /// The same if the largest value is known: the middle of its bucket may be above it.
     pub fn percentile_up_to(&self, q: f64, max: i64) -> Option<u64> {
         Some(self.percentile(q)?.min(u64::try_from(max).unwrap_or(0)))
     }

@@ -24,7 +24,8 @@ pub(crate) fn all(
 pub(crate) struct Insert<'a>(Statement<'a>);
 
 impl<'a> Insert<'a> {
-    /// `conflict` says what a row ends that is refused: `ROLLBACK` the transaction, `ABORT` itself.
+    /// `conflict` says what happens if a row is refused: `ROLLBACK` ends the transaction, `ABORT` only
+    /// the statement.
     pub(crate) fn new(
         conn: &'a Connection,
         conflict: &str,

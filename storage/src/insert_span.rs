@@ -1,8 +1,8 @@
-//! Span rows through a statement: those of small batches, with very long texts, or for tables that
-//! are not as we made them.
+//! Span rows through a statement: for small batches, rows with very long texts, and tables that are not
+//! as we made them.
 //!
-//! A statement with 64 rows would be a tenth cheaper a row, but has to be compiled in the time of
-//! 100 rows; large batches do not come here.
+//! A statement for 64 rows at once would be a tenth cheaper a row, but compiling it takes as long as 100
+//! rows; and large batches do not come here.
 
 use rusqlite::{Connection, Statement};
 
@@ -20,8 +20,8 @@ pub(crate) fn all(
     if spans.peek().is_none() {
         return Ok(());
     }
-    // An id that is there already ends the transaction: no copies of pages are kept to undo the
-    // statement alone.
+    // An id that exists already ends the transaction: then SQLite need not keep copies of pages to undo
+    // the statement alone.
     let mut insert = Insert::new(conn, "ROLLBACK", run_id, Some(batch_id))?;
     spans.try_for_each(|span| insert.row(span, text))
 }
@@ -31,7 +31,8 @@ pub(crate) fn all(
 pub(crate) struct Insert<'a>(Statement<'a>);
 
 impl<'a> Insert<'a> {
-    /// `conflict` says what a row ends that is refused: `ROLLBACK` the transaction, `ABORT` itself.
+    /// `conflict` says what happens if a row is refused: `ROLLBACK` ends the transaction, `ABORT` only
+    /// the statement.
     pub(crate) fn new(
         conn: &'a Connection,
         conflict: &str,

@@ -1,7 +1,7 @@
 //! Numbers for callsites and threads.
 //!
-//! There is one writer for ever, so numbers are given out in memory; the rows follow in the next
-//! transaction and stay pending until one commits.
+//! There is only one writer, so numbers are given out in memory; the rows are inserted with the next
+//! transaction, and stay pending until one commits.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +13,7 @@ use crate::ids::LastIds;
 use crate::memory::MemoryUse;
 use crate::record::{CallsiteInfo, CallsiteKind, NAME_BYTES_MAX, cut};
 
-/// Between the ids of threads and those of threads that were moved out of somebody's way.
+/// How far above the others the ids of threads are that were changed because somebody had taken theirs.
 const MOVED_THREADS_ABOVE: i64 = 1 << 24;
 
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(crate) struct Interner {
     earlier_threads: i64,
     new_callsites: Vec<(i64, CallsiteInfo)>,
     new_threads: Vec<NewThread>,
-    /// Threads whose id somebody else has taken, by number, with the id that they have instead.
+    /// Threads whose ids somebody has taken: by number, the ids that they have instead.
     moved_threads: HashMap<u32, i64>,
     /// Whether rows may be in the file already.
     again: bool,
@@ -40,11 +40,11 @@ struct NewThread {
 }
 
 impl Interner {
-    /// Reads the callsites; new ones, and threads, get numbers above those in use.
+    /// Reads the callsites of the file. New ones, and threads, get numbers above those in use.
     pub(crate) fn load(conn: &Connection, last: &LastIds) -> rusqlite::Result<Self> {
         let mut interner =
             Self { last_callsite: last.callsite, earlier_threads: last.thread, ..Self::default() };
-        // The newest of them: those that are left out get new rows.
+        // Only the newest: the others get new rows when they are met.
         let mut query = conn.prepare(&format!(
             "SELECT id, kind, name, target, level, module, file, line FROM callsite
              ORDER BY id DESC LIMIT {LOADED_MAX}"
@@ -52,7 +52,7 @@ impl Interner {
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {
             let (kind, level): (String, String) = (row.get(1)?, row.get(4)?);
-            // A row with words of another version is left alone; the callsite gets a new one.
+            // A row with words of another version is left alone; the callsite gets a new row.
             let (Some(kind), Some(level)) = (kind_of(&kind), level_of(&level)) else { continue };
             let info = CallsiteInfo {
                 kind,
@@ -103,7 +103,7 @@ impl Interner {
         self.new_threads.iter().map(|thread| thread.number).collect()
     }
 
-    /// Memory for all of it, with its texts.
+    /// Memory for everything, including texts.
     pub(crate) fn memory(&self) -> MemoryUse {
         let texts = |info: &CallsiteInfo| {
             let others =
@@ -114,7 +114,7 @@ impl Interner {
         let new: usize = self.new_callsites.iter().map(|(_, info)| texts(info)).sum();
         let name = |thread: &NewThread| thread.name.as_ref().map_or(0, String::len);
         let names: usize = self.new_threads.iter().map(name).sum();
-        // A byte for each place of a table that may be taken.
+        // The hash table has a byte for each of its slots.
         let places = self.callsites.capacity() * (size_of::<(CallsiteInfo, i64)>() + 1)
             + self.moved_threads.capacity() * (size_of::<(u32, i64)>() + 1);
         MemoryUse::whole(known + new + names + places)
@@ -141,8 +141,8 @@ impl Interner {
         Ok(())
     }
 
-    /// Inserts what is pending, and gives another number to what somebody else has taken the number of,
-    /// above those in use. In a transaction that is rolled back: what is pending stays so.
+    /// Inserts what is pending, and gives new numbers, above those in use, to what somebody has taken
+    /// the number of. The transaction is rolled back afterwards: everything stays pending.
     pub(crate) fn mend(&mut self, conn: &Connection, last: &LastIds) -> rusqlite::Result<Renamed> {
         let mut renamed = Renamed::default();
         self.last_callsite = self.last_callsite.max(last.callsite);
@@ -159,7 +159,7 @@ impl Interner {
         }
         let insert = &mut conn.prepare(INSERT_THREAD)?;
         let pending = self.new_threads.iter().map(|thread| thread.id).max().unwrap_or(0);
-        // Far above, so that threads to come do not meet those that were moved.
+        // Far above, so that further threads do not collide with those that were moved.
         let mut next = last.thread.max(pending).saturating_add(MOVED_THREADS_ABOVE);
         for thread in &mut self.new_threads {
             if !is_refused(insert_thread(insert, thread))? {
@@ -174,14 +174,14 @@ impl Interner {
         Ok(renamed)
     }
 
-    /// The file may have lost rows: all callsites are inserted again, where they are not there.
-    /// Ids stay as they are. Threads are the caller's to tell.
+    /// The file may have lost rows: all callsites are inserted again, unless they are there, with the
+    /// same ids. The caller tells again of threads.
     pub(crate) fn insert_again(&mut self) {
         self.new_callsites = self.callsites.iter().map(|(info, id)| (*id, info.clone())).collect();
         self.again = true;
     }
 
-    /// Callsites whose rows somebody has deleted are inserted again, with the ids that they have.
+    /// Inserts callsites again whose rows somebody has deleted, with the ids that they have.
     pub(crate) fn insert_missing(&mut self, conn: &Connection) -> rusqlite::Result<()> {
         let mut query = conn.prepare("SELECT id FROM main.callsite")?;
         let present =
@@ -208,7 +208,7 @@ impl Interner {
     }
 }
 
-/// Numbers of callsites and threads in a batch that are others now.
+/// Numbers of callsites and threads that have changed in a batch.
 #[derive(Debug, Default)]
 pub(crate) struct Renamed {
     pub(crate) callsites: HashMap<i64, i64>,
@@ -218,7 +218,7 @@ pub(crate) struct Renamed {
 const INSERT_CALLSITE: &str =
     "INSERT INTO main.callsite (id, kind, name, target, level, module, file, line)
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-/// A thread may be told of twice: what was said first stays. The row of another run is never taken for it.
+/// If a thread is told of twice, the first row stays. A row of another run is never taken for it.
 const INSERT_THREAD: &str =
     "INSERT INTO main.thread (id, run_id, os_id, name) VALUES (?1, ?2, ?3, ?4)
      ON CONFLICT (id) DO UPDATE SET run_id = run_id WHERE run_id = excluded.run_id";
@@ -236,7 +236,7 @@ fn insert_thread(insert: &mut Statement<'_>, t: &NewThread) -> rusqlite::Result<
     Ok(())
 }
 
-/// Callsites of earlier runs that are known again.
+/// Most callsites of earlier runs that are loaded.
 const LOADED_MAX: usize = 65_536;
 
 fn is_too_long(info: &CallsiteInfo) -> bool {

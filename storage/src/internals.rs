@@ -1,5 +1,4 @@
-//! What the crates that read the file are built of. No part of what this crate promises: it changes
-//! without notice.
+//! For the crates that read the file. Not part of the API of this crate: it changes without notice.
 
 pub use crate::compat::{Settled, column_names};
 pub use crate::ended::Ended;
@@ -13,12 +12,12 @@ pub use crate::record::{NAME_BYTES_MAX, lived_long_to_the_end};
 pub use crate::rollup::{Rollup, Summand};
 pub use crate::steps::Steps;
 
-/// The write-ahead log's way into the file.
+/// Merging the write-ahead log into the file.
 pub mod checkpoint {
     pub use crate::checkpoint::{finish, run};
 }
 
-/// What makes a profile quick to ask: names, and taking it away.
+/// The indexes and tables that make a profile quick to ask: their names, and how to remove them.
 pub mod indexes {
     pub use crate::indexes::{
         BY_DURATION, BY_ROOT, BY_SPAN, INDEXES, PATH_SUMS, PATHS, ROOTS_BY_DURATION, SUMS, ZONES,

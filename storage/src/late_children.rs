@@ -1,13 +1,13 @@
-//! What takes time off the self time of a row that was stored before it was known: children whose handles were kept for
-//! longer than the span, or the entry, that they were made in.
+//! Corrects the self times of rows that were stored before all of their children were known: of spans
+//! and entries that have children whose handles were kept for longer.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::record::{LateChild, LateEntryTime};
 use crate::rollup::{Source, Staged};
 
-/// Takes time off entries, and off the sums of the seconds in which they count. Nothing is left of a row that was
-/// deleted.
+/// Subtracts time from entries, and from the sums of the seconds in which they count. A row that was
+/// deleted needs nothing.
 pub(crate) fn off_entries(
     tx: &Connection,
     late: &[LateEntryTime],
@@ -35,7 +35,7 @@ pub(crate) fn off_entries(
     Ok(())
 }
 
-/// What a row counts for, and when.
+/// What a row adds to the rollups, and when.
 struct Counted {
     key: (i64, i64),
     self_ns: i64,
@@ -49,9 +49,11 @@ impl Counted {
     }
 }
 
-/// Takes the time of children off spans that have closed before them; off one that counts by its entries, that of its
-/// own which is in none. Those of one span stand side by side, in any order. Which of its other children were there meanwhile is not looked for, so that a
-/// child that waited for those before it was entered may take too much off, but never more than there is.
+/// Subtracts the time of children from spans that have closed before them. From a span that counts by
+/// its entries, it is subtracted from the time that is in no entry. Children of one span are next to
+/// each other, in any order. Other children that ran at the same time are not looked up: so for a child
+/// that waited for earlier ones before it was entered, too much may be subtracted, but never more than
+/// there is.
 pub(crate) fn off_spans(
     tx: &Connection,
     late: &[LateChild],
@@ -93,18 +95,18 @@ pub(crate) fn off_spans(
     Ok(())
 }
 
-/// When a span worked, and where.
+/// When a span worked, and on which thread.
 struct Work {
     from_ns: i64,
     /// Its last exit.
     to_ns: i64,
     thread_id: i64,
-    /// Inside itself.
+    /// The busy time of its own.
     self_busy_ns: Option<i64>,
 }
 
 impl Work {
-    /// Of the row of a span.
+    /// From the row of a span.
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let (from_ns, duration_ns): (i64, i64) = (row.get(1)?, row.get(2)?);
         let entries: i64 = row.get(4)?;
@@ -120,7 +122,7 @@ impl Work {
         Ok(Self { from_ns, to_ns, thread_id: row.get(8)?, self_busy_ns: row.get(9)? })
     }
 
-    /// How much of it these cover.
+    /// How much of it the children cover.
     fn covered(&self, children: &[LateChild]) -> i64 {
         let mut parts: Vec<_> = children.iter().filter_map(|child| self.part(child)).collect();
         parts.sort_unstable();
@@ -132,7 +134,8 @@ impl Work {
         covered
     }
 
-    /// What a child takes off: all of it if it was done before, and up to the last exit if it was inside then.
+    /// What a child covers: all of it if it was done before the last exit; up to that exit if a thread
+    /// was inside the child then.
     fn part(&self, child: &LateChild) -> Option<(i64, i64)> {
         let was_inside = child.inside_since_ns < self.to_ns && child.thread_id == self.thread_id;
         let counts = child.end_ns <= self.to_ns || was_inside;
@@ -153,10 +156,10 @@ mod tests {
     fn children_cover_what_they_did_before_the_span_was_left_and_never_twice() {
         let work = Work { from_ns: 100, to_ns: 200, thread_id: 7, self_busy_ns: None };
         let never = i64::MAX;
-        // One that was made before the span counts from its start on.
+        // A child that was made before the span counts from the span's start.
         assert_eq!(work.covered(&[child(90, 110, never, 3), child(105, 120, 105, 7)]), 20);
         assert_eq!(work.covered(&[child(150, 170, never, 7), child(120, 160, never, 7)]), 50);
-        // Those that go on are there up to then if they were inside, on its thread.
+        // Children that go on count up to then, if the span's thread was inside them.
         assert_eq!(work.covered(&[child(150, 250, 160, 7)]), 50);
         for other in [child(150, 250, 160, 3), child(150, 250, 210, 7), child(200, 250, 200, 7)] {
             assert_eq!(work.covered(&[other]), 0);

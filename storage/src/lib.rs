@@ -12,7 +12,7 @@
 
 #![forbid(unsafe_code)]
 
-// What a file is: tables, the rows that a writer gives, and how others write ids.
+// What is in a file: tables, the rows that a writer stores, ids of other systems.
 mod histogram;
 mod record;
 mod schema;
@@ -30,7 +30,7 @@ mod run_row;
 mod store;
 mod totals;
 
-// How rows get in: large batches copied, small ones by statements.
+// Rows: large batches are copied, small ones go through statements.
 mod bulk_insert;
 mod column_values;
 mod earlier_entries;
@@ -40,7 +40,7 @@ mod insert_span;
 mod late_children;
 mod page_image;
 
-// From a path to a connection; whose the file is, and whether it is still that.
+// From a path to a connection; whose the file is, and whether it is still the same.
 mod descriptors;
 mod held;
 mod location;
@@ -50,12 +50,12 @@ mod ownership;
 mod shield;
 mod watch;
 
-// What grows, and what is old: the log, the oldest rows.
+// Checkpoints of the log; deleting the oldest rows.
 mod checkpoint;
 mod file_size;
 mod retention;
 
-// Reading; a copy; a profile that nobody records into.
+// Reading; copying; changing a profile that no process records into.
 mod ended;
 mod indexes;
 mod merge;
@@ -70,7 +70,7 @@ mod compat;
 mod sqlite;
 mod steps;
 
-// What all of this uses.
+// Used by all of these.
 mod deadline;
 mod did_you_mean;
 mod error;
@@ -83,7 +83,7 @@ pub mod internals;
 
 pub use append::Appended;
 pub use control::{Answer, AnswerState, Control, ControlClient, REQUEST_AGE_MAX, Request};
-// For the crates beside this one, and no part of what it is for.
+// For the other crates of this project; not what this crate is for.
 #[doc(hidden)]
 pub use deadline::{FOREVER, after};
 #[doc(hidden)]

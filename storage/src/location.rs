@@ -43,12 +43,12 @@ pub(crate) fn locate(file: &File, id: &FileId, full: &Path) -> io::Result<Locati
     }
 }
 
-/// The name that a file which was opened at `full` has now, if it can be found: where the system tells
-/// (Linux), or in the same folder. A name may be another one at any moment.
+/// The present name of a file that was opened at `full`, if it can be found: where the system tells
+/// (Linux), or in the same folder. The name may change at any moment.
 pub(crate) fn find(file: &File, id: &FileId, full: &Path) -> Option<PathBuf> {
     let told = told_name(file).filter(|path| is_named(path, id));
     let found = told.or_else(|| find_in_folder(id, full))?;
-    // A client of NFS calls a file so that was deleted while it is open.
+    // NFS clients give such a name to an open file that was deleted.
     let name = found.file_name()?.to_string_lossy();
     (!name.starts_with(".nfs")).then_some(found)
 }
@@ -62,10 +62,10 @@ fn is_named(path: &Path, id: &FileId) -> bool {
     path.symlink_metadata().is_ok_and(|found| found.is_file() && file_id(path, &found) == *id)
 }
 
-/// In a folder of more files than these nobody searches.
+/// Folders with more files are not searched.
 const NAMES_MAX: usize = 10_000;
 
-/// What the system calls a file that is open.
+/// The system's name for an open file.
 #[cfg(unix)]
 fn told_name(file: &File) -> Option<PathBuf> {
     let descriptor = std::os::fd::AsRawFd::as_raw_fd(file);
@@ -83,7 +83,7 @@ fn links(file: &File) -> io::Result<u64> {
     Ok(file.metadata()?.nlink())
 }
 
-/// A file that is open cannot be deleted on Windows; other systems do not tell.
+/// On Windows an open file cannot be deleted; other systems do not tell.
 #[cfg(not(unix))]
 fn links(_file: &File) -> io::Result<u64> {
     Ok(1)
@@ -93,7 +93,7 @@ fn links(_file: &File) -> io::Result<u64> {
 mod tests {
     use super::*;
 
-    /// Also where the system does not tell: in the folder.
+    /// Even where the system does not tell: it is found in the folder.
     #[test]
     fn a_file_that_was_renamed_is_found() {
         let folder = tempfile::tempdir().unwrap();

@@ -26,11 +26,11 @@ use crate::error::{Context, Error, ErrorKind};
 use crate::held::Held;
 use crate::{ownership, shield};
 
-/// What the file system calls a file, whatever its path: device and inode.
+/// The identity of a file, whatever its path: device and inode.
 #[cfg(unix)]
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct FileId(u64, u64);
-/// Without inodes a path is the best name there is.
+/// Without inodes, the path has to do.
 #[cfg(not(unix))]
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct FileId(std::path::PathBuf);
@@ -50,9 +50,9 @@ pub(crate) fn file_id(path: &Path, _metadata: &Metadata) -> FileId {
 struct Entry {
     readers: usize,
     recording: bool,
-    /// Descriptors that wait for the last connection to go.
+    /// Descriptors that stay open until the last connection has gone.
     files: Vec<Arc<Held>>,
-    /// Those of indexes (`-shm`), for the same reason.
+    /// Descriptors of indexes (`-shm`), for the same reason.
     indexes: Vec<(FileId, Arc<Held>)>,
 }
 
@@ -70,21 +70,21 @@ fn release(table: &mut Table, id: &FileId) {
     }
 }
 
-/// The right to record into a file. To be dropped after the connection.
+/// The right to record into a file. Has to be dropped after the connection.
 #[derive(Debug)]
 pub(crate) struct StoreLock {
     id: FileId,
     /// `None` only while dropping.
     file: Option<Arc<Held>>,
     lock: Option<Arc<Held>>,
-    /// Whether this call made the file.
+    /// Whether this call has made the file.
     pub(crate) created: bool,
 }
 
 impl StoreLock {
     /// Opens or makes the file at `full` and locks it; `path` is its name in messages.
     pub(crate) fn acquire(path: &Path, full: &Path) -> Result<Self, Error> {
-        // Held throughout, so that no other thread of this process gets between check and entry.
+        // Held all the time, so that no other thread comes between check and entry.
         let mut table = table();
         let (file, id, created) = match full.symlink_metadata() {
             Ok(metadata) => {
@@ -131,8 +131,8 @@ impl StoreLock {
         self.file.clone().ok_or_else(|| io::Error::other("the file is closed"))
     }
 
-    /// A descriptor of an index, open for as long as the database is; the same one again if it is
-    /// known already.
+    /// A descriptor of an index, which stays open as long as the database. If the index is known
+    /// already, the same descriptor again.
     pub(crate) fn index(
         &self,
         id: &FileId,
@@ -148,12 +148,12 @@ impl StoreLock {
         Ok(index)
     }
 
-    /// How many connections of readers this process has to the file.
+    /// How many readers' connections this process has to the file.
     pub(crate) fn readers(&self) -> usize {
         table().get(&self.id).map_or(0, |entry| entry.readers)
     }
 
-    /// The descriptor of the database. To be looked at only.
+    /// The descriptor of the database, to be read only.
     pub(crate) fn file(&self) -> io::Result<&File> {
         self.file
             .as_ref()
@@ -170,8 +170,8 @@ impl Drop for StoreLock {
     fn drop(&mut self) {
         let mut table = table();
         if let Some(lock) = self.lock.take() {
-            // Explicitly, as the descriptor may have to stay open, and as a child after `fork`
-            // shares it. A failure leaves the lock to the closing of the descriptor.
+            // Unlocked explicitly, because the descriptor may have to stay open, and a forked child
+            // shares it. If that fails, closing the descriptor releases the lock.
             let _ = lock.unlock();
         }
         self.file = None;
@@ -182,14 +182,14 @@ impl Drop for StoreLock {
     }
 }
 
-/// Keeps descriptors of the file open for as long as a reader's connection lives. To be dropped
+/// Keeps descriptors of the file open for as long as a reader's connection lives. Has to be dropped
 /// after the connection.
 #[derive(Debug)]
 pub(crate) struct ReaderMark(FileId);
 
 impl ReaderMark {
-    /// Notes a reader, and reads the start of the file on the way: the only place that can do so
-    /// without dropping the locks of another connection.
+    /// Registers a reader, and reads the start of the file: only here this is possible without dropping
+    /// the locks of another connection.
     pub(crate) fn new(id: FileId, full: &Path) -> io::Result<(Self, Vec<u8>)> {
         let mut table = table();
         let entry = table.entry(id.clone()).or_default();
@@ -205,13 +205,13 @@ impl ReaderMark {
             });
         entry.readers += 1;
         drop(table);
-        // First, so that an error takes it back.
+        // First, so that it is undone after an error.
         let mark = Self(id);
         Ok((mark, header?))
     }
 
-    /// A descriptor of the file, which stays open until the last connection has gone; `None` if the path names
-    /// another file by now, or it cannot be opened.
+    /// A descriptor of the file, which stays open until the last connection has gone. `None` if the path
+    /// names another file by now, or cannot be opened.
     pub(crate) fn file(&self, full: &Path) -> Option<Arc<Held>> {
         let mut table = table();
         if let Some(file) = table.get(&self.0).and_then(|entry| entry.files.first()) {
@@ -230,8 +230,8 @@ impl ReaderMark {
         None
     }
 
-    /// Whether anybody has locked the file as a database, in this process or another. Taken for granted
-    /// where that cannot be known.
+    /// Whether somebody has locked the file as a database, in this process or in another. `true` if that
+    /// cannot be known.
     pub(crate) fn is_file_in_use(&self, full: &Path) -> bool {
         let mut table = table();
         let entry = table.entry(self.0.clone()).or_default();
@@ -253,7 +253,7 @@ pub(crate) fn start_of(file: &File) -> io::Result<Vec<u8>> {
     Ok(header)
 }
 
-/// Threads may share the descriptor, so its position is not used.
+/// Does not use the position of the descriptor, which threads may share.
 #[cfg(unix)]
 pub(crate) fn read_at_start(file: &File, bytes: &mut [u8]) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, bytes, 0)
@@ -319,14 +319,15 @@ fn open_existing(path: &Path, full: &Path, id: &FileId, table: &Table) -> Result
     Err(Error::new(ErrorKind::Moved, path, message))
 }
 
-/// Makes a file of mode 0600 that must not be there.
+/// Makes a new file of mode 0600.
 pub(crate) fn create(path: &Path, full: &Path) -> Result<File, Error> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(full).context(path, "create")?;
-    // SQLite gives its sidecars the mode of the database; a strange umask would leave it unusable.
+    // SQLite gives its sidecars the mode of the database; with an unusual umask the mode would make them
+    // unusable.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -360,7 +361,7 @@ fn take_lock(path: &Path, full: &Path, file: &Arc<Held>) -> Result<Arc<Held>, Er
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(in_use(path, "another process")),
         Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Unsupported => {
-            // A file system without locks: the table still guards this process.
+            // The file system has no locks: only other stores of this process are kept out.
             Ok(lock)
         }
         Err(TryLockError::Error(source)) => Err(Error::io(path, "lock", source)),

@@ -1,7 +1,7 @@
 //! Memory that a store takes, by part.
 //!
-//! SQLite's own figures can be had through `unsafe` calls only. So what it has is known from what it is
-//! given: the image of a batch, which it copies, and the pages that it may keep.
+//! SQLite tells its own figures through `unsafe` calls only. So they are computed from what it is given:
+//! the image of a batch, which it copies, and the pages that it may keep.
 
 use std::mem::size_of;
 use std::ops::{Add, AddAssign};
@@ -9,9 +9,9 @@ use std::ops::{Add, AddAssign};
 /// Bytes of one part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct MemoryUse {
-    /// Allocated. The system gives memory when it is touched, so not all of it need be there.
+    /// Allocated. The system provides memory when it is touched, so not all of it may exist.
     pub reserved: u64,
-    /// Of those, what holds something now, or has been touched.
+    /// How much of that holds something, or has been touched.
     pub used: u64,
 }
 
@@ -22,7 +22,7 @@ impl MemoryUse {
         Self { reserved: bytes as u64, used: bytes as u64 }
     }
 
-    /// A list with room for so many values, of which it has some.
+    /// A list: room for all its values is reserved, the present ones are used.
     #[must_use]
     pub fn of<T>(list: &Vec<T>) -> Self {
         let bytes = |values: usize| (values * size_of::<T>()) as u64;
@@ -54,6 +54,6 @@ pub struct StoreMemory {
     pub rollups: MemoryUse,
     /// The image of a batch, what it is put together with, and SQLite's copy of it.
     pub image: MemoryUse,
-    /// Pages that SQLite keeps: `used` is at most so much, what the file and its log have.
+    /// Pages that SQLite keeps: at most this many, or as much as the file and its log have.
     pub pages: MemoryUse,
 }

@@ -1,12 +1,12 @@
-//! A batch that the schema refuses, made into one that it takes.
+//! Makes a batch that the schema refuses into one that it accepts.
 //!
-//! A batch is stored as a whole or not at all. When it is refused for what is in it, such as an id that
-//! is there already, trying again would be for ever: so each row is tried by itself, in a transaction
-//! that is rolled back, and what is refused leaves the batch and is counted. The rest is then appended
+//! A batch is stored as a whole or not at all. If it is refused because of what is in it, such as an id
+//! that exists already, trying again would never end. So each row is tried by itself, in a transaction
+//! that is rolled back; refused rows are taken out of the batch and counted. The rest is then appended
 //! like any other batch.
 //!
-//! An id that a row of *another* run has is no fault of ours: somebody has put that row there, with SQL
-//! or by merging files. Our row gets another id, and so does whoever refers to it.
+//! If a row of *another* run has an id, that is not our fault: somebody has put it there, with SQL or by
+//! merging files. Then our row gets another id, and so do all rows that refer to it.
 
 use std::collections::HashMap;
 
@@ -22,10 +22,11 @@ use crate::intern::{Interner, Renamed};
 use crate::record::{Batch, EventRow, SpanRow, Status};
 use crate::totals::Totals;
 
-/// Ids of spans that are remembered for those who refer to them; beyond, such rows are refused.
+/// How many spans with changed ids are remembered, for rows that refer to them; with more, such rows are
+/// refused.
 const MOVED_MAX: usize = 131_072;
-/// Rows with smaller ids than a span by more than this are no children of it: ids grow with time but
-/// for the blocks of them that threads have.
+/// A row whose id is smaller than a span's by more than this is not its child: ids grow with time,
+/// except for the blocks of ids that threads have.
 const BLOCKS: u64 = 65_536;
 
 /// What was taken out of a batch, and what was changed in it.
@@ -51,17 +52,17 @@ pub struct Mended {
 }
 
 impl Mended {
-    /// Whether the batch is no other than it was.
+    /// Whether the batch was not changed.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Where ids come from that are above one, and that no span or event to come has.
+/// Makes ids above a given one that no further span or event will have.
 pub type FreshIds<'a> = &'a mut dyn FnMut(u64) -> Option<u64>;
 
-/// Ids of this run that are others in the file.
+/// Ids of this run that were changed in the file.
 #[derive(Debug, Default)]
 pub(crate) struct Moved {
     spans: HashMap<u64, u64>,
@@ -75,7 +76,7 @@ impl Moved {
         self.spans.get(&id).copied().unwrap_or(id)
     }
 
-    /// Lets all rows of a batch refer to what is in the file.
+    /// Changes all references in a batch to the ids in the file.
     pub(crate) fn apply(&self, batch: &mut Batch) {
         if self.spans.is_empty() && self.entries.is_empty() && self.marks.is_empty() {
             return;
@@ -117,7 +118,7 @@ impl Moved {
     }
 }
 
-/// What a batch is tried with.
+/// What is needed to try the rows of a batch.
 pub(crate) struct Trial<'a, 'f> {
     pub(crate) tx: &'a Transaction<'a>,
     pub(crate) run_id: i64,
@@ -126,7 +127,8 @@ pub(crate) struct Trial<'a, 'f> {
 }
 
 impl Trial<'_, '_> {
-    /// Takes out of the batch, or changes, what the schema refuses. The caller rolls back.
+    /// Takes out of the batch, or changes, what the schema refuses. The caller rolls the transaction
+    /// back.
     pub(crate) fn mend(
         &mut self,
         batch: &mut Batch,
@@ -179,7 +181,7 @@ impl Trial<'_, '_> {
         failed
     }
 
-    /// Whether the schema takes a span, with another id if need be.
+    /// Whether the schema accepts a span, with another id if necessary.
     fn span(
         &mut self,
         span: &mut SpanRow,
@@ -255,7 +257,7 @@ impl Trial<'_, '_> {
         Ok(taken)
     }
 
-    /// An entry whose number somebody else has gets another one.
+    /// An entry gets another id if somebody has taken its own.
     fn entries(
         &mut self,
         batch: &mut Batch,
@@ -280,7 +282,7 @@ impl Trial<'_, '_> {
         Ok(())
     }
 
-    /// What has no ids of its own, or ids that matter to nobody else.
+    /// Rows without ids of their own, or with ids that nothing refers to.
     fn others(&mut self, batch: &mut Batch, mended: &mut Mended) -> rusqlite::Result<()> {
         let (tx, run_id) = (self.tx, self.run_id);
         let totals = &mut Totals::new(0);
@@ -318,7 +320,7 @@ impl Trial<'_, '_> {
         next = batch.marks.iter().map(|mark| mark.id as i64).fold(next, i64::max);
         for mark in &mut batch.marks {
             if self.is_anothers("mark", mark.id)? && self.moved.marks.len() < MOVED_MAX {
-                // Far above, so that marks to come do not meet those that were moved.
+                // Far above, so that further marks do not collide with those that were moved.
                 next = next.saturating_add(1 << 20);
                 self.moved.marks.insert(mark.id, next as u64);
                 mark.id = next as u64;
@@ -337,7 +339,7 @@ impl Trial<'_, '_> {
     }
 }
 
-/// Removes the rows that are refused, and says how many: all at once if none is.
+/// Removes the rows that are refused, and returns how many. If none is, one pass is enough.
 fn sift<T>(
     conn: &Connection,
     rows: &mut Vec<T>,
@@ -384,7 +386,7 @@ fn rename(batch: &mut Batch, renamed: &Renamed) {
     batch.losses.iter_mut().filter_map(|loss| loss.thread_id.as_mut()).for_each(thread);
 }
 
-/// Rows of this run that were stored before the span that they refer to got another id.
+/// Corrects rows of this run that were stored before the span that they refer to got another id.
 pub(crate) fn mend_references(
     tx: &Transaction<'_>,
     run_id: i64,
@@ -423,7 +425,7 @@ pub(crate) fn mend_references(
     widen_ranges(tx, run_id, from, moved)
 }
 
-/// The same of rows that have no other key than the ids.
+/// The same for rows whose key consists of such ids.
 fn mend_contexts(
     tx: &Transaction<'_>,
     run_id: i64,
@@ -449,7 +451,7 @@ fn mend_contexts(
     Ok(())
 }
 
-/// Ids only ever become larger here, and the ranges of commits have to hold them.
+/// Ids only become larger here; the ranges of their commits have to contain them.
 fn widen_ranges(
     tx: &Transaction<'_>,
     run_id: i64,

@@ -1,7 +1,7 @@
-//! The write-ahead log that a recording has left behind, merged into its profile; nothing else is done.
+//! Merges the write-ahead log that a recording has left behind into its profile, and does nothing else.
 //!
-//! A log stays when the recorder was killed, or when somebody still read the file when it was closed.
-//! Until it is merged the profile is two files, of which the main one alone may hold no span.
+//! A log is left if the recorder was killed, or if somebody still read the file when it was closed.
+//! Until it is merged the profile is two files, and the main one alone may hold no span.
 
 use std::path::Path;
 
@@ -69,7 +69,7 @@ fn merge_log(path: &Path, conn: &mut Connection) -> Result<(), Error> {
     check_version(path, conn)?;
     schema::inspect(path, conn, Use::Reading)?;
     match checkpoint::run(conn, path, true) {
-        // Whoever has the file open without reading keeps the empty log, and nothing else.
+        // If somebody has the file open without reading, only an empty log is left.
         Ok(()) => checkpoint::finish(conn, path),
         Err(error) if error.kind() == ErrorKind::Busy => {
             let message = "somebody reads what is only in the log, which was not merged; end that, and \

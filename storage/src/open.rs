@@ -1,10 +1,10 @@
-//! What happens between a path and a connection that may write.
+//! From a path to a connection that may write.
 //!
-//! A file that is not ours is never touched: everything that can be known from the first bytes of
-//! the file is read through the descriptor that holds the lock, before SQLite opens it.
+//! A file that is not ours is never touched: everything that the first bytes of the file tell is read
+//! through the descriptor that holds the lock, before SQLite opens it.
 //!
-//! A recording needs write-ahead mode. A file that was closed in order is in rollback mode and has
-//! no sidecars, so it can be copied by its one name and read from a read-only folder.
+//! A recording needs write-ahead mode. A file that was closed properly is in rollback mode and has no
+//! sidecars, so it can be copied as a single file, and read from a read-only folder.
 
 use std::fs::File;
 use std::io;
@@ -24,12 +24,12 @@ use crate::ownership;
 use crate::retention;
 use crate::schema::{self, Found, Use};
 
-/// Files up to this size are checked page by page when they are opened; it takes about 1 ms a MiB.
-/// Of larger ones the header, the size and the schema are checked, and each page when it is read.
+/// Files up to this size are checked page by page when they are opened, which takes about 1 ms a MiB. Of
+/// larger ones only the header, the size and the schema are checked, and each page when it is read.
 pub(crate) const QUICK_CHECK_BYTES_MAX: u64 = 64 << 20;
 
-/// Pages that SQLite keeps: room for a large batch of rows with some fields, so that few pages are written
-/// before the commit.
+/// Pages that SQLite keeps: enough for a large batch of rows with some fields, so that few pages are
+/// written before the commit.
 pub(crate) const CACHE_KIB: i64 = 1_536;
 
 /// An absolute path without symbolic links among its folders.
@@ -79,7 +79,7 @@ pub(crate) fn connect(
         }
         let bytes = file.metadata().context(path, "look at the file")?.len();
         check_content(path, &conn, &found, bytes)?;
-        // Before the file is touched: it may say what is no text.
+        // Before the file is changed: it may contain text that is no text.
         let last = LastIds::read(&conn).context(path, "read the largest ids")?;
         Interner::load(&conn, &last).context(path, "read the callsites")?;
     }
@@ -103,11 +103,11 @@ fn open(full: &Path, options: &StoreOptions) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
-/// A connection that nobody else may read beside. It keeps the index of the log in memory, if the mode
+/// A connection beside which nobody else may read. It keeps the index of the log in memory, if this mode
 /// is chosen before the log is opened.
 fn alone(full: &Path, conn: Connection, options: &StoreOptions) -> rusqlite::Result<Connection> {
-    // A connection that goes to write-ahead mode by itself keeps the lock on the PENDING byte, which is
-    // wanted for a lock that lasts; see `shield`.
+    // A connection that goes to write-ahead mode by itself would keep the lock on the PENDING byte,
+    // which we need ourselves; see `shield`.
     conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     conn.close().map_err(|(_, error)| error)?;
     let conn = open(full, options)?;
@@ -115,7 +115,7 @@ fn alone(full: &Path, conn: Connection, options: &StoreOptions) -> rusqlite::Res
     Ok(conn)
 }
 
-/// Settings for any connection: files are data from elsewhere, and so are their schemas.
+/// Settings for any connection: files come from elsewhere, and so do their schemas.
 pub(crate) fn harden(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
@@ -125,8 +125,8 @@ pub(crate) fn harden(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "temp_store", "MEMORY")
 }
 
-/// For connections that write: nothing of a file runs with that. What would is refused before (see
-/// `schema/classify.rs`); this is for what somebody adds meanwhile.
+/// For connections that write: with these settings nothing in a file runs. Definitions that would run
+/// were refused before (see `schema/classify.rs`); this is in case that somebody adds one later.
 pub(crate) fn run_nothing(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
@@ -148,7 +148,7 @@ pub(crate) fn check_header(path: &Path, file: &File) -> Result<(), Error> {
     if !header.starts_with(b"SQLite format 3\0") {
         return Err(not_a_database(path));
     }
-    // A b-tree leaf without cells: the schema table of a database that nobody has used yet.
+    // A b-tree leaf without cells: the schema table of a database that has never been used.
     let unused = header.get(100) == Some(&0x0D) && header.get(103..105) == Some(&[0, 0]);
     if application != schema::APPLICATION_ID && !(application == 0 && unused) {
         return Err(foreign(path));
@@ -159,7 +159,7 @@ pub(crate) fn check_header(path: &Path, file: &File) -> Result<(), Error> {
     Ok(())
 }
 
-/// The same questions as of the header, put to SQLite: a write-ahead log may hold newer answers.
+/// The same checks as of the header, by SQLite: a write-ahead log may have newer values.
 pub(crate) fn check_version(path: &Path, conn: &Connection) -> Result<(), Error> {
     if schema::application_id(conn).context(path, "read")? != schema::APPLICATION_ID {
         return Err(foreign(path));
@@ -195,18 +195,18 @@ pub(crate) fn check_content(
 }
 
 fn create_schema(conn: &mut Connection, options: &StoreOptions) -> rusqlite::Result<()> {
-    // Both have to stand before the first table. INCREMENTAL lets retention give pages back, also
-    // when a limit is set later; it costs 70 instructions a row (of 2,700) and a page of pointers
-    // for some 3,000 pages.
+    // Both have to be set before the first table. INCREMENTAL lets retention give pages back, even if a
+    // limit is set only later; it costs 70 instructions a row (of 2,700), and a page of pointers for
+    // some 3,000 pages.
     conn.pragma_update(None, "page_size", options.page_size)?;
     conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    // In rollback mode still, so that the main file says whose it is before there is a log.
+    // Still in rollback mode, so that the main file says whose it is before there is a log.
     let tx = conn.transaction_with_behavior(TransactionBehavior::Exclusive)?;
     schema::create(&tx)?;
     tx.commit()
 }
 
-/// How long a profile is in which nothing is recorded yet; 0 if that cannot be known.
+/// The size of a profile without any recording; 0 if that cannot be known.
 fn empty_bytes(options: &StoreOptions) -> u64 {
     let bytes = || -> rusqlite::Result<u64> {
         let mut conn = Connection::open_in_memory()?;
@@ -221,7 +221,7 @@ fn upgrade(path: &Path, conn: &mut Connection) -> Result<(), Error> {
     check_tables(path, conn)?; // which all versions have
     let writable = |conn: &Connection, on: bool| -> rusqlite::Result<()> {
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, !on)?;
-        // The second one has the schema read again.
+        // The second value makes SQLite read the schema again.
         conn.pragma_update(None, "writable_schema", if on { "ON" } else { "RESET" })
     };
     writable(conn, true).context(path, doing)?;

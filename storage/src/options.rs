@@ -31,22 +31,22 @@ impl Synchronous {
     }
 }
 
-/// How a store writes. The fields are public, so that it can be built from its default
-/// (`StoreOptions { page_size: 4_096, ..StoreOptions::default() }`); more may come.
+/// How a store writes. The fields are public, so that it can be built from its default (`StoreOptions {
+/// page_size: 4_096, ..StoreOptions::default() }`); more may be added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreOptions {
     /// Bytes a page, a power of two from 512 to 65,536; for a new file only. Default: 16,384.
     pub page_size: u32,
     /// How hard to try to get a commit onto the disk. Default: normal.
     pub synchronous: Synchronous,
-    /// `append` refuses with [`ErrorKind::WalFull`] while the write-ahead log is at least this
-    /// large and a checkpoint cannot empty it, which a reader that stays brings about. A commit may
-    /// pass the cap by its own size. Default: 256 MiB.
+    /// `append` refuses with [`ErrorKind::WalFull`] while the write-ahead log is at least this large and
+    /// a checkpoint cannot empty it, because a reader stays too long. A commit may exceed the cap by its
+    /// own size. Default: 256 MiB.
     pub wal_bytes_max: u64,
-    /// A commit that leaves the write-ahead log at least this large is followed by a checkpoint,
-    /// which takes some 3 ms a MiB and waits for the disk twice. Where the disk is so slow that
-    /// checkpoints would take more than a quarter of the time, they come later: at eight times this
-    /// length, or half of `wal_bytes_max`. Default: 4 MiB.
+    /// After a commit that leaves the write-ahead log at least this large a checkpoint is made, which
+    /// takes some 3 ms a MiB and waits for the disk twice. If the disk is so slow that checkpoints would
+    /// take more than a quarter of the time, they are made later: at eight times this size, or half of
+    /// `wal_bytes_max`. Default: 4 MiB.
     pub checkpoint_bytes: u64,
     /// `prune` deletes the oldest rows while the file is larger than this, in bytes. The
     /// write-ahead log counts separately. Default: no limit.
@@ -62,10 +62,10 @@ pub struct StoreOptions {
     /// memory, which costs a third of inserting them one by one, but has to be set up. `usize::MAX`
     /// turns it off. Default: 128.
     pub transfer_rows_min: usize,
-    /// Whether other connections may read the file while it is recorded into. If not, the index of
-    /// the write-ahead log is in this process's memory and not in a file that is mapped
-    /// (`<database>-shm`), which nobody can then cut short under it; whoever opens the file meanwhile
-    /// finds it locked. Default: true.
+    /// Whether other connections may read the file while it is recorded into. If not, the index of the
+    /// write-ahead log is in this process's memory and not in a mapped file (`<database>-shm`), so
+    /// nobody can cut that short under it; anybody who opens the file meanwhile finds it locked.
+    /// Default: true.
     pub live_readers: bool,
 }
 
@@ -87,8 +87,8 @@ impl Default for StoreOptions {
 }
 
 impl StoreOptions {
-    /// For files that cannot become longer than this: the log goes into the main file while there is
-    /// room for it.
+    /// For files that cannot become longer than this: the log is merged into the main file while there
+    /// is room for it.
     pub(crate) fn within(&self, file_bytes_max: Option<u64>) -> Self {
         let mut options = self.clone();
         if let Some(most) = file_bytes_max {

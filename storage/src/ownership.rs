@@ -1,15 +1,15 @@
-//! Whose a file is: nothing is recorded into one that somebody else owns or may write to.
+//! Whose a file is: nothing is recorded into a file that another user owns or may write to.
 //!
-//! Whoever makes a file beforehand, in a folder that others can write to, reads all that is recorded
-//! into it; whoever can write to it, or to what SQLite has beside it, can put in what they like. So the
-//! profile is looked at through the descriptor that is locked, and its sidecars before SQLite opens
-//! them and again when it has.
+//! If somebody makes the file beforehand, in a folder that others can write to, they can read all that
+//! is recorded into it; if they can write to it, or to what SQLite has beside it, they can put in what
+//! they like. So the profile is checked through the locked descriptor; its sidecars are checked before
+//! SQLite opens them and again afterwards.
 //!
-//! A file that others may only read is recorded into: that is its owner's choice, as after a restore
+//! A file that others may only read is recorded into: this is its owner's choice, as after a restore
 //! from a backup. Profiles are made with mode 0600.
 //!
-//! Some file systems keep neither owners nor modes, such as those of other systems. What a new file
-//! gets there is what an old one may have, too.
+//! Some file systems keep neither owners nor modes, for example those of other operating systems. There
+//! an existing file may have whatever a new file gets.
 
 use std::fs::Metadata;
 use std::io;
@@ -17,15 +17,15 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Context, Error, ErrorKind};
 
-/// What SQLite may have beside a database, and read or roll back when it is opened.
+/// Files that SQLite may have beside a database, and reads or rolls back when it is opened.
 const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// Refuses a profile that is not ours alone to write.
+/// Refuses a profile that others may write to.
 pub(crate) fn check(path: &Path, full: &Path, metadata: &Metadata) -> Result<(), Error> {
     system::check(path, full, metadata)
 }
 
-/// Refuses sidecars that are not ours alone to write, or no plain files.
+/// Refuses sidecars that others may write to, or that are not plain files.
 pub(crate) fn check_sidecars(path: &Path, full: &Path) -> Result<(), Error> {
     for suffix in SIDECARS {
         let [path, full] = [path, full].map(|path| beside(path, suffix));
@@ -98,14 +98,14 @@ mod system {
         Ok(())
     }
 
-    /// Whether a user is the one that this process acts for: under `sudo` the one who called it, too.
+    /// Whether this process acts for a user: with `sudo`, also for the user who called it.
     fn is_us(owner: u32) -> bool {
         let us = nix::unistd::geteuid();
         let caller = || std::env::var("SUDO_UID").ok()?.parse::<u32>().ok();
         owner == us.as_raw() || us.is_root() && caller() == Some(owner)
     }
 
-    /// What becomes of a file that is made here for us alone.
+    /// The owner and mode that a new file gets here.
     fn new_file(full: &Path) -> io::Result<Metadata> {
         let probe = beside(full, &format!("-probe-{}", std::process::id()));
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&probe)?;

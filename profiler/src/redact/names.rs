@@ -9,7 +9,7 @@
 /// What is stored in place of a value.
 pub(crate) const REDACTED: &str = "[redacted]";
 
-/// Secret names. Under the ones marked `Texts`, a number is not secret: it is a count, or an index.
+/// Secret names.
 const SECRETS: [&str; 17] = [
     "password",
     "passwd",
@@ -29,6 +29,7 @@ const SECRETS: [&str; 17] = [
     "cvv",
     "ssn",
 ];
+/// Secret names under which a number is not secret: it is a count, or an index.
 const SECRET_TEXTS: [&str; 16] = [
     "token",
     "key",
