@@ -1,15 +1,15 @@
 //! A profile that is open for reading.
 //!
-//! A reader holds a read transaction only inside a call, and long results are read in pieces with
-//! a transaction each, so that a live recording can empty its write-ahead log. It never makes a
-//! file and never writes:
+//! A reader holds a read transaction only inside a call, and long results are read in pieces with a
+//! transaction each, so that a live recording can empty its write-ahead log. It never makes a file and
+//! never writes:
 //!
-//! * a file that was closed in order has no sidecars and needs none;
-//! * of a live file the sidecars are there, and SQLite uses them;
-//! * a file in write-ahead mode without a log (a copy of the main file alone) is read as immutable,
-//!   as SQLite would make a log for it otherwise;
-//! * a file with a log, in a place where no index of that can be made (a killed recording on a read-only
-//!   medium), is read with an index in memory, as long as nobody else uses it ([`Mode::Alone`]).
+//! * a file that was closed properly has no sidecars and needs none;
+//! * a live file has its sidecars, and SQLite uses them;
+//! * a file in write-ahead mode without a log (a copy of the main file alone) is read as immutable;
+//!   otherwise SQLite would make a log for it;
+//! * a file with a log whose index cannot be made (after a killed recording, on a read-only medium) is
+//!   read with an index in memory, as long as nobody else uses it ([`Mode::Alone`]).
 
 mod earlier;
 mod mode;
@@ -41,16 +41,16 @@ use crate::sqlite::SqliteVersion;
 ///
 /// A call reads from the disk, and waits at most a second for a lock that another connection holds.
 pub struct ReadOnly {
-    // First, so that the connection is closed before the mark is taken away.
+    // First, so that the connection is closed before the mark is removed.
     conn: Connection,
-    /// For pages of the file, once they are asked for.
+    /// For the pages of the file, opened at the first use.
     file: OnceCell<Option<Arc<Held>>>,
     mark: ReaderMark,
     path: PathBuf,
     /// The same without symbolic links.
     full: PathBuf,
     mode: Mode,
-    /// Whether the file is of an earlier version, and tables of it are covered.
+    /// Whether the file is of an earlier version, so that views cover some of its tables.
     covered: Cell<bool>,
 }
 
@@ -93,7 +93,7 @@ impl ReadOnly {
             Self::connect(path, &full, first_mark, Mode::immutable(&full))?
         } else {
             match Self::connect(path, &full, first_mark, Mode::Shared) {
-                // Sidecars cannot be used or made here.
+                // Sidecars cannot be used, or made, here.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                     let (mark, _) = mark()?;
                     let mode = match empty_log {
@@ -161,7 +161,7 @@ impl ReadOnly {
         self.query("read the schema", |tx| crate::schema::version(tx))
     }
 
-    /// For a statement that the transaction of a scan is not to see.
+    /// For a statement that must not be part of a scan's transaction.
     #[doc(hidden)]
     pub fn connection_mut(&mut self) -> &mut Connection {
         &mut self.conn
@@ -179,7 +179,7 @@ impl ReadOnly {
         Ok(tx)
     }
 
-    /// Whether what was opened as a file that nobody uses still is one.
+    /// If the file was opened as one that nobody uses, checks whether this is still so.
     #[doc(hidden)]
     pub fn check_mode(&self) -> Result<(), Error> {
         if !self.mode.holds() {

@@ -79,11 +79,11 @@ pub struct CallsiteInfo {
 /// How a span ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Status {
-    /// It closed, and nothing said that it failed. A future that was dropped before it came to its end looks
-    /// like one that did.
+    /// It closed, and nothing told that it failed. A future that was dropped before its end looks the
+    /// same as one that was completed.
     #[default]
     Ok,
-    /// An event inside it said that it failed, or one of its fields.
+    /// An event inside it, or one of its fields, told that it failed.
     Error,
     /// It closed while its thread was unwinding from a panic.
     Panicked,
@@ -103,7 +103,7 @@ impl Status {
     }
 }
 
-/// A stretch of [`Batch::text`].
+/// A part of [`Batch::text`].
 pub type Text = Range<usize>;
 
 /// One span, closed or unfinished.
@@ -126,21 +126,22 @@ pub struct SpanRow {
     pub duration_ns: Option<i64>,
     /// Time inside the span, summed over its entries; `None` if that is not measured in this run.
     pub busy_ns: Option<i64>,
-    /// From creation to the last exit, less the union of the same of the children; `None` for an unfinished span, and
-    /// for one whose entries count instead.
+    /// From creation to the last exit, without the union of the same of the children; `None` for an
+    /// unfinished span, and for one whose entries count instead.
     pub self_ns: Option<i64>,
-    /// Time inside less that of what was entered inside; `None` if that is the same, as nothing was, if nobody was
-    /// inside, or for an unfinished span. Of one whose entries count, what of that is in no row of an entry, if anything.
+    /// Time inside, without the time in spans that were entered inside it. `None` if it equals
+    /// `busy_ns`, because there were none; if no thread was inside; or for an unfinished span. For a
+    /// span whose entries count: the part that is in no row of an entry, if there is any.
     pub self_busy_ns: Option<i64>,
     /// How many times it was entered.
     pub entries: u64,
     /// From creation to the first entry; `None` if it was never entered, or that is not measured.
     pub first_entry_ns: Option<i64>,
-    /// The longest of several entries; `None` for less than two.
+    /// The longest of several entries; `None` if there was at most one.
     pub longest_entry_ns: Option<i64>,
-    /// From creation to the last exit of several entries; `None` for less than two.
+    /// From creation to the last exit of several entries; `None` if there was at most one.
     pub last_exit_ns: Option<i64>,
-    /// Database id of the thread of the longest entry, if that is another one than `thread_id`; else 0.
+    /// Database id of the thread of the longest entry, if it is not `thread_id`; otherwise 0.
     pub longest_thread_id: i64,
     /// How it ended.
     pub status: Status,
@@ -148,8 +149,8 @@ pub struct SpanRow {
     pub fields: Text,
 }
 
-/// By how often it was entered, and when it was left for the last time: an entry counts from the thousandth on,
-/// or from the hundredth, once its span is a second old.
+/// Whether a span that was open at the end was long-lived, from the number of its entries and its last
+/// exit: an entry counts from the thousandth on; or, once the span is a second old, from the hundredth.
 pub fn lived_long_to_the_end(entries: u64, last_exit_ns: Option<i64>) -> bool {
     entries > 1_000 || (entries >= 100 && last_exit_ns.is_some_and(|ns| ns >= 1_000_000_000))
 }
@@ -161,27 +162,27 @@ impl SpanRow {
         self.start_ns.saturating_add(self.duration_ns.unwrap_or(0))
     }
 
-    /// Time inside less that of what was entered inside; `None` if its entries count, it has not closed, or it is not
-    /// measured.
+    /// Time inside, without the time in spans that were entered inside it; `None` if its entries count,
+    /// if it has not closed, or if it is not measured.
     #[inline]
     pub fn self_busy(&self) -> Option<i64> {
         self.self_ns.and(self.self_busy_ns.or(self.busy_ns))
     }
 
-    /// Whether it is its entries that count, and not its lifetime.
+    /// Whether its entries count, and not its lifetime.
     #[inline]
     pub(crate) fn counts_by_entries(&self) -> bool {
         self.duration_ns.is_some() && self.self_ns.is_none()
     }
 
-    /// Whether it is a span that was open at the end, and entered so often and for so long that its entries
-    /// count, if those of its callsite do.
+    /// Whether it was open at the end, and was entered so often and for so long that its entries count,
+    /// if other entries of its callsite do.
     pub fn lived_long_to_the_end(&self) -> bool {
         let is_open = self.duration_ns.is_none();
         is_open && lived_long_to_the_end(self.entries, self.last_exit_ns)
     }
 
-    /// The longest entry, if it was entered at all and that is measured.
+    /// The longest entry, if it was entered at all and this is measured.
     pub(crate) fn longest_ns(&self) -> Option<i64> {
         if self.entries == 1 {
             self.longest_entry_ns.or(self.busy_ns)
@@ -234,15 +235,15 @@ pub struct EntryRow {
     pub start_ns: i64,
     /// How long it was inside.
     pub duration_ns: i64,
-    /// The span that the thread was in around this one, 0 for none.
+    /// The span that the thread was in around this one; 0 if there was none.
     pub around_id: u64,
-    /// How long it was inside less what it spent in other spans meanwhile. `None` if the entry does not
-    /// count, but its span by its lifetime.
+    /// How long it was inside, without the time that it spent in other spans. `None` if the span counts
+    /// by its lifetime, and not by its entries.
     pub self_ns: Option<i64>,
-    /// Entries of the span that are no such rows, and count all the same; the first row that counts says them. A later
+    /// How many entries of the span count but are no rows; the first row that counts says it. A later
     /// batch may [change](EarlierRow) it.
     pub earlier_entries: u64,
-    /// Time inside over those.
+    /// The time inside over those.
     pub earlier_ns: i64,
 }
 
@@ -259,55 +260,56 @@ impl EntryRow {
         (self.earlier_entries > 0).then_some(self.earlier_ns)
     }
 
-    /// Whether it counts as a call by itself.
+    /// Whether it counts as a call.
     pub(crate) fn counts(&self) -> bool {
         self.self_ns.is_some()
     }
 }
 
-/// What more, or less, is known by now of the entries that a span's first row of those that count
-/// [says](EntryRow::earlier_entries). That row may be in an earlier batch.
+/// A correction of what the first row of a span's entries [says](EntryRow::earlier_entries) about
+/// entries that are no rows. That row may be in an earlier batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EarlierRow {
     /// The row.
     pub first_id: u64,
-    /// The last one of the same span. It says this if the first one was deleted for its age.
+    /// The last row of the same span. It says this if the first one was deleted because of its age.
     pub last_id: u64,
-    /// So many more entries.
+    /// How many entries to add.
     pub entries: i64,
-    /// So much more time inside.
+    /// How much time inside to add.
     pub ns: i64,
 }
 
-/// Time that an entry's [self time](EntryRow::self_ns) has too much: of a child that was made and left inside it, and
-/// whose handle was kept for longer. The row may be in an earlier batch.
+/// How much too large an entry's [self time](EntryRow::self_ns) is: a child was made and left inside it,
+/// and its handle was kept for longer. The row may be in an earlier batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LateEntryTime {
     /// The row.
     pub id: u64,
-    /// What is to be taken off. No more is than there is.
+    /// How much to subtract. The result is never below zero.
     pub ns: i64,
 }
 
-/// A child that has closed after its parent had been stored, whose [self time](SpanRow::self_ns) has that time
-/// too much.
+/// A child that has closed after its parent had been stored. The parent's [self time](SpanRow::self_ns)
+/// is too large by its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LateChild {
-    /// The parent. Children of one stand side by side.
+    /// The parent. Children of one parent are next to each other.
     pub parent_id: u64,
     /// When the child was created.
     pub start_ns: i64,
     /// When it was left for the last time.
     pub end_ns: i64,
-    /// Since when it was inside, without a pause up to then; `i64::MAX` if there was one.
+    /// Since when a thread was inside without a pause, up to then; `i64::MAX` if there was a pause.
     pub inside_since_ns: i64,
     /// Database id of the thread that was inside.
     pub thread_id: i64,
-    /// How long it was inside of the parent, which has that too much of [busy time of its own](SpanRow::self_busy_ns).
+    /// How long it was inside the parent, whose [busy time of its own](SpanRow::self_busy_ns) is too
+    /// large by this.
     pub busy_ns: i64,
 }
 
-/// How other systems know a span. A further row of the same span takes the place of the first one.
+/// How other systems know a span. A later row of the same span replaces the first one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceContextRow {
     /// The span; it may be open.
@@ -386,15 +388,15 @@ pub struct OpenSpanRow {
 /// Longest label of a mark, in bytes; what is longer is cut.
 pub const MARK_LABEL_BYTES_MAX: usize = 256;
 
-/// The part of a label that is stored: [`MARK_LABEL_BYTES_MAX`] bytes at most, cut at a character's
-/// boundary. Control characters stay; whoever shows a label takes care of them.
+/// The part of a label that is stored: at most [`MARK_LABEL_BYTES_MAX`] bytes, cut at a character's
+/// boundary. Control characters stay; whoever shows a label has to deal with them.
 #[must_use]
 pub fn mark_label(label: &str) -> &str {
     cut(label, MARK_LABEL_BYTES_MAX)
 }
 
-/// Bytes of a text about a callsite, and of a thread's name. What is longer is cut when it is stored, and
-/// not read by readers: each name is in memory for each callsite that is shown.
+/// Most bytes of a text about a callsite, and of a thread's name. Longer ones are cut when they are
+/// stored, and not read: each name is in memory for each callsite that is shown.
 pub const NAME_BYTES_MAX: usize = 8 << 10;
 
 /// The start of a text, cut at a character's boundary.
@@ -408,8 +410,8 @@ pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
 
 /// A named moment, or a named section of time.
 ///
-/// A row with an id that this run has in the file already gives that one its end: so a section is
-/// seen while it lasts, and what is appended at its end says all of it once more.
+/// If this run has a row with the same id in the file, the new row only gives it its end. So a section
+/// can be seen while it lasts; what is appended at its end says everything once more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MarkRow {
     /// Unique in the file; see [`Store::next_mark_id`](crate::Store::next_mark_id).
@@ -435,13 +437,13 @@ pub struct Batch {
     pub links: Vec<LinkRow>,
     /// Entries, in any order; `append` stores them by id.
     pub entries: Vec<EntryRow>,
-    /// What entries of this batch, or of earlier ones, have to say of those before them.
+    /// What rows of entries, of this batch or of earlier ones, should say about the entries before them.
     pub earlier: Vec<EarlierRow>,
-    /// What entries of this batch, or of earlier ones, have too much.
+    /// By how much the self times of entries, of this batch or of earlier ones, are too large.
     pub late_entry_times: Vec<LateEntryTime>,
-    /// Children that spans of this batch, or of earlier ones, have not counted.
+    /// Children that came later than their parents, which are in this batch or in earlier ones.
     pub late_children: Vec<LateChild>,
-    /// How other systems know spans of this batch, of earlier ones, or open ones.
+    /// Ids of other systems for spans of this batch, of earlier ones, or open ones.
     pub contexts: Vec<TraceContextRow>,
     /// Losses since the last batch.
     pub losses: Vec<LossRow>,
@@ -451,7 +453,7 @@ pub struct Batch {
     pub writer_stat: Option<WriterStatRow>,
     /// The spans open now: `Some` replaces the whole table for this run.
     pub open_spans: Option<Vec<OpenSpanRow>>,
-    /// What the row of the run says in `report` until the run has ended, a JSON object: `Some` replaces
+    /// What the row of the run says in `report` until the run has ended, a JSON object. `Some` replaces
     /// what it said before.
     pub report: Option<String>,
     /// The text that the rows point into.
@@ -476,7 +478,7 @@ impl Batch {
             && self.report.is_none()
     }
 
-    /// Memory for its rows and their texts; what rows about the recording itself own is little.
+    /// Memory for its rows and their texts; what rows about the recording itself own is negligible.
     #[must_use]
     pub fn memory(&self) -> MemoryUse {
         let Self { spans, events, links, entries, earlier, .. } = self;
@@ -489,8 +491,8 @@ impl Batch {
         rows + others + late + MemoryUse::of(earlier) + MemoryUse::of(marks) + open + text
     }
 
-    /// Empties the batch and keeps its memory, if that is not far more than was needed: then half of it is
-    /// given back, so that little is left of a large batch after some smaller ones.
+    /// Empties the batch but keeps its memory. If that is far more than was needed, half of it is given
+    /// back, so that little is left of a large batch after some smaller ones.
     pub fn clear(&mut self) {
         let used = self.text.len();
         self.spans.clear();

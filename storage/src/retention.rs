@@ -1,17 +1,17 @@
-//! Deleting the oldest rows, in small steps.
+//! Deletes the oldest rows, in small steps.
 //!
 //! Ids grow over all runs, so the rows with the smallest ids are the oldest, those of earlier runs
-//! first; nothing has to be searched. Spans, events and entries are numbered together, and go together. What goes with them (links, rollups, marks,
-//! gauges, the state of the writer) is deleted up to the same moment. Runs, callsites and losses
-//! stay: they are few, and the ledger must still add up.
+//! first; there is no need to search. Spans, events and entries are numbered together, and are deleted
+//! together. What belongs to them (links, rollups, marks, gauges, the state of the writer) is deleted up
+//! to the same moment. Runs, callsites and losses stay: they are few, and the ledger must still add up.
 //!
-//! Pages of deleted rows are used again. They are given back to the file system only while the file
-//! is larger than it may be, which takes `auto_vacuum = INCREMENTAL`.
+//! Pages of deleted rows are used again. They are given back to the file system only while the file is
+//! larger than its limit, which needs `auto_vacuum = INCREMENTAL`.
 //!
-//! A recording deletes after each batch, in proportion to what the batch has taken: until there is
-//! room for another one like it, or for twice as much if the file was larger than it may be from the
-//! beginning. So the file passes its limit by one batch at most, however fast rows come, and a batch
-//! never waits for more than its own share.
+//! A recording deletes after each batch, in proportion to the size of the batch: until there is room for
+//! another one like it; or for twice as much, if the file was larger than its limit from the beginning.
+//! So the file exceeds its limit by one batch at most, however fast rows come, and a batch never waits
+//! for more than its own share.
 
 use std::time::Duration;
 
@@ -19,18 +19,18 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::options::StoreOptions;
 
-/// Rows that a call deletes at most if nothing else is said; a batch of the writer has about
-/// as many.
+/// Most rows that a call deletes, unless the caller says otherwise; a batch of the writer has about as
+/// many.
 const CALL_ROWS: u64 = 8_192;
-/// Rows that are deleted between two looks at what is left.
+/// Rows that are deleted before it is checked again what is left.
 const STEP_ROWS: u64 = 1_024;
-/// Where there are only a few rows, such a part of them ...
+/// If there are only a few rows, this part of them ...
 const STEP_PART: u64 = 8;
-/// ... and so many at least.
+/// ... but at least so many.
 const STEP_ROWS_MIN: u64 = 16;
-/// Commits that are looked at at a time for what is gone.
+/// How many commits are checked at a time for having lost all of their rows.
 const COMMITS: usize = 64;
-/// Pages that a call gives back, at least.
+/// Pages that a call gives back at least.
 const CALL_PAGES: u64 = 128;
 
 /// What a call of [`Store::prune`](crate::Store::prune) deleted.
@@ -47,12 +47,12 @@ pub struct Pruned {
     pub rollups: u64,
     /// Whether there is more to do; call again.
     pub more: bool,
-    /// How many of them were of the run that is being recorded.
+    /// How many of them belonged to the run that is being recorded.
     pub(crate) live: Live,
 }
 
 impl Pruned {
-    /// Rows of those that are numbered together.
+    /// Rows of the tables that are numbered together.
     fn rows(&self) -> u64 {
         self.spans + self.events + self.entries
     }
@@ -70,9 +70,9 @@ pub(crate) struct Live {
 /// How much a call deletes before it leaves the rest to the next one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
-    /// So many rows ...
+    /// So many rows at most ...
     rows: u64,
-    /// ... and so many bytes of pages that come free.
+    /// ... and so many bytes of pages that become free.
     bytes: u64,
 }
 
@@ -82,7 +82,7 @@ impl Pace {
         Self { rows: CALL_ROWS, bytes: 0 }
     }
 
-    /// What makes up for a batch, twice over.
+    /// Twice the size of a batch.
     pub(crate) fn after_batch(rows: u64, bytes: u64) -> Self {
         Self { rows: 2 * rows, bytes: bytes.saturating_mul(2) }
     }
@@ -91,7 +91,7 @@ impl Pace {
         pruned.rows() >= self.rows && freed >= self.bytes
     }
 
-    /// Rows of a table for one statement, if so many were deleted already.
+    /// How many rows of a table one statement may delete, if so many were deleted already.
     fn rows_left(self, deleted: u64) -> u64 {
         self.rows.max(STEP_ROWS).saturating_sub(deleted)
     }
@@ -101,13 +101,13 @@ impl Pace {
 #[derive(Debug)]
 pub(crate) struct Limits {
     max_bytes: Option<u64>,
-    /// What is to stay free below that, for the next batch.
+    /// How much has to be free below that, for the next batch.
     room: u64,
-    /// Rows that began before this moment go.
+    /// Rows that began before this moment are deleted.
     cutoff_unix_ns: Option<i64>,
 }
 
-/// A moment of a run; runs follow each other, so moments are ordered over the file.
+/// A moment of a run. Runs follow each other, so moments have an order over the whole file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Moment {
     run_id: i64,
@@ -121,11 +121,11 @@ enum Table {
     Entry,
 }
 
-/// Those of which rows are numbered together.
+/// The tables whose rows are numbered together.
 const NUMBERED: [Table; 3] = [Table::Span, Table::Event, Table::Entry];
 
 impl Limits {
-    /// `batch_bytes` is what a batch takes.
+    /// `batch_bytes` is the size of a batch.
     pub(crate) fn new(options: &StoreOptions, now_unix_ns: i64, batch_bytes: u64) -> Option<Self> {
         let ago = |age: Duration| {
             now_unix_ns.saturating_sub(i64::try_from(age.as_nanos()).unwrap_or(i64::MAX))
@@ -133,20 +133,20 @@ impl Limits {
         let max_bytes = options.max_bytes.unwrap_or(0);
         let limits = Self {
             max_bytes: options.max_bytes,
-            // A sixteenth at least, and not so much that hardly anything is kept.
+            // A sixteenth at least; but no more than half, so that something is kept.
             room: batch_bytes.max(max_bytes / 16).min(max_bytes / 2),
             cutoff_unix_ns: options.max_age.map(ago),
         };
         (limits.max_bytes.is_some() || limits.cutoff_unix_ns.is_some()).then_some(limits)
     }
 
-    /// Rows that began before this moment go.
+    /// Rows that began before this moment are deleted.
     pub(crate) fn before(cutoff_unix_ns: i64) -> Self {
         Self { max_bytes: None, room: 0, cutoff_unix_ns: Some(cutoff_unix_ns) }
     }
 }
 
-/// Deletes at a pace. `run_id` is the run that is being recorded.
+/// Deletes at this pace. `run_id` is the run that is being recorded.
 pub(crate) fn prune(
     tx: &Transaction<'_>,
     limits: &Limits,
@@ -197,7 +197,7 @@ pub(crate) fn prune(
     Ok(pruned)
 }
 
-/// How many of the oldest rows go at a time: not most of those that there are.
+/// How many of the oldest rows to delete at a time: only a small part of all.
 fn step_rows(tx: &Transaction<'_>) -> rusqlite::Result<u64> {
     let count = |table| {
         let sql = format!("SELECT count(*) FROM (SELECT 1 FROM main.{table} LIMIT ?1)");
@@ -207,7 +207,7 @@ fn step_rows(tx: &Transaction<'_>) -> rusqlite::Result<u64> {
     Ok((rows / STEP_PART).clamp(STEP_ROWS_MIN, STEP_ROWS))
 }
 
-/// The largest id among so many of the oldest spans, events and entries, which are numbered together.
+/// The largest id among so many of the oldest spans, events and entries.
 fn last_of_oldest(tx: &Transaction<'_>, rows: u64) -> rusqlite::Result<Option<i64>> {
     let nth = "SELECT id FROM main.span UNION ALL SELECT id FROM main.event
                UNION ALL SELECT id FROM main.entry
@@ -227,7 +227,7 @@ pub(crate) fn bytes(conn: &Connection) -> rusqlite::Result<u64> {
     Ok(number(conn, "page_count")? * number(conn, "page_size")?)
 }
 
-/// A moment of the wall clock as one of the run that was going on.
+/// The moment of the run that was going on at this time (nanoseconds since the Unix epoch).
 fn moment_of(tx: &Transaction<'_>, unix_ns: i64) -> rusqlite::Result<Option<Moment>> {
     tx.query_row(
         "SELECT id, ?1 - started_unix_ns FROM run WHERE started_unix_ns < ?1
@@ -238,7 +238,7 @@ fn moment_of(tx: &Transaction<'_>, unix_ns: i64) -> rusqlite::Result<Option<Mome
     .optional()
 }
 
-/// When the oldest span, event or entry began; a moment behind everything if there is none.
+/// When the oldest span, event or entry began; if there is none, a moment after everything.
 fn oldest_moment(tx: &Transaction<'_>) -> rusqlite::Result<Moment> {
     let first = |sql| {
         tx.query_row(sql, [], |row| Ok(Moment { run_id: row.get(0)?, at_ns: row.get(1)? }))
@@ -266,8 +266,8 @@ impl Table {
     }
 }
 
-/// Deletes the rows with ids up to this one. A range of the primary key: nothing is looked at but which
-/// run the rows are of.
+/// Deletes the rows with ids up to this one, a range of the primary key: only the run of each row has to
+/// be read.
 fn delete_up_to(
     tx: &Transaction<'_>,
     table: Table,
@@ -279,7 +279,7 @@ fn delete_up_to(
         tx.prepare(&format!("SELECT run_id FROM main.{name} WHERE id <= ?1 ORDER BY id LIMIT 1"))?;
     let mut delete =
         tx.prepare(&format!("DELETE FROM main.{name} WHERE id <= ?1 AND run_id = ?2"))?;
-    // Runs follow each other, so that this is once, or twice.
+    // Runs follow each other, so this loop runs once or twice.
     while let Some(run_id) = first_run.query_row([last], |row| row.get(0)).optional()? {
         let deleted = delete.execute([last, run_id])?;
         count_deleted(tx, table, run_id, deleted, last, pruned)?;
@@ -287,7 +287,7 @@ fn delete_up_to(
     Ok(())
 }
 
-/// Of the rows with the smallest ids, deletes those before the horizon, and says how many.
+/// Among the rows with the smallest ids, deletes those before the horizon, and returns how many.
 fn delete_before(
     tx: &Transaction<'_>,
     table: Table,
@@ -339,7 +339,7 @@ fn count_deleted(
                    AND NOT EXISTS (SELECT 1 FROM main.span WHERE id = span_id)",
                 [last_id],
             )?;
-            // One that is still open has no row yet, and those inside it may be there.
+            // A span that is still open has no row yet, but spans inside it may have.
             tx.execute(
                 "DELETE FROM main.trace_context WHERE root_id <= ?1 AND span_id <= ?1
                    AND NOT EXISTS (SELECT 1 FROM main.span WHERE id = span_id)
@@ -401,7 +401,7 @@ fn delete_companions(
         pruned.more |= rows as i64 >= CALL_ROWS as i64;
     }
     for table in ["thread", "open_span"] {
-        // Of whole runs only: a thread may still record, and losses name threads.
+        // Only for whole runs: threads may still record, and losses refer to threads.
         let rows = tx.execute(
             &format!(
                 "DELETE FROM {table} WHERE id IN (
@@ -415,8 +415,8 @@ fn delete_companions(
     delete_batches(tx)
 }
 
-/// Deletes where commits had rows, if all of these are gone, and commits of which nothing is left. Their
-/// numbers are never used again: the row of the run knows the last one.
+/// Deletes ranges of commits whose rows are all gone, and commits without any rows left. Their numbers
+/// are never used again: the row of the run knows the last one.
 fn delete_batches(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     let oldest = format!("SELECT id FROM main.batch ORDER BY id LIMIT {COMMITS}");
     let mut ranges = tx.prepare(&format!(
@@ -426,7 +426,7 @@ fn delete_batches(tx: &Transaction<'_>) -> rusqlite::Result<()> {
              WHEN 'entry' THEN coalesce((SELECT min(id) FROM main.entry), last_id + 1)
              ELSE coalesce((SELECT min(id) FROM main.span), last_id + 1) END"
     ))?;
-    // Where roots are is of use as long as spans are left.
+    // Ranges of roots are needed as long as there are spans.
     let mut roots = tx.prepare(&format!(
         "DELETE FROM main.batch_range WHERE batch_id IN ({oldest}) AND kind = 'root'
            AND NOT EXISTS (SELECT 1 FROM main.batch_range AS r
@@ -456,7 +456,7 @@ pub(crate) fn used_bytes(conn: &Connection) -> rusqlite::Result<u64> {
     Ok(used * number(conn, "page_size")?)
 }
 
-/// Shortens a file that is larger than it may be; true when there is more to give back.
+/// Shortens a file that is larger than its limit. Returns whether there is more to give back.
 fn give_back(tx: &Transaction<'_>, max_bytes: u64, pace: Pace) -> rusqlite::Result<bool> {
     let page_size = number(tx, "page_size")?.max(1);
     let excess = || -> rusqlite::Result<u64> {
@@ -468,12 +468,12 @@ fn give_back(tx: &Transaction<'_>, max_bytes: u64, pace: Pace) -> rusqlite::Resu
         return Ok(false);
     }
     let pages = before.min(CALL_PAGES.max(pace.bytes / page_size));
-    // Works as long as it is stepped: a row a page.
+    // Works while it is stepped: one row a page.
     let mut vacuum = tx.prepare(&format!("PRAGMA main.incremental_vacuum({pages})"))?;
     let mut rows = vacuum.query([])?;
     while rows.next()?.is_some() {}
     drop(rows);
     let after = excess()?;
-    // A file that was made without `auto_vacuum` stays as long as it is.
+    // A file that was made without `auto_vacuum` does not become shorter.
     Ok(0 < after && after < before)
 }

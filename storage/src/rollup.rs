@@ -1,10 +1,9 @@
-//! Sums and histograms by callsite and second, kept exact in each transaction: of spans, and apart from them
-//! of the entries that are recorded one by one.
+//! Sums and histograms by callsite and second, exact in each transaction: for spans, and separately for
+//! entries that are recorded one by one.
 //!
-//! A closed span counts in the interval in which it ended. The rows of the present intervals are
-//! kept in memory; a transaction works on copies and writes them whole, so a failure changes
-//! nothing, and a kill leaves rows that say what the span rows say. A span that arrives late is
-//! merged with the row in the file.
+//! A closed span counts in the interval in which it ended. The rows of the present intervals are kept in
+//! memory. A transaction works on copies and writes whole rows; so a failure changes nothing, and after
+//! a kill the rows agree with the span rows. A span that arrives late is added to the row in the file.
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
@@ -17,12 +16,12 @@ use crate::record::{EntryRow, SpanRow, Status};
 /// Length of an interval.
 pub(crate) const INTERVAL_NS: i64 = 1_000_000_000;
 
-/// Intervals before the newest one that stay in memory.
+/// How many intervals before the newest one stay in memory.
 const INTERVALS_KEPT: i64 = 2;
-/// Rows that stay in memory at most, some 2 KiB each.
+/// Most rows that stay in memory, some 2 KiB each.
 const ROWS_KEPT: usize = 4_096;
 
-/// Callsites that are found again without a look into a table.
+/// How many callsites are found without a look into the hash table.
 const RECENT: usize = 64;
 
 /// The sums of some closed spans, or of entries.
@@ -36,15 +35,15 @@ pub struct Rollup {
     pub sum_ns: i64,
     /// `None` if it is not measured in this run.
     pub busy_ns: Option<i64>,
-    /// What nothing in them took.
+    /// The sum of their self times.
     pub self_ns: i64,
-    /// How long they were inside themselves; `None` if it is not measured in this run.
+    /// The sum of their busy times of their own; `None` if it is not measured in this run.
     pub self_busy_ns: Option<i64>,
-    /// The longest.
+    /// The longest duration.
     pub max_ns: i64,
     /// How the durations are distributed.
     pub histogram: Histogram,
-    /// Spans that closed, whose entries these are.
+    /// Spans that have closed and whose calls these are.
     pub spans: i64,
 }
 
@@ -76,28 +75,28 @@ impl Table {
     }
 }
 
-/// What is summed up of a closed span.
+/// What a closed span adds to the sums.
 #[derive(Debug, Clone, Copy)]
 pub struct Summand {
     /// From its start to its end.
     pub duration_ns: i64,
-    /// How long it was entered; `None` if that is not measured.
+    /// Its busy time; `None` if that is not measured.
     pub busy_ns: Option<i64>,
-    /// What its children did not take; `None` if its entries count.
+    /// Its self time; `None` if its entries count.
     pub self_ns: Option<i64>,
-    /// How long it was inside itself; `None` if that is not measured.
+    /// The busy time of its own; `None` if that is not measured.
     pub self_busy_ns: Option<i64>,
     /// Whether it failed.
     pub is_error: bool,
 }
 
 impl Rollup {
-    /// Adds one. Always inline: what is summed up is in registers then.
+    /// Adds a span. Always inline, so that the values stay in registers.
     #[inline(always)]
     pub fn add(&mut self, span: Summand, hints: &mut Hints) {
         self.calls += 1;
         self.errors += i64::from(span.is_error);
-        // Saturating: a sum of hostile durations must not stop the recording.
+        // Saturating: hostile durations must not stop the recording.
         self.sum_ns = self.sum_ns.saturating_add(span.duration_ns);
         let and = |sum: Option<i64>, one: Option<i64>| match self.calls {
             1 => one,
@@ -122,11 +121,11 @@ impl Key {
         Self { at_ns: end_ns.div_euclid(INTERVAL_NS).saturating_mul(INTERVAL_NS), callsite_id }
     }
 
-    /// Whether a span that ends at that moment counts here; without a division.
+    /// Whether a span of this callsite that ends at this moment counts here. Needs no division.
     #[inline]
     fn has(&self, callsite_id: i64, end_ns: i64) -> bool {
         let after = end_ns.wrapping_sub(self.at_ns) as u64;
-        // The first interval of all is cut short, as its start is not a number.
+        // The very first interval is shorter: its start would overflow.
         let whole = self.at_ns != i64::MIN;
         self.callsite_id == callsite_id && after < INTERVAL_NS as u64 && whole
     }
@@ -134,25 +133,25 @@ impl Key {
 
 type Rows = FastHashMap<Key, Rollup>;
 
-/// The rows of the present intervals, as they stand in the file.
+/// The rows of the present intervals, as they are in the file.
 #[derive(Debug)]
 pub(crate) struct Rollups {
     table: Table,
     rows: Rows,
-    /// No row of the run in the file is newer.
+    /// The newest interval of the run in the file.
     newest_ns: i64,
-    /// What the copies took that the last transaction worked on.
+    /// Memory of the copies on which the last transaction worked.
     staged: MemoryUse,
 }
 
-/// The rows that a transaction changes, as they will stand.
+/// The rows that a transaction changes, with their new values.
 #[derive(Debug)]
 pub(crate) struct Staged {
     table: Table,
     rows: Vec<StagedRow>,
     row_of: FastHashMap<Key, usize>,
-    /// Places of the rows that were changed last, by the last digits of their callsites: the next
-    /// span of a callsite most often ends in the same interval.
+    /// Indexes of the rows that were changed last, by the last digits of their callsites: the next span
+    /// of a callsite mostly ends in the same interval.
     recent: [u32; RECENT],
     newest_ns: i64,
 }
@@ -169,7 +168,7 @@ impl Rollups {
         Self { table, rows: Rows::default(), newest_ns: i64::MIN, staged: MemoryUse::default() }
     }
 
-    /// Those of a run that has rows in the file already.
+    /// For a run that has rows in the file already.
     pub(crate) fn resumed(table: Table, conn: &Connection, run_id: i64) -> rusqlite::Result<Self> {
         let sql = format!("SELECT max(at_ns) FROM main.{} WHERE run_id = ?1", table.name());
         let newest: Option<i64> = conn.query_row(&sql, [run_id], |row| row.get(0))?;
@@ -197,14 +196,14 @@ impl Rollups {
         }
     }
 
-    /// Memory for the rows, and for the copies that a transaction works on.
+    /// Memory for the rows, and for a transaction's copies.
     pub(crate) fn memory(&self) -> MemoryUse {
         let map = self.rows.capacity() * (size_of::<(Key, Rollup)>() + 1);
         let histograms = self.rows.values().map(|row| row.histogram.memory());
         histograms.fold(MemoryUse::whole(map) + self.staged, |sum, one| sum + one)
     }
 
-    /// Forgets what is in memory; the file has it all.
+    /// Forgets the rows in memory; all of them are in the file.
     pub(crate) fn forget(&mut self) {
         self.rows = Rows::default();
     }
@@ -215,7 +214,7 @@ pub(crate) struct Source<'a> {
     rollups: &'a Rollups,
     run_id: i64,
     conn: &'a Connection,
-    /// Compiled when a row is wanted for the first time: rarely.
+    /// Compiled when it is first needed: rarely.
     select: Option<Statement<'a>>,
 }
 
@@ -321,7 +320,7 @@ impl Staged {
         Ok(())
     }
 
-    /// There were so many more entries, or less, than one that ended then says.
+    /// Changes by how many entries, and how much time, the entry that ended then says came before it.
     pub(crate) fn add_earlier(
         &mut self,
         (callsite_id, end_ns): (i64, i64),
@@ -335,7 +334,7 @@ impl Staged {
         Ok(())
     }
 
-    /// What ended then has so much more self time, or less, and so much of it inside.
+    /// Changes the self time of what ended then, and its busy time of its own.
     pub(crate) fn add_self(
         &mut self,
         (callsite_id, end_ns): (i64, i64),
@@ -349,7 +348,7 @@ impl Staged {
         Ok(())
     }
 
-    /// A span has closed whose entries count.
+    /// Adds a closed span whose entries count.
     pub(crate) fn add_closed(
         &mut self,
         span: &SpanRow,
@@ -364,8 +363,8 @@ impl Staged {
         Ok(())
     }
 
-    /// A span is open at the end whose entries count, if any of its callsite do: its longest entry may be one
-    /// that was not recorded by itself.
+    /// Adds a span that is open at the end, if entries of its callsite count: its longest entry may be
+    /// one that was not recorded by itself.
     pub(crate) fn add_open(
         &mut self,
         span: &SpanRow,
@@ -399,7 +398,7 @@ impl Staged {
         Ok(())
     }
 
-    /// The row of a callsite and a moment.
+    /// The row for a callsite and a moment.
     #[inline(always)]
     fn row(
         &mut self,
@@ -414,7 +413,7 @@ impl Staged {
         }
     }
 
-    /// The row of a key, which begins as it stands in the file.
+    /// The row for a key; at first as it is in the file.
     fn find(
         &mut self,
         key: Key,

@@ -5,21 +5,21 @@ use rusqlite::{Connection, params};
 use crate::record::RunInfo;
 use crate::totals::Totals;
 
-/// The run that is being recorded, as its row says it: enough to write the row again, should somebody
-/// throw it away while the run goes on.
+/// The run that is being recorded, as its row has it: enough to write the row again if somebody deletes
+/// it during the run.
 #[derive(Debug)]
 pub(crate) struct RunRow {
     pub(crate) id: i64,
     first_id: i64,
     info: RunInfo,
-    /// What is said of it before its end.
+    /// The report before the end of the run.
     pub(crate) report: Option<String>,
-    /// Of all that was committed.
+    /// The totals of all commits.
     pub(crate) sums: Totals,
 }
 
 impl RunRow {
-    /// Inserts the row of a run that begins; its number is at least `id`, and none that is taken.
+    /// Inserts the row of a run that begins. Its number is at least `id`, and not in use.
     pub(crate) fn begin(
         conn: &Connection,
         id: i64,
@@ -40,7 +40,7 @@ impl RunRow {
         Ok(run)
     }
 
-    /// Adds what a batch has; writes the row anew if it is gone.
+    /// Adds the totals of a batch. Writes the row again if it was deleted.
     pub(crate) fn add(&self, conn: &Connection, totals: &Totals) -> rusqlite::Result<()> {
         if totals.add_to_run(conn, self.id)? == 0 {
             self.insert(conn)?;
@@ -49,14 +49,14 @@ impl RunRow {
         Ok(())
     }
 
-    /// Says something of it while it has no end.
+    /// Stores the report while the run has no end.
     pub(crate) fn tell(&self, conn: &Connection, report: &str) -> rusqlite::Result<()> {
         let sql = "UPDATE main.run SET report = ?2 WHERE id = ?1 AND ended_unix_ns IS NULL";
         conn.execute(sql, params![self.id, report]).map(drop)
     }
 
-    /// Goes on with what the file still has of the run; losses are told anew. `counts` are spans,
-    /// unfinished ones, events, links, entries and marks; `others` the last moment and what was pruned.
+    /// Continues with what the file still has of the run; losses are written again. `counts` are spans,
+    /// unfinished ones, events, links, entries and marks; `others` the last moment, and what was pruned.
     pub(crate) fn resume(
         &mut self,
         conn: &Connection,
@@ -82,7 +82,7 @@ impl RunRow {
         self.insert(conn)
     }
 
-    /// Says when and how it has ended; writes the row anew if it is gone.
+    /// Stores when and how the run has ended. Writes the row again if it was deleted.
     pub(crate) fn end(
         &self,
         conn: &Connection,

@@ -40,26 +40,26 @@ pub(crate) const TABLES: [&str; 17] = [
     "batch_range",
 ];
 
-/// Those of them that files of earlier versions do not have.
+/// Tables that files of earlier versions do not have.
 pub(crate) const SINCE_3: [&str; 5] =
     ["batch", "batch_range", "entry", "entry_rollup", "trace_context"];
 
-/// Steps to [`SCHEMA_VERSION`]: the version that a step starts from, and its SQL. Each raises the
-/// version by one; views are dropped before the first, and made
-/// after the last, as are tables that were not there. A constraint is changed
-/// in the text of its table, as SQLite's manual of ALTER TABLE has it: the statement that does so is
-/// younger than the SQLite of many programs.
+/// Steps to [`SCHEMA_VERSION`]: the version from which a step starts, and its SQL. Each raises the
+/// version by one. Views are dropped before the first step, and made again after the last one; missing
+/// tables are made then, too. A constraint is changed in the text of its table, as SQLite's manual of
+/// ALTER TABLE describes: many programs have a SQLite without a statement for it.
 pub(crate) const MIGRATIONS: &[(i32, &str)] = &[
-    // An index on span costs more than the row itself, and prevents rows from being copied.
-    // And busy time need not be measured.
+    // An index on span costs more than the row itself, and rows cannot be copied then. And busy time may
+    // not be measured.
     (
         1,
         "DROP INDEX IF EXISTS span_root;
          UPDATE sqlite_schema SET sql = replace(sql, 'busy_ns INTEGER NOT NULL', 'busy_ns INTEGER')
          WHERE type = 'table' AND name IN ('span', 'open_span', 'rollup')",
     ),
-    // Rows name their commit. And other programs take an id for one that may be missing, unless this is
-    // said; SQLite adds columns by where they are in the text that it has read, so the text comes last.
+    // Rows name their commit. Primary keys say NOT NULL, because other programs assume otherwise that an
+    // id may be missing. SQLite adds columns at a position in the text that it has read, so the texts
+    // are changed last.
     (
         2,
         "ALTER TABLE main.run ADD COLUMN last_batch_id INTEGER NOT NULL DEFAULT 0;
@@ -116,20 +116,20 @@ pub(crate) fn migrate(
     }
     make_tables(tx)?;
     make_views(tx)?;
-    // A text that was changed is read again by connections that have the file open.
+    // So that connections that have the file open read the changed texts again.
     let cookie: i32 = tx.pragma_query_value(None, "schema_version", |row| row.get(0))?;
     tx.pragma_update(None, "schema_version", cookie.wrapping_add(1))?;
     tx.pragma_update(None, "user_version", version)?;
     Ok(true)
 }
 
-/// What there is under a name of ours.
+/// The kind of object that has a name of ours, if any.
 fn kind_of(tx: &Transaction<'_>, name: &str) -> rusqlite::Result<Option<String>> {
     let sql = "SELECT type FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE";
     tx.query_row(sql, [name], |row| row.get(0)).optional()
 }
 
-/// Nothing is stored in views, and with them a column could not be renamed.
+/// Views hold no data; and while they exist a column cannot be renamed.
 fn drop_views(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     for (name, _) in made("VIEW") {
         if kind_of(tx, name)?.as_deref() == Some("view") {
@@ -148,7 +148,7 @@ fn make_tables(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// What somebody else made under the name of one of them stays.
+/// If somebody else has made something with the name of a view, that stays.
 fn make_views(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     for (name, sql) in made("VIEW") {
         if kind_of(tx, name)?.is_none() {
@@ -158,7 +158,7 @@ fn make_views(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Names and statements of the tables or views, in an order in which they can be made.
+/// Names and statements of the tables or views, each after those that it needs.
 fn made(kind: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
     let start = format!("CREATE {kind} ");
     schema().split("\n\n").filter_map(move |part| {
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn each_column_has_a_comment_or_is_plain() {
-        // A name alone says enough for these.
+        // For these only the name is compared.
         let plain =
             ["id INTEGER PRIMARY KEY NOT NULL,", "name TEXT NOT NULL,", "label TEXT NOT NULL,"];
         let mut inside = false;

@@ -1,11 +1,11 @@
-//! Locks that hold although this process opens and closes the profile by itself.
+//! Locks that survive when this process opens and closes the profile in another way.
 //!
 //! POSIX drops all record locks of a process on a file when it closes *any* descriptor of it, and a
-//! program that reads or copies its own profile (`std::fs::read`, an upload) does. SQLite's locks are
-//! gone then, and it does not know. The next process that opens the profile and closes it again takes
-//! itself for the last one, merges the write-ahead log, and deletes it under the recorder, which goes
-//! on into a file that nobody can find; and one that opens the index takes itself for the first one,
-//! and cuts it, which is SIGBUS for the recorder.
+//! program that reads or copies its own profile (`std::fs::read`, an upload) does just that. Then
+//! SQLite's locks are gone, without its knowledge. The next process that opens the profile and closes it
+//! again takes itself for the last one, merges the write-ahead log, and deletes it under the recorder,
+//! which goes on writing into a file that nobody can find. And a process that opens the index takes
+//! itself for the first one, and cuts it, which is SIGBUS for the recorder.
 //!
 //! Locks of an open file description (`F_OFD_SETLK`, Linux) are dropped with that description only.
 //! So a store holds some, on descriptors of its own, beside those that SQLite holds:
@@ -39,18 +39,18 @@ struct Range {
 const PENDING: Range = Range { first: 0x4000_0000, length: 1 };
 const SHARED: Range = Range { first: 0x4000_0002, length: 510 };
 const DEAD_MANS_SWITCH: Range = Range { first: 128, length: 1 };
-/// Locks of the index begin at 120: for writing, checkpoints and recovery, then one for each mark.
+/// Locks in the index begin at 120: for writing, checkpoints and recovery, and then one for each mark.
 const FIRST_MARK: i64 = 123;
 
-/// The locks of one store. They go when it is dropped, which has to be before its connection is.
+/// The locks of one store. It has to be dropped before the connection.
 #[derive(Debug)]
 pub(crate) struct Shield {
     held: Vec<(Arc<Held>, Range)>,
 }
 
 impl Shield {
-    /// Locks what can be locked; without `index` nobody else may read the file. Where the file system
-    /// or the platform has no such locks, there is no harm but what is told above.
+    /// Takes the locks; without `index` nobody else may read the file. If the file system or the
+    /// platform has no such locks, nothing is prevented, as said above.
     pub(crate) fn new(main: Arc<Held>, index: Option<Arc<Held>>) -> Self {
         let mut shield = Self { held: Vec::new() };
         match index {
@@ -69,7 +69,7 @@ impl Shield {
         }
     }
 
-    /// Gives the locks up, so that SQLite can have them for itself.
+    /// Releases the locks, so that SQLite can take its own.
     pub(crate) fn release(&mut self) {
         for (file, range) in self.held.drain(..) {
             unlock(&file, range);
@@ -83,14 +83,13 @@ impl Drop for Shield {
     }
 }
 
-/// While it lives, nobody begins to use the database, here or in another process; whoever uses it goes
-/// on. For the moment in which its log gets another place.
+/// While it exists, nobody can begin to use the database, in this process or in another; those who use
+/// it already go on. Needed while the log is moved.
 #[derive(Debug)]
 pub(crate) struct Gate(Option<Arc<Held>>);
 
 impl Gate {
-    /// Whoever is just about to begin is waited for, for a moment. Where there are no such locks it stays
-    /// open.
+    /// Waits a moment for those who are just beginning. If there are no such locks, it stays open.
     pub(crate) fn shut(main: Arc<Held>) -> Self {
         const TRIES: u32 = 20;
         let shut = (0..TRIES).any(|try_| {
@@ -111,26 +110,25 @@ impl Drop for Gate {
     }
 }
 
-/// Whether SQLite, in this process or another, uses this file as a database; not asked by one who has it
-/// locked. Where that cannot be known, it is taken for granted.
+/// Whether SQLite, in this process or another, uses this file as a database. For callers that have not
+/// locked it themselves. `true` if it cannot be known.
 pub(crate) fn is_main_in_use(main: &File) -> bool {
     is_locked(main, SHARED)
 }
 
-/// Whether SQLite, in this process or another, uses this file as an index. Where that cannot be
-/// known, it is taken for granted.
+/// Whether SQLite, in this process or another, uses this file as an index. `true` if it cannot be known.
 pub(crate) fn is_index_in_use(index: &File) -> bool {
     is_locked(index, DEAD_MANS_SWITCH)
 }
 
-/// Whether somebody, in this process or another, reads as of this mark of the index; taken for granted
-/// where that cannot be known.
+/// Whether somebody, in this process or another, reads with this mark of the index. `true` if it cannot
+/// be known.
 pub(crate) fn is_mark_in_use(index: &File, mark: usize) -> bool {
     let first = FIRST_MARK + i64::try_from(mark).unwrap_or(0);
     is_locked(index, Range { first, length: 1 })
 }
 
-// An architecture with further fields in `flock`, which are private, goes without.
+// On architectures with further, private fields in `flock` there are no such locks.
 #[cfg(all(any(target_os = "linux", target_os = "android"), not(target_arch = "sparc64")))]
 mod system {
     use std::fs::File;
@@ -146,7 +144,7 @@ mod system {
             l_whence: libc::SEEK_SET as libc::c_short,
             l_start: range.first,
             l_len: range.length,
-            l_pid: 0, // as these locks demand
+            l_pid: 0, // these locks require it
         }
     }
 
@@ -156,7 +154,7 @@ mod system {
     }
 
     pub(super) fn unlock(file: &File, range: Range) {
-        // Nothing can be done if it fails; the lock goes with the descriptor.
+        // If it fails, nothing can be done; the lock goes with the descriptor.
         let _ = fcntl(file, FcntlArg::F_OFD_SETLK(&flock(range, libc::F_UNLCK)));
     }
 

@@ -1,13 +1,13 @@
-//! A copy of a profile as it is at one moment, also while somebody records into it.
+//! A copy of a profile as it is at one moment, even while somebody records into it.
 //!
-//! The pages are read in one read transaction of a connection of its own: the recording goes on
-//! meanwhile, and only its log cannot begin anew, so that it grows by what is recorded until the copy
-//! is made. That is bounded in time and in bytes. (`VACUUM INTO` would hold the same transaction, for
-//! longer, as it sorts all rows anew; SQLite's backup without a transaction begins again with each
-//! commit of somebody else.)
+//! The pages are read in one read transaction of a separate connection. The recording goes on meanwhile;
+//! but its log cannot start again from the beginning, so it grows by what is recorded until the copy is
+//! made. That is bounded in time and in bytes. (`VACUUM INTO` would hold the same transaction for
+//! longer, because it sorts all rows again; SQLite's backup without a transaction starts over with each
+//! commit of another connection.)
 //!
-//! The copy is made beside its path and gets its name when it is complete, so that there is never a
-//! half of one, and never in the place of another file.
+//! The copy is made beside its path and gets its name when it is complete. So there is never half a
+//! copy, and another file is never replaced.
 
 use std::fs::{self, File};
 use std::io;
@@ -24,10 +24,10 @@ use crate::lock;
 use crate::open::{full_path, harden};
 use crate::read_only::ReadOnly;
 
-/// Pages that are copied between two looks at the time: a MiB or so.
+/// Pages that are copied between two checks of the time: about a MiB.
 const PAGES: i32 = 64;
 
-/// What a copy of a profile holds.
+/// What a copy of a profile contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {
@@ -62,7 +62,7 @@ pub fn snapshot(
 ) -> Result<Snapshot, Error> {
     let (profile, to) = (profile.as_ref(), to.as_ref());
     let limit = Limit {
-        // One that is out of all calendars is none.
+        // `None` if it is beyond what the clock can represent.
         deadline: Instant::now().checked_add(timeout),
         timeout,
         log: profile.canonicalize().map_or_else(|_| wal_path(profile), |full| wal_path(&full)),
@@ -112,18 +112,18 @@ impl Limit {
     }
 }
 
-/// Copies all pages as they are at one moment.
+/// Copies all pages as of one moment.
 fn copy(reader: &ReadOnly, to: &Path, temporary: &Path, limit: &Limit) -> Result<(), Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let doing = "copy the profile";
     let tx = reader.begin()?;
-    // The transaction has its moment from the first read on.
+    // The transaction's moment is that of its first read.
     tx.query_row("SELECT count(*) FROM run", [], |row| row.get::<_, i64>(0))
         .context(reader.path(), "read")?;
     let mut conn = Connection::open_with_flags(temporary, flags).context(to, "open")?;
-    // What is half done is thrown away, and what is done is synced at the end.
+    // Half a copy is deleted, and a complete one is synced at the end.
     let set = conn
         .pragma_update(None, "synchronous", "OFF")
         .and_then(|()| conn.pragma_update_and_check(None, "journal_mode", "MEMORY", |_| Ok(())));
@@ -134,7 +134,7 @@ fn copy(reader: &ReadOnly, to: &Path, temporary: &Path, limit: &Limit) -> Result
         match backup.step(PAGES).context(to, doing)? {
             StepResult::Done => return Ok(()),
             StepResult::More => {}
-            // Somebody else has the lock for a moment.
+            // Another connection has the lock for a moment.
             _ => std::thread::sleep(Duration::from_millis(1)),
         }
     }
@@ -174,7 +174,7 @@ impl Temporary {
     fn name(self, to: &Path, full: &Path) -> Result<(), Error> {
         let named = match fs::hard_link(&self.path, full) {
             Err(source) if source.kind() == io::ErrorKind::AlreadyExists => return Err(exists(to)),
-            // A file system without links: the name is taken first, and then what stands there is ours.
+            // On a file system without links: an empty file takes the name first, and is replaced then.
             Err(_) => match lock::create(to, full) {
                 Ok(file) => {
                     drop(file);
@@ -188,7 +188,7 @@ impl Temporary {
         named.context(to, "name the copy")?;
         #[cfg(unix)]
         if let Some(folder) = full.parent() {
-            // Not all file systems can sync a folder; the copy is there all the same.
+            // Not all file systems can sync a folder. The copy exists anyway.
             let _ = File::open(folder).and_then(|folder| folder.sync_all());
         }
         Ok(())
@@ -200,7 +200,7 @@ impl Drop for Temporary {
         for suffix in ["", "-wal", "-shm", "-journal"] {
             let mut name = self.path.as_os_str().to_owned();
             name.push(suffix);
-            // Most are not there.
+            // Most of them do not exist.
             let _ = fs::remove_file(name);
         }
     }

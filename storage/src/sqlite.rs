@@ -1,7 +1,7 @@
-//! Which SQLite the program has linked, and whether it will do.
+//! Which SQLite the program has linked, and whether it is good enough.
 //!
-//! Which one it is can depend on who built the program: the one that comes with rusqlite (feature
-//! `bundled`), the one that another crate of the program brings, or the system's.
+//! It depends on who built the program: it may be the one that comes with rusqlite (feature `bundled`),
+//! the one of another crate, or the system's.
 
 use std::fmt;
 use std::path::Path;
@@ -9,9 +9,9 @@ use std::str::FromStr;
 
 use crate::error::{Error, ErrorKind};
 
-/// The first one with STRICT tables, of which a profile is made.
+/// The first version with STRICT tables, which profiles need.
 const NEEDED: SqliteVersion = SqliteVersion(3_037_000);
-/// The first one without a fault of write-ahead logs, see <https://sqlite.org/wal.html#walresetbug>.
+/// The first version without a bug of write-ahead logs, see <https://sqlite.org/wal.html#walresetbug>.
 const SOUND: SqliteVersion = SqliteVersion(3_051_003);
 
 /// A version of SQLite, such as `3.51.3`.
@@ -19,10 +19,11 @@ const SOUND: SqliteVersion = SqliteVersion(3_051_003);
 pub struct SqliteVersion(i32);
 
 impl SqliteVersion {
-    /// The first one that tells how long a write-ahead log is without copying it: `wal_checkpoint(NOOP)`.
+    /// The first version that tells the size of a write-ahead log without copying it:
+    /// `wal_checkpoint(NOOP)`.
     pub(crate) const TELLS_FRAMES: Self = Self(3_051_000);
 
-    /// The one that this program has linked.
+    /// The version that this program has linked.
     pub fn linked() -> Self {
         Self(rusqlite::version_number())
     }
@@ -43,7 +44,7 @@ impl SqliteVersion {
         })
     }
 
-    /// Whether it can read and write profiles at all.
+    /// Returns an error if it cannot read and write profiles.
     pub(crate) fn check(self, path: &Path) -> Result<(), Error> {
         if self >= NEEDED {
             return Ok(());

@@ -1,4 +1,4 @@
-//! A bound on the steps of SQLite's machine, so that a call ends whatever stands in a file.
+//! A bound on the steps of SQLite's virtual machine, so that a call ends whatever is in a file.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -8,12 +8,12 @@ use rusqlite::Connection;
 
 use crate::compat::Settled;
 
-/// Steps between two looks at what is left, some ten microseconds.
+/// Steps between two checks, some ten microseconds.
 const STRIDE: u32 = 500;
-/// Most time between two looks; one step can be a function of long texts.
+/// How long a call may take: a single step can be a function over long texts.
 const TIME_MAX: Duration = Duration::from_secs(2);
 
-/// How many steps a connection may still take, and until when. When there are none left a statement ends
+/// How many steps a connection may still take, and until when. If there are none left, a statement ends
 /// with `SQLITE_INTERRUPT`.
 #[derive(Debug, Clone)]
 pub struct Steps {
@@ -39,7 +39,7 @@ impl Steps {
         Ok(steps)
     }
 
-    /// Takes some steps. Says whether that is more than there are.
+    /// Takes some steps. Returns whether there are not so many left.
     fn take_stride(&self) -> bool {
         // Relaxed, here and below: one thread has the connection.
         let rest = self.strides_left.load(Ordering::Relaxed);
@@ -53,19 +53,19 @@ impl Steps {
         u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Takes the limit of a connection away.
+    /// Removes the limit of a connection.
     pub fn unlimited(conn: &mut Connection) -> rusqlite::Result<()> {
         conn.progress_handler(0, None::<fn() -> bool>).settled()
     }
 
-    /// Counts anew.
+    /// Starts counting again.
     pub fn begin(&self) {
         self.strides_left.store(self.strides_max, Ordering::Relaxed);
         let most = TIME_MAX.as_millis() as u64;
         self.ends_ms.store(self.now_ms().saturating_add(most), Ordering::Relaxed);
     }
 
-    /// Whether all of them are taken.
+    /// Whether no steps are left.
     pub fn are_over(&self) -> bool {
         self.strides_left.load(Ordering::Relaxed) == 0
     }

@@ -48,9 +48,9 @@ use crate::watch::Watch;
 /// Every call that returns a `Result` writes to the disk, and waits for a lock of another
 /// connection for [`StoreOptions::busy_timeout`] at most.
 pub struct Store {
-    // First, so that SQLite can have its locks when the connection is closed ...
+    // First, so that SQLite can take its own locks when the connection is closed ...
     shield: Shield,
-    // ... which is before the lock is given up.
+    // ... and the connection before the lock.
     conn: Connection,
     lock: StoreLock,
     path: PathBuf,
@@ -64,26 +64,26 @@ pub struct Store {
     moved: Moved,
     interner: Interner,
     rollups: Rollups,
-    /// Of the entries that are recorded one by one.
+    /// For entries that are recorded one by one.
     entry_rollups: Rollups,
     wal: Wal,
     bulk_insert: BulkInsert,
-    /// What a batch takes, as a limited file has seen lately.
+    /// How much a batch takes lately, if the file has a limit.
     batch_bytes: u64,
     /// Whether old rows could not be deleted after the last batch.
     is_overdue: bool,
     watch: Watch,
-    /// Of the file, as SQLite counts what others commit; see `PRAGMA data_version`.
+    /// SQLite's count of commits by other connections; see `PRAGMA data_version`.
     data_version: Option<i64>,
-    /// Whether a recovery has closed the file and could not open it again yet.
+    /// Whether a recovery has closed the file and could not yet open it again.
     detached: bool,
-    /// Whether the main file was of no moment without its log when it was closed.
+    /// Whether the main file without its log was inconsistent when it was closed.
     is_torn: bool,
-    /// Whether it was the index that was away when a recovery was last begun, and not the log.
+    /// Whether the last recovery was begun because the index was missing, and not the log.
     is_index_away: bool,
 }
 
-/// What is read and set up before a store can write.
+/// What is read and prepared before a store can write.
 struct Opened {
     conn: Connection,
     data_version: i64,
@@ -168,7 +168,7 @@ impl Store {
         }
         drop_indexes(path, &mut conn)?;
         limit_pages(&conn, options.max_page_count).context(path, "limit the pages")?;
-        // Before the callsites are read: what somebody deletes from here on is noticed.
+        // Before the callsites are read: so it is noticed if somebody deletes some from here on.
         let data_version = data_version(&conn).context(path, "ask whether others write")?;
         let last = LastIds::read(&conn).context(path, "read the largest ids")?;
         let interner = Interner::load(&conn, &last).context(path, "read the callsites")?;
@@ -353,7 +353,7 @@ impl Store {
         let used = self.make_room()?;
         self.wal.make_room(&self.conn, &self.path, self.options.wal_bytes_max)?;
         let started = Instant::now();
-        // Known before it is made: nobody else makes any.
+        // Known in advance: only this store makes commits.
         let id = self.last_batch_id.saturating_add(1);
         let commit = Commit { id, run_id, at_unix_ns: unix_ns() };
         let loaded = self.bulk_insert.load(&mut self.conn, batch, run_id, id);
@@ -373,14 +373,14 @@ impl Store {
         );
         let (staged, staged_entries, totals) = match written.context(&self.path, "store a batch") {
             Ok(written) => written,
-            // Of no use to try again.
+            // Trying again is useless.
             Err(error) if error.kind() == ErrorKind::TooLong => {
                 return Err(error.with_kind(ErrorKind::InvalidBatch));
             }
             Err(error) => {
                 let strange = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Sqlite);
                 if loaded.is_some() && strange {
-                    // Perhaps for the image: the next try goes through statements.
+                    // Perhaps the image was the reason: the next try goes through statements.
                     drop(tx);
                     self.bulk_insert.give_up(&self.conn).context(&self.path, "give up a batch")?;
                 }
@@ -410,15 +410,15 @@ impl Store {
         Ok(appended)
     }
 
-    /// Before a batch into a limited file: how many bytes of it are in use. What could not be deleted
-    /// after the batch before is deleted first.
+    /// Before a batch goes into a limited file: deletes what could not be deleted after the batch
+    /// before. Returns how many bytes of the file are in use.
     fn make_room(&mut self) -> Result<Option<u64>, Error> {
         if self.options.max_bytes.is_none() && self.options.max_age.is_none() {
             return Ok(None);
         }
         if self.is_overdue {
             match self.prune_at(unix_ns(), Pace::after_batch(1, self.batch_bytes)) {
-                // A file of which nothing can be deleted is better than none.
+                // If nothing can be deleted, the batch is stored anyway.
                 Err(error) if error.may_pass() => return Err(error),
                 _ => self.is_overdue = false,
             }
@@ -427,7 +427,7 @@ impl Store {
         Ok(Some(used))
     }
 
-    /// After a batch of so many rows: deletes what makes up for it.
+    /// After a batch of so many rows: deletes as much in return.
     fn prune_after(&mut self, used_before: u64, rows: u64, appended: &mut Appended) {
         let started = Instant::now();
         let pruned = retention::used_bytes(&self.conn)
@@ -521,14 +521,14 @@ impl Store {
         retention::bytes(&self.conn).context(&self.path, "look at the pages")
     }
 
-    /// After a commit: where the log's file is cut when the log begins anew, that may just have happened.
+    /// After a commit. If the log file is cut when the log starts again, that may just have happened.
     fn note_log(&mut self) {
         if let Some(bytes) = self.wal.bytes_after_cut() {
             self.watch.set_log_bytes(bytes);
         }
     }
 
-    /// Copies the log into the file when that is due, and not into one that has been spoiled.
+    /// Makes a checkpoint if it is due, but not into a damaged file.
     fn after_commit(&mut self, appended: &mut Appended) {
         self.note_log();
         if let Err(error) = self.check_files() {
@@ -604,7 +604,7 @@ impl Store {
         Ok(())
     }
 
-    /// Memory that it takes now, by part; walks through the sums that it keeps.
+    /// Memory that the store takes now, by part; walks through the sums that it keeps.
     pub fn memory(&self) -> StoreMemory {
         let pages = CACHE_KIB.unsigned_abs() << 10;
         let stored = self.file_bytes().saturating_add(self.wal.file_bytes());
@@ -645,12 +645,12 @@ fn unix_ns() -> i64 {
         .map_or(0, |now| i64::try_from(now.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// Begins a transaction that has the lock for writing.
+/// Begins a transaction that has the write lock.
 fn begin<'a>(conn: &'a mut Connection, path: &Path) -> Result<Transaction<'a>, Error> {
     let doing = "begin a transaction";
     let tx = conn.transaction_with_behavior(TransactionBehavior::Deferred).context(path, doing)?;
-    // IMMEDIATE takes the locks of all attached databases, and images are read-only. A first
-    // statement that writes takes the lock of the file, in the same way.
+    // IMMEDIATE takes the locks of all attached databases, and images are read-only. A first statement
+    // that writes takes the lock of the file as well.
     tx.execute("DELETE FROM main.run WHERE false", []).context(path, doing)?;
     Ok(tx)
 }
@@ -659,7 +659,7 @@ fn data_version(conn: &Connection) -> rusqlite::Result<i64> {
     conn.query_row("PRAGMA main.data_version", [], |row| row.get(0))
 }
 
-/// Takes away what an analysis made: an index on spans costs more than they do, and rows could not be
+/// Removes what `optimize` has made: an index on spans costs more than the spans, and rows could not be
 /// copied.
 fn drop_indexes(path: &Path, conn: &mut Connection) -> Result<(), Error> {
     let doing = "take the indexes away";

@@ -1,4 +1,4 @@
-//! What a batch adds to the row of its run, and what all of them have.
+//! The totals that a batch adds to the row of its run.
 
 use rusqlite::{Connection, params};
 
@@ -14,12 +14,12 @@ pub(crate) struct Totals {
     pub(crate) dropped_entries: i64,
     pub(crate) dropped_spans: i64,
     pub(crate) dropped_events: i64,
-    /// Deleted by retention; no batch adds to it.
+    /// Deleted by retention; batches do not change it.
     pub(crate) pruned_spans: i64,
     pub(crate) pruned_events: i64,
     pub(crate) pruned_entries: i64,
     pub(crate) last_id: u64,
-    /// The number of the commit, 0 if nobody need know of it.
+    /// The number of the commit; 0 if followers need not know it.
     pub(crate) last_batch_id: i64,
     pub(crate) last_ns: i64,
 }
@@ -41,7 +41,7 @@ impl Totals {
         self.unfinished += i64::from(span.status == Status::Unfinished);
     }
 
-    /// Not stored as a span yet: it is not counted.
+    /// Not counted: it is not stored as a span yet.
     pub(crate) fn see_open_span(&mut self, span: &SpanRow, seen_ns: i64) {
         self.see_ids(span);
         self.last_ns = self.last_ns.max(span.end_ns()).max(seen_ns);
@@ -71,7 +71,7 @@ impl Totals {
         self.last_ns = self.last_ns.max(entry.end_ns());
     }
 
-    /// Counted nowhere: it is more of what is known of a span.
+    /// Not counted: it only adds to what is known about a span.
     pub(crate) fn see_context(&mut self, root_id: u64, span_id: u64) {
         self.last_id = self.last_id.max(root_id).max(span_id);
     }
@@ -83,12 +83,12 @@ impl Totals {
         self.last_ns = self.last_ns.max(loss.to_ns);
     }
 
-    /// Counted nowhere: it is no part of what the program recorded.
+    /// Not counted: marks are not part of what the program recorded.
     pub(crate) fn see_mark(&mut self, mark: &MarkRow) {
         self.last_ns = self.last_ns.max(mark.at_ns).max(mark.until_ns.unwrap_or(i64::MIN));
     }
 
-    /// Says how many rows there were to add to: one, or none.
+    /// Returns whether there was a row to add to: 1, or 0.
     pub(crate) fn add_to_run(&self, conn: &Connection, run_id: i64) -> rusqlite::Result<usize> {
         let mut update = conn.prepare(
             "UPDATE main.run SET last_id = max(last_id, ?2), last_ns = max(last_ns, ?3),
@@ -115,7 +115,7 @@ impl Totals {
         ])
     }
 
-    /// Adds those of a batch that is committed.
+    /// Adds the totals of a batch that is committed.
     pub(crate) fn add(&mut self, batch: &Self) {
         for (sum, n) in [
             (&mut self.spans, batch.spans),

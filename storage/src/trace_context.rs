@@ -27,8 +27,8 @@ impl TraceId {
         self.0.get()
     }
 
-    /// What a field called `trace_id` says: 32 digits, with hyphens where a UUID has them or without, or 16,
-    /// which some systems have. In quotes or not. `None` for anything else.
+    /// From a field called `trace_id`: 32 digits, with or without the hyphens of a UUID, or 16, which
+    /// some systems use. With or without quotes. `None` for anything else.
     #[must_use]
     pub fn from_field(text: &str) -> Option<Self> {
         let text = unquoted(text);
@@ -79,7 +79,7 @@ impl OtelSpanId {
         self.0.get()
     }
 
-    /// What a field called `span_id` says: 16 digits, in quotes or not. `None` for anything else.
+    /// From a field called `span_id`: 16 digits, with or without quotes. `None` for anything else.
     #[must_use]
     pub fn from_field(text: &str) -> Option<Self> {
         unquoted(text).parse().ok()
@@ -102,7 +102,7 @@ impl fmt::Display for OtelSpanId {
     }
 }
 
-/// A text is no id.
+/// A text that is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoId;
 
@@ -119,15 +119,15 @@ impl std::error::Error for NoId {}
 pub struct TraceContext {
     /// The trace.
     pub trace_id: TraceId,
-    /// The span itself, if that is known of it, and not only of one around it.
+    /// The span itself, if its own id is known, and not only its trace.
     pub span_id: Option<OtelSpanId>,
-    /// The span of another program that it is inside, if that is known.
+    /// The span of another program in which it is, if that is known.
     pub parent_id: Option<OtelSpanId>,
 }
 
 impl TraceContext {
-    /// What a header `traceparent` says of the span that was made for the request: its trace, and the span of
-    /// the caller. `None` if it is not well-formed.
+    /// From a header `traceparent`, for the span that handles the request: its trace, and the caller's
+    /// span. `None` if it is not well-formed.
     #[must_use]
     pub fn from_traceparent(text: &str) -> Option<Self> {
         let text = unquoted(text).trim_ascii();
@@ -136,7 +136,7 @@ impl TraceContext {
         let (parent_id, flags) = (parts.next()?, parts.next()?);
         let is_byte = |text: &str| text.len() == 2 && digits(text).is_some();
         let is_version = is_byte(version) && !version.eq_ignore_ascii_case("ff");
-        // Later versions may have more behind.
+        // Later versions may have more parts.
         let is_all = version != "00" || parts.next().is_none();
         let trace_id = trace_id.parse().ok()?;
         let parent_id = Some(parent_id.parse().ok()?);

@@ -1,19 +1,20 @@
 //! Whether the files of a store are still those that it has open, and as long as it left them.
 //!
-//! SQLite goes on, without an error, in a file that was deleted, in a log that somebody has removed,
-//! and in files that were cut short under it (`: > profile.db`, a log rotation that copies and
-//! truncates). So the store asks here before it writes, after it has, and once a second. A look is some
-//! eight system calls.
+//! SQLite goes on without an error in a file that was deleted, with a log that somebody has removed, and
+//! in files that were cut short under it (`: > profile.db`, a log rotation that copies and truncates).
+//! So the store checks them before it writes, afterwards, and once a second. A check is some eight
+//! system calls.
 //!
 //! What can be known:
 //!
 //! * the main file and the log keep their identity (device and inode), and so does the index;
-//! * the main file has at least the pages that its header tells of, and its header goes on;
-//! * the log has at least the frames that the store has committed since it was last begun anew.
+//! * the main file has at least the pages that its header says, and its header changes only as expected;
+//! * the log has at least the frames that the store has committed since it last started from the
+//!   beginning.
 //!
-//! An index that was cut short is made long again: what is zero in it, SQLite reads from the log. Only
-//! if that happens while SQLite is at work there is nothing to be done: the system kills the process
-//! with SIGBUS.
+//! An index that was cut short is made long again: SQLite reads the log again if it finds zeros in the
+//! index. Only if this happens while SQLite is at work, nothing can be done: the system kills the
+//! process with SIGBUS.
 
 mod index;
 mod place;
@@ -28,7 +29,7 @@ use crate::held::Held;
 use crate::location::{self, Location};
 use crate::lock::{FileId, StoreLock, file_id, read_at_start};
 
-/// How the files were found.
+/// The state of the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
     Whole,
@@ -49,9 +50,9 @@ pub(crate) enum Found {
 enum AtPath {
     Ours,
     Nothing,
-    /// Another file, of so many bytes.
+    /// Another file, with so many bytes.
     Other(u64),
-    /// A symbolic link, a folder or the like, through which SQLite opens nothing.
+    /// A symbolic link, a folder or the like, which SQLite does not open.
     NoFile,
 }
 
@@ -62,24 +63,24 @@ struct Sidecar {
     id: FileId,
 }
 
-/// What a store has open.
+/// The files that a store has open.
 #[derive(Debug)]
 pub(crate) struct Watch {
     log: Sidecar,
-    /// None if nobody else may read the file, so that the index is in memory.
+    /// `None` if nobody else may read the file: then the index is in memory.
     index: Option<Sidecar>,
     main_bytes: u64,
-    /// How often the main file has changed, as its header says.
+    /// The change counter in the header of the main file.
     changes: u32,
-    /// What the log has in use.
+    /// How many bytes of the log are in use.
     log_bytes: u64,
     index_bytes: u64,
 }
 
 impl Watch {
-    /// To be called when SQLite has made the sidecars.
+    /// Has to be called after SQLite has made the sidecars.
     pub(crate) fn new(lock: &StoreLock, full: &Path, live_readers: bool) -> io::Result<Self> {
-        // SQLite does not lock the log, so that descriptors of it can be closed. The index it does.
+        // SQLite does not lock the log, so descriptors of it can be closed. It locks the index.
         let log = Sidecar::new(wal_path(full), |path, _| {
             open(path, false).map(|file| Arc::new(Held::new(file)))
         })?;
@@ -98,7 +99,7 @@ impl Watch {
         self.index.as_ref().map(|index| Arc::clone(&index.file))
     }
 
-    /// The log has so many bytes in use.
+    /// Sets how many bytes of the log are in use.
     pub(crate) fn set_log_bytes(&mut self, bytes: u64) {
         self.log_bytes = bytes;
     }
@@ -109,7 +110,8 @@ impl Watch {
         if location != Location::InPlace {
             return Ok(Found::Away(location));
         }
-        // Another process may be about to copy the log; what is between two of its steps passes.
+        // Another process may just be copying the log; what is seen between two of its steps is
+        // temporary.
         if (0..3).all(|_| self.is_main_spoiled(main)) {
             return Ok(Found::Spoiled);
         }
@@ -143,7 +145,8 @@ impl Watch {
             1 => 65_536,
             bytes => bytes,
         };
-        // It grows page by page while it is checkpointed, and may be shorter than it says only then.
+        // The file grows page by page during a checkpoint; only then may it be shorter than its header
+        // says.
         if bytes < self.main_bytes && bytes < u64::from(number(28)) * page_bytes {
             return true;
         }
@@ -162,7 +165,7 @@ impl Watch {
         Ok(!is_log || self.log.file.metadata()?.len() < self.log_bytes)
     }
 
-    /// What SQLite has mapped has to be there.
+    /// All that SQLite has mapped has to exist.
     fn lengthen_index(&mut self) -> io::Result<()> {
         let Some(index) = &self.index else { return Ok(()) };
         let bytes = index.file.metadata()?.len();
@@ -174,7 +177,7 @@ impl Watch {
     }
 
     /// Whether the log may be copied into the main file through the connection that has it open: nobody
-    /// else has written a log since, and nobody knows only a part of ours.
+    /// else has written a log since, and no other connection knows only a part of ours.
     pub(crate) fn may_merge(&self) -> io::Result<bool> {
         let log = self.log.at_path()?;
         let index = self.index.as_ref().map_or(Ok(AtPath::Nothing), Sidecar::at_path)?;
@@ -185,18 +188,18 @@ impl Watch {
         })
     }
 
-    /// Takes away those sidecars that are still ours: they must not meet another main file, nor
+    /// Removes those sidecars that are still ours: they must not be combined with another main file, or
     /// another log.
     pub(crate) fn remove_sidecars(&self) {
         for sidecar in self.sidecars() {
             if matches!(sidecar.at_path(), Ok(AtPath::Ours)) {
-                // Best effort: what is left says nothing new.
+                // Best effort: what is left adds nothing.
                 let _ = std::fs::remove_file(&sidecar.path);
             }
         }
     }
 
-    /// Gives the log a place beside a main file that was put aside, and takes the index away.
+    /// Moves the log beside a main file that was moved aside, and removes the index.
     pub(crate) fn move_log(&self, main: &Path) -> io::Result<()> {
         if self.log.at_path()? == AtPath::Ours {
             std::fs::rename(&self.log.path, wal_path(main))?;
@@ -205,14 +208,14 @@ impl Watch {
         Ok(())
     }
 
-    /// Whether sidecars of somebody else are at our paths, which SQLite would delete by their names.
+    /// Whether there are sidecars of others at our paths: SQLite would delete them, as it goes by names.
     pub(crate) fn others_at_path(&self) -> bool {
         self.sidecars()
             .any(|sidecar| !matches!(sidecar.at_path(), Ok(AtPath::Ours | AtPath::Nothing)))
     }
 
-    /// What sidecars of somebody else are at our paths, by their suffixes, if they can go elsewhere. What is
-    /// no file is for somebody to decide.
+    /// The suffixes of sidecars of others at our paths, if they can be moved. If one is not a file,
+    /// somebody has to decide.
     pub(crate) fn others_to_move(&self) -> io::Result<Vec<&'static str>> {
         let mut others = Vec::new();
         for (sidecar, suffix) in self.sidecars().zip(["-wal", "-shm"]) {
@@ -247,7 +250,7 @@ impl Sidecar {
         self.at(&self.path)
     }
 
-    /// What is at a path at which it may be, too.
+    /// What is at a path to which the sidecar may have been moved.
     fn at(&self, path: &Path) -> io::Result<AtPath> {
         match path.symlink_metadata() {
             Ok(found) if !found.is_file() => Ok(AtPath::NoFile),
@@ -270,7 +273,7 @@ fn open(path: &Path, writable: bool) -> io::Result<File> {
     options.open(path)
 }
 
-/// Whether something has the name of the index.
+/// Whether there is anything with the name of the index.
 pub(crate) fn has_index(database: &Path) -> bool {
     index_path(database).symlink_metadata().is_ok()
 }

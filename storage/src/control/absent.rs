@@ -1,4 +1,4 @@
-//! Why there is nobody to ask, from what the profile itself says.
+//! Finds out from the profile why nobody takes requests.
 
 use std::path::Path;
 
@@ -12,19 +12,19 @@ const HAS_ENDED: &str = "no program is recording into this profile; start the ap
 const NOT_KNOWN: &str = "no program takes requests for this profile: the one that recorded into it was \
                          killed, was started with SPANDREL_CONTROL=0, or is just about to begin";
 
-/// Of a profile without a file for requests, or with one that is only just being made.
+/// The error for a profile without a file for requests, or with one that is just being made.
 pub(super) fn nobody_listens(profile: &Path) -> Error {
     match is_over(profile) {
         Ok(is_over) => {
             let message = if is_over { HAS_ENDED } else { NOT_KNOWN };
             Error::new(ErrorKind::NotAnswering, profile, message)
         }
-        // Damaged, or of somebody else.
+        // It is damaged, or somebody else's.
         Err(error) => error,
     }
 }
 
-/// What to say of a profile that certainly nobody records into.
+/// The error for a profile into which certainly nobody records.
 pub(super) fn has_ended(profile: &Path) -> Option<Error> {
     let is_over = is_over(profile).unwrap_or(false);
     is_over.then(|| Error::new(ErrorKind::NotAnswering, profile, HAS_ENDED))

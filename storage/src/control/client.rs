@@ -1,4 +1,4 @@
-//! The side of whoever asks.
+//! The side of the requester.
 
 use std::fmt;
 use std::io;
@@ -17,10 +17,10 @@ use crate::lock::{FileId, ReaderMark, file_id};
 use crate::schema;
 use crate::steps::Steps;
 
-/// Between two looks for an answer; the second one is the longest.
+/// Pauses between two looks for an answer: the first one, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(20)];
 
-/// What the recording says to a request.
+/// The answer of the recording to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Answer {
@@ -66,7 +66,7 @@ impl ControlClient {
     /// that is not what it should be. A recording begins such a file anew soon.
     pub fn open(profile: impl AsRef<Path>) -> Result<Self, Error> {
         let profile = profile.as_ref();
-        // Whatever lies there: nobody would take it away.
+        // Whatever is there, nobody would take requests from it.
         Self::find(profile).map_err(|error| match error.kind() {
             ErrorKind::NotAnswering | ErrorKind::NotFound => error,
             _ => has_ended(profile).unwrap_or(error),
@@ -89,7 +89,7 @@ impl ControlClient {
         let (mark, header) =
             ReaderMark::new(id.clone(), &path).context(&path, "read the start of the file")?;
         if header.is_empty() {
-            return Err(nobody_listens(profile)); // just about to, perhaps
+            return Err(nobody_listens(profile)); // the recorder may be about to
         }
         if !is_ours(&header) {
             let message = "not made by spandrel; move it away, and the recording makes its own within a \
@@ -97,7 +97,7 @@ impl ControlClient {
             return Err(Error::new(ErrorKind::ForeignDatabase, &path, message));
         }
         check_bytes(&path)?;
-        // Others have it for moments only, unless they hang.
+        // Others lock it for moments only, unless they hang.
         let (conn, steps) =
             connect(&path, Duration::from_secs(1)).map_err(|error| lost(error, profile, &path))?;
         let client =
@@ -124,8 +124,8 @@ impl ControlClient {
         &self.profile
     }
 
-    /// Whether the last [`ask`](Self::ask) has put its request into the file. If not, nothing comes of it, and
-    /// it can be asked again.
+    /// Whether the last [`ask`](Self::ask) has put its request into the file. If not, nothing will come
+    /// of it, and it can be asked again.
     pub fn was_asked(&self) -> bool {
         self.asked
     }
@@ -153,7 +153,7 @@ impl ControlClient {
     ) -> Result<Answer, Error> {
         self.asked = false;
         self.check_arguments(arguments)?;
-        // None: further away than the clock reaches.
+        // `None` if it is beyond what the clock can represent.
         let deadline = Instant::now().checked_add(timeout);
         let rest =
             || deadline.map_or(PAUSES[1], |end| end.saturating_duration_since(Instant::now()));
@@ -163,7 +163,8 @@ impl ControlClient {
         self.wait_for_locks(PAUSES[1])?;
         let mut pause = PAUSES[0];
         loop {
-            // Before the answer: one that came before the file went is read.
+            // Before the answer is read: so an answer that came before the file was removed is not
+            // missed.
             let gone = self.is_gone();
             if let Some(answer) = self.answer_to(id)? {
                 return Ok(answer);
@@ -199,9 +200,9 @@ impl ControlClient {
         Err(Error::new(ErrorKind::InvalidOption, &self.path, message))
     }
 
-    /// Sets how long each of the following statements may wait for somebody's lock.
+    /// Sets how long each of the following statements may wait for a lock.
     fn wait_for_locks(&self, time: Duration) -> Result<(), Error> {
-        // SQLite counts milliseconds in 31 bits, and nobody asks for so long.
+        // SQLite counts milliseconds in 31 bits; nobody waits for so long.
         let time = time.min(Duration::from_secs(3_600));
         self.conn.busy_timeout(time).map_err(|error| self.lost(error))
     }
@@ -220,7 +221,7 @@ impl ControlClient {
         let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)
             .map_err(|error| self.lost(error))?;
         self.wait_for_locks(rest())?;
-        // Others may have had it for a while.
+        // Others may have locked the file for a while.
         self.steps.begin();
         self.bounded(check_definitions(&tx, &self.path))?;
         let insert = || -> rusqlite::Result<i64> {
@@ -243,7 +244,7 @@ impl ControlClient {
         })
     }
 
-    /// The answer, which is deleted with that.
+    /// The answer; its row is deleted.
     fn answer_to(&self, id: i64) -> Result<Option<Answer>, Error> {
         self.steps.begin();
         check_bytes(&self.path)?;
@@ -253,7 +254,7 @@ impl ControlClient {
             .query_row(find, [id], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))
             .optional();
         let found = match found.map_err(|error| self.lost(error)) {
-            // Somebody else's lock; there is time until the deadline.
+            // Somebody else has locked the file; there is time until the deadline.
             Err(error) if error.kind() == ErrorKind::NotAnswering => return Ok(None),
             found => found?,
         };
@@ -269,7 +270,7 @@ impl ControlClient {
         }))
     }
 
-    /// Takes back what has not been answered, or returns an answer that came just now.
+    /// Withdraws the request if it has not been answered; otherwise returns the answer.
     fn withdraw(&self, id: i64, timeout: Duration) -> Result<Answer, Error> {
         self.steps.begin();
         self.wait_for_locks(Duration::from_millis(250))?;
@@ -304,7 +305,7 @@ impl ControlClient {
     }
 }
 
-/// What an error of SQLite means to somebody who asks.
+/// An error of SQLite, as an error for the requester.
 fn lost(source: rusqlite::Error, profile: &Path, path: &Path) -> Error {
     let error = Error::sqlite(path, "ask", source);
     match error.kind() {

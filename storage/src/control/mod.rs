@@ -51,13 +51,14 @@ const APPLICATION_ID: i32 = 0x5350_4354;
 const VERSION: i32 = 1;
 /// Bytes that the arguments of a request may have.
 const ARGUMENT_BYTES_MAX: usize = 32 * 1024;
-/// Bytes of the file, and of its journal. Requests that wait take a tenth of it.
+/// Bytes of the file, and of its journal. Waiting requests need a tenth of it.
 const FILE_BYTES_MAX: u64 = 8 << 20;
-/// Bytes of a value; some more than arguments, so that one that is too long is refused alone.
+/// Bytes of a value; a bit more than arguments may have, so that arguments that are too long are refused
+/// by themselves.
 const VALUE_BYTES_MAX: i32 = 48 * 1024;
 /// Bytes of a statement or a definition.
 const STATEMENT_BYTES_MAX: i32 = 2 * 1024;
-/// Steps of SQLite's machine that a call may take; one that takes 64 requests takes some thousand.
+/// Steps of SQLite's machine that a call may take; taking 64 requests takes some thousand.
 const STEPS_MAX: u32 = 200_000;
 /// The recorder refuses requests that are older.
 pub const REQUEST_AGE_MAX: Duration = Duration::from_secs(10);
@@ -108,8 +109,9 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Opens a file that must be there. SQLite reads the statistics of ANALYZE with the definitions, and what
-/// somebody has made of them can be computed: so all that is bounded is, before the first statement.
+/// Opens a file that has to exist. SQLite reads the statistics of ANALYZE together with the definitions,
+/// and somebody may have made them a computed column: so steps and lengths are bounded before the first
+/// statement.
 fn connect(path: &Path, busy_timeout: Duration) -> rusqlite::Result<(Connection, Steps)> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -124,7 +126,7 @@ fn connect(path: &Path, busy_timeout: Duration) -> rusqlite::Result<(Connection,
     Ok((conn, steps))
 }
 
-/// Refuses a file that is longer than requests make it: every page may have to be read.
+/// Refuses a file that is longer than requests can make it: every page may have to be read.
 fn check_bytes(path: &Path) -> Result<(), Error> {
     for path in [path, &with_suffix(path, "-journal")] {
         check_length(path)?;
@@ -141,8 +143,8 @@ fn check_length(path: &Path) -> Result<(), Error> {
     Err(Error::new(ErrorKind::TooLong, path, message))
 }
 
-/// Refuses a file with definitions that are not ours, or without them. To be asked in the transaction that
-/// relies on it.
+/// Refuses a file with definitions that are not ours, or without ours. Has to be called in the
+/// transaction that relies on it.
 fn check_definitions(conn: &Connection, path: &Path) -> Result<(), Error> {
     let doing = "read the schema";
     let mut find = conn
@@ -163,14 +165,14 @@ fn check_definitions(conn: &Connection, path: &Path) -> Result<(), Error> {
     Err(Error::new(ErrorKind::ForeignSchema, path, message))
 }
 
-/// For an error that came when the steps were over.
+/// The error when a call has used up its steps.
 fn too_many_steps(path: &Path) -> Error {
     let message = "what somebody has put into it takes too long";
     Error::new(ErrorKind::ForeignSchema, path, message)
 }
 
-/// Whether the start of a file says that it is one of these. One without any content is: its maker
-/// was killed.
+/// Whether the start of a file says that it is a file for requests. An empty file counts as one: its
+/// maker was killed.
 fn is_ours(header: &[u8]) -> bool {
     header.is_empty()
         || header.starts_with(b"SQLite format 3\0")

@@ -21,19 +21,19 @@ use crate::store::Store;
 
 /// Requests that are taken at a time ...
 const REQUESTS_MAX: i64 = 64;
-/// ... and how many of them are the newest, if there are more than that: who asks behind thousands that
-/// somebody has put there does not wait for all of them.
+/// ... and how many of these are the newest ones, if there are more: so somebody who asks behind
+/// thousands of requests does not have to wait for all of them.
 const NEWEST_MAX: i64 = REQUESTS_MAX / 4;
-/// Bytes that the name of a command, or of who asks, may have.
+/// Bytes of the name of a command, or of the requester.
 const NAME_BYTES_MAX: i64 = 256;
-/// Numbers of requests beyond are none that a file of this length can come to.
+/// A file of this length cannot have larger numbers of requests.
 const LAST_ID_MAX: i64 = 1 << 48;
-/// A file that is longer is not looked through once a second; somebody floods it.
+/// A longer file is not looked through once a second: somebody floods it.
 const CHECKED_BYTES_MAX: u64 = 256 * 1024;
-/// Rows that nobody has read for so long are deleted.
+/// Answers that nobody has read for so long are deleted.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// What somebody asks for.
+/// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
@@ -61,10 +61,10 @@ pub struct Control {
     seen: Option<i64>,
     /// All requests up to this number were looked at.
     last_id: i64,
-    /// Whether the last look has left some for the next one.
+    /// Whether the last look has left requests for the next one.
     more: bool,
     steps: Steps,
-    /// Length and time of the last writing that was looked at.
+    /// Length and modification time of the file when it was last checked.
     checked: Option<(u64, Option<SystemTime>)>,
 }
 
@@ -84,7 +84,7 @@ impl Control {
             Self::open(&path, file_id(&path, &metadata))
         });
         if made.is_err() {
-            // Best effort: one without content is replaced the next time.
+            // Best effort: an empty file is replaced the next time.
             let _ = fs::remove_file(&path);
         }
         made
@@ -144,7 +144,7 @@ impl Control {
         let Some(conn) = &self.conn else { return Ok(Vec::new()) };
         self.more = false;
         self.steps.begin();
-        // SQLite takes back what a requester that was killed had begun, as long as that is.
+        // SQLite rolls back what a killed requester has begun, however long that is.
         check_length(&self.journal)?;
         let version = conn.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0));
         let version = version.context(&self.path, "look for requests")?;
@@ -167,7 +167,7 @@ impl Control {
         self.more
     }
 
-    /// Says of an error whether it came because a call had taken all of its steps.
+    /// Changes an error if it came because the call has used up its steps.
     fn bounded<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
         result.map_err(|error| match self.steps.are_over() {
             true => too_many_steps(&self.path),
@@ -236,7 +236,7 @@ impl Control {
         let arguments = &request.arguments;
         let is_object = "SELECT json_valid(?1) AND json_type(?1) = 'object'";
         let is_object = conn.query_row(is_object, [arguments], |row| row.get(0));
-        // SQLite reads no further than a zero byte.
+        // SQLite reads only up to a zero byte.
         if !is_object.unwrap_or(false) || arguments.contains('\0') {
             return Err("the arguments are not a JSON object".to_owned());
         }
@@ -271,7 +271,7 @@ impl Control {
         }
     }
 
-    /// What to say of a file that [`location`](Self::location) does not find in its place.
+    /// The error for a file that [`location`](Self::location) does not find at its path.
     pub fn is_gone(&self) -> Error {
         let message = "the file for requests was deleted or replaced by somebody";
         Error::new(ErrorKind::Moved, &self.path, message)
@@ -326,11 +326,11 @@ impl Control {
 struct Taken {
     requests: Vec<Request>,
     last_id: i64,
-    /// Whether there are no more.
+    /// Whether there are no more requests.
     are_all: bool,
 }
 
-/// Marks what was asked as taken, and returns it.
+/// Marks requests as taken, and returns them.
 fn take(conn: &Connection, path: &Path, after: i64) -> Result<Taken, Error> {
     let doing = "take requests";
     check_definitions(conn, path)?;
@@ -372,7 +372,7 @@ fn take_rows(tx: &Transaction<'_>, after: i64) -> rusqlite::Result<Taken> {
     Ok(Taken { requests, last_id, are_all })
 }
 
-/// Looks at so many rows behind a number, from one end, and appends those that are taken, the oldest
+/// Looks at so many rows after a number, from one end, and appends the requests that are taken, oldest
 /// first.
 fn take_some(
     tx: &Transaction<'_>,
@@ -383,7 +383,8 @@ fn take_some(
     requests: &mut Vec<Request>,
 ) -> rusqlite::Result<()> {
     let age_max = REQUEST_AGE_MAX.as_nanos() as i64;
-    // By number, so that no more rows are looked at than are taken. What is too long is not read.
+    // By number, so that no more rows are looked at than are taken. Values that are too long are not
+    // read.
     let mut find = tx.prepare(&format!(
         "SELECT id, at_unix_ns, iif(fits, by, ''), iif(fits, command, ''), iif(fits, arguments, ''),
            CASE WHEN NOT fits THEN 'longer than a request may be'
@@ -398,7 +399,8 @@ fn take_some(
     let bytes_max = ARGUMENT_BYTES_MAX as i64;
     let rows =
         find.query_map(params![after, from, to, bytes_max, NAME_BYTES_MAX, most], |row| {
-            // SQLite lets anything be text; whoever writes nonsense is told so, and nobody else is hit.
+            // In SQLite anything can be called text. If it is nonsense, its author is told, and nobody
+            // else is affected.
             let mut no_text = false;
             let mut text = |column| -> rusqlite::Result<String> {
                 let text = std::str::from_utf8(row.get_ref(column)?.as_bytes()?);
@@ -424,7 +426,7 @@ fn take_some(
     Ok(())
 }
 
-/// Deletes some of the oldest rows, if nobody has read their answers.
+/// Deletes some of the oldest rows whose answers nobody has read.
 fn purge(tx: &Transaction<'_>, now: i64, up_to: i64) -> rusqlite::Result<()> {
     let kept = KEPT.as_nanos() as i64;
     let (from, to) = (now.saturating_sub(kept), now.saturating_add(kept));
@@ -455,7 +457,7 @@ fn remove_stale(path: &Path) -> Result<(), Error> {
         Err(source) if source.kind() == io::ErrorKind::NotFound => {}
         Err(source) => return Err(Error::io(path, "look at the file", source)),
     }
-    // Of a requester that was killed: it would be rolled back into the next file.
+    // A killed requester's journal: it would be rolled back into the next file.
     match fs::remove_file(with_suffix(path, "-journal")) {
         Err(source) if source.kind() != io::ErrorKind::NotFound => {
             Err(Error::io(path, "remove the journal of", source))
@@ -467,10 +469,10 @@ fn remove_stale(path: &Path) -> Result<(), Error> {
 impl Drop for Control {
     fn drop(&mut self) {
         let in_place = matches!(self.location(), Ok(Location::InPlace));
-        // Elsewhere than on Unix a file that is open cannot be removed.
+        // Except on Unix, an open file cannot be removed.
         drop(self.conn.take());
         if in_place {
-            // If it cannot be, the next recorder will.
+            // If that fails, the next recorder will do it.
             let _ = fs::remove_file(&self.path);
             let _ = fs::remove_file(with_suffix(&self.path, "-journal"));
         }
@@ -495,7 +497,7 @@ mod tests {
         let mut control = Control::create(&store).unwrap();
         let conn = control.conn.as_ref().unwrap();
         control.steps.begin();
-        // Under this name, as nothing else can be read.
+        // With this name, because nothing else can be read.
         let long = "WITH RECURSIVE request (i) AS
                       (SELECT 1 UNION ALL SELECT i + 1 FROM request WHERE i < 1000000000)
                     SELECT count(*) FROM request";

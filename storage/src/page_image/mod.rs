@@ -33,7 +33,7 @@ use crate::batches::Ranges;
 use crate::memory::MemoryUse;
 use crate::record::{Batch, EntryRow, EventRow, SpanRow};
 
-/// A database in memory with the tables `span`, `event` and `entry`, or those of them that have rows.
+/// A database in memory with those of the tables `span`, `event` and `entry` that have rows.
 #[derive(Debug)]
 pub(crate) struct PageImage {
     pages: Pages,
@@ -45,14 +45,14 @@ pub(crate) struct PageImage {
     pub(crate) entries: Rows,
 }
 
-/// What became of the rows of a table.
+/// What was done with the rows of a table.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     /// How many are in the image.
     pub(crate) copied: usize,
-    /// Places in the batch of those that are not.
+    /// Indexes in the batch of those that are not.
     pub(crate) left: Vec<u32>,
-    /// Where all of them are.
+    /// The ranges of all of them.
     pub(crate) ranges: Ranges,
 }
 
@@ -69,8 +69,8 @@ impl PageImage {
         }
     }
 
-    /// The image of a batch whose rows point into its text, and are of this commit; `None` when it
-    /// cannot be made.
+    /// The image of a batch whose rows have their texts in it, for this commit; `None` if it cannot be
+    /// made.
     pub(crate) fn build(&mut self, batch: &Batch, run_id: i64, batch_id: i64) -> Option<&[u8]> {
         self.encoder.set_batch(batch_id);
         self.pages.clear();
@@ -83,7 +83,7 @@ impl PageImage {
         self.end([spans, events, entries])
     }
 
-    /// Memory for the image, and for what it is put together with.
+    /// Memory for the image, and for making it.
     pub(crate) fn memory(&self) -> MemoryUse {
         self.pages.memory() + MemoryUse::of(&self.order)
     }
@@ -93,7 +93,7 @@ impl PageImage {
         self.pages.bytes().len()
     }
 
-    /// The image of all tables without rows.
+    /// An image of all tables, without rows.
     pub(crate) fn build_empty(&mut self) -> Option<&[u8]> {
         self.pages.clear();
         let spans = self.add_spans(&Batch::default(), 0);
@@ -160,7 +160,7 @@ impl PageImage {
         pages.end_tree(tree)
     }
 
-    /// Writes the first page, which has to name the roots of the others: of spans, events and entries.
+    /// Writes the first page, which contains the root pages of the tables: of spans, events and entries.
     fn end(&mut self, roots: [Option<u32>; 3]) -> Option<&[u8]> {
         let Self { pages, encoder, .. } = self;
         let mut tables = Tree::in_first_page(pages);
@@ -198,8 +198,8 @@ impl Rows {
     }
 }
 
-/// Goes through the rows by their keys. Sorts only keys and indexes, each pair in one number: rows
-/// are large, and numbers are compared without a branch. Says whether they were in order already.
+/// Finds the order of the rows by their keys. Sorts only keys and indexes, each pair as one number: rows
+/// are large, and numbers are compared without a branch. Returns whether the rows were in order already.
 #[inline]
 fn in_order<T>(
     rows: &[T],
@@ -213,7 +213,7 @@ fn in_order<T>(
     }
     order.clear();
     order.extend(rows.iter().enumerate().map(|(at, row)| {
-        // With the sign turned around, negative keys come first.
+        // With the sign inverted, negative keys come first.
         let key = key(row) ^ i64::MIN;
         u128::from(key as u64) << 32 | at as u128
     }));
@@ -227,10 +227,10 @@ fn in_order<T>(
     false
 }
 
-/// Sorts keys most of which are not far from where they belong: spans come as they close, and so children before
-/// their parents.
+/// Sorts keys that are mostly near their final positions: spans come as they close, so children come
+/// before their parents.
 fn sort_nearly_sorted(keys: &mut [u128]) {
-    // So many steps are less than what it takes to sort them in any order.
+    // Fewer steps than sorting keys in random order takes.
     let mut steps = 8 * keys.len();
     for at in 1..keys.len() {
         let key = keys[at];
@@ -247,7 +247,7 @@ fn sort_nearly_sorted(keys: &mut [u128]) {
     }
 }
 
-/// Rows in the order that was found last.
+/// The rows in the order that was found last.
 fn rows_in<'a, T>(order: &'a [u128], rows: &'a [T]) -> impl Iterator<Item = &'a T> {
     order.iter().filter_map(|key| rows.get(*key as u32 as usize))
 }
@@ -262,7 +262,7 @@ mod tests {
     fn batch(rows: u64) -> Batch {
         let text = "{\"a\":1}".repeat(40);
         let span = |n: u64| SpanRow {
-            // The last digits turn around: not in order.
+            // Inverts the last bits: not in order.
             id: n ^ 7,
             parent_id: n / 2,
             root_id: n,
@@ -274,7 +274,7 @@ mod tests {
             self_ns: None,
             self_busy_ns: n.is_multiple_of(13).then_some(1 << (n % 59)),
             entries: u64::from(n.is_multiple_of(2)),
-            // None, behind the fields in a word, or beyond one.
+            // None, one word, or more than a word.
             first_entry_ns: (!n.is_multiple_of(5)).then_some(1 << (n % 63)),
             longest_entry_ns: n.is_multiple_of(7).then_some(1 << (n % 61)),
             longest_thread_id: if n.is_multiple_of(11) { n as i64 } else { 0 },
@@ -388,7 +388,7 @@ mod tests {
         if !reads_images() {
             return;
         }
-        // A row a leaf, and 136 children at most to a page of 2,048 bytes.
+        // A row in each leaf, and at most 136 children in a page of 2,048 bytes.
         for rows in [135, 136, 137, 138, 272, 273, 136 * 136 + 1] {
             let mut image = PageImage::new(2_048);
             let mut batch = batch(rows);
@@ -410,7 +410,7 @@ mod tests {
         batch.spans[50].fields = 0..2_048;
         assert!(image.build(&batch, 1, 7).is_some());
         assert_eq!((image.spans.copied, &*image.spans.left), (98, &[3, 50][..]));
-        // An image of its own does not remember them.
+        // The next image does not remember them.
         assert!(image.build(&Batch::default(), 1, 7).is_some());
         batch.spans.truncate(1);
         assert!(image.build(&batch, 1, 7).is_some());

@@ -1,11 +1,11 @@
 //! Pages of table b-trees: <https://sqlite.org/fileformat2.html#b_tree_pages>.
 //!
-//! ```text
-//! kind, cells, start of the content | pointers to the cells -> ... <- cells, the last one first
-//! ```
+//! |```text
+//! |kind, cells, start of the content | pointers to the cells -> ... <- cells, the last one first
+//! |```
 //!
-//! Leaves are filled from left to right. Then each level gets one above it until a single page is
-//! left: the root.
+//! Leaves are filled from left to right. Then each level gets another one above it, until there is a
+//! single page: the root.
 
 use super::record::{CHUNK, Cell, put_varint};
 use crate::memory::MemoryUse;
@@ -13,13 +13,13 @@ use crate::memory::MemoryUse;
 const LEAF: u8 = 0x0D;
 const INTERIOR: u8 = 0x05;
 const LEAF_HEADER: usize = 8;
-/// The header of the database, before that of the first page.
+/// Length of the database header, which comes before the header of the first page.
 pub(super) const FIRST: usize = 100;
 const INTERIOR_HEADER: usize = 12;
 /// A pointer to a child, a key and the pointer to the cell.
 const INTERIOR_CELL_MAX: usize = 4 + 9 + 2;
 
-/// The pages of an image, the first one included, which is written last.
+/// The pages of an image, including the first one, which is written last.
 #[derive(Debug)]
 pub(super) struct Pages {
     bytes: Vec<u8>,
@@ -40,7 +40,7 @@ struct Open {
     /// Where the page begins in the image, and where its header begins in it.
     start: usize,
     header: usize,
-    /// Where the next pointer goes, and where the content begins, both from `start`.
+    /// Where the next pointer goes, and where the content begins, both relative to `start`.
     pointer: usize,
     content: usize,
     cells: usize,
@@ -55,7 +55,7 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// The tree that has its root in the first page, as long as its rows fit there.
+    /// A tree with its root in the first page, as long as its rows fit there.
     pub(super) fn in_first_page(pages: &Pages) -> Self {
         let (header, pointer) = (FIRST, FIRST + LEAF_HEADER);
         let leaf = Open { start: 0, header, pointer, content: pages.size, cells: 0 };
@@ -81,7 +81,7 @@ impl Pages {
         self.count as u32
     }
 
-    /// Starts over with an empty first page. What the others held stays where it is, unused.
+    /// Starts over with an empty first page. The memory of the others is not cleared.
     pub(super) fn clear(&mut self) {
         self.count = 0;
         self.add();
@@ -95,7 +95,7 @@ impl Pages {
         self.bytes[..FIRST].copy_from_slice(header);
     }
 
-    /// Records up to this length stay in one piece: a bit less than the file format allows
+    /// The longest record that stays in one piece: a bit less than the file format allows
     /// (<https://sqlite.org/fileformat2.html#b_tree_pages>), so that there is room to copy.
     fn payload_max(&self) -> usize {
         self.size - 35 - CHUNK
@@ -120,7 +120,7 @@ impl Pages {
         Tree { leaf: self.open(), last_key: 0, leaves: Vec::new() }
     }
 
-    /// Adds the row with the next key; false when it is too long for a page.
+    /// Adds the row with the next key; `false` if it is too long for a page.
     #[inline(always)]
     pub(super) fn push(&mut self, tree: &mut Tree, cell: &Cell<'_>) -> bool {
         let length = cell.length();
@@ -157,7 +157,8 @@ impl Pages {
         let mut above = Vec::new();
         while !level.is_empty() {
             let mut children = children_max.min(level.len());
-            // One that is left over would have no sibling, and its page no cell: not allowed.
+            // A single child that is left over would have no sibling, and its page no cell, which is not
+            // allowed.
             if level.len() == children + 1 {
                 children -= 1;
             }
@@ -185,7 +186,7 @@ impl Pages {
             }
             (page, key) = (child.page, child.key);
         }
-        // The last one has no key: what is beyond the other keys is below it.
+        // The last child has no key: all larger keys are below it.
         self.write_header(&open, INTERIOR);
         self.bytes[open.start + 8..open.start + 12].copy_from_slice(&page.to_be_bytes());
         Child { page: (open.start / self.size + 1) as u32, key }
@@ -209,7 +210,7 @@ impl Pages {
         header[0] = kind;
         header[1..3].fill(0);
         header[3..5].copy_from_slice(&(open.cells as u16).to_be_bytes());
-        // Zero stands for 65,536, where an empty page of that size has its content.
+        // Zero means 65,536: the content of an empty page of that size begins at its end.
         header[5..7].copy_from_slice(&(open.content as u16).to_be_bytes());
         header[7] = 0;
     }

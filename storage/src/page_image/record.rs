@@ -10,12 +10,12 @@
 
 use crate::record::{EntryRow, EventRow, SpanRow, Status, Text};
 
-/// Where a record begins in the buffer: behind room for the two varints, of five and nine bytes at
-/// most, and for what is copied before a cell because it is copied in chunks.
+/// Where a record begins in the buffer. Before it there is room for the two varints, of at most five and
+/// nine bytes, and for the bytes that are copied along because cells are copied in chunks.
 const FRONT: u8 = CHUNK as u8 + 5 + 9;
-/// Positions are `u8`, so that the compiler sees that 16 bytes more always fit.
+/// Positions are `u8`, so the compiler knows that 16 bytes more always fit.
 const BUFFER: usize = u8::MAX as usize + 1 + 16;
-/// Cells are copied in pieces of this length, which most of them are shorter than.
+/// Cells are copied in chunks of this length; most are shorter.
 pub(super) const CHUNK: usize = 64;
 
 const NULL: u8 = 0;
@@ -26,21 +26,22 @@ const ZERO: u8 = 8;
 struct Form(u32);
 
 impl Form {
-    /// Of what has no value: NULL, and zero and one.
+    /// For values without bytes: NULL, zero and one.
     const fn without_value(serial: u8) -> Self {
         Self(serial as u32)
     }
 
     const fn new(serial: u8, length: u8) -> Self {
-        // By so many bits a number is moved up for its first byte to be the first of eight. All in one word: one load.
+        // By how many bits a number is shifted, so that its first byte is the first of eight. Everything
+        // in one word: one load.
         let shift = 64 - 8 * length as u32;
         Self(serial as u32 | shift << 8 | (length as u32) << 16)
     }
 
-    /// Of a number that is neither zero nor one.
+    /// For a number that is neither zero nor one.
     #[inline(always)]
     fn of(value: i64) -> Self {
-        // The sign extends to the left: what differs from it has to be written, and a sign.
+        // Bits equal to the sign need not be written, except one.
         INTEGERS[((value ^ (value >> 63)) as u64 | 1).ilog2() as usize]
     }
 
@@ -78,11 +79,11 @@ const INTEGERS: [Form; 64] = {
     forms
 };
 
-/// A row: what stands before its last columns; of these, first texts, and then numbers.
+/// A row: the part before its last columns; of those, texts first, and then numbers.
 #[derive(Debug)]
 pub(super) struct Cell<'a> {
     pub(super) rowid: i64,
-    /// Length of the record; what it may have within a page is limited.
+    /// Length of the record; limited, as it has to fit into a page.
     pub(super) payload: usize,
     buffer: &'a [u8; BUFFER],
     start: usize,
@@ -97,7 +98,7 @@ impl Cell<'_> {
         self.end - self.start + self.texts[0].len() + self.texts[1].len() + self.tail.len()
     }
 
-    /// Copies the cell to the end of `to`, and up to [`CHUNK`] bytes of anything before it.
+    /// Copies the cell to the end of `to`. Up to [`CHUNK`] bytes before it may be overwritten.
     #[inline(always)]
     pub(super) fn copy(&self, to: &mut [u8]) {
         let mut at = to.len();
@@ -111,7 +112,7 @@ impl Cell<'_> {
         }
         let mut end = self.end;
         while end > self.start {
-            // A length that is known needs no call.
+            // A constant length needs no call.
             to[at - CHUNK..at].copy_from_slice(&self.buffer[end - CHUNK..end]);
             at -= CHUNK;
             end -= CHUNK;
@@ -119,7 +120,7 @@ impl Cell<'_> {
     }
 }
 
-/// Where records come into being; up to 11 integers, or 10 and the longest status, fill half of it.
+/// The buffer for records; up to 11 integers, or 10 and the longest status, fill half of it.
 #[derive(Debug)]
 pub(super) struct Encoder {
     buffer: [u8; BUFFER],
@@ -127,7 +128,7 @@ pub(super) struct Encoder {
     tail: Tail,
 }
 
-/// The commit of the rows, which is the same for all.
+/// The number of the commit, the same for all rows.
 #[derive(Debug, Clone, Copy)]
 struct BatchId {
     id: i64,
@@ -152,7 +153,7 @@ impl Encoder {
         }
     }
 
-    /// Which commit stores the rows.
+    /// Sets the number of the commit.
     pub(super) fn set_batch(&mut self, batch_id: i64) {
         self.batch = BatchId { id: batch_id, form: form_of(Some(batch_id)) };
     }
@@ -175,14 +176,14 @@ impl Encoder {
         record.optional(span.self_ns);
         record.integer(span.entries as i64);
         match span.status {
-            // With a length that is known: nearly all of them.
+            // A constant length; nearly all spans have this status.
             Status::Ok => record.word(b"ok"),
             other => record.status(other),
         }
         record.text_type(fields);
         tail.clear();
         record.behind(tail, span.first_entry_ns);
-        // Nearly all spans are entered once.
+        // Nearly all spans were entered once.
         let is_once = span.longest_entry_ns.is_none()
             && span.last_exit_ns.is_none()
             && span.longest_thread_id == 0;
@@ -272,7 +273,7 @@ fn begin(buffer: &mut [u8; BUFFER], types: u8) -> Record<'_> {
     record
 }
 
-/// Numbers behind the texts of a row: six at most.
+/// The numbers after the texts of a row: at most six.
 #[derive(Debug)]
 struct Tail {
     bytes: [u8; TAIL],
@@ -280,11 +281,11 @@ struct Tail {
     end: u8,
 }
 
-/// Where they begin; room for what is copied before them.
+/// Where they begin, after room for bytes that are copied along.
 const TAIL_START: u8 = TAIL_CHUNK as u8;
-/// Nearly all are shorter than that.
+/// Nearly all are shorter.
 const TAIL_CHUNK: usize = 16;
-/// As of a record: so that the compiler sees that they fit.
+/// The same as for records: so the compiler knows that they fit.
 const TAIL: usize = u8::MAX as usize + 1 + 8;
 
 impl Tail {
@@ -311,7 +312,7 @@ impl Tail {
         self.end = self.end.wrapping_add(form.length());
     }
 
-    /// To the end of `to`, and up to 15 bytes of anything before it.
+    /// Copies them to the end of `to`. Up to 15 bytes before them may be overwritten.
     #[inline(always)]
     fn copy(&self, to: &mut [u8]) {
         let mut at = to.len();
@@ -367,7 +368,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// An id, of which zero is none.
+    /// An id; zero means none.
     #[inline(always)]
     fn nullable(&mut self, id: u64) {
         if id == 0 { self.null() } else { self.integer(id as i64) }
@@ -399,7 +400,7 @@ impl<'a> Record<'a> {
         self.header = self.header.wrapping_add(length);
     }
 
-    /// A column behind the texts.
+    /// A column after the texts.
     #[inline(always)]
     fn behind(&mut self, tail: &mut Tail, value: Option<i64>) {
         match value {
@@ -413,7 +414,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The column that says which commit stores the row, behind the texts.
+    /// The column with the number of the commit, after the texts.
     #[inline(always)]
     fn batch(&mut self, tail: &mut Tail, BatchId { id, form }: BatchId) {
         self.serial(form.serial());
@@ -430,7 +431,7 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Writes a varint that ends where something else begins, and says where it begins itself.
+/// Writes a varint that ends at `end`, and returns where it begins.
 #[inline(always)]
 fn put_before(buffer: &mut [u8; BUFFER], end: usize, value: u64) -> usize {
     if value < 0x80 {
@@ -442,7 +443,7 @@ fn put_before(buffer: &mut [u8; BUFFER], end: usize, value: u64) -> usize {
         put_varint(&mut buffer[end - length..end], value);
         return end - length;
     }
-    // Four times seven bits at once; those that are not needed end up before the start.
+    // Four times seven bits at once; those that are not needed are written before the start.
     let value = value as u32;
     let spread = value & 0x7F
         | (value & 0x3F80) << 1
@@ -453,13 +454,13 @@ fn put_before(buffer: &mut [u8; BUFFER], end: usize, value: u64) -> usize {
     end - 2 - usize::from(value >= 1 << 14) - usize::from(value >= 1 << 21)
 }
 
-/// The text of a row; empty for NULL. Rows that point elsewhere were refused before.
+/// The text of a row; empty for NULL. Rows with invalid ranges were refused before.
 #[inline]
 fn bytes<'a>(text: &'a str, range: &Text) -> &'a [u8] {
     text.as_bytes().get(range.clone()).unwrap_or_default()
 }
 
-/// NULL for an empty text: the rows know none.
+/// NULL for an empty text: rows make no difference between the two.
 #[inline]
 fn serial_type(text: &[u8]) -> u64 {
     if text.is_empty() { 0 } else { 13 + 2 * text.len() as u64 }
@@ -474,7 +475,7 @@ fn varint_length(value: u64) -> u8 {
     bits.div_ceil(7).min(9)
 }
 
-/// Seven bits a byte, the highest first, and eight in the ninth.
+/// Seven bits in each byte, the highest first, and eight in the ninth.
 #[inline]
 pub(super) fn put_varint(to: &mut [u8], value: u64) -> u8 {
     let length = varint_length(value);

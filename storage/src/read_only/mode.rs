@@ -1,4 +1,4 @@
-//! How a profile is opened for reading: as one that others may use, too, or as one that nobody does.
+//! How a profile is opened for reading: whether others may use it, too.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,9 @@ use crate::lock::ReaderMark;
 /// How SQLite is told to read.
 #[derive(Debug)]
 pub(super) enum Mode {
-    /// With locks and the index that all connections share.
+    /// With locks, and the index that all connections share.
     Shared,
-    /// Without locks; the log, if there is one, holds nothing.
+    /// Without locks; the log, if there is one, is empty.
     Immutable(Sidecars),
     /// Without locks, and with an index of the log in the memory of this connection: SQLite makes one
     /// there in [exclusive locking mode], and nobody else uses the file.
@@ -41,7 +41,7 @@ impl Mode {
         error: Error,
     ) -> Result<Self, Error> {
         let sidecars = Sidecars::look(full);
-        // With an index that is there, SQLite has told all there is to tell.
+        // If the index exists, SQLite's error says all there is to say.
         if sidecars.index.is_some() || !cfg!(unix) {
             return Err(error);
         }
@@ -67,12 +67,12 @@ impl Mode {
         }
     }
 
-    /// Whether there ought to be a log, and is none.
+    /// Whether there should be a log, and is none.
     pub(super) fn lacks_log(&self) -> bool {
         matches!(self, Self::Immutable(sidecars) if sidecars.log.is_none())
     }
 
-    /// Whether nobody has begun to use a file that nobody used.
+    /// Whether still nobody uses a file that nobody used.
     pub(super) fn holds(&self) -> bool {
         match self {
             Self::Shared => true,

@@ -24,7 +24,7 @@ use super::mode::Mode;
 use crate::checkpoint::wal_path;
 use crate::lock::start_of;
 
-/// The pages of the file, where they are all that a transaction sees.
+/// The pages of the file, if they are all that a transaction sees.
 #[derive(Debug)]
 pub struct Pages<'a> {
     file: &'a File,
@@ -33,9 +33,10 @@ pub struct Pages<'a> {
 }
 
 impl ReadOnly {
-    /// The pages of the file, if they are all that this transaction of this reader sees; it must have read
-    /// something. Nothing changes them before it ends. They are good for the next one, too, if that is asked
-    /// likewise, nothing was committed between the two (`PRAGMA data_version`), and they were not read then.
+    /// The pages of the file, if they are all that this transaction of this reader sees; it must have
+    /// read something. Nothing changes them before it ends. They are valid for the next transaction,
+    /// too, if the same is asked of that, nothing was committed between the two (`PRAGMA data_version`),
+    /// and they were not read in between.
     #[doc(hidden)]
     pub fn pages(&self, _tx: &Transaction<'_>) -> Option<Pages<'_>> {
         if self.covered.get() {
@@ -113,8 +114,8 @@ fn read_at(_file: &File, _into: &mut [u8], _at: u64) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Whether the log is there and holds nothing. One that somebody has taken away is none that is empty: whoever
-/// has it open sees what was in it.
+/// Whether the log exists and is empty. A log that somebody has removed does not count as empty: those
+/// who have it open see its contents.
 fn is_log_empty(full: &Path) -> bool {
     wal_path(full).metadata().is_ok_and(|metadata| metadata.len() == 0)
 }

@@ -1,10 +1,10 @@
-//! What of a file's definitions is ours, what is harmless, and what would run.
+//! Which of a file's definitions are ours, which are harmless, and which would run.
 //!
-//! A definition that somebody else made is SQL that runs in whoever writes to the table, or reads it: a
-//! trigger, a CHECK, a generated column, an index on an expression. So the tables of a profile have to
-//! be those that we make, by their tokens. Beside them there may be tables, views and indexes of somebody
-//! else's own, which no statement of ours touches; and a column without a constraint and an index on
-//! plain columns may be added to ours, since neither evaluates anything.
+//! A definition that somebody else made is SQL that runs in the process that writes to the table, or
+//! reads it: a trigger, a CHECK, a generated column, an index on an expression. So the tables of a
+//! profile have to be those that we make, token by token. Besides, there may be tables, views and
+//! indexes of others, which no statement of ours touches; and a column without a constraint, and an
+//! index on plain columns, may be added to ours, because neither evaluates anything.
 
 use std::sync::LazyLock;
 
@@ -12,7 +12,7 @@ use super::tokens::{Token, tokens};
 use super::{TABLES, schema};
 use crate::indexes::INDEXES;
 
-/// What SQLite itself keeps in a file, and how it makes it.
+/// Tables that SQLite itself keeps in a file, and its statements for them.
 const OF_SQLITE: [(&str, &str); 3] = [
     ("sqlite_sequence", "CREATE TABLE sqlite_sequence(name,seq)"),
     ("sqlite_stat1", "CREATE TABLE sqlite_stat1(tbl,idx,stat)"),
@@ -20,7 +20,7 @@ const OF_SQLITE: [(&str, &str); 3] = [
 ];
 /// An index of files of version 1.
 const SPAN_ROOT: &str = "CREATE INDEX span_root ON span (run_id, start_ns) WHERE parent_id IS NULL";
-/// Types of a column that takes any value without changing anything.
+/// Column types that accept any value without changing it.
 const PLAIN_TYPES: [&str; 6] = ["INTEGER", "INT", "REAL", "TEXT", "BLOB", "ANY"];
 
 /// A row of `sqlite_schema`.
@@ -33,16 +33,16 @@ pub(crate) struct Object<'a> {
     pub(crate) sql: Option<&'a str>,
 }
 
-/// What an object is to us.
+/// What an object means for us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Nature {
-    /// As we make it, or as SQLite does.
+    /// Made by us, or by SQLite.
     Ours,
-    /// Somebody else's, and no statement of ours evaluates anything of it.
+    /// Made by others, and no statement of ours evaluates anything in it.
     Harmless,
-    /// Runs with each write to a table of ours; a reader does not notice.
+    /// Runs with each write to a table of ours, but not when reading.
     RunsOnWrites,
-    /// Runs with whatever touches the table, or nobody knows what it does.
+    /// Runs with any access to the table, or it is not known what it does.
     Runs,
 }
 
@@ -70,7 +70,7 @@ fn is_table_of_ours(name: &str) -> bool {
 pub(crate) fn nature(object: &Object<'_>) -> Nature {
     let tokens = object.sql.map(tokens);
     let Some(found) = tokens else {
-        // Indexes that a UNIQUE or a PRIMARY KEY brings, as the definition of its table says.
+        // Indexes that come from a UNIQUE or a PRIMARY KEY: the definition of the table is checked.
         let of_table = object.kind == "index" && object.name.starts_with("sqlite_autoindex_");
         return if of_table { Nature::Ours } else { Nature::Runs };
     };
@@ -105,12 +105,12 @@ fn table(name: &str, found: &[Token<'_>]) -> Nature {
         [create, table, ..] if create.is_word("CREATE") && table.is_word("TABLE") => {
             Nature::Harmless
         }
-        // A virtual one.
+        // A virtual table.
         _ => Nature::RunsOnWrites,
     }
 }
 
-/// Whether a table has our columns and constraints in our order, and beyond those only columns
+/// Whether a table has our columns and constraints in our order, and apart from those only columns
 /// without any constraint.
 fn is_table(ours: &[Token<'_>], found: &[Token<'_>]) -> bool {
     let (Some(ours), Some(found)) = (Parts::of(ours), Parts::of(found)) else { return false };
@@ -135,8 +135,8 @@ fn is_table(ours: &[Token<'_>], found: &[Token<'_>]) -> bool {
     wanted.all(|item| may_lack(&item))
 }
 
-/// Whether it is a count of entries that earlier versions did not make; the column of this name of spans was
-/// always there, and has no default.
+/// Whether it is a count of entries that earlier versions did not have. Spans have always had a column
+/// of this name, without a default.
 fn is_count_since_3(item: &[Token<'_>]) -> bool {
     let names = [
         "entries",
@@ -164,8 +164,8 @@ fn is_since_3(column: &Token<'_>) -> bool {
     .any(|name| column.is_word(name))
 }
 
-/// Whether it is this column or constraint of ours: as it is, or as older versions had it. Busy time was
-/// always known in version 1; up to version 2 keys were not said to be so, and entries were called polls.
+/// Whether it is this column or constraint of ours, in its present form or in an older one. In version 1
+/// busy time was never NULL; up to version 2 keys did not say NOT NULL, and entries were called polls.
 fn is_item(ours: &[Token<'_>], found: &[Token<'_>]) -> bool {
     let not_null = [Token::Word("NOT"), Token::Word("NULL")];
     let or_more = |one: &[Token<'_>], other: &[Token<'_>]| {
@@ -182,7 +182,7 @@ fn is_item(ours: &[Token<'_>], found: &[Token<'_>]) -> bool {
 }
 
 fn is_plain_column(item: &[Token<'_>]) -> bool {
-    // What begins a constraint is no name of a column, unless it is quoted.
+    // A word that begins a constraint is not the name of a column, unless it is quoted.
     match item {
         [Token::Word(_) | Token::Quoted(_), Token::Word(kind)] => {
             PLAIN_TYPES.iter().any(|plain| plain.eq_ignore_ascii_case(kind))
@@ -234,7 +234,7 @@ fn index(object: &Object<'_>, found: &[Token<'_>]) -> Nature {
     Nature::RunsOnWrites
 }
 
-/// `CREATE INDEX name ON table (column, column DESC ...)`: nothing is evaluated or refused by it.
+/// `CREATE INDEX name ON table (column, column DESC ...)`: it evaluates and refuses nothing.
 fn is_plain_index(table: &str, found: &[Token<'_>]) -> bool {
     let Some(Parts { before, items, after }) = Parts::of(found) else { return false };
     let [create, index, _name, on, of] = before else { return false };

@@ -1,9 +1,10 @@
-//! Reading the definitions of a file before anything of it can run.
+//! Reads the definitions of a file before anything in it can run.
 //!
-//! SQLite reads all definitions of a file before its first statement. That evaluates nothing, but for
-//! the statistics of ANALYZE, which it reads as rows, and asks no authorizer: if somebody has made a column
-//! of them that is computed, it is. So for as long as nobody has looked, texts are as short as definitions
-//! are, which ends what takes long, and there is a bounded number of steps, and of seconds.
+//! SQLite reads all definitions of a file before its first statement. That evaluates nothing, except for
+//! the statistics of ANALYZE, which it reads as rows, without asking an authorizer: if somebody has made
+//! one of their columns a computed one, it is computed. So until the definitions have been checked, the
+//! length of texts is limited to that of definitions, which ends everything that takes long; and so are
+//! steps and seconds.
 
 use std::path::Path;
 
@@ -16,38 +17,39 @@ use crate::compat::Settled;
 use crate::error::{Context, Error, ErrorKind};
 use crate::steps::Steps;
 
-/// Bytes of a value in a profile, and of a row. A recording makes none that is longer, whatever a span's
-/// fields are.
+/// Most bytes of a value, and of a row, in a profile. A recording makes no longer ones, whatever fields
+/// a span has.
 pub(crate) const VALUE_BYTES_MAX: i32 = 1 << 20;
 /// Bytes of a definition.
 const DEFINITION_BYTES_MAX: i32 = 64 << 10;
-/// Bytes of a definition, and of any value, while they are read for the first time. Ours have 2 KiB.
+/// Most bytes of a definition, and of any value, while they are read for the first time. Ours have 2
+/// KiB.
 const LOOKED_AT_BYTES_MAX: i32 = 16 << 10;
-/// Steps that reading the definitions may take: some thousand of them.
+/// Steps that reading the definitions may take; ours take some thousand.
 const STEPS_MAX: u32 = 50_000;
 
-/// Who asks, and so what would run.
+/// What the file is opened for, which decides what would run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
     Writing,
     Reading,
 }
 
-/// What is in a file.
+/// What was found in a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Found {
     /// Tables, views, indexes and triggers.
     pub(crate) objects: u64,
-    /// Those that are somebody else's.
+    /// How many of them are not ours.
     pub(crate) others: u64,
 }
 
-/// What any connection may take of a file: set before its first statement.
+/// Limits for any connection, set before its first statement.
 pub(crate) fn limit(conn: &Connection) -> rusqlite::Result<()> {
     limit_to(conn, VALUE_BYTES_MAX, DEFINITION_BYTES_MAX)
 }
 
-/// The same with values of so many bytes, and definitions and statements of so many.
+/// The same with these limits, for values, and for definitions and statements.
 pub(crate) fn limit_to(conn: &Connection, value: i32, definition: i32) -> rusqlite::Result<()> {
     for (limit, most) in [
         (Limit::SQLITE_LIMIT_LENGTH, value),
@@ -111,7 +113,7 @@ fn judge(path: &Path, conn: &Connection, purpose: Use) -> rusqlite::Result<Resul
     }
     match refused {
         Some(error) if tables == TABLES.len() - SINCE_3.len() => Ok(Err(error)),
-        // Damaged: what comes next looks for the table that is missing, and goes no further.
+        // The file is damaged: the next check will find that a table is missing, and stop.
         _ => Ok(Ok(found)),
     }
 }
@@ -149,8 +151,7 @@ fn too_many(path: &Path) -> Error {
     Error::new(ErrorKind::ForeignSchema, path, message)
 }
 
-/// Whether SQLite may evaluate something of somebody else's when it checks a table: only ours are
-/// looked at then.
+/// If SQLite might evaluate something of others when it checks a table, only our own tables are checked.
 pub(crate) fn quick_check(conn: &Connection, found: &Found) -> rusqlite::Result<String> {
     let verdict = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, String>(0));
     if found.others == 0 {

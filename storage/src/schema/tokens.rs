@@ -1,9 +1,10 @@
-//! Definitions as sequences of tokens, so that two of them can be compared whatever stands between.
+//! Definitions as sequences of tokens, so that two of them can be compared regardless of white space and
+//! comments.
 //!
-//! What SQLite keeps of a definition is the text that made it, with its comments; and it changes that
-//! text when a table is altered. Equal tokens mean the same to SQLite: a token is taken for a comment
-//! here only if SQLite takes it for one (`tokenize.c`), and everything else is compared, byte by byte
-//! but for the case of words.
+//! SQLite keeps a definition as the text that made it, with its comments; and it changes that text when
+//! a table is altered. Equal tokens mean the same to SQLite: a token is taken for a comment here only if
+//! SQLite does so, too (`tokenize.c`), and everything else is compared byte by byte, except for the case
+//! of words.
 
 /// A word or number, a sign, or something in quotes.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +31,7 @@ impl Token<'_> {
     }
 }
 
-/// The tokens of a definition; `None` for one that SQLite might read differently.
+/// The tokens of a definition; `None` if SQLite might read it differently.
 pub(super) fn tokens(sql: &str) -> Option<Vec<Token<'_>>> {
     let bytes = sql.as_bytes();
     if bytes.contains(&0) {
@@ -69,13 +70,13 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || !byte.is_ascii()
 }
 
-/// Where what ends with `mark` is over.
+/// Where something that ends with `mark` ends.
 fn end_of(bytes: &[u8], mark: &[u8]) -> Option<usize> {
     Some(bytes.windows(mark.len()).position(|window| window == mark)? + mark.len())
 }
 
-/// The length of what begins with a quotation mark, both marks included. One that is doubled stands
-/// for itself.
+/// The length of something that begins with a quotation mark, including both marks. A doubled mark
+/// stands for itself.
 fn quoted(bytes: &[u8]) -> Option<usize> {
     let mark = match bytes.first()? {
         b'[' => return Some(1 + end_of(bytes.get(1..)?, b"]")?),

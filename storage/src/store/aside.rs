@@ -1,7 +1,7 @@
-//! Another name for a file that the recording does not go on in, so that its path is free for a new one.
+//! Moves a file aside in which the recording does not go on, so that its path is free for a new one.
 //!
-//! Connections that have it open go on with it, whatever it is called: SQLite finds out that it was moved,
-//! and deletes no sidecars by their names then.
+//! Connections that have it open go on with it, whatever its name is: SQLite notices that it was moved,
+//! and then does not delete sidecars by their names.
 
 use std::fs;
 use std::io;
@@ -26,14 +26,14 @@ impl Store {
         self.check_path(doing)?;
         if self.file_bytes() == 0 {
             self.watch.remove_sidecars();
-            // No tables can be made in it then.
+            // Then no tables can be made in it.
             if shield::is_main_in_use(self.lock.file().context(&self.path, doing)?) {
                 fs::remove_file(&self.full).context(&self.path, doing)?;
             }
             return Ok(None);
         }
         let aside = unused_path(&self.full, "spoiled").context(&self.path, doing)?;
-        // What is no file stays: it is told when the new file is opened.
+        // What is not a file stays; opening the new file will report it.
         let others = self.watch.others_to_move().unwrap_or_default();
         self.rename(&aside, &others).context(&self.path, doing)?;
         self.watch.move_log(&aside).context(&self.path, doing)?;
@@ -53,24 +53,24 @@ impl Store {
         let others = self.watch.others_to_move().context(&self.path, doing)?;
         let aside = unused_path(&self.full, "aside").context(&self.path, doing)?;
         let file = self.lock.shared_file().context(&self.path, doing)?;
-        // Nobody opens one file by the name of the other.
+        // So that nobody opens one file by the name of the other.
         let _gate = Gate::shut(file);
         self.rename(&aside, &others).context(&self.path, doing)
     }
 
-    /// Renames the file and these sidecars, which are not ours, or nothing.
+    /// Renames the file and these sidecars, which are not ours; all of them or none.
     fn rename(&self, aside: &Path, others: &[&str]) -> io::Result<()> {
         fs::rename(&self.full, aside)?;
         others.iter().try_for_each(|suffix| {
             let [from, to] = [&self.full, aside].map(|path| with_suffix(path, suffix));
             fs::rename(&from, &to).inspect_err(|_| {
-                // It must not meet the file that comes to the path next.
+                // It must not be combined with the next file at this path.
                 let _ = fs::rename(aside, &self.full);
             })
         })
     }
 
-    /// That it is our file which is at the path.
+    /// Returns an error unless our file is at its path.
     fn check_path(&self, doing: &str) -> Result<(), Error> {
         let file = self.lock.file().context(&self.path, doing)?;
         let at = location::locate(file, self.lock.id(), &self.full).context(&self.path, doing)?;
@@ -88,7 +88,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// A name beside the file that nothing has yet, nor a sidecar of it.
+/// A name beside the file that is free, also for sidecars.
 fn unused_path(full: &Path, what: &str) -> io::Result<PathBuf> {
     for number in 1..1_000 {
         let path = with_suffix(full, &format!("-{what}-{number}"));

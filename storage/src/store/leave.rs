@@ -1,9 +1,10 @@
-//! Closing a file, whatever has become of it, and what whoever opens it next finds of the run.
+//! Closes a file whatever has become of it, and finds out how much of the run the next one to open it
+//! will find.
 //!
 //! What was committed is in the main file and its log together. If the log cannot be merged, because
-//! somebody reads, it has to be where the next one to open the main file looks for it; and if that
-//! cannot be, what was only in the log is lost, and has to be told. Then the main file by itself is
-//! asked: a checkpoint that copies a part ends with a whole transaction.
+//! somebody reads, it has to be where the next one to open the main file looks for it. If that is not
+//! possible, what is only in the log is lost, and has to be reported. Then the main file is read by
+//! itself: a checkpoint that copies a part of the log ends with a whole transaction.
 
 use std::ffi::OsString;
 use std::io;
@@ -24,19 +25,20 @@ use crate::watch::Found;
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Left {
-    /// What whoever opens the file finds of the run; `None` if that is everything that was appended.
+    /// How much of the run the next one to open the file will find; `None` if that is everything that
+    /// was appended.
     pub found: Option<Recovered>,
     /// Where the file is, if it was renamed and can be found.
     pub renamed_to: Option<PathBuf>,
-    /// Whether a part is in a write-ahead log beside the file only, as somebody reads that; the next one
-    /// to open both merges them.
+    /// Whether a part is only in a write-ahead log beside the file, because somebody reads that; the
+    /// next one to open both merges them.
     pub has_log: bool,
     /// What went wrong.
     pub error: Option<Error>,
 }
 
 impl Left {
-    /// All that was appended is there, for all that is known.
+    /// As far as is known, everything that was appended is there.
     fn all(error: Option<Error>) -> Self {
         Self { error, ..Self::default() }
     }
@@ -101,14 +103,14 @@ impl Store {
     fn leave_without_sidecar(&mut self) -> Left {
         let full = self.full.clone();
         let placed = match self.merge_if(self.watch.may_merge()) {
-            // SQLite deletes sidecars by their names, also those of others.
+            // SQLite deletes sidecars by their names, even those of others.
             Ok(()) if self.watch.others_at_path() => return Left::all(self.keep_log().err()),
             Ok(()) => {
                 self.shield.release();
                 return Left::all(checkpoint::finish(&self.conn, &self.path).err());
             }
             Err(error) if error.kind() == ErrorKind::Moved => Err(error),
-            // A reader keeps it, or the disk is full: whoever comes next finds it at its path.
+            // A reader prevents it, or the disk is full: the next one finds the log at its path.
             Err(_) => {
                 let doing = "put the write-ahead log back, which was removed and is still read";
                 self.watch.place(&self.lock, &full).context(&self.path, doing)
@@ -120,8 +122,8 @@ impl Store {
         }
     }
 
-    /// The file has another name now. The log goes there, and is merged by a connection that has opened
-    /// that name: if a reader is in the way, nothing is lost.
+    /// The file has another name now. The log is moved there, and merged by a connection that has opened
+    /// that name. If a reader prevents that, nothing is lost.
     fn leave_renamed(&mut self) -> Left {
         let name = self.name_now();
         let foreign = name.as_ref().map_or(Ok(false), |name| self.watch.has_foreign_log(name));
@@ -129,7 +131,7 @@ impl Store {
             Ok(name) => {
                 let detached = self.detach().err();
                 if !self.watch.is_index_at(&name) {
-                    // Who reads it is not known: a checkpoint would change what he sees.
+                    // It is not known who reads the file: a checkpoint would change what they see.
                     self.watch.remove_sidecars();
                     let renamed_to = Some(name);
                     return Left { has_log: true, renamed_to, ..Left::all(detached) };
@@ -140,7 +142,7 @@ impl Store {
                 }
             }
             Err(error) => match self.merge_if(foreign.map(|foreign| !foreign)) {
-                // Nobody needs the log.
+                // The log is not needed any more.
                 Ok(()) => Left::all(self.detach().err()),
                 Err(_) => {
                     let main = self.name_now().unwrap_or_default();
@@ -148,12 +150,12 @@ impl Store {
                 }
             },
         };
-        // They must not meet the file that comes to the path next.
+        // They must not be combined with the next file at this path.
         self.watch.remove_sidecars();
         Left { renamed_to: self.name_now(), ..left }
     }
 
-    /// Copies all of the log into the main file, if that is sound.
+    /// Copies all of the log into the main file, if that is safe.
     fn merge_if(&self, is_sound: io::Result<bool>) -> Result<(), Error> {
         if is_sound.context(&self.path, "look at the write-ahead log")? {
             return self.merge();
@@ -163,14 +165,14 @@ impl Store {
         Err(Error::new(ErrorKind::Moved, &self.path, message))
     }
 
-    /// Gives the log its place beside a file that was renamed, and says where that is.
+    /// Moves the log beside a file that was renamed, and returns where the file is.
     fn place_beside(&self, mut name: Option<PathBuf>) -> Result<PathBuf, Error> {
         const TRIES: usize = 3;
         let doing = "move the write-ahead log, which is still read, to the new name of the file";
         for _ in 0..TRIES {
             let Some(to) = name else { break };
             self.watch.place(&self.lock, &to).context(&self.path, doing)?;
-            // It may have been renamed again.
+            // The file may have been renamed again.
             name = self.name_now();
             if name.as_ref() == Some(&to) {
                 return Ok(to);
@@ -180,7 +182,7 @@ impl Store {
         Err(Error::new(ErrorKind::Moved, &self.path, message))
     }
 
-    /// Where the file is, if that is not its path; an empty path if that cannot be found.
+    /// Where the file is, if not at its path; an empty path if it cannot be found.
     fn renamed_to(&self) -> Option<PathBuf> {
         let file = self.lock.file().ok()?;
         match location::locate(file, self.lock.id(), &self.full) {
@@ -193,8 +195,8 @@ impl Store {
         location::find(self.lock.file().ok()?, self.lock.id(), &self.full)
     }
 
-    /// What the main file has of the run without its log; nothing if it cannot be read. The connection is
-    /// closed before.
+    /// How much of the run the main file has without its log; nothing if it cannot be read. The
+    /// connection is closed first.
     fn main_alone(&mut self, main: &Path) -> Recovered {
         let run_id = self.run_id().unwrap_or(0);
         let detached = self.detach();
@@ -215,12 +217,13 @@ impl Store {
         keep_log(&self.conn).context(&self.path, "close")
     }
 
-    /// Closes the connection as it is, and gives up the lock after it.
+    /// Closes the connection without further ado, and then releases the lock.
     fn disconnect(self) -> Result<(), Error> {
         let Self { shield, conn, lock, path, .. } = self;
         drop(shield);
         let closed = conn.close().map_err(|(conn, source)| {
-            // Statements never outlive a call, so this cannot happen; the lock must not go first.
+            // This cannot happen, as statements never outlive a call; but the lock must not be released
+            // first.
             drop(conn);
             Error::sqlite(&path, "close", source)
         });
@@ -229,7 +232,7 @@ impl Store {
     }
 }
 
-/// A larger file of which a part of the log is missing is not looked through: it takes 1 ms a MiB, in
+/// If a part of the log is missing, a larger file is not looked through: that would take 1 ms a MiB, in
 /// which nothing is recorded. It counts as lost.
 const TORN_BYTES_MAX: u64 = 1 << 30;
 
@@ -238,9 +241,9 @@ fn is_sound(conn: &Connection) -> rusqlite::Result<bool> {
     verdict.map(|verdict| verdict == "ok")
 }
 
-/// Makes one plain file of a profile under its new name, unless somebody has it open; nobody is waited
-/// for, as the recording goes on in another file. Only a connection that has opened that name can. Says
-/// whether the file alone has everything.
+/// Makes one plain file of a profile under its new name, unless somebody has it open. Waits for nobody,
+/// as the recording goes on in another file. Only a connection that has opened the new name can do this.
+/// Returns whether the file alone has everything.
 fn settle(name: &Path) -> Result<bool, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -257,7 +260,8 @@ fn settle(name: &Path) -> Result<bool, Error> {
     merged.and_then(|merged| closed.map(|()| merged))
 }
 
-/// Opens a main file without its log and without locks: nobody writes to it, or it would not be left.
+/// Opens a main file without its log and without locks: nobody writes to it, or it would not have been
+/// left.
 fn open_alone(main: &Path) -> rusqlite::Result<Connection> {
     let mut uri = OsString::from("file:");
     for byte in main.as_os_str().as_encoded_bytes() {

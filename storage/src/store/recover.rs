@@ -1,4 +1,4 @@
-//! What a store does about files that somebody has taken away, or cut short, under it.
+//! What a store does if somebody removes its files, or cuts them short.
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -12,7 +12,7 @@ use crate::rollup::{self, Rollups};
 use crate::shield;
 use crate::watch::{self, Found};
 
-/// What a [recovery](Store::recover) has found of the run in the file.
+/// How much of the run a [recovery](Store::recover) has found in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Recovered {
@@ -63,13 +63,13 @@ impl Store {
         if found != Found::LogSpoiled {
             return Ok(found);
         }
-        // It may have been begun anew, with all that it had in the main file, and its file cut then.
+        // The log may have started again after everything was in the main file; then its file was cut.
         let Ok(Some(bytes)) = self.wal.needed_bytes(&self.conn) else { return Ok(found) };
         self.watch.set_log_bytes(bytes);
         self.watch.look(&self.lock, &self.full).context(&self.path, "look at the file")
     }
 
-    /// Refuses to write into a file that cannot be read any more. One that nobody can find does no harm.
+    /// Returns an error if the file cannot be read any more. A file that cannot be found does no harm.
     pub(super) fn check_files(&mut self) -> Result<(), Error> {
         let what = match self.location()? {
             Location::InPlace | Location::Renamed | Location::Removed => return Ok(()),
@@ -123,7 +123,7 @@ impl Store {
         Ok(recovered(found))
     }
 
-    /// What was away when the recovery began.
+    /// What was missing when the recovery began.
     fn taken_away(&self) -> &'static str {
         if self.is_index_away {
             "the index of its write-ahead log (-shm)"
@@ -132,7 +132,7 @@ impl Store {
         }
     }
 
-    /// SQLite shares an index among the connections of a process, also one that is gone.
+    /// SQLite shares an index among the connections of a process, even one that was removed.
     fn check_readers(&self) -> Result<(), Error> {
         if self.lock.readers() == 0 {
             return Ok(());
@@ -152,8 +152,8 @@ impl Store {
         Error::new(ErrorKind::Busy, &self.path, message)
     }
 
-    /// Copies all of the log into the main file, or nothing of it: who loses the log has a file of some
-    /// moment then.
+    /// Copies all of the log into the main file, or nothing of it: so if the log is lost, the main file
+    /// is consistent.
     pub(super) fn merge(&self) -> Result<(), Error> {
         let doing = "look at the write-ahead log";
         let (frames, _) = Wal::frames(&self.conn).context(&self.path, doing)?;
@@ -164,7 +164,7 @@ impl Store {
         checkpoint::run(&self.conn, &self.path, false)
     }
 
-    /// Closes the file and leaves everything as it is.
+    /// Closes the file and leaves everything unchanged.
     pub(super) fn detach(&mut self) -> Result<(), Error> {
         let doing = "close the file";
         if !self.detached {
@@ -182,7 +182,7 @@ impl Store {
     /// Opens the file again.
     fn attach(&mut self) -> Result<(), Error> {
         let opened = Self::open_locked(&self.path, &self.full, &self.lock, &self.options);
-        // SQLite makes none where it shares one that was removed.
+        // SQLite does not make an index if it shares one that was removed.
         let is_shared = |error: &Error| {
             error.kind() == ErrorKind::NotFound
                 && self.options.live_readers
@@ -194,7 +194,7 @@ impl Store {
         if let Some(index) = watch.index()
             && !shield::is_index_in_use(&index)
         {
-            // Another connection of this process, which is not known here.
+            // There is another connection of this process, which is not known here.
             drop(shield);
             keep_log(&conn).context(&self.path, "close the file")?;
             return Err(self.is_shared());
@@ -203,14 +203,14 @@ impl Store {
         self.bulk_insert = bulk_insert;
         self.watch = watch;
         self.conn = conn;
-        // Counted by connection; what was deleted meanwhile is in none of them.
+        // It is counted for each connection; what was deleted meanwhile is not counted at all.
         self.data_version = None;
         self.shield = shield;
         self.detached = false;
         Ok(())
     }
 
-    /// Goes on with a run of which only a part is in the file.
+    /// Continues with a run of which only a part is in the file.
     fn resume(&mut self, found: RunTotals) -> Result<(), Error> {
         let doing = "go on with the run";
         let Some(run) = &mut self.run else { return Ok(()) };
@@ -231,19 +231,19 @@ impl Store {
     }
 }
 
-/// What the file has of a run.
+/// How much the file has of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RunTotals {
     /// Spans, unfinished ones, events, links, entries and marks.
     counts: [i64; 6],
     /// The last moment, and what was pruned: spans, events and entries.
     others: [i64; 4],
-    /// The last id and what was dropped: that nothing has changed.
+    /// The last id, and what was dropped: to see whether anything has changed.
     changes: [i64; 4],
 }
 
-/// What the row of the run says. Its rows are counted if that row cannot be trusted, because the file is
-/// of no moment, or if somebody has thrown it away.
+/// From the row of the run. If the row cannot be trusted, because the file is inconsistent, or if
+/// somebody has deleted it, the rows of the run are counted.
 pub(super) fn run_totals(
     conn: &Connection,
     run_id: i64,
@@ -285,7 +285,7 @@ pub(super) fn recovered(found: RunTotals) -> Recovered {
     Recovered { whole: false, spans, unfinished, events, links, entries, marks }
 }
 
-/// The connection will neither merge the log nor delete it when it is closed.
+/// Makes the connection neither merge the log nor delete it when it is closed.
 pub(super) fn keep_log(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
 }

@@ -1,10 +1,10 @@
-//! Where a log goes that cannot be merged, so that whoever opens the main file finds it.
+//! Where to put a log that cannot be merged, so that the next one to open the main file finds it.
 //!
 //! SQLite looks for it beside the main file, under its name. Connections that are open already go on
-//! with the log and the index that they have, wherever these are; so the index goes with the log, and
-//! whoever comes later shares it with them. Who has opened the file without the log in the meantime
-//! has made an empty log and an index that knows nothing of ours: as long as he stays, ours would not
-//! be read, and would be overwritten with the next transaction. Then it gets no place.
+//! with the log and the index that they have, wherever these are; so the index is moved with the log,
+//! and later connections share it. If somebody has opened the file without the log in the meantime,
+//! there is an empty log, and an index that does not know ours: as long as that connection exists, our
+//! log would not be read, and would be overwritten by the next transaction. Then it is not moved.
 
 use std::fs;
 use std::io::{self, Seek};
@@ -16,8 +16,8 @@ use crate::lock::{self, StoreLock};
 use crate::shield::{self, Gate};
 
 impl Watch {
-    /// Gives the log its place beside the main file, which is at `main` now. That is where it was until it
-    /// was removed, or the new name of the main file.
+    /// Puts the log beside the main file, which is at `main` now: either where the log was until it was
+    /// removed, or at the new name of the main file.
     pub(crate) fn place(&self, lock: &StoreLock, main: &Path) -> io::Result<()> {
         let _gate = Gate::shut(lock.shared_file()?);
         let (log_path, index_path) = (wal_path(main), index_path(main));
@@ -29,17 +29,17 @@ impl Watch {
             AtPath::Ours | AtPath::Nothing => {}
             AtPath::NoFile => return Err(no_file(&index_path)),
             AtPath::Other(_) if is_in_use(lock, &index_path)? => return Err(somebody_is_there()),
-            // Of somebody who has gone: SQLite makes it anew, from the log.
+            // It belonged to a connection that is gone: SQLite makes another one, from the log.
             AtPath::Other(_) => fs::remove_file(&index_path)?,
         }
         match self.log.at(&log_path)? {
             AtPath::Ours => {}
             AtPath::Nothing => self.bring_log(&log_path)?,
             AtPath::NoFile => return Err(no_file(&log_path)),
-            // Whoever shares the index has it open, and needs it filled.
+            // Those who share the index have this file open, and need our log in it.
             AtPath::Other(0) if index_at == AtPath::Ours => {
                 let theirs = open(&log_path, true)?;
-                // A part of a log is worse than none.
+                // Part of a log is worse than none.
                 let emptied = |_: &io::Error| drop(theirs.set_len(0));
                 self.copy_log(&theirs).inspect_err(emptied)?;
             }
@@ -54,13 +54,13 @@ impl Watch {
         Ok(())
     }
 
-    /// Whether somebody has written a log of his own beside the main file, which is at `main` now.
+    /// Whether somebody else has written a log beside the main file, which is at `main` now.
     pub(crate) fn has_foreign_log(&self, main: &Path) -> io::Result<bool> {
         Ok(matches!(self.log.at(&wal_path(main))?, AtPath::Other(bytes) if bytes > 0))
     }
 
-    /// Whether whoever opens the main file, which is at `main` now, shares the index with those who have it
-    /// open already, so that he knows what they read.
+    /// Whether the next one to open the main file, at `main` now, shares the index with those who have
+    /// it open already, and so knows what they read.
     pub(crate) fn is_index_at(&self, main: &Path) -> bool {
         let Some(index) = &self.index else { return true };
         matches!(index.at(&index_path(main)), Ok(AtPath::Ours))
@@ -82,7 +82,7 @@ impl Watch {
         io::copy(&mut log, &mut to).map(drop)
     }
 
-    /// Those who read go on with it. One that was removed cannot be given a name again.
+    /// Readers go on with it. A file that was removed cannot get a name again.
     fn bring_index(&self, to: &Path) -> io::Result<()> {
         match &self.index {
             Some(index) if index.path != to && index.at_path()? == AtPath::Ours => {
@@ -95,7 +95,7 @@ impl Watch {
 
 fn is_in_use(lock: &StoreLock, path: &Path) -> io::Result<bool> {
     let id = lock::file_id(path, &path.symlink_metadata()?);
-    // The descriptor stays open for as long as locks hang on it.
+    // The descriptor stays open as long as there are locks on it.
     let index = lock.index(&id, || open(path, true))?;
     Ok(shield::is_index_in_use(&index))
 }
