@@ -329,7 +329,7 @@ impl FilterHandle {
     /// From now on records exactly what `targets` enables, spans and events alike, whatever the levels
     /// and the filter of the builder say. Spans that are open go on.
     ///
-    /// |# Blocking
+    /// # Blocking
     ///
     /// Takes `tracing`'s own lock on its list of callsites and asks about each of them again. No thread
     /// that records waits for it.

@@ -14,7 +14,7 @@
 //! This is the only place where a callback takes a lock: those of the registry's extensions and of the
 //! layer's data, which that layer takes itself at this moment.
 //!
-//! |[`set_parent`]: tracing_opentelemetry::OpenTelemetrySpanExt::set_parent
+//! [`set_parent`]: tracing_opentelemetry::OpenTelemetrySpanExt::set_parent
 
 use opentelemetry::trace::TraceContextExt;
 use tracing_core::span::{Attributes, Id};

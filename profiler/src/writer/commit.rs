@@ -159,7 +159,7 @@ impl Writer {
     /// Makes the last batch, of all that is left. Records that are published during the close stay in
     /// the ring, see [`PostCloseDrain`].
     ///
-    /// |[`PostCloseDrain`]: crate::recorder::post_close_drain::PostCloseDrain
+    /// [`PostCloseDrain`]: crate::recorder::post_close_drain::PostCloseDrain
     pub(super) fn prepare_last(&mut self) {
         self.batches_begun += 1;
         self.room.close();

@@ -1,8 +1,8 @@
 //! Pages of table b-trees: <https://sqlite.org/fileformat2.html#b_tree_pages>.
 //!
-//! |```text
-//! |kind, cells, start of the content | pointers to the cells -> ... <- cells, the last one first
-//! |```
+//! ```text
+//! kind, cells, start of the content | pointers to the cells -> ... <- cells, the last one first
+//! ```
 //!
 //! Leaves are filled from left to right. Then each level gets another one above it, until there is a
 //! single page: the root.
