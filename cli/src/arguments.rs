@@ -45,16 +45,16 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-/// What a command works with beside its own arguments.
+/// What a command works with, in addition to its own arguments.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) wanted: Wanted,
     pub(crate) output: Output,
-    /// `--format`, for `export`, which has formats of its own.
+    /// `--format` for `export`, which has formats of its own.
     pub(crate) any_format: Option<AnyFormat>,
 }
 
-/// Commands that are named as those that have an option.
+/// Commands that are suggested if somebody uses their names as options.
 const NAMED_MAX: usize = 6;
 
 impl Arguments {
@@ -76,18 +76,18 @@ impl Arguments {
     }
 }
 
-/// Why there is nothing to do.
+/// Why no command can be run.
 #[derive(Debug)]
 pub(crate) enum Refused {
-    /// An option of other commands.
+    /// The option belongs to other commands.
     Option(Failure),
-    /// The long help of a command.
+    /// The long help of a command was asked for.
     Help(Help),
-    /// Other help and the like; or what is wrong with the line.
+    /// Other help or the version was asked for; or the line is wrong.
     Line(clap::Error),
 }
 
-/// What to say of a command that there is not, if another one may have been meant.
+/// The message for an unknown command, if another one may have been meant.
 fn no_such_command(error: &clap::Error) -> Option<Failure> {
     if error.kind() != ErrorKind::InvalidSubcommand {
         return None;
@@ -102,7 +102,7 @@ fn no_such_command(error: &clap::Error) -> Option<Failure> {
     (!near.is_empty()).then(|| failure.hint(near + "`spandrel --help` lists all"))
 }
 
-/// What to say of an option that the command does not take, but others do.
+/// The message for an option that other commands have, but not this one.
 fn not_of_this_command(command: &str, error: &clap::Error) -> Option<Failure> {
     if error.kind() != ErrorKind::UnknownArgument {
         return None;

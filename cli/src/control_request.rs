@@ -14,15 +14,15 @@ use crate::recorder::State;
 /// Between two attempts, while the recording begins its file for requests anew.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Asks, and waits for the answer until `timeout`; also for a file for requests that somebody has deleted or
-/// spoiled, if a program records: it is begun anew soon.
+/// Asks, and waits for the answer until `timeout`. If somebody has deleted or damaged the file for
+/// requests and a program still records, waits for the new file: it is made soon.
 pub(crate) fn ask(
     path: &Path,
     command: &str,
     arguments: &str,
     timeout: Duration,
 ) -> Result<Answer, Failure> {
-    // None: further away than the clock reaches.
+    // `None` if it is beyond what the clock can represent.
     let deadline = Instant::now().checked_add(timeout);
     loop {
         let rest = deadline.map_or(timeout, |end| end.saturating_duration_since(Instant::now()));
@@ -46,18 +46,18 @@ fn last_run(path: &Path) -> Option<Run> {
     Reader::open(path).and_then(|reader| reader.runs()).ok()?.pop()
 }
 
-/// Whether a recording that goes on takes requests, as far as is known.
+/// Whether a live recording takes requests, as far as is known.
 fn listens(run: &Run) -> bool {
     State::of(run) == State::Live && !has_control_off(run)
 }
 
-/// Whether a recording was told to take no requests.
+/// Whether a recording was set to take no requests.
 fn has_control_off(run: &Run) -> bool {
     let settings: Value = serde_json::from_str(&run.info.settings).unwrap_or_default();
     settings.get("control") == Some(&Value::Bool(false))
 }
 
-/// Whether the recording makes another file for that.
+/// Whether the recording will make another file for requests.
 fn can_be_mended(error: &Error) -> bool {
     use ErrorKind::{
         Corrupt, ForeignDatabase, ForeignSchema, Moved, NotADatabase, NotAnswering, Sqlite, TooLong,
@@ -75,7 +75,7 @@ fn can_be_mended(error: &Error) -> bool {
     )
 }
 
-/// A recording that does not answer; that has an exit code of its own.
+/// The error for a recording that does not answer; it has an exit code of its own.
 fn failure(error: Error, path: &Path, run: Option<&Run>, was_asked: bool) -> Failure {
     let not_answering = |message| Failure { exit: Exit::NotAnswering, message, hint: None };
     let state = run.map(State::of);
@@ -107,7 +107,7 @@ fn failure(error: Error, path: &Path, run: Option<&Run>, was_asked: bool) -> Fai
     }
 }
 
-/// Why nobody can ask, as the recording has put it into the profile.
+/// Why requests are impossible, according to the recording's own words in the profile.
 pub(crate) fn why_not(run: &Run) -> Option<String> {
     let report: Value = serde_json::from_str(run.report.as_deref()?).ok()?;
     report.get("control_error")?.as_str().map(str::to_owned)

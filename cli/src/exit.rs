@@ -19,7 +19,7 @@ pub(crate) enum Exit {
     Incomplete,
     /// The application that records does not answer.
     NotAnswering,
-    /// That of the program that `record` ran.
+    /// The exit code of the program that `record` has run.
     Program(u8),
 }
 

@@ -14,7 +14,7 @@ const OWN: &str = "{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}";
 const WIDTH: usize = 80;
 const SHARED: &str = "{all-args}";
 
-/// The help that a line asks for, of a command; `None` for any other.
+/// The help for a command, if the line asks for it; `None` otherwise.
 pub(super) fn asked(words: &[OsString], mut all: Command) -> Option<Help> {
     let mut words = words.iter().skip(1).filter_map(|word| word.to_str());
     let first = words.next()?;
@@ -27,13 +27,13 @@ pub(super) fn asked(words: &[OsString], mut all: Command) -> Option<Help> {
     all.find_subcommand(name).map(|command| Help::of(command, is_brief))
 }
 
-/// The parts of it.
+/// The sections of the help.
 #[derive(Debug)]
 pub(crate) struct Help {
     own: clap::builder::StyledStr,
     after: String,
     shared: clap::builder::StyledStr,
-    /// Where to look for more, of the short help.
+    /// The last line of the short help: where to find more.
     brief: Option<String>,
 }
 
@@ -57,7 +57,7 @@ impl Help {
         }
     }
 
-    /// For a terminal that shows colors, or not.
+    /// For a terminal, with or without colors.
     pub(crate) fn text(&self, colored: bool) -> String {
         let text = |styled: &clap::builder::StyledStr| match colored {
             true => styled.ansi().to_string(),
@@ -73,7 +73,7 @@ impl Help {
     }
 }
 
-/// The names of what a command shares with others, and who explains them.
+/// The names of the options that a command shares with others, and where they are explained.
 fn brief(command: &Command) -> String {
     let shared = command.get_arguments().filter(|arg| is_shared(arg));
     let mut lines = vec!["Also:".to_owned()];

@@ -1,8 +1,8 @@
-//! Options that more than one command takes, and the groups in which commands take them.
+//! Options that several commands take, and the groups in which commands take them.
 //!
-//! A command that accepted an option and ignored it would answer another question than the one that was
-//! asked; `prune` would delete what nobody named. So each command says which groups it takes, and every
-//! other option is refused.
+//! If a command accepted an option and ignored it, it would answer another question than the one that
+//! was asked; `prune` would delete more than was meant. So each command says which groups it takes, and
+//! every other option is refused.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::commands::completions::candidates;
 use crate::output::{AnyFormat, ColorChoice, Output};
 use crate::profile::Wanted;
 
-/// Which options a command takes: sums of these.
+/// The options that a command takes: a sum of these.
 pub(crate) mod group {
     pub(crate) const DB: u32 = 1;
     pub(crate) const RUN: u32 = 1 << 1;
@@ -27,7 +27,7 @@ pub(crate) mod group {
     pub(crate) const TABLE: u32 = 1 << 5;
     pub(crate) const FORMAT: u32 = 1 << 6;
     pub(crate) const OUTPUT: u32 = 1 << 7;
-    /// `--color`, `--ascii` and `--quiet`: messages follow them, too.
+    /// `--color`, `--ascii` and `--quiet`: they apply to messages, too.
     pub(crate) const LOOK: u32 = 1 << 8;
     pub(crate) const UTC: u32 = 1 << 9;
     pub(crate) const PAGER: u32 = 1 << 10;
@@ -197,7 +197,7 @@ impl<const GROUPS: u32> Shared<GROUPS> {
 impl<const GROUPS: u32> Args for Shared<GROUPS> {
     fn augment_args(command: Command) -> Command {
         let own = all().into_iter().filter(|one| group::of(one.get_id().as_str()) & GROUPS != 0);
-        // Given before the command and behind it, the latter counts.
+        // If it is given both before the command and after it, the latter counts.
         command.args(own.map(|one| {
             let id = one.get_id().clone();
             one.overrides_with(id)
@@ -247,7 +247,7 @@ impl<const GROUPS: u32> FromArgMatches for Shared<GROUPS> {
     }
 }
 
-/// The line with options that stand before the command put behind it: `spandrel --db FILE top`.
+/// Moves options that stand before the command behind it: `spandrel --db FILE top`.
 pub(super) fn behind_the_command(words: Vec<OsString>) -> Vec<OsString> {
     let options = all();
     let mut at = 1;
@@ -264,7 +264,7 @@ pub(super) fn behind_the_command(words: Vec<OsString>) -> Vec<OsString> {
     words
 }
 
-/// How many words an option of ours takes with its value; `None` if it is none of them.
+/// How many words one of our options takes with its value; `None` if it is not ours.
 fn length(word: &str, options: &[Arg]) -> Option<usize> {
     let length = |option: &Arg, has_value: bool| {
         if option.get_action().takes_values() && !has_value { 2 } else { 1 }
@@ -284,7 +284,7 @@ fn length(word: &str, options: &[Arg]) -> Option<usize> {
     Some(1)
 }
 
-/// The option of ours that a word spells.
+/// The option of ours that a word means.
 pub(super) fn spelled(word: &str) -> Option<Arg> {
     let name = word.split('=').next().unwrap_or(word);
     all().into_iter().find(|option| {

@@ -1,4 +1,4 @@
-//! `--by`: what spans of a group have in common, as it is written, and the columns that say it.
+//! `--by`: what groups have in common; how it is written, and the columns for it.
 
 use serde_json::Value;
 use spandrel_query::{By, Callsite, Group, Key};
@@ -30,7 +30,7 @@ pub(super) fn parse(text: &str) -> Result<By, String> {
     }
 }
 
-/// The same as it was written.
+/// Writes it back as a value of `--by`.
 pub(super) fn written(by: &By) -> String {
     match by {
         By::Target => "target".into(),
@@ -42,7 +42,8 @@ pub(super) fn written(by: &By) -> String {
     }
 }
 
-/// The columns that say which group a row is; `has_ambiguous_names`: only the target tells some of them apart.
+/// The columns that name the group of a row. `has_ambiguous_names`: some groups differ only in the
+/// target.
 pub(super) fn columns(by: &By, has_ambiguous_names: bool) -> Vec<Column> {
     match by {
         By::Target => vec![Column::left("target", "target")],
@@ -61,7 +62,7 @@ pub(super) fn columns(by: &By, has_ambiguous_names: bool) -> Vec<Column> {
     }
 }
 
-/// What stands in those columns.
+/// The cells of those columns.
 pub(super) fn cells(by: &By, key: &Key, callsite: &Callsite) -> Vec<Cell> {
     let key = match key {
         Key::Value(value) => Cell::Text(value.clone()),
@@ -82,7 +83,7 @@ pub(super) fn cells(by: &By, key: &Key, callsite: &Callsite) -> Vec<Cell> {
     }
 }
 
-/// The same of a group, marked if its calls are entries, and what programs are told of that.
+/// The cells for a group: marked if its calls are entries, with the column for programs that says so.
 pub(super) fn of_group(by: &By, group: &Group) -> Vec<Cell> {
     let mut cells = cells(by, &group.key, &group.callsite);
     let at = if matches!(by, By::Name | By::Callsite) { 1 } else { 0 };
@@ -98,18 +99,18 @@ pub(super) fn counted() -> Column {
     Column::left("by", "by").hidden()
 }
 
-/// A name with the mark of what lives long.
+/// A name with the mark for long-lived spans.
 pub(super) fn marked(cell: &Cell) -> Cell {
     Cell::Shown(format!("{} {}", cell.text(), text::LONG), cell.value())
 }
 
-/// What the mark means, if a group has it.
+/// The meaning of the mark, if any group has it.
 pub(super) fn legend<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Option<String> {
     let mut groups = groups.into_iter();
     groups.any(|group| group.counted.has_entries()).then(|| text::LONG_MEANS.to_owned())
 }
 
-/// Calls of a name that are known by their sum only, and so are not drawn.
+/// A note on calls of a name that are known only by their sum, and so are not drawn.
 pub(super) fn summed_only(name: &str, summed: u64, calls: u64) -> Option<String> {
     (summed > 0).then(|| {
         let (calls, name) = (text::counted(calls, "call"), text::clean(name));
@@ -121,7 +122,7 @@ pub(super) fn summed_only(name: &str, summed: u64, calls: u64) -> Option<String>
     })
 }
 
-/// The same where calls are compared with each other; of all names if none is given.
+/// The same if calls are compared; for all names together if none is given.
 pub(super) fn left_out(name: Option<&str>, summed: u64) -> Option<String> {
     (summed > 0).then(|| {
         let left = text::counted(summed, "more call");
@@ -131,7 +132,7 @@ pub(super) fn left_out(name: Option<&str>, summed: u64) -> Option<String> {
     })
 }
 
-/// What is not drawn, of the group that has most of it.
+/// The note for the group with most calls that are not drawn.
 pub(super) fn summed_most(groups: &[Group]) -> Option<String> {
     let group = groups.iter().max_by_key(|group| group.summed_only())?;
     let name = match &group.key {
@@ -153,7 +154,7 @@ pub(super) fn in_words(by: &By, group: &Group) -> String {
     format!("{}={value}", text::clean(name))
 }
 
-/// Whether there are rows that only the target tells apart.
+/// Whether some rows differ only in the target.
 pub(super) fn has_ambiguous_names(groups: &[Group]) -> bool {
     let mut names = std::collections::HashSet::new();
     groups.iter().any(|group| !names.insert((&group.callsite.name, group.counted)))

@@ -103,7 +103,7 @@ impl Files {
         let bytes = fs::metadata(path)
             .map_err(|source| Failure::cannot_read(format!("{}: {source}", path.display())))?
             .len();
-        // A file that was closed in order has no log.
+        // A file that was closed properly has no log.
         let wal_bytes = fs::metadata(wal).map_or(0, |metadata| metadata.len());
         Ok(Self { path: path.to_owned(), bytes, wal_bytes })
     }
@@ -132,7 +132,7 @@ fn table(context: &Context, profile: &Profile, runs: &[Run]) -> Result<Table, Fa
     })
 }
 
-/// Whether nothing of a run is missing, or why something is.
+/// Whether nothing of a run is missing; if not, why.
 fn complete(run: &Run, losses: &[Loss]) -> String {
     match (run.is_complete(), losses.first()) {
         (true, _) => "✓".to_owned(),
@@ -164,7 +164,7 @@ fn first_line(files: &Files, schema: i32, run: &Run, state: State) -> String {
     line
 }
 
-/// What a recording that is over has left beside the file, or should have.
+/// What an ended recording has left beside the file, or what is missing there.
 fn log_line(files: &Files, lacks_log: bool, state: State) -> Option<String> {
     if lacks_log && state != State::Ended {
         return Some(
@@ -179,7 +179,7 @@ fn log_line(files: &Files, lacks_log: bool, state: State) -> Option<String> {
     })
 }
 
-/// Why a recording that goes on cannot be asked for anything.
+/// Why a live recording takes no requests.
 fn requests_line(run: &Run, state: State) -> Option<String> {
     let why = crate::control_request::why_not(run).filter(|_| state == State::Live)?;
     Some(format!("! requests, such as `spandrel mark`: {}", text::clean(&why)))
@@ -226,7 +226,7 @@ fn writer_line(profile: &Profile, files: &Files, stats: &[WriterStat]) -> Option
     }
     parts.push(text::counted(last.batches, "batch"));
     let largest = i64::try_from(largest_batch_ns(stats)).unwrap_or(i64::MAX);
-    // Rows tell of the commits before them: a run of a single one knows of none.
+    // The rows only tell about earlier commits: a run with a single row knows of none.
     if largest > 0 {
         parts.push(format!("longest commit {}", text::duration_in_words(largest)));
     }
@@ -236,7 +236,7 @@ fn writer_line(profile: &Profile, files: &Files, stats: &[WriterStat]) -> Option
     };
     parts.push(format!("ring at most {fill} full"));
     parts.push(format!("last commit +{}", text::duration_in_words(last.at_ns)));
-    // One that was merged is none any more.
+    // A log that was merged is no log any more.
     if files.wal_bytes > 0 {
         parts.push(format!("log {}", text::bytes(last.wal_bytes)));
     }

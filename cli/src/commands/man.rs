@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
-    // Names and usage lines of commands are complete when it is built.
+    // The names and usage lines of commands are complete only after this.
     let mut command = crate::arguments::Arguments::command();
     command.build();
     let Some(folder) = &context.output.path else {

@@ -47,7 +47,7 @@ fn fits_its_name(command: &Command, context: &Context) -> Result<(), Failure> {
     let Some(ending) = path.and_then(ending) else { return Ok(()) };
     let is_page = ending == "html" || ending == "htm";
     let refused = match command {
-        // Which make the file that they are told to, or look at the name themselves.
+        // These make the file that they are told to, or look at the name themselves.
         Command::Flame(_) | Command::Export(_) | Command::Record(_) | Command::Man(_) => false,
         Command::Report(_) => {
             ending == "svg" || path.is_some_and(|path| Format::of_file_name(path).is_some())
@@ -64,7 +64,7 @@ fn fits_its_name(command: &Command, context: &Context) -> Result<(), Failure> {
     }))
 }
 
-/// Makes the list of commands, and a `match` of them, as their arguments have types of their own.
+/// Makes the enum of commands, and the `match` over them: their arguments have different types.
 macro_rules! commands {
     ($($(#[$about:meta])* $name:ident $module:ident,)*) => {
         /// What to do.
@@ -74,7 +74,7 @@ macro_rules! commands {
         }
 
         impl Command {
-            /// What the options say that it shares with others.
+            /// The options that it shares with other commands.
             pub(crate) fn context(&self) -> Context {
                 match self {
                     $(Self::$name(arguments) => arguments.shared.context(),)*

@@ -1,4 +1,4 @@
-//! Commands about spans of a name: what to say when there are none.
+//! Hints for commands about spans of a name, if there are none.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ const PROPOSED_MAX: usize = 3;
 /// Targets that are named at most.
 const TARGETS_MAX: usize = 5;
 
-/// Why no span of a name was found: perhaps the name is another one.
+/// Why no span of a name was found; another name may have been meant.
 pub(super) fn unknown(profile: &Profile, name: &str) -> Result<Option<String>, Failure> {
     let top = profile.reader.top(profile.run.id, usize::MAX)?;
     let names: Vec<&str> = top.iter().map(|row| row.callsite.name.as_str()).collect();
     if names.contains(&name) {
-        return Ok(None); // only none that was asked for
+        return Ok(None); // but none that was asked for
     }
     let shown = text::clean(name);
     let near = nearest(name, names.iter().copied(), PROPOSED_MAX);
@@ -28,7 +28,7 @@ pub(super) fn unknown(profile: &Profile, name: &str) -> Result<Option<String>, F
     }))
 }
 
-/// Which targets have spans of a name, if these are several and nobody has chosen one.
+/// A note on which targets have spans of a name, if there are several and none was chosen.
 pub(super) fn ambiguous_names(profile: &Profile, name: &str) -> Result<Option<String>, Failure> {
     if profile.filter.subjects().contains(&Subject::Target) {
         return Ok(None);
@@ -63,7 +63,7 @@ pub(super) fn ambiguous_names(profile: &Profile, name: &str) -> Result<Option<St
     )))
 }
 
-/// How to go on from the list of names, with the first of it.
+/// How to go on from the list of names, with the first one as an example.
 pub(super) fn choose(table: &Table, command: &str) -> Option<String> {
     let at = table.columns.iter().position(|column| column.key == "name")?;
     let Some(Cell::Text(name)) = table.rows.first()?.get(at) else { return None };

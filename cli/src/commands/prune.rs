@@ -88,7 +88,7 @@ impl Deleted {
         self.entries = self.entries.saturating_add(entries);
     }
 
-    /// What a run has in the file.
+    /// What the file has of a run.
     fn of_run(run: &Run) -> Self {
         Self {
             spans: run.spans.saturating_sub(run.pruned_spans),
@@ -135,7 +135,7 @@ fn show(
     context.output.show(view, 0)
 }
 
-/// What would go, without touching the file.
+/// What would be deleted; the file is not touched.
 fn dry_run(
     context: &Context,
     runs: &[Run],
@@ -162,7 +162,8 @@ fn dry_run(
             reader.entries(run.id, |entry| gone.entries += u64::from(entry.start_ns < until))?;
         }
     }
-    // By bytes it is a share: rows are deleted from the front until the rest fits.
+    // With a limit in bytes, this is an estimate by share: rows are deleted from the front until the
+    // rest fits.
     if let Some(max) = bytes.filter(|max| before > *max) {
         let share = 1.0 - max as f64 / before as f64;
         let mut all = Deleted::default();
@@ -178,7 +179,7 @@ fn dry_run(
     show(context, about, gone, before, None)
 }
 
-/// The moment before which everything goes, and how large the file may be.
+/// The moment before which everything is deleted, and how large the file may be.
 fn limits(arguments: &Arguments, runs: &[Run]) -> Result<(Option<i64>, Option<u64>), Failure> {
     let keep = arguments.keep.as_deref().map(parse_duration_ns).transpose();
     let keep = keep.map_err(|error| Failure::usage(format!("--keep: {error}")))?;
@@ -188,7 +189,7 @@ fn limits(arguments: &Arguments, runs: &[Run]) -> Result<(Option<i64>, Option<u6
             let failure = Failure::usage("--runs 0 would leave nothing");
             return Err(failure.hint("keep one run at least, or delete the file"));
         }
-        // Before the first run that stays; if all stay, nothing is that old.
+        // The start of the first run that stays; if all stay, before everything.
         Some(kept) => Some(match runs.len().checked_sub(kept).and_then(|at| runs.get(at)) {
             Some(run) => run.info.started_unix_ns,
             None => i64::MIN,

@@ -11,8 +11,8 @@ use crate::report::{self, Asked, Baseline, Finding, TRACES_MAX};
 
 /// Slowest traces that are shown without asking.
 const TRACES: usize = 10;
-/// Names of which is asked what makes some of their spans slow: so many with the most time in all, and
-/// so many with the most of their own.
+/// For how many names the report explains why some of their spans are slow: so many with the most time
+/// in all, and so many with the most self time.
 const NAMES: usize = 2;
 
 #[derive(Debug, Args)]
@@ -54,7 +54,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         None => name_for(profile.reader.path()),
     };
     report::write(&path, &context.output, || {
-        // Before the baseline: of many names both take memory, and only one of them at a time.
+        // Before the baseline is read: with many names both need memory, and this way not at the same
+        // time.
         let findings = findings(&profile)?;
         let baseline = side.map(|side| baseline(&side, &profile, context)).transpose()?;
         let asked = Asked {
@@ -68,7 +69,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     })
 }
 
-/// The notes of `top`, what blocked the executor, and what `explain` finds of the names with the most time.
+/// The notes of `top`, what blocked the executor, and what `explain` finds for the names with the most
+/// time.
 fn findings(profile: &Profile) -> Result<Vec<Finding>, Failure> {
     let (groups, notes) = super::top::in_words(profile)?;
     let of_all = |note: String| {
@@ -112,7 +114,7 @@ fn baseline(side: &Side, profile: &Profile, context: &Context) -> Result<Baselin
     })
 }
 
-/// `profile.html` in the current folder, for a profile wherever it is.
+/// `profile.html` in the current folder, wherever the profile is.
 fn name_for(profile: &Path) -> PathBuf {
     Path::new(profile.file_name().unwrap_or(profile.as_os_str())).with_extension("html")
 }

@@ -18,7 +18,7 @@ pub(super) struct Side {
 }
 
 impl Side {
-    /// `RUNS`, `FILE` or `FILE:RUNS`, where `RUNS` is `*` for all, or selectors by comma.
+    /// `RUNS`, `FILE` or `FILE:RUNS`, where `RUNS` is `*` for all, or selectors separated by commas.
     pub(super) fn parse(text: &str, wanted: &Wanted) -> Result<Self, Failure> {
         let (file, runs) = split(text);
         let reader = match file {
@@ -48,7 +48,7 @@ impl Side {
         Ok(Self { reader, runs })
     }
 
-    /// A look at a run of it, in the window of the command line.
+    /// One of its runs, in the window of the command line.
     pub(super) fn scan(
         &self,
         wanted: &Wanted,
@@ -59,7 +59,7 @@ impl Side {
         Ok(Scan::new(run.id).window(window.from_ns, window.until_ns).columns(columns))
     }
 
-    /// The durations of its spans; the window and the filter of the command line hold for each run.
+    /// The durations of its spans. Window and filter of the command line apply to each run.
     pub(super) fn samples(&self, wanted: &Wanted, by: &By) -> Result<SampleSet, Failure> {
         let filter = wanted.filter()?;
         let columns = filter.columns().max(by.columns());
@@ -88,7 +88,7 @@ impl Side {
         format!("{run} of {}", text::clean(&self.reader.path().display().to_string()))
     }
 
-    /// What to tell people if its runs had to be read as a whole for a window of time.
+    /// A note for people, if its runs had to be read as a whole because of a window.
     pub(super) fn passed_over_everything(
         &self,
         wanted: &Wanted,
@@ -99,7 +99,7 @@ impl Side {
         Ok(read_everything(&self.runs, self.reader.indexes()?.windows))
     }
 
-    /// Why a filter can mean no span of one of its runs, if it asks for what was not measured.
+    /// Why a filter can match no span of one of its runs, if it needs what was not measured.
     pub(super) fn unmeasured(&self, wanted: &Wanted) -> Result<Option<String>, Failure> {
         Ok(unmeasured_by(&wanted.filter()?, &self.runs))
     }
@@ -113,7 +113,7 @@ impl Side {
         })
     }
 
-    /// What to tell of runs that are on the other side, too: they cannot differ from themselves.
+    /// A note on runs that are on both sides: they cannot differ from themselves.
     pub(super) fn compared_with_itself(&self, other: &Self) -> Option<String> {
         let is_there = |run: &&Run| other.runs.iter().any(|one| one.info.uuid == run.info.uuid);
         let same = self.runs.iter().filter(is_there).count();
@@ -146,7 +146,7 @@ impl Side {
     }
 }
 
-/// The file, if one is named, and its runs. A name with a colon in it is a file if there is one.
+/// The file, if one is named, and its runs. A name with a colon is a file if such a file exists.
 fn split(text: &str) -> (Option<&Path>, &str) {
     let is_file = |path: &str| Path::new(path).is_file();
     if is_file(text) {
@@ -154,7 +154,7 @@ fn split(text: &str) -> (Option<&Path>, &str) {
     }
     match text.rsplit_once(':').filter(|(file, _)| is_file(file)) {
         Some((file, runs)) => (Some(Path::new(file)), runs),
-        // What looks like a path is one, so that a missing file is called so.
+        // What looks like a path is taken for one, so that the message is about a missing file.
         None if text.ends_with(".db") || text.contains('/') => (Some(Path::new(text)), "latest"),
         None => (None, text),
     }

@@ -1,4 +1,4 @@
-//! `spandrel slow`: the slowest spans, and in which of their fields they differ.
+//! `spandrel slow`: the slowest spans, and in which fields they differ.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -15,9 +15,9 @@ use super::{by, fields, name_hints};
 
 /// Rows that are shown without asking.
 const ROWS: usize = 20;
-/// Spans that are kept when all are asked for: memory is bounded, and nobody reads more.
+/// How many spans are kept if all are asked for: memory is bounded, and nobody reads more.
 const ROWS_MAX: usize = 50_000;
-/// Fields that people get a column of.
+/// How many fields get a column for people.
 const FIELDS_MAX: usize = 5;
 
 #[derive(Debug, Args)]
@@ -67,7 +67,7 @@ fn parse_by(text: &str) -> Result<By, String> {
 }
 
 impl Arguments {
-    /// The time that counts, and what spans have in common of which the slowest is wanted.
+    /// The time by which spans are ranked, and the groups whose slowest spans are wanted.
     fn by(&self) -> Result<(SlowBy, Option<&GroupBy>), Failure> {
         let (mut times, mut groups) = (Vec::new(), Vec::new());
         for by in &self.by {
@@ -106,7 +106,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
             false => indexes.windows,
         };
         let mut table = table(&spans, by, name.is_none(), human_readable);
-        // Those that have no such time are not to be had with a larger -n.
+        // Spans without such a time are not shown, however large -n is.
         table.total = if spans.is_empty() { 0 } else { total.max(table.total) };
         (spans, table, summed_only, is_indexed)
     };
@@ -140,7 +140,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
 /// Whether it was ever entered, how long it took, and its id.
 type Rank = (bool, i64, u64);
 
-/// The slowest span of each group with the group, the slowest of all first.
+/// The slowest span of each group, with the group; the slowest of all first.
 fn slowest_of_each(
     profile: &Profile,
     name: Option<&str>,
@@ -178,7 +178,7 @@ fn slowest_of_each(
     Ok(spans.into_iter().zip(found.into_iter().map(|(_, _, group)| group)).collect())
 }
 
-/// Puts what the spans of a row have in common in front, with how many there are.
+/// Adds columns for the group of each row, and its number of spans, in front.
 fn grouped(table: &mut Table, by: &GroupBy, groups: &[Group]) {
     let is_known = |column: &Column| ["name", "target", "thread"].contains(&column.key.as_str());
     let own = by::columns(by, by::has_ambiguous_names(groups));
@@ -273,12 +273,12 @@ fn calls(profile: &Profile, name: Option<&str>) -> Result<Calls, Failure> {
     Ok(calls)
 }
 
-/// Whether there is none because such times need times inside of spans, if the run has not measured these.
+/// Whether there are none because this time needs times inside of spans, which the run has not measured.
 fn needs_busy_times(by: SlowBy, found: &[Span]) -> bool {
     found.is_empty() && matches!(by, SlowBy::Busy | SlowBy::Idle | SlowBy::Work)
 }
 
-/// What the marks mean, if one of them has one.
+/// The meanings of the marks that are shown.
 fn legend(spans: &[Span]) -> impl Iterator<Item = String> {
     let has_entries = spans.iter().any(|span| span.entry.is_some());
     let has_idle = spans.iter().any(|span| SpanRef::from(span).was_never_entered());
@@ -287,7 +287,7 @@ fn legend(spans: &[Span]) -> impl Iterator<Item = String> {
 }
 
 fn next_step(slowest: &Span, name: Option<&str>) -> String {
-    // What a thread was in around an entry is what the entry was a part of.
+    // The span around an entry is the one that the entry was a part of.
     let id = slowest.entry.and_then(|entry| entry.around_id).unwrap_or(slowest.id);
     let name = text::clean(&text::shell(name.unwrap_or(&slowest.callsite.name)));
     format!("`spandrel tree s{id}` for one, `spandrel explain {name}` for the pattern")
@@ -297,13 +297,13 @@ fn table(spans: &[Span], by: SlowBy, with_name: bool, human_readable: bool) -> T
     let fields: Vec<Option<Map<String, Value>>> =
         spans.iter().map(|span| fields::of(span.fields.as_deref())).collect();
     let keys = if human_readable { differing(&fields) } else { Vec::new() };
-    // Where all went well there is nothing to say.
+    // Nothing, if all of them are `ok`.
     let is_marked = |span: &Span| span.entry.is_some() || SpanRef::from(span).was_never_entered();
     let with_name = with_name || spans.iter().any(is_marked);
     let has_failed = spans.iter().any(|span| span.status != Status::Ok);
     let mut table = table_of! {
         for span in spans, {
-            // An entry is over when it is left.
+            // An entry has ended when the thread leaves.
             let last_exit_ns = span.entry.map_or(span.last_exit_ns, |_| span.duration_ns);
             let around = span.entry.and_then(|entry| entry.around_id);
             let when = format!("+{}", text::duration_in_words(span.start_ns));
@@ -342,7 +342,7 @@ fn table(spans: &[Span], by: SlowBy, with_name: bool, human_readable: bool) -> T
     table
 }
 
-/// The name, marked if it is an entry or was never entered.
+/// The name, marked if it is an entry, or was never entered.
 fn name_cell(span: &Span) -> Cell {
     let name = Cell::Text(span.callsite.name.clone());
     if span.entry.is_some() {
@@ -354,7 +354,7 @@ fn name_cell(span: &Span) -> Cell {
     }
 }
 
-/// The keys that most of these spans have, but for those whose value is the same in all.
+/// The keys that most of these spans have, except those with the same value in all.
 fn differing(fields: &[Option<Map<String, Value>>]) -> Vec<String> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     let mut order: Vec<&str> = Vec::new();

@@ -81,7 +81,8 @@ pub(crate) fn findings(profile: &Profile) -> Result<Vec<Finding>, Failure> {
     Ok(stalls.iter().take(FINDINGS).map(finding).collect())
 }
 
-/// `parse held tokio-rt-worker for 103.00 ms at +1.20 s (serde 92%); 4 spans of it did for 10ms or longer`.
+/// `parse held tokio-rt-worker for 103.00 ms at +1.20 s (serde 92%); 4 spans of it did for 10ms or
+/// longer`.
 fn in_words(stall: &Stall) -> String {
     let span = &stall.worst;
     let (earliest, latest) = stall.began();
@@ -141,7 +142,7 @@ fn notes(
     notes
 }
 
-/// A note that entries may be of loops and not of futures, if no name of a thread is one of a runtime's.
+/// A note that entries may be of loops and not of futures, if no thread has a name of a runtime's.
 fn loops(stalls: &[Stall]) -> Option<String> {
     let is_plain = |thread: &Thread| {
         let name = thread.name.as_deref().unwrap_or_default().to_ascii_lowercase();
@@ -211,7 +212,7 @@ pub(crate) fn inside_in_words(stall: &Stall) -> String {
     inside_cell(stall).text()
 }
 
-/// `db.query 92 %, parse? 3 %`: what is not certain has a question mark.
+/// `db.query 92 %, parse? 3 %`: uncertain shares have a question mark.
 fn inside_cell(stall: &Stall) -> Cell {
     let inside = &stall.inside;
     let share = |one: &InnerSpan| (one.ns as f64 / stall.longest_ns().max(1) as f64).min(1.0);
@@ -237,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_moment_is_shown_where_it_is_one() {
-        // A long poll behind a short one: it began 5 ms after the first, which is less than its length.
+        // A long poll after a short one: it began 5 ms after the first, which is less than its length.
         assert_eq!(when(10_310_000, 15_300_000), "+10.31 ms..+15.30 ms");
         assert_eq!(when(10_310_000, 10_310_000), "+10.31 ms");
         assert_eq!(when(2_050_000_000, 2_050_000_900), "+2.05 s");

@@ -19,7 +19,7 @@ use super::wildcard::wildcard;
 use crate::commands::sides::Side;
 use crate::output::text;
 
-/// What a rule says of a name.
+/// The result of a rule for a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     Passed,
@@ -114,11 +114,11 @@ const UNMEASURED: &str = "busy time was not measured: record with busy_time(true
 struct Named<'a> {
     name: &'a SpanName,
     samples: Option<&'a Samples>,
-    /// Where it is compared with what was before.
+    /// The comparison with the baseline, if there is one.
     change: Option<&'a Change<'a>>,
 }
 
-/// What is judged, and by what.
+/// What is judged, and the rules.
 pub(super) struct Judge<'a> {
     pub(super) side: &'a Side,
     pub(super) samples: &'a SampleSet,
@@ -130,7 +130,8 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// The verdict of each rule on each name that it fits; and what makes a gate that cannot fail.
+    /// The result of each rule for each name that it fits; and results for whatever makes the gate
+    /// unable to fail.
     pub(super) fn judge(&self, rules: &Rules) -> Vec<Verdict> {
         let mut verdicts: Vec<Verdict> =
             rules.rules.iter().flat_map(|rule| self.apply(rule)).collect();
@@ -160,7 +161,7 @@ impl Judge<'_> {
             .collect()
     }
 
-    /// A failed verdict for each side without a span, as no rule could fail on it.
+    /// A failure for each side without spans, as no rule could fail on it.
     fn nothing_there(&self) -> Vec<Verdict> {
         let empty = |samples: &SampleSet, what: &str| {
             let said = format!("0: {what} has no closed span of what is asked about");
@@ -185,7 +186,7 @@ impl Judge<'_> {
         let said = self.absent(rule);
         let is_limit = !matches!(rule.bound, Bound::Change { .. });
         vec![match rule.quantity {
-            // What is not there was called no times, which is exact.
+            // A name that is missing has zero calls, which is exact.
             Quantity::Metric(Metric::Calls) if is_limit => {
                 rule.limited(&rule.span, 0.0, None, format!("0: {said}"), 0)
             }
@@ -233,7 +234,7 @@ impl Judge<'_> {
         verdicts
     }
 
-    /// Why a rule is about nothing, and the name that may have been meant.
+    /// Why a rule fits no name, and which name may have been meant.
     fn absent(&self, rule: &Rule) -> String {
         let known = self.samples.iter().map(|(name, _)| name.name.as_str());
         let near = nearest(&rule.span, known, 1).first().map(|name| text::clean(name));
@@ -247,7 +248,7 @@ impl Judge<'_> {
         }
     }
 
-    /// The names that the rule is for; on either side, so that one that is gone is told of.
+    /// The names for a rule, from both sides, so that a name that is gone is reported.
     fn names(&self, rule: &Rule) -> Vec<Named<'_>> {
         let is_for = |named: &Named<'_>| rule.is_for(named.name);
         match (rule.bound, self.baseline) {
@@ -320,7 +321,7 @@ impl Judge<'_> {
     }
 }
 
-/// Rules about spans of which none could be judged would pass whatever the spans did.
+/// If none of the spans of a rule could be judged, the rule would pass whatever they did.
 fn nothing_judged(verdicts: &[Verdict]) -> Option<Verdict> {
     let mut of_spans = verdicts.iter().filter(|verdict| !verdict.quantity.is_of_run()).peekable();
     of_spans.peek()?;
@@ -353,7 +354,7 @@ fn too_few(samples: &Samples, metric: Metric) -> String {
 }
 
 impl Rule {
-    /// Whether somebody has asked about this name, and not about all.
+    /// Whether a rule names this name, instead of all.
     pub(super) fn names(&self, name: &SpanName) -> bool {
         self.is_explicit && self.span != "*" && self.is_for(name)
     }
@@ -365,7 +366,7 @@ impl Rule {
             && self.by.is_none_or(|by| by == name.counted)
     }
 
-    /// Whether a limit is kept, whatever the interval of what was measured.
+    /// Whether the value keeps a limit, regardless of its interval.
     fn is_kept(&self, samples: &Samples, metric: Metric) -> bool {
         let is_enough = samples.calls() >= metric.samples_min();
         let value = samples.figure(metric).filter(|_| is_enough);
@@ -392,7 +393,7 @@ impl Rule {
         }
     }
 
-    /// By a limit on the value. With an interval, all of it must lie beyond.
+    /// Judges the value by a limit. If it has an interval, all of it must lie beyond the limit to fail.
     pub(super) fn limited(
         &self,
         span: &str,
@@ -417,7 +418,7 @@ impl Rule {
         }
     }
 
-    /// By a change from the baseline.
+    /// Judges the change from the baseline.
     fn changed(&self, change: &Change<'_>, percent: f64, absolute: f64) -> Verdict {
         let Quantity::Metric(metric) = self.quantity else {
             return self.not_judged(&change.name.name, "cannot be compared");

@@ -19,7 +19,7 @@ struct File {
     rules: Vec<Entry>,
 }
 
-/// What holds for rules that say nothing else.
+/// Defaults for rules.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Defaults {
@@ -29,10 +29,10 @@ pub(super) struct Defaults {
     absolute: String,
     /// Spans that each side needs at least.
     samples: u64,
-    /// Confidence level of the intervals, a share of one.
+    /// Confidence level of the intervals, as a share of one.
     pub(super) confidence: f64,
-    /// By how many percent a run differs from the next one, whatever changed. What a side has but
-    /// one run of is that uncertain; of several runs it is measured.
+    /// By how many percent two runs differ if nothing has changed. The uncertainty of a side with a
+    /// single run; with several runs it is measured.
     between_runs: f64,
 }
 
@@ -156,7 +156,7 @@ impl Quantity {
         self.is_of_run() || self == Self::Metric(Metric::Calls)
     }
 
-    /// Whether it is one of the run, and not of a name.
+    /// Whether it belongs to the run, and not to a name.
     pub(super) fn is_of_run(self) -> bool {
         matches!(self, Self::Dropped | Self::Unfinished | Self::Spans | Self::Judged)
     }
@@ -185,9 +185,10 @@ pub(super) struct Rule {
     pub(super) bound: Bound,
     /// Spans that are needed to judge what has an interval.
     pub(super) samples: u64,
-    /// Spans that are needed to judge what is exact, counts aside: those that the rule itself asks for.
+    /// How many spans are needed to judge something exact, except counts: only spans that the rule
+    /// itself asks for.
     pub(super) samples_of_exact: u64,
-    /// Whether somebody wrote it, so that it has to be about something.
+    /// Whether a user has written it: then it has to fit something.
     pub(super) is_explicit: bool,
 }
 
@@ -201,7 +202,7 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// Without a file: nothing is lost, and no name gets slower.
+    /// Without a file: nothing must be lost, and no name must get slower.
     pub(super) fn default(with_baseline: bool) -> Result<Self, Failure> {
         let changes = "[[rule]]\nspan = \"*\"\nmetric = [\"p50\", \"p95\", \"p99\"]\n";
         let lost = "[[rule]]\nmetric = \"dropped\"\nmax = 0\n";
@@ -277,7 +278,7 @@ impl Entry {
         Ok(())
     }
 
-    /// Which of the spans of a name, where some live long and some do not.
+    /// Which spans of a name are meant, if some are long-lived and some are not.
     fn counted(&self, quantity: Quantity, of: &str) -> Result<Option<CountedBy>, Failure> {
         let Some(text) = &self.by else { return Ok(None) };
         if quantity.is_of_run() {

@@ -1,11 +1,11 @@
 //! Names in rules, in which a star stands for any characters.
 
-/// Whether `text` is as `pattern` says, in which `*` stands for any characters.
+/// Whether `text` matches `pattern`, in which `*` stands for any characters.
 pub(super) fn wildcard(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
     let Some(last) = parts.next_back() else { return rest.is_empty() };
-    // What stands between stars is taken where it comes first: more is then left for the others.
+    // Each part between stars is matched as early as possible: so most is left for the next parts.
     let mut rest = rest;
     for part in parts {
         match rest.find(part) {

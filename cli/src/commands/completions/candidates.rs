@@ -93,7 +93,7 @@ fn fields() -> Vec<String> {
     words
 }
 
-/// Those that start with the word typed so far, and that a shell takes as they are.
+/// Those that begin with the word typed so far, and that a shell leaves as they are.
 fn propose(
     current: &OsStr,
     words: impl IntoIterator<Item = (String, Option<String>)>,
@@ -107,7 +107,7 @@ fn propose(
     candidates.collect()
 }
 
-/// Whether a shell takes the word as it is, and neither splits it nor makes anything of it.
+/// Whether a shell leaves the word as it is: neither splits nor interprets it.
 fn is_plain(word: &str) -> bool {
     // Of a word of its own, bash splits these off; at the end nothing is split.
     let begin = word.trim_end_matches(['=', ':']);
@@ -127,7 +127,7 @@ fn ask(query: &str) -> Vec<(String, Option<String>)> {
         .or_else(|| std::env::var_os("SPANDREL_DB").map(PathBuf::from));
     let Ok(path) = Wanted::of_file(db).path() else { return Vec::new() };
     let mut found = Collected::default();
-    // What came before a deadline is as good as all.
+    // What was found before the deadline is good enough.
     let _end = Sql::open(path, limits).map(|mut sql| sql.run(query, None, &mut found));
     let text = |row: &[Cell], at: usize| match row.get(at) {
         Some(Cell::Text(text)) => Some(text.clone()),

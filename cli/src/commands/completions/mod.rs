@@ -52,8 +52,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     Ok(Exit::Ok)
 }
 
-/// Answers a shell, if it is one that asks. What is wrong is not said: it would stand in the midst of
-/// the line that is being typed.
+/// Answers a shell, if one asks. Errors are not reported: the message would appear in the middle of the
+/// line that is being typed.
 pub(crate) fn answer() -> Option<Exit> {
     let here = std::env::current_dir().ok();
     let here: Option<&Path> = here.as_deref();

@@ -1,4 +1,5 @@
-//! From facts to findings. Names of settings are those of `spandrel::ProfilerBuilder` and of its environment.
+//! From facts to findings. Names of settings are those of `spandrel::ProfilerBuilder` and of its
+//! environment variables.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +37,7 @@ impl Severity {
     }
 }
 
-/// What was found, and what to do about it.
+/// A finding, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) severity: Severity,
@@ -45,11 +46,11 @@ pub(super) struct Finding {
     pub(super) advice: String,
 }
 
-/// A ring that was so full may overflow the next time.
+/// If the ring was so full, it may overflow the next time.
 const RING_SHARE: f64 = 0.5;
-/// A log of this length was kept by a reader that stayed.
+/// If a log is so long, a reader has kept it.
 const LOG_BYTES: u64 = 64 << 20;
-/// A commit that takes this long is one of a slow or busy disk.
+/// If a commit takes so long, the disk is slow or busy.
 const BATCH_NS: u64 = 250_000_000;
 const FILE_BYTES: u64 = 2_000_000_000;
 const CALLSITES: i64 = 2_000;
@@ -67,7 +68,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// What was dropped, by reason.
+/// A finding for each reason of drops.
 fn losses(facts: &Facts) -> Vec<Finding> {
     let mut reasons: BTreeMap<&str, (u64, i64, i64)> = BTreeMap::new();
     let has_entries = facts.losses.iter().any(|loss| loss.entries > 0);
@@ -96,7 +97,7 @@ fn losses(facts: &Facts) -> Vec<Finding> {
     found.collect()
 }
 
-/// Lost marks, which have no rows of losses: the report counts them.
+/// Marks that were lost. There are no rows for them: the report counts them.
 fn marks(facts: &Facts) -> Option<Finding> {
     let lost = facts.marks_dropped;
     let why = match &facts.last_refusal {
@@ -114,7 +115,7 @@ fn marks(facts: &Facts) -> Option<Finding> {
     })
 }
 
-/// That the recording takes no requests, as its file for them could not be made.
+/// The recording takes no requests, because its file for them could not be made.
 fn requests(facts: &Facts) -> Option<Finding> {
     facts.control_fault.as_ref().map(|why| {
         Severity::Warning.finding("requests",
@@ -151,7 +152,7 @@ fn way_out(reason: &str, facts: &Facts) -> String {
             .into(),
         "store_error" => match &facts.last_refusal {
             Some(error) => format!("the database refused: {error}"),
-            // Of a recording that was made by an older spandrel, or ran out of time.
+            // A recording by an older spandrel, or one that ran out of time.
             None => "the disk was full, another connection held a lock, a reader kept the \
                      write-ahead log, or the time for closing had run out; Stats::last_error says \
                      which while it is so"
@@ -234,7 +235,7 @@ fn writer(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// What levels and filters left out.
+/// What levels and filters have excluded.
 fn levels(facts: &Facts) -> Vec<Finding> {
     let Some((kept, below)) = facts.callsites_shown else { return Vec::new() };
     let settings = "SPANDREL_SPANS, SPANDREL_EVENTS and SPANDREL_FILTER, or .spans(level), \
@@ -280,7 +281,7 @@ fn ends(facts: &Facts) -> Vec<Finding> {
              the last half second is not; call close(), or hold the profiler until main returns",
         ));
     }
-    // The reason of a loss is told with the loss.
+    // The reason of a loss is reported with the loss.
     let refused = facts.was_refused_to_the_end();
     if let Some(error) = facts.last_error.as_ref().filter(|_| !refused) {
         findings.push(Severity::Warning.finding(
@@ -373,7 +374,7 @@ fn file(facts: &Facts) -> Vec<Finding> {
     }
     let limit = facts.setting("max_bytes").filter(|limit| *limit > 0);
     let is_over = facts.ended || facts.recorder_gone;
-    // While it is recorded one batch more is no fault.
+    // While a recording runs, one batch more than the limit is normal.
     let most = |limit: u64| if is_over { limit } else { limit.saturating_add(limit / 4) };
     if let Some(limit) = limit.filter(|limit| facts.file_bytes > most(*limit)) {
         findings.push(Severity::Warning.finding("size",

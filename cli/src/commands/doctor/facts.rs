@@ -1,4 +1,4 @@
-//! What is known of a recording without looking at its spans.
+//! What is known about a recording without looking at its spans.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,12 +12,12 @@ use crate::commands::sql::Collected;
 use crate::failure::Failure;
 use crate::profile::Profile;
 
-/// Twice the length at which the writer merges the log if it is not told otherwise ...
+/// Twice the size at which the writer merges the log by default ...
 const KEPT_LOG_BYTES: u64 = 8 << 20;
-/// ... and longer than a slow disk makes it rest.
+/// ... and more than it becomes on a slow disk.
 const KEPT_NS: i64 = 3_000_000_000;
 
-/// The facts; what is not known is `None`.
+/// The facts; `None` if something is not known.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub(super) losses: Vec<Loss>,
@@ -26,7 +26,7 @@ pub(super) struct Facts {
     pub(super) clock: String,
     pub(super) spans: u64,
     pub(super) unfinished: u64,
-    /// Spans and events of which fields were cut or left out; known when the run has ended.
+    /// Spans and events whose fields were cut or left out; known when the run has ended.
     pub(super) cut: u64,
     /// Records of the crate `log` that are stored without their target.
     pub(super) log_unplaced: u64,
@@ -35,16 +35,16 @@ pub(super) struct Facts {
     pub(super) recorder_gone: bool,
     pub(super) earlier_killed: usize,
     pub(super) report_timed_out: bool,
-    /// What was wrong between the writer and the database at the end, or is, as the report has it.
+    /// What was wrong between the writer and the database at the end, according to the report.
     pub(super) last_error: Option<String>,
-    /// Why the database last refused a batch, as the report has it.
+    /// Why the database last refused a batch, according to the report.
     pub(super) last_refusal: Option<String>,
-    /// Why a recording that goes on cannot be asked for anything.
+    /// Why a live recording takes no requests.
     pub(super) control_fault: Option<String>,
-    /// Marks, and beginnings and ends of sections, that were lost, as the report has it.
+    /// Marks, and beginnings and ends of sections, that were lost, according to the report.
     pub(super) marks_dropped: u64,
     pub(super) callsites: i64,
-    /// Callsites that were kept, and that were below the level, as the report has them.
+    /// How many callsites were recorded, and how many below the level, according to the report.
     pub(super) callsites_shown: Option<(u64, u64)>,
     pub(super) threads: i64,
     /// Spans of all runs of the file.
@@ -58,13 +58,13 @@ pub(super) struct Facts {
     /// Spans and events of the run that are still in the file, and that retention has deleted.
     pub(super) kept: u64,
     pub(super) pruned: u64,
-    /// A name deep inside itself.
+    /// A name that is deep inside itself.
     pub(super) nested: Option<NestedInItself>,
     /// Spans that outlive their work.
     pub(super) kept_open: Option<KeptOpen>,
     /// A name whose self time is waiting.
     pub(super) waiting: Option<MostlyWaiting>,
-    /// Permissions that others have, as in `0o44`.
+    /// Permissions that other users have, such as `0o44`.
     pub(super) open_to_others: u32,
 }
 
@@ -133,13 +133,13 @@ impl Facts {
         self.settings.get(key)?.as_u64()
     }
 
-    /// What there is to say against the SQLite that recorded.
+    /// A warning about the SQLite that has recorded.
     pub(super) fn sqlite_caution(&self) -> Option<String> {
         caution(&self.settings)
     }
 
-    /// How long the write-ahead log has grown for, if nothing of it has come into the file meanwhile:
-    /// somebody keeps it. Seen from the writer's own rows, so it says nothing of a file without them.
+    /// For how long the write-ahead log has only grown, without being merged: somebody keeps it. From
+    /// the writer's own rows; `None` if there are none.
     pub(super) fn log_kept_for_ns(&self) -> Option<i64> {
         let last = self.stats.last()?;
         let mut since = last;
@@ -154,14 +154,16 @@ impl Facts {
         (grown && ns >= KEPT_NS && !self.ended).then_some(ns)
     }
 
-    /// How long rows waited for the writer at most, at least so long: of what was recorded by a moment, some
-    /// was not stored when so much more time had gone. Seen from the writer's own rows, one a second.
+    /// How long rows have waited for the writer, at most; a lower bound: of what was recorded by some
+    /// moment, a part was still not stored this much later. From the writer's own rows, of which there
+    /// is one a second.
     pub(super) fn lag_ns(&self) -> i64 {
         let mut longest = 0;
         let mut recorded_by = 0;
         for stat in &self.stats {
             let done = accounted(stat);
-            // The last row by which no more was recorded than is done now; what comes with the next one was not.
+            // The last row with no more recorded spans than are stored now; the spans of the next row
+            // were not all stored.
             while self.stats.get(recorded_by + 1).is_some_and(|next| recorded(next) <= done) {
                 recorded_by += 1;
             }
@@ -171,7 +173,8 @@ impl Facts {
         longest
     }
 
-    /// Whether the database still refused when the recording ended, so that something was lost for it.
+    /// Whether the database still refused when the recording ended, and something was lost because of
+    /// that.
     pub(super) fn was_refused_to_the_end(&self) -> bool {
         let is_lost = self.losses.iter().any(|loss| loss.reason == "store_error");
         is_lost && self.last_error.is_some() && self.last_error == self.last_refusal
@@ -187,7 +190,7 @@ fn free_bytes(sql: &mut Sql) -> Result<u64, Failure> {
     Ok(pages.saturating_mul(number(sql, "PRAGMA page_size")?.unsigned_abs()))
 }
 
-/// What there is to say against the SQLite that the settings of a run name.
+/// A warning about the SQLite in the settings of a run.
 pub(in crate::commands) fn caution(settings: &Value) -> Option<String> {
     settings.get("sqlite")?.as_str()?.parse::<SqliteVersion>().ok()?.caution()
 }
@@ -211,7 +214,7 @@ fn accounted(stat: &WriterStat) -> u64 {
         .saturating_add(dropped(&stat.entries_dropped))
 }
 
-/// What the report says of callsites; older ones say nothing.
+/// What the report says about callsites; older reports say nothing.
 fn callsites(report: &Value) -> Option<(u64, u64)> {
     let callsites = report.get("callsites")?;
     Some((callsites.get("kept")?.as_u64()?, callsites.get("below_level")?.as_u64()?))
@@ -231,7 +234,7 @@ fn open_to_others(_: &fs::Metadata) -> u32 {
     0
 }
 
-/// The one number that a query answers with.
+/// The single number that a query returns.
 fn number(sql: &mut Sql, query: &str) -> Result<i64, Failure> {
     let mut found = Collected::default();
     sql.run(query, None, &mut found)?;

@@ -1,4 +1,5 @@
-//! Spans that live long and count by their lifetime: what waits, and entries that were not recorded.
+//! Long-lived spans that count by their lifetime: those that wait, and those whose entries were not
+//! recorded.
 
 use serde_json::Value;
 use spandrel_query::{LongByLifetime, MostlyWaiting};
@@ -7,7 +8,7 @@ use super::advice::{Finding, Severity};
 use super::facts::Facts;
 use crate::commands::prelude::*;
 
-/// The setting, where a recording does not say.
+/// The default of the setting, if a recording does not say.
 const DEFAULT: &str = "long-lived";
 
 /// A name whose self time is waiting.
@@ -15,7 +16,7 @@ pub(super) fn waiting(facts: &Facts) -> Option<Finding> {
     Some(finding_of(facts.waiting.as_ref()?, &facts.settings))
 }
 
-/// The same without other facts.
+/// The same, without other facts.
 pub(super) fn told_of(found: &MostlyWaiting, profile: &Profile) -> Finding {
     finding_of(found, &settings_of(profile))
 }
@@ -46,7 +47,7 @@ fn finding_of(found: &MostlyWaiting, settings: &Value) -> Finding {
         text::duration_in_words(mean_ns as i64),
         text::share(found.busy_ns as f64 / found.open_ns.max(1) as f64)
     );
-    // Whoever has asked for all entries may think that they are calls.
+    // A user who has asked for all entries may think that each of them is a call.
     let but = match set(settings).split(',').next() {
         Some("all") => " (`all` without a name makes calls only of what lives long)",
         _ => "",
@@ -59,10 +60,10 @@ fn finding_of(found: &MostlyWaiting, settings: &Value) -> Finding {
     Severity::Warning.finding("waiting", evidence, advice)
 }
 
-/// The setting that makes entries of a name calls, beside what was set.
+/// The setting that makes entries of a name calls, added to the present one.
 fn rule(name: &str, settings: &Value) -> String {
     let method = format!(".entries_of({name:?}, Entries::All)");
-    // What a text of rules cannot say.
+    // Characters that cannot be in a text of rules.
     let is_plain = |c: char| !c.is_control() && !matches!(c, ',' | '=');
     if !name.chars().all(is_plain) || name.trim() != name || name.is_empty() {
         return method;
@@ -78,8 +79,8 @@ fn set(settings: &Value) -> &str {
     settings.get("entries").and_then(Value::as_str).unwrap_or(DEFAULT)
 }
 
-/// Names that would count by their entries, had those been recorded. Reads the rows of the run if the settings
-/// say that some were not.
+/// Names that would count by their entries if those had been recorded. Reads the rows of the run only if
+/// the settings say that some entries were not.
 pub(super) fn by_lifetime(profile: &Profile) -> Result<Option<Finding>, Failure> {
     let settings = settings_of(profile);
     let Some(why) = not_recorded(&settings) else { return Ok(None) };
@@ -87,7 +88,7 @@ pub(super) fn by_lifetime(profile: &Profile) -> Result<Option<Finding>, Failure>
     Ok(told(&found, why, set(&settings)))
 }
 
-/// Why entries were not recorded, of all spans or of some.
+/// Why entries were not recorded, for all spans or for some.
 fn not_recorded(settings: &Value) -> Option<Why> {
     let is_off = |rule: &str| rule == "off" || rule.ends_with("=off");
     if settings.get("busy_time") == Some(&Value::Bool(false)) {

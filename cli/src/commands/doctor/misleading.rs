@@ -1,20 +1,20 @@
-//! What makes figures mislead, and limits that leave nothing to look at.
+//! What makes figures misleading, and limits that leave nothing to look at.
 
 use super::advice::{Finding, Severity};
 use super::facts::Facts;
 use crate::output::text;
 
-/// A span may call itself, but hardly this deep.
+/// A recursive span is hardly deeper than this.
 const DEPTH_MIN: u64 = 32;
-/// Kept open that often among the spans that were looked at, it is no accident.
+/// If this share of the spans was kept open after their work, it is no accident.
 const KEPT_OPEN_MIN: u64 = 3;
-/// A writer that is so far behind is ...
+/// If the writer is so far behind ...
 const LAG_NS: i64 = 5_000_000_000;
-/// ... so many times as slow as it was told to be.
+/// ... it is so many times slower than its settings say.
 const LAG_INTERVALS: i64 = 4;
-/// Bytes of a row with a few fields, while there are no rows to measure.
+/// Bytes of a row with a few fields, if there are no rows to measure.
 const ROW_BYTES: u64 = 160;
-/// A limit should be this many times what retention cannot delete, with one batch.
+/// A limit should be this many times as large as what retention cannot delete, and one batch.
 const LIMIT_TIMES: u64 = 4;
 
 pub(super) fn all(facts: &Facts) -> Vec<Finding> {
@@ -74,7 +74,7 @@ fn rows(number: u64) -> String {
     format!("{} {rows}", text::count(number))
 }
 
-/// A limit below which hardly anything stays.
+/// A limit that leaves hardly anything.
 fn small_limit(facts: &Facts) -> Option<Finding> {
     if facts.pruned == 0 {
         return None;
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_writer_that_is_far_behind_is_told_of() {
-        // Of what had come by the second second, not all was stored by the tenth.
+        // Of what was recorded by the second second, some was not yet stored by the tenth.
         let behind: Vec<_> = (1..=10).map(|at| (at, at as u64 * 1_000, at as u64 * 150)).collect();
         let told = lag_of(&behind, serde_json::Value::Null).unwrap();
         assert_eq!(told, "the writer was behind by 8.00 s and more");

@@ -1,4 +1,4 @@
-//! `spandrel doctor`: what is wrong with a recording, the figure that shows it, and the way out.
+//! `spandrel doctor`: what is wrong with a recording, the figure that shows it, and what to do.
 
 mod advice;
 mod facts;
@@ -44,7 +44,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     Ok(if context.output.strict && has_problem { Exit::CheckFailed } else { exit })
 }
 
-/// What makes figures mislead; `top` and `info` say it, too.
+/// What makes figures misleading; `top` and `info` say it, too.
 pub(super) struct Misleading {
     /// A line each.
     pub(super) lines: Vec<String>,
@@ -58,7 +58,7 @@ pub(super) fn in_short(profile: &Profile) -> Result<Misleading, Failure> {
     let findings = advice::all(&facts).into_iter().filter(|finding| match finding.topic {
         "nested" | "kept open" | "waiting" | "lag" | "fields" => true,
         "size" => finding.severity != Severity::Hint,
-        // One that is over has left it behind, which makes no figure wrong.
+        // If the recording is over, it has left that behind, and no figure is wrong.
         "log" => !facts.ended && !facts.recorder_gone,
         _ => false,
     });
@@ -78,13 +78,13 @@ pub(super) fn waiting(profile: &Profile) -> Result<Misleading, Failure> {
     Ok(Misleading { lines, waiting: long_lived::json(found.as_ref()) })
 }
 
-/// With the way out.
+/// With what to do about it.
 fn in_one_line(finding: &Finding) -> String {
     let Finding { topic, evidence, advice, .. } = finding;
     format!("! {topic}: {}: {}", text::clean(evidence), text::clean(advice))
 }
 
-/// Each finding with its way out beneath.
+/// Each finding, and below it what to do.
 fn drawing(findings: &[Finding]) -> String {
     if findings.is_empty() {
         return "✓ no problems found\n".into();

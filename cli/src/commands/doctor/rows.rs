@@ -1,4 +1,4 @@
-//! Rows that are not as the run says: nothing was counted as lost, and yet something is missing.
+//! Rows that contradict the row of the run: nothing was counted as lost, but something is missing.
 
 use super::advice::{Finding, Severity};
 use crate::commands::prelude::*;

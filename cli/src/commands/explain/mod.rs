@@ -1,7 +1,7 @@
-//! `spandrel explain`: what the slow spans of a name have in common that the others have not.
+//! `spandrel explain`: what the slow spans of a name have in common, and the others do not have.
 //!
-//! Two passes over the spans with bounded memory; what counts as a finding, and the guard against
-//! chance, are in `spandrel_query::explain`.
+//! Two passes over the spans with bounded memory. What counts as a finding, and the protection against
+//! chance, is in `spandrel_query::explain`.
 
 mod drawing;
 mod outlived;
@@ -117,7 +117,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     context.output.show(view, ROWS)
 }
 
-/// How many of what is explained, in words.
+/// How many spans are explained, in words.
 fn counted(explanation: &Explanation, count: u64) -> String {
     let noun = match explanation.counted {
         Some(CountedBy::Entries) => text::agree(count, "entry", "entries"),
@@ -129,7 +129,7 @@ fn counted(explanation: &Explanation, count: u64) -> String {
     format!("{} {noun}{mark}", text::count(count))
 }
 
-/// The names, of which one can be explained.
+/// The names that can be explained.
 fn names(profile: &Profile, context: &Context) -> Result<Exit, Failure> {
     let mut view = distributions::view("explain", profile, None, &By::Name, NAMES_BARS)?;
     view.notes.extend(name_hints::choose(&view.table, "explain"));
@@ -160,7 +160,7 @@ fn explain(
     Ok((explain.finish(against == Against::All), outlived))
 }
 
-/// The time of children in the spans that were seen, which lie between these moments.
+/// The time of children in the spans that were seen, which are between these moments.
 fn add_children(
     profile: &Profile,
     explains: &mut [Explain],
@@ -168,8 +168,8 @@ fn add_children(
 ) -> Result<(), Failure> {
     explains.iter_mut().for_each(Explain::begin_children);
     let drawn: Vec<u64> = explains.iter().flat_map(Explain::drawn_spans).collect();
-    // Children may be outside of the window, and need not pass the filter; what of them counts lies in
-    // their parents.
+    // Children may be outside of the window, and need not match the filter; their time counts as far as
+    // it is within their parents.
     let scan = Scan::new(profile.run.id).window(Some(first_ns), Some(last_ns.saturating_add(1)));
     profile.reader.child_times_in(&scan, &IdSet::new(&drawn), |child| {
         explains.iter_mut().for_each(|explain| explain.add_child(child));
@@ -177,7 +177,7 @@ fn add_children(
     Ok(())
 }
 
-/// What values a finding is about, for people.
+/// The values that a finding is about, for people.
 fn value_text(finding: &Finding) -> String {
     let at = |ns: i64| format!("+{}", text::duration_in_words(ns));
     match &finding.value {

@@ -1,13 +1,13 @@
-//! Spans whose work was over long before they closed: their durations are not those of their work.
+//! Spans that were open long after their work: their durations are not those of their work.
 
 use spandrel_query::{SpanRef, Trace};
 
 use crate::commands::prelude::*;
 use crate::commands::tree::in_words;
 
-/// What is shorter misleads nobody.
+/// Shorter times do not mislead.
 const OUTLIVED_NS_MIN: i64 = 1_000_000;
-/// Spans of the trace that are read of the worst one.
+/// How many spans of the worst one's trace are read.
 const TRACE_SPANS: usize = 10_000;
 
 /// How many there are, and the worst one.
@@ -15,7 +15,7 @@ const TRACE_SPANS: usize = 10_000;
 pub(super) struct OutlivedSpans {
     spans: u64,
     outlived: u64,
-    /// How long after its work, its trace, and the span.
+    /// For how long after its work it was open; its trace; the span.
     worst: Option<(i64, u64, u64)>,
 }
 
@@ -34,7 +34,7 @@ impl OutlivedSpans {
         }
     }
 
-    /// What to say of them, with the worst as an example.
+    /// A note on them, with the worst as an example.
     pub(super) fn note(&self, profile: &Profile) -> Result<Option<String>, Failure> {
         let Some((_, root_id, span_id)) = self.worst else { return Ok(None) };
         let trace = Trace::read_around(&profile.reader, root_id, TRACE_SPANS, span_id)?;

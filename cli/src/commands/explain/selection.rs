@@ -1,4 +1,4 @@
-//! Which spans `explain` is asked about: `p95..`, `20ms..`, `10ms..50ms`, or a filter.
+//! Which spans to explain: `p95..`, `20ms..`, `10ms..50ms`, or a filter.
 
 use spandrel_query::{Filter, Matcher, Run, SpanRef, Subject, parse_duration_ns};
 
@@ -21,7 +21,7 @@ pub(super) enum Bound {
     Ns(i64),
 }
 
-/// Which spans are selected, with the percentiles looked up.
+/// Which spans are selected, after percentiles were looked up.
 #[derive(Debug)]
 pub(super) enum Selection {
     Between(Option<i64>, Option<i64>),
@@ -64,7 +64,7 @@ fn bound(text: &str) -> Result<Option<Bound>, Failure> {
 }
 
 impl SelectionSpec {
-    /// What decides whether a span is selected, beside its duration.
+    /// What is needed to decide whether a span is selected, besides its duration.
     pub(super) fn subjects(&self) -> Vec<Subject> {
         match self {
             Self::Between(..) => Vec::new(),
@@ -72,7 +72,7 @@ impl SelectionSpec {
         }
     }
 
-    /// Why no span of a run can be selected, if that asks for what was not measured.
+    /// Why no span of a run can be selected, if the selection needs what was not measured.
     pub(super) fn unmeasured(&self, run: &Run) -> Option<String> {
         match self {
             Self::Between(..) => None,
@@ -80,7 +80,7 @@ impl SelectionSpec {
         }
     }
 
-    /// With the percentiles of these durations.
+    /// Looks up the percentiles among these durations.
     pub(super) fn of(&self, durations: &Durations) -> Selection {
         let ns = |bound: &Bound| match bound {
             Bound::Ns(ns) => *ns,

@@ -5,9 +5,9 @@ use spandrel_query::explain::{Finding, Kind, Value};
 use super::{Against, FEW, explain, hist, selection, value_text};
 use crate::commands::prelude::*;
 
-/// Differences below this are nothing that stands out.
+/// Smaller differences are not worth a sentence.
 const DIFFERENCE_MIN: f64 = 0.1;
-/// Sentences on a name.
+/// Most sentences about a name.
 const SENTENCES: usize = 2;
 
 /// What the slowest 5 % of the spans of a name have that the others have not; nothing where there are too

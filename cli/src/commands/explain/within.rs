@@ -1,7 +1,8 @@
-//! `explain --by`: what the slow spans of each value have in common, compared with the others of that value.
+//! `explain --by`: what the slow spans of each value have in common, compared with the others of that
+//! value.
 //!
-//! A value that is slow as a whole would hide whatever else there is: its spans would be all that is
-//! selected. So each value has percentiles, a selection and findings of its own.
+//! If one value is slow as a whole, its spans would be the only selected ones, and hide everything else.
+//! So each value has its own percentiles, selection and findings.
 
 use std::ops::ControlFlow;
 
@@ -67,7 +68,7 @@ pub(super) fn run(
     }
     view.notes.extend(wanted.unmeasured(&profile.run));
     view.notes.extend(profile.passed_over_everything()?);
-    // The drawing has its own limit; programs get all.
+    // The drawing has a limit of its own; programs get everything.
     context.output.show(view, 0)
 }
 
@@ -119,7 +120,7 @@ fn explained(
     Ok(parts.map(part).collect())
 }
 
-/// Threads of a name as one: what spans on them have in common is what the name is for.
+/// Threads with the same name count as one: this is what names are for.
 fn joined(groups: Vec<Group>) -> Vec<Group> {
     let mut joined: Vec<Group> = Vec::new();
     for group in groups {
@@ -135,7 +136,7 @@ fn joined(groups: Vec<Group>) -> Vec<Group> {
     joined
 }
 
-/// Whether two groups with the same key are the same: a name can have several targets and places.
+/// Whether two groups with the same key are the same: a name can have several targets, and callsites.
 fn is_one(by: &By, one: &spandrel_query::Callsite, other: &spandrel_query::Callsite) -> bool {
     match by {
         By::Name => one.target == other.target,

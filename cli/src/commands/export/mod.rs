@@ -1,7 +1,7 @@
 //! `spandrel export`: the spans for other programs.
 //!
-//! The formats are those of `spandrel-export`; here is which one is meant, and what is said of
-//! what was written. Where it goes, and how that can be stopped, is in `write`; for a receiver, in `send`.
+//! The formats are in `spandrel-export`. Here it is decided which one is meant, and what is said about
+//! the result. Where it is written to, and how that can be stopped, is in `write`; sending is in `send`.
 
 mod send;
 mod watch;
@@ -72,7 +72,7 @@ impl ValueEnum for Name {
     }
 }
 
-/// Refuses the formats of exports for other commands, which read the same `--format`.
+/// Refuses export formats for other commands, which share the option `--format`.
 pub(crate) fn only_there(command: &Command, context: &Context) -> Result<(), Failure> {
     match (command, context.any_format) {
         (Command::Export(_), _) => Ok(()),
@@ -204,7 +204,7 @@ fn refuse_terminal(format: Format, context: &Context) -> Result<(), Failure> {
         .hint(format!("spandrel export {name} -o profile{ending}")))
 }
 
-/// Says where it is, and what opens it.
+/// Says where the export is, and what opens it.
 fn report(
     path: &Path,
     arguments: &Arguments,
@@ -249,7 +249,7 @@ fn lost(profile: &Profile, context: &Context) {
     }
 }
 
-/// What the format has no place for, if there is anything.
+/// A note on what the format has no place for.
 fn left_out(format: Format, left_out: &LeftOut) -> Option<String> {
     let counts = [
         (left_out.spans, "unfinished span"),

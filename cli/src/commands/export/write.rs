@@ -16,8 +16,8 @@ use crate::output::{BackgroundWriter, Destination, EscapingWriter, NewDatabase};
 #[cfg(unix)]
 use crate::signals;
 
-/// Calls `export` with a flag that a request to end sets, and that it has to check: this program ends when
-/// `export` has returned, so that no half-written file stays.
+/// Calls `export` with a flag that is set when somebody wants this program to end. `export` has to check
+/// it: the program ends only after `export` has returned, so that no half-written file is left.
 pub(super) fn guarded<T>(
     export: impl FnOnce(&Arc<AtomicBool>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
@@ -29,7 +29,7 @@ pub(super) fn guarded<T>(
             let (stop, wish) = (stop.clone(), wish.clone());
             move |new: signals::Wish| {
                 if stop.swap(true, Ordering::Relaxed) {
-                    signals::give_in(new); // said twice
+                    signals::give_in(new); // this was reported already
                 }
                 *wish.lock().unwrap_or_else(PoisonError::into_inner) = Some(new);
             }
@@ -70,7 +70,7 @@ pub(super) fn write(
             spandrel_export::export(&mut source, settings, &mut Stoppable { out, stop })
         });
         return match written.map(|(written, _)| written) {
-            // A reader that went away has seen enough.
+            // The reader has gone away: it has seen enough.
             Err(ExportError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
                 Ok(Written::default())
             }
@@ -94,7 +94,7 @@ pub(super) fn write(
     Ok(written)
 }
 
-/// Nothing of a profile is obeyed by a terminal.
+/// Control characters of a profile must not reach a terminal.
 fn standard_output(format: Format) -> Box<dyn Write + Send> {
     let is_json = !matches!(format, Format::Csv | Format::Folded);
     match io::stdout().is_terminal() {

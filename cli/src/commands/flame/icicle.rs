@@ -29,7 +29,7 @@ impl Row {
         }
     }
 
-    /// A frame from a column to the one where the next may begin.
+    /// A frame, from its first column to the first one of the next.
     fn cell(&mut self, from: usize, to: usize, label: &str, colour: u8) {
         self.put(from, '│');
         self.put(to, '│');
@@ -75,7 +75,7 @@ pub(super) fn draw(tree: &StackTree, layout: &Layout, weight: Width, columns: us
     let total = weight.text(layout.total);
     let mut page =
         format!("{FAINT}width: {}, {total} in all; children beneath{FAINT:#}\n", weight.in_words());
-    // Beneath the deepest frame with a cell of its own one row says that there is more.
+    // Below the deepest frame that is drawn, one row says that there are more.
     let cells = layout.cells.iter().filter(|cell| cell.width * columns as f64 >= 2.0);
     let last = cells.map(|cell| cell.depth + 2).max().unwrap_or(1);
     for depth in 0..layout.levels().min(last) {
@@ -92,7 +92,7 @@ pub(super) fn draw(tree: &StackTree, layout: &Layout, weight: Width, columns: us
     page
 }
 
-/// Frames too narrow for a cell of their own stand together as `·N`.
+/// Frames too narrow to be drawn are joined, as `·N`.
 fn row<'a>(
     tree: &StackTree,
     cells: impl Iterator<Item = &'a FlameFrame>,
@@ -110,7 +110,7 @@ fn row<'a>(
             let name = text::clean(name);
             row.cell(from, to, &label(&name, cell, weight, to - from - 1), colour(&name));
         } else {
-            // Those of another parent, a gap away, stand apart.
+            // Frames of another parent, after a gap, are not joined with them.
             let (start, count) = match narrow {
                 Some((start, end, count)) if from <= end + 1 => (start, count),
                 earlier => {

@@ -16,7 +16,7 @@ pub(crate) struct FlameFrame {
     pub(crate) width: f64,
 }
 
-/// All frames, parents before their children; beside each other the widest first.
+/// All frames, parents before their children; siblings by width, the widest first.
 #[derive(Debug)]
 pub(crate) struct Layout {
     pub(crate) cells: Vec<FlameFrame>,
@@ -29,7 +29,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// `depth` levels at most, 0 for all, without what is narrower than `min_share`.
+    /// At most `depth` levels (0: all), without frames narrower than `min_share`.
     pub(crate) fn new(tree: &StackTree, widths: &[i64], depth: u32, min_share: f64) -> Self {
         let mut children = tree.children();
         for list in &mut children {
@@ -60,7 +60,7 @@ impl Layout {
                 start += width;
             }
         }
-        // The deepest were placed first among cousins; by position they read as a tree.
+        // Placing them goes level by level; sorted by position, they read as a tree.
         layout.cells.sort_by(|one, other| {
             one.start.total_cmp(&other.start).then(one.depth.cmp(&other.depth))
         });

@@ -18,7 +18,7 @@ use super::prelude::*;
 use crate::output::ending;
 use crate::report;
 
-/// Options about rows, which an image or a page has none of.
+/// Options about rows: an image or a page has none.
 const NOT_DRAWN: [&str; 5] = ["output", "format", "limit", "sort", "columns"];
 /// Levels that are drawn without asking.
 const DEPTH: u32 = 24;
@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
     pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::VERBOSE | group::FAIL }>,
 }
 
-/// The time that a stack is as wide as.
+/// What the width of a frame means.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 pub(crate) enum Width {
     /// Self time: up to the last exit, less the union of the children
@@ -80,7 +80,7 @@ impl Width {
         }
     }
 
-    /// What pages and programs call it.
+    /// The name for pages and programs.
     fn key(self) -> &'static str {
         match self {
             Self::SelfTime => "self",
@@ -99,7 +99,7 @@ impl Width {
         }
     }
 
-    /// A width for programs: as nanoseconds, and as a number of calls; the other is not known.
+    /// A width for programs: in nanoseconds, and as a number of calls; one of both is unknown.
     fn cells(self, width: i64) -> [Cell; 2] {
         match self {
             Self::Calls => [Cell::Null, Cell::Count(width.unsigned_abs())],

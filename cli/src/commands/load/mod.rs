@@ -1,7 +1,7 @@
 //! `spandrel load`: makes a known load, records it, and proves span by span that it is all there.
 //!
-//! What is recorded here is recorded as in an application, on this machine and this disk. The profile is
-//! a temporary one unless it is asked for.
+//! It is recorded as in an application, on this machine and this disk. The profile is temporary, unless
+//! it is to be kept.
 
 mod page;
 
@@ -99,13 +99,13 @@ impl Place {
         }
     }
 
-    /// Sees to it that nothing temporary is left when somebody ends this program.
+    /// Makes sure that nothing temporary is left when somebody ends this program.
     #[cfg(unix)]
     fn guard(&self) -> Result<Option<signals::Guard>, Failure> {
         let Some(folder) = &self.temporary else { return Ok(None) };
         let folder = folder.path().to_owned();
         let guard = signals::guard(move |wish| {
-            // What cannot be removed is left to whoever clears the folder for temporary files.
+            // What cannot be removed is left in the folder for temporary files.
             let _left = std::fs::remove_dir_all(&folder);
             signals::give_in(wish);
         });

@@ -1,5 +1,5 @@
-//! A program that names its own database does not record where it is told to: where it did is found by
-//! looking around.
+//! If a program names its own database, it does not record where it is told to: then this looks around
+//! for where it did.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -10,15 +10,15 @@ use spandrel_query::{Reader, Run};
 
 use crate::profile::{is_profile, written};
 
-/// Files and folders that are looked at.
+/// Most files and folders that are looked at.
 const ENTRIES_MAX: usize = 5_000;
-/// Folders in folders that are looked into.
+/// How deep folders are searched.
 const DEPTH_MAX: usize = 3;
-/// File systems that keep times by the second, or two, are right within that.
+/// Some file systems keep times only to one or two seconds.
 const GRAIN: Duration = Duration::from_secs(2);
 
-/// The profile in or under a folder in which runs have begun since then, and these runs; the one that was
-/// written last, if there are several.
+/// The profile in a folder, or below it, in which runs have begun since then, and these runs; if there
+/// are several, the one that was written last.
 pub(super) fn recorded(
     folder: &Path,
     since: SystemTime,

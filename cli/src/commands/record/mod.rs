@@ -67,14 +67,14 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     summarize(&recorded, &runs, context)?;
     Ok(match exit {
         Exit::Ok if runs.is_empty() && context.output.fail_empty => Exit::NothingMatched,
-        // Who says that something went wrong does not end as if nothing had.
+        // If something went wrong, the exit code must say so.
         Exit::Ok if runs.is_empty() => Exit::CannotRead,
         Exit::Ok if context.output.strict && !runs.iter().all(Run::is_complete) => Exit::Incomplete,
         exit => exit,
     })
 }
 
-/// Where the program recorded instead, and what; says so.
+/// Says where the program has recorded instead, and what.
 fn elsewhere(
     program: &OsString,
     told: &Path,
@@ -119,7 +119,7 @@ fn path(program: &OsString, context: &Context) -> Result<PathBuf, Failure> {
     }
 }
 
-/// The path as `SPANDREL_DB` wants it, where a percent sign may stand for something.
+/// The path in the form for `SPANDREL_DB`, where a percent sign has a meaning.
 fn literally(path: &Path) -> OsString {
     match path.to_str() {
         Some(text) => text.replace('%', "%%").into(),
@@ -142,7 +142,7 @@ fn last_run(path: &Path) -> Result<i64, Failure> {
     }
 }
 
-/// What the program, and those that it ran, have recorded.
+/// What the program, and programs that it has started, have recorded.
 fn runs_after(path: &Path, known: i64, context: &Context) -> Result<Vec<Run>, Failure> {
     match fs::metadata(path) {
         Ok(file) if file.len() > 0 => {}
@@ -172,7 +172,7 @@ fn nothing_recorded(program: &OsString) -> Failure {
     )
 }
 
-/// What there is now, and what to do with it.
+/// Says what there is now, and what to do with it.
 fn summarize(path: &Path, runs: &[Run], context: &Context) -> Result<(), Failure> {
     if runs.is_empty() {
         return Ok(());
@@ -192,7 +192,7 @@ fn summarize(path: &Path, runs: &[Run], context: &Context) -> Result<(), Failure
     Ok(())
 }
 
-/// The path as one types it: relative where it lies in the current folder, quoted where it must be.
+/// The path as a user would type it: relative if it is in the current folder, quoted if necessary.
 fn in_a_shell(path: &Path) -> String {
     let here = std::env::current_dir().ok();
     let short = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));

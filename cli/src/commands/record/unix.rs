@@ -16,11 +16,11 @@ use crate::signals::{self, Wish};
 /// The program that signals are passed on to.
 #[derive(Debug)]
 enum Recipient {
-    /// It has not started yet; the signals to pass on then.
+    /// It has not started yet; these signals are to be passed on then.
     Coming(Vec<Signal>),
-    /// It runs, or has ended and keeps its id until it was waited for.
+    /// It is running; or it has ended, but keeps its id until somebody waits for it.
     Here(Pid),
-    /// Its id may be another's.
+    /// Its id may belong to another process.
     Gone,
 }
 
@@ -56,7 +56,7 @@ impl Messenger {
 }
 
 fn send(pid: Pid, signal: Signal) {
-    // It may have become another user's program, which we must not tell anything.
+    // It may have become another user's program, to which we must not send signals.
     let _refused = kill_process(pid, signal);
 }
 
@@ -82,7 +82,7 @@ pub(super) fn attend(command: &mut Command) -> io::Result<ExitStatus> {
     let mut child = command.spawn()?;
     if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         messenger.arrived(pid);
-        // It has ended then, but keeps its id until nobody can send it a signal any more.
+        // Then it has ended, but keeps its id until nobody can send it a signal any more.
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while let Err(Errno::INTR) = waitid(WaitId::Pid(pid), ended) {}
         messenger.left();

@@ -97,7 +97,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let path = context.wanted.path()?;
     let limits = limits(arguments, context)?;
     let parameters = parameters(&query, context)?;
-    // This process is there for the query alone.
+    // This process does nothing else than this query.
     limit_process_memory(limits.memory_bytes_max)?;
     let mut sql = Sql::open(&path, limits)?;
     match output.format() {
@@ -247,7 +247,7 @@ fn missing(context: &Context) -> Result<(bool, u64), Failure> {
     Ok((runs.iter().all(|run| run.is_complete()), dropped.fold(0, u64::saturating_add)))
 }
 
-/// A loud line if there is more than was read.
+/// A clear note if there are more rows than were read.
 fn cut(end: SqlEnd, read: u64) -> Option<String> {
     let rows = text::counted(read, "row");
     match end {

@@ -1,6 +1,6 @@
-//! Queries to begin with: each answers a question, and shows how to ask the tables.
+//! Queries to begin with: each answers a question, and shows how to query the tables.
 //!
-//! A recipe is a file, its first line a comment that says what it answers.
+//! A recipe is a file; its first line is a comment that says what it answers.
 
 use crate::failure::{Failure, did_you_mean};
 

@@ -19,7 +19,7 @@ pub(in crate::commands) struct Collected {
 }
 
 impl Collected {
-    /// Columns in which there are only numbers stand on the right.
+    /// Columns with only numbers are aligned to the right.
     pub(super) fn table(mut self) -> Table {
         for (at, column) in self.columns.iter_mut().enumerate() {
             let text = |cell: &Cell| matches!(cell, Cell::Text(_));
@@ -85,9 +85,9 @@ pub(super) struct Written<'a> {
     keys: Vec<String>,
     line: Vec<u8>,
     rows: u64,
-    /// Whether no text is to be taken for a formula.
+    /// Whether texts must not be taken for formulas.
     spreadsheet: bool,
-    /// Texts that would be.
+    /// How many texts would be.
     pub(super) formulas: u64,
     failure: Option<io::Error>,
 }

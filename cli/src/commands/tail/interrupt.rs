@@ -37,7 +37,7 @@ impl Interrupt {
         self.set.load(Ordering::Relaxed)
     }
 
-    /// Waits, but not if it is set.
+    /// Waits so long; returns at once if it is set.
     pub(super) fn wait(&self, time: Duration) {
         if !self.is_set() {
             thread::park_timeout(time);

@@ -106,7 +106,7 @@ impl Lines {
             return self.record(out, event_members(event, started));
         }
         let span = event.span_id.map_or_else(String::new, |id| format!("  in s{id}"));
-        // Fields follow; a name that was given stands before the message.
+        // Fields follow; a name that the event was given comes before the message.
         let said = event_text(&event.callsite.name, event.message.as_deref(), None);
         let line = format!(
             "{}  {:>11}  {}  {}  {}{span}",

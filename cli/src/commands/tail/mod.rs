@@ -22,7 +22,7 @@ use crate::recorder::now_unix_ns;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
-/// After so many looks at a file that nobody changed it is asked whether the recorder is alive.
+/// After so many looks at an unchanged file it is checked whether the recorder is alive.
 const QUIET_LOOKS: u32 = 20;
 
 #[derive(Debug, Args)]
@@ -90,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     tail.finish(ended)
 }
 
-/// Which conditions are about spans only.
+/// Conditions that are about spans only.
 fn beyond_events(filter: &Filter) -> Option<String> {
     let terms = filter.terms_beyond_events();
     let terms: Vec<String> = terms.into_iter().map(text::clean).collect();
@@ -153,7 +153,7 @@ impl Tail<'_> {
             if self.interrupt.is_set() {
                 return Ok(Ended::Interrupted);
             }
-            // Before the poll, which then reads all that there is.
+            // Before the poll, so that the poll reads everything.
             let is_changed = follow.is_changed(reader)?;
             let latest = reader.run(run.id)?;
             let is_over = latest.as_ref().is_none_or(|run| run.ended_unix_ns.is_some());
@@ -235,7 +235,7 @@ impl Tail<'_> {
         self.lines.header(&mut self.out)
     }
 
-    /// The last spans that match, of before.
+    /// The last matching spans from before.
     fn last(&mut self, profile: &Profile, follow: &Follow) -> Result<ControlFlow<()>, Failure> {
         let wanted = self.context.output.limit.unwrap_or(0);
         let mut last: Vec<Span> = Vec::new();
@@ -254,7 +254,7 @@ impl Tail<'_> {
         })
     }
 
-    /// Writes and flushes; a break if nobody reads any more.
+    /// Writes and flushes; `Break` if nobody reads any more.
     fn write(
         &mut self,
         write: impl FnOnce(&mut Self) -> std::io::Result<()>,
@@ -266,11 +266,11 @@ impl Tail<'_> {
         Ok(if is_gone { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
-    /// Waits for a run that is newer than this one, perhaps in a file that was made anew.
+    /// Waits for a newer run than this one; the file may be another one by then.
     fn next_run(&self, run_id: i64) -> Result<Option<(Reader, Run)>, Failure> {
         let mut looks = 0_u32;
         loop {
-            // Opening a file means checking it, so not at each look.
+            // Opening a file includes checking it, so this is not done with each look.
             if looks.is_multiple_of(5)
                 && let Ok(reader) = self.context.wanted.reader()
                 && let Some(run) = reader.latest_run()?

@@ -49,11 +49,11 @@ pub(crate) struct Arguments {
     pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::VERBOSE | group::FAIL }>,
 }
 
-/// Columns that rows are ranked by, and no groups are made by.
+/// Columns for `--sort` that cannot be used with `--by`.
 const RANKED_BY: [&str; 11] =
     ["self", "calls", "total", "p50", "p95", "p99", "max", "mean", "idle", "errors", "rate"];
 
-/// Reads a value of `--by`; that of a column is told from one.
+/// Reads a value of `--by`. The message for a column says that `--sort` was meant.
 fn parse_by(text: &str) -> Result<By, String> {
     let column = match text {
         "busy" | "inside" => Some("busy_ns"),
@@ -70,9 +70,9 @@ fn parse_by(text: &str) -> Result<By, String> {
 struct Top {
     groups: Vec<Group>,
     percentiles: Vec<Vec<Option<i64>>>,
-    /// How long what was looked at took.
+    /// The length of the time that was looked at.
     length_ns: i64,
-    /// Whether the rollups answered, which know no unfinished spans.
+    /// Whether this comes from the rollups, which do not know unfinished spans.
     is_summed: bool,
 }
 
@@ -125,8 +125,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     context.output.show(view, ROWS)
 }
 
-/// The groups of which there is something to show, with their percentiles: calls, or unfinished spans, but for those
-/// that live long, whose calls have a row.
+/// The groups that are shown, with their percentiles: those with calls, and those with unfinished spans,
+/// except long-lived ones whose calls have a row.
 fn shown(top: &Top) -> Vec<(&Group, &Vec<Option<i64>>)> {
     let name = |group: &'_ Group| {
         let callsite = group.callsite.clone();
@@ -139,7 +139,7 @@ fn shown(top: &Top) -> Vec<(&Group, &Vec<Option<i64>>)> {
     top.groups.iter().zip(&top.percentiles).filter(|(group, _)| is_shown(group)).collect()
 }
 
-/// Groups by name, the one with the most self time first, and the notes on them and on the recording.
+/// Groups by name, the one with the most self time first; and the notes on them and on the recording.
 pub(super) fn in_words(profile: &Profile) -> Result<(Vec<Group>, Vec<String>), Failure> {
     let by = By::Name;
     let mut groups = if profile.is_in_rollups() {
@@ -262,7 +262,7 @@ mod tests {
     use super::*;
     use crate::commands::test_profile;
 
-    /// Whether a narrow terminal drops the target first, in a profile of these spans.
+    /// Whether a narrow terminal hides the target first, in a profile with these spans.
     fn target_goes_first(spans: &[(&'static str, &'static str)]) -> bool {
         let spans = spans.iter().map(|&(target, name)| test_profile::Span {
             target,

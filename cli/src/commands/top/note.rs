@@ -1,12 +1,12 @@
-//! What of the table is worth a second look, in a sentence.
+//! Notes on rows of the table that are worth a second look.
 
 use spandrel_query::{By, CountedBy, Group, Key};
 
 use crate::output::text;
 
-/// Share of the self time of all that makes a row worth a note.
+/// A row needs this share of all self time to be worth a note.
 const SELF_SHARE_MIN: f64 = 0.05;
-/// Share of the time not inside the span that counts as waiting.
+/// If this share of the time is not inside the span, it is waiting.
 const IDLE_SHARE_MIN: f64 = 0.5;
 /// Of one call, less than this is what making and entering a span takes, or to park a thread and wake it,
 /// and nobody waited.
@@ -14,20 +14,20 @@ const IDLE_NS_MIN: f64 = 10_000.0;
 /// Of all calls, less than this may be a single accident, a time slice that the system gave to another program
 /// or the cold first call of a program: nobody waited, unless the median of many calls says so.
 const SLICE_NS: f64 = 4_000_000.0;
-/// How many times the median the 95th, or the 99th, percentile must be.
+/// How many times the median the 95th or 99th percentile has to be.
 const TAILS_MIN: [(&str, f64); 2] = [("p95", 4.0), ("p99", 10.0)];
-/// Calls that a tail needs, and a median that means something.
+/// How many calls are needed for a tail, and for a meaningful median.
 const CALLS_MIN: u64 = 40;
-/// Share of the duration that is busy from which on it is said why: less is how the clock is read.
+/// Larger busy shares than this are explained; smaller excesses are due to how the clock is read.
 const BUSY_ABOVE_MIN: f64 = 1.02;
-/// Share of calls of what lives long that were over before they were recorded one by one.
+/// The share of calls of long-lived spans that were over before they were recorded one by one.
 const SUMMED_SHARE_MIN: f64 = 0.02;
-/// Names without a row that are told.
+/// How many names without a row are named.
 const NAMED: usize = 3;
 /// Share of failed spans.
 const ERROR_SHARE_MIN: f64 = 0.01;
 
-/// A line on the row with the most self time that has something odd, and one on failures.
+/// A note on the row with the most self time that has something odd, and one on failures.
 pub(super) fn notes(by: &By, groups: &[Group], percentiles: &[Vec<Option<i64>>]) -> Vec<String> {
     let mut rows: Vec<(&Group, &[Option<i64>])> =
         groups.iter().zip(percentiles.iter().map(Vec::as_slice)).collect();
@@ -48,7 +48,7 @@ pub(super) fn notes(by: &By, groups: &[Group], percentiles: &[Vec<Option<i64>>])
     odd.into_iter().chain(failing).collect()
 }
 
-/// Why a share of the duration is more than all of it.
+/// A note on why a share of the duration is more than 100 %.
 pub(super) fn busy_above(groups: &[Group]) -> Option<String> {
     let share = |group: &Group| {
         let busy = group.busy_ns.filter(|_| group.sum_ns > 0 && group.key != Key::Others)?;
@@ -65,7 +65,8 @@ pub(super) fn busy_above(groups: &[Group]) -> Option<String> {
     })
 }
 
-/// Why the self time of what lives long is less than it ran, and the median not that of all calls.
+/// A note on why the self time of long-lived spans is less than their time, and the median not that of
+/// all calls.
 pub(super) fn summed_only(groups: &[Group]) -> Option<String> {
     let group = groups.iter().max_by_key(|group| group.summed_only())?;
     let (summed, calls) = (group.summed_only(), group.calls);
@@ -79,7 +80,7 @@ pub(super) fn summed_only(groups: &[Group]) -> Option<String> {
     })
 }
 
-/// Why there is no row of spans that are there: what is known of them is no call.
+/// A note on spans without a row: none of what is known about them is a call.
 pub(super) fn without_calls(groups: &[Group]) -> Option<String> {
     let without = groups.iter().filter(|group| group.calls == 0 && group.spans > 0);
     let spans = without.clone().map(|group| group.spans).fold(0, u64::saturating_add);
@@ -133,16 +134,16 @@ fn idle(group: &Group, percentiles: &[Option<i64>]) -> Option<f64> {
     let (sum_ns, calls) = (group.sum_ns as f64, group.calls as f64);
     let idle_ns = sum_ns - busy_ns;
     let long = idle_ns >= sum_ns * IDLE_SHARE_MIN && idle_ns >= calls * IDLE_NS_MIN;
-    // One long accident makes no median longer.
+    // A single long accident does not change the median.
     let of_median = || percentiles.first()?.map(|p50| p50 as f64 - busy_ns / calls);
     let usual = || group.calls >= CALLS_MIN && of_median().is_some_and(|ns| ns >= IDLE_NS_MIN);
     (sum_ns > 0.0 && long && (idle_ns >= SLICE_NS || usual())).then_some(idle_ns / sum_ns)
 }
 
-/// Which percentile is far from the median, and how many times it.
+/// Which percentile is far from the median, and by what factor.
 fn tail(group: &Group, percentiles: &[Option<i64>]) -> Option<(&'static str, f64)> {
     if group.counted == CountedBy::Both {
-        return None; // lifetimes and entries beside each other have no common length
+        return None; // lifetimes and entries together have no common length
     }
     let (p50, rest) = percentiles.split_first()?;
     let p50 = p50.filter(|p50| *p50 > 0 && group.calls >= CALLS_MIN)?;
@@ -234,7 +235,7 @@ mod tests {
         spans.push(("greet", 3_000, 4));
         let notes = notes_on(&spans);
         assert!(notes.iter().all(|note| !note.contains("idle")), "{notes:?}");
-        // Whoever sleeps does so for longer, once or many times.
+        // Whoever sleeps, sleeps for longer: once, or many times.
         assert_eq!(notes_on(&[("fetch", 5_000, 10)]), ["note: fetch is 100% idle (waiting)"]);
         assert_eq!(notes_on(&[("fetch", 500, 100); 10]), ["note: fetch is 80% idle (waiting)"]);
         assert_eq!(notes_on(&[("fetch", 50, 10); 40]), ["note: fetch is 80% idle (waiting)"]);

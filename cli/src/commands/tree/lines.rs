@@ -1,4 +1,4 @@
-//! Which lines a trace is shown by: what is left out is summed up where it would stand.
+//! Which lines show a trace. What is left out is summed up in its place.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -18,32 +18,32 @@ const NAMES_LEFT_OUT: usize = 5;
 pub(super) struct LineLimits {
     pub(super) depth: Option<usize>,
     pub(super) min_ns: i64,
-    /// Children of a span at most; 0: all.
+    /// Most children of a span; 0: all.
     pub(super) children: usize,
-    /// Lines at most, but for spans that were asked for and those around them.
+    /// Most lines, except for spans that were asked for and those around them.
     pub(super) lines: Option<usize>,
-    /// Lines of what ran on other threads meanwhile; 0: all.
+    /// Most lines of what ran on other threads meanwhile; 0: all.
     pub(super) meanwhile: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Line {
-    /// A span or an entry, by its place in the trace.
+    /// A span or an entry, by its index in the trace.
     Span { place: usize, depth: usize },
-    /// Entries inside the same node as one line: all of a span, or what is left out of those of a name; the
-    /// place is that of one of them.
+    /// Entries inside the same node as one line: all entries of a span, or those of a name that are left
+    /// out. The index is that of one of them.
     Entries { entries: u64, ns: i64, longest_ns: i64, more: bool, place: usize, depth: usize },
-    /// An event, by its place among those that were found.
+    /// An event, by its index among those that were found.
     Event { place: usize, depth: usize },
-    /// A parent that is not there; its children follow.
+    /// A parent that is missing; its children follow.
     Missing { id: u64, depth: usize },
-    /// Children that are left out, with all under them, and how long they took together.
+    /// Children that are left out, with everything below them, and their time together.
     More { children: u64, spans: u64, ns: i64, depth: usize },
-    /// Lines that are left out: the spans of them, and how long the outermost of these took together.
+    /// Lines that are left out: the number of spans, and the time of the outermost of them together.
     Cut { spans: u64, ns: i64 },
-    /// That what follows is no part of the tree.
+    /// Says that what follows is not part of the tree.
     Meanwhile,
-    /// What ran on other threads meanwhile, by its place there.
+    /// What ran on other threads meanwhile, by its index there.
     Ran { at: usize },
     /// Entries on other threads that are left out.
     MoreRan { entries: u64, ns: i64 },
@@ -77,7 +77,7 @@ impl Lines {
         while let Some(line) = left.pop() {
             lines.push(line);
             if let Line::Span { place, depth } = line {
-                // Those in an entry stand with the span.
+                // Events in an entry are shown with the span.
                 let id = found.trace.spans.get(place).map_or(0, |span| span.id);
                 let events = events.remove(&id).unwrap_or_default();
                 lines.extend(
@@ -96,10 +96,10 @@ impl Lines {
     }
 }
 
-/// The spans that are shown whatever is left out: what was asked for, and what is around it.
+/// The spans that are always shown: those that were asked for, and those around them.
 fn with_ancestors(found: &TraceAnalysis) -> HashSet<usize> {
     let mut kept = HashSet::new();
-    // All that matches may be a whole trace of a million spans; what was asked for is one.
+    // The spans that match may be a whole trace of a million; only one was asked for.
     for start in &found.marked {
         let mut next = Some(*start);
         while let Some(at) = next.filter(|at| kept.insert(*at)) {
@@ -109,10 +109,11 @@ fn with_ancestors(found: &TraceAnalysis) -> HashSet<usize> {
     kept
 }
 
-/// The first lines, and further down those of spans that are kept; a line for what is left out between.
+/// The first lines; further down those of spans that are always shown; and lines for what is left out
+/// between them.
 fn cut(found: &TraceAnalysis, kept: &HashSet<usize>, lines: Vec<Line>, most: usize) -> Vec<Line> {
     let is_kept = |line: &Line| matches!(line, Line::Span { place, .. } if kept.contains(place));
-    // The span that was asked for comes first, then the others that match as far as there is room.
+    // The span that was asked for comes first, then the others that match, as long as there is room.
     let asked: HashSet<usize> = ancestors_of_asked(found);
     let is_asked = |line: &Line| matches!(line, Line::Span { place, .. } if asked.contains(place));
     let certain = lines.iter().filter(|line| is_asked(line)).count();
@@ -146,12 +147,12 @@ fn ancestors_of_asked(found: &TraceAnalysis) -> HashSet<usize> {
     all
 }
 
-/// Lines that are left out one after the other.
+/// Consecutive lines that are left out.
 #[derive(Debug, Default)]
 struct Hidden {
     spans: u64,
     ns: i64,
-    /// The depth of the outermost one: what is deeper lies in its time.
+    /// The depth of the outermost one: deeper ones are part of its time.
     outermost: Option<usize>,
     any: bool,
 }
@@ -171,7 +172,7 @@ impl Hidden {
         self.spans += spans;
         if self.outermost.is_none_or(|depth| line.depth() <= depth) {
             self.ns = self.ns.saturating_add(ns);
-            // Its siblings are as deep, and count, too.
+            // Its siblings have the same depth, and count, too.
             self.outermost = Some(line.depth());
         }
     }
@@ -181,13 +182,13 @@ impl Hidden {
     }
 }
 
-/// How long it took; the lifetime of a span that lives long is no work.
+/// How long it took; the lifetime of a long-lived span is not work.
 fn length(trace: &Trace, place: usize) -> i64 {
     let bounds = trace.bounds_ns(place).filter(|_| !trace.lives_long(place));
     bounds.map_or(0, |(from, until)| until.saturating_sub(from))
 }
 
-/// The root, then whatever has lost its parent.
+/// The root, then all spans without a parent.
 fn top(trace: &Trace) -> Vec<Line> {
     let mut lines: Vec<Line> =
         trace.root().map(|place| Line::Span { place, depth: 0 }).into_iter().collect();
@@ -218,14 +219,14 @@ pub(super) fn all(trace: &Trace) -> Vec<(usize, usize)> {
     all
 }
 
-/// A child, or the entries of a span that are one line.
+/// A child; or entries of a span in one line.
 struct Item {
     places: Vec<usize>,
     ns: i64,
     on_path: bool,
 }
 
-/// The children that are shown, by start, and what is left out of them.
+/// The children that are shown, by start; and the ones that are left out.
 fn chosen(
     found: &TraceAnalysis,
     wanted: &LineLimits,
@@ -251,7 +252,7 @@ fn chosen(
     };
     let room = wanted.children.saturating_sub(asked.len());
     if wanted.children > 0 && shown.len() > room {
-        // What matters: the path, then what took long. By start again, to be read from the top.
+        // The critical path first, then what took long. Then sorted by start, to be read from the top.
         shown.sort_by_key(|item| (Reverse(item.on_path), Reverse(item.ns)));
         shown.truncate(room);
     }
@@ -273,7 +274,7 @@ fn chosen(
     lines
 }
 
-/// Children one by one, but for many entries of the same span, if they are to be summed up.
+/// Children one by one; many entries of the same span are summed up if that is wanted.
 fn items(found: &TraceAnalysis, children: Vec<usize>, sum_up: bool) -> Vec<Item> {
     let trace = &found.trace;
     let entry_of = |place: &usize| match trace.node(*place) {
@@ -314,7 +315,7 @@ fn entries(trace: &Trace, places: &[usize], more: bool, depth: usize) -> Line {
     Line::Entries { entries, ns, longest_ns: length(trace, longest), more, place: longest, depth }
 }
 
-/// What is left out: entries by name, those of the names with the most time, and the rest.
+/// What is left out: entries by name, for the names with the most time; then the rest.
 fn more(trace: &Trace, mut left_out: Vec<usize>, too_deep: bool, depth: usize) -> Vec<Line> {
     let mut lines = Vec::new();
     if !too_deep {
@@ -339,7 +340,7 @@ fn more(trace: &Trace, mut left_out: Vec<usize>, too_deep: bool, depth: usize) -
     lines
 }
 
-/// How many spans these are with all under them.
+/// The number of these spans, with everything below them.
 fn with_descendants(trace: &Trace, mut left: Vec<usize>) -> u64 {
     let mut spans = 0;
     while let Some(place) = left.pop() {

@@ -25,11 +25,11 @@ const SPANS_MAX: usize = 100_000;
 const EVENTS_MAX: usize = 10_000;
 /// Lines that are shown without asking.
 const LINES: usize = 2_000;
-/// Spans that outlived their work which are named.
+/// How many spans are named that outlived their work.
 const OUTLIVED: usize = 3;
 /// Children of a span that are shown without asking.
 const CHILDREN: usize = 20;
-/// What of other threads is shown without asking.
+/// How much of other threads is shown without asking.
 const MEANWHILE: usize = 10;
 
 #[derive(Debug, Args)]
@@ -71,9 +71,9 @@ pub(crate) struct TraceAnalysis {
     events: Vec<Event>,
     events_total: u64,
     links: Vec<Link>,
-    /// The span that was asked for, or for whose sake the trace is shown.
+    /// The span that was asked for, or because of which this trace is shown.
     asked: Option<u64>,
-    /// The spans that were asked for or that match, by place.
+    /// The spans that were asked for or that match, by index.
     marked: HashSet<usize>,
 }
 
@@ -118,8 +118,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
 }
 
 impl TraceAnalysis {
-    /// The trace of a span, for a view that draws it: at most so many of its spans. `None` if none has
-    /// closed.
+    /// The trace of a span, for a view that draws it, with at most so many spans. `None` if none of them
+    /// has closed.
     pub(crate) fn around(
         reader: &Reader,
         root_id: u64,
@@ -138,21 +138,21 @@ impl TraceAnalysis {
         Ok(Some(Self { trace, path, events, events_total: 0, links, asked, marked }))
     }
 
-    /// The waterfall on so many columns, with what is shown without asking.
+    /// The waterfall with so many columns, and what is shown without asking.
     pub(crate) fn drawing(&self, columns: usize) -> String {
         let (lines, children, meanwhile) = (Some(LINES), CHILDREN, MEANWHILE);
         let wanted = LineLimits { depth: None, min_ns: 0, children, lines, meanwhile };
         Waterfall::new(self, columns).draw(&Lines::of(self, &wanted))
     }
 
-    /// The id by which other systems know the trace: that of the root, or of what was asked for.
+    /// The id by which other systems know the trace: of the root, or of the span that was asked for.
     fn known_as(&self) -> Option<TraceId> {
         let asked = self.asked.and_then(|id| self.trace.spans.iter().find(|span| span.id == id));
         let root = self.trace.root().and_then(|at| self.trace.spans.get(at));
         asked.or(root)?.context.map(|context| context.trace_id)
     }
 
-    /// The spans that were open for long after their work, those for longest first.
+    /// The spans that were open long after their work, the longest first.
     fn outlived(&self) -> Vec<String> {
         let all = 0..self.trace.spans.len();
         let mut outlived: Vec<_> =
@@ -168,7 +168,7 @@ impl TraceAnalysis {
         said
     }
 
-    /// What to say of a trace of which only a part was read.
+    /// A note that only a part of the trace was read.
     pub(crate) fn cut(&self) -> Option<String> {
         let trace = &self.trace;
         let spans = trace.is_truncated().then(|| {
@@ -193,7 +193,7 @@ impl TraceAnalysis {
     }
 }
 
-/// That the work of a span was over long before it closed, and why that was.
+/// A note that the work of a span was over long before it closed, and why.
 pub(super) fn in_words(trace: &Trace, place: usize, one: &Outlived) -> String {
     let node = |place| trace.node(place);
     let name = |place| node(place).map_or(String::new(), |n| text::clean(&n.callsite().name));
@@ -234,7 +234,7 @@ fn find(profile: &Profile, arguments: &Arguments) -> Result<Option<TraceAnalysis
     Ok(Some(TraceAnalysis { trace, path, events, events_total, links, asked, marked }))
 }
 
-/// The places of what was asked for, and of what the filter means in this trace.
+/// The indexes of the span that was asked for, and of those that match the filter.
 fn marked(profile: &Profile, trace: &Trace, asked: Option<u64>) -> HashSet<usize> {
     let mut matcher = profile.filter.matcher();
     let by_filter = !profile.filter.is_empty();
@@ -245,7 +245,7 @@ fn marked(profile: &Profile, trace: &Trace, asked: Option<u64>) -> HashSet<usize
     marked.map(|(place, _)| place).collect()
 }
 
-/// The root of the span or trace that an id names, and the span.
+/// The root of the trace, and the span, for an id.
 fn root_of(profile: &Profile, text: &str) -> Result<(u64, Option<u64>), Failure> {
     let wrong = || {
         Failure::usage(format!("{text:?} is no id"))
@@ -292,7 +292,8 @@ fn of_trace_id(
     }
 }
 
-/// The slowest trace; of a filter, or where no root has closed yet, the trace of the slowest span, and that.
+/// The slowest trace; with a filter, or if no root has closed yet, the trace of the slowest span, and
+/// that span.
 fn slowest(profile: &Profile) -> Result<Option<(u64, u64)>, Failure> {
     if profile.filter.is_empty()
         && let Some(root) = slowest_root(profile)?
@@ -310,7 +311,7 @@ fn slowest(profile: &Profile) -> Result<Option<(u64, u64)>, Failure> {
     open_for_longest(profile)
 }
 
-/// Where nothing has closed, the trace of the span that has been open for longest, and that.
+/// If nothing has closed, the trace of the span that has been open for longest, and that span.
 fn open_for_longest(profile: &Profile) -> Result<Option<(u64, u64)>, Failure> {
     let mut matcher = profile.filter.matcher();
     let window = &profile.window;

@@ -24,9 +24,9 @@ const BAD: Style = AnsiColor::Red.on_default();
 const INDENTED_MAX: usize = 12;
 /// Columns of names, at most.
 const NAME_MAX: usize = 34;
-/// Columns that a name has, however few there are.
+/// Least columns of names.
 const NAME_MIN: usize = 8;
-/// Columns of bars, however few there are; and where spans are marked.
+/// Least columns of bars; and the same if spans are marked.
 const BARS_MIN: usize = 16;
 const MARKED_BARS_MIN: usize = 8;
 /// Columns of the duration and of what is said behind the bar, which are shown before all of a name is.
@@ -38,15 +38,15 @@ const FIELDS_MAX: usize = 60;
 const CHILDREN: (&str, &str) = ("child", "children");
 /// The axis is at most so many times as long as the root.
 const AXIS_MAX: i64 = 4;
-/// Share of a trace in which nobody worked that is named: to leave and close a span takes a moment.
+/// The share of a trace without work that is worth a note: leaving and closing a span takes a moment.
 const KEPT_OPEN_SHARE_MIN: f64 = 0.01;
-/// Callsites of the critical path that are named.
+/// How many callsites of the critical path are named.
 const BLAMED_MAX: usize = 6;
 
 pub(super) struct Waterfall<'a> {
     pub(super) found: &'a TraceAnalysis,
     width: usize,
-    /// Names that spans of several targets have.
+    /// Names that have several targets.
     ambiguous_names: HashSet<&'a str>,
 }
 
@@ -66,7 +66,7 @@ impl<'a> Waterfall<'a> {
 
     pub(super) fn draw(&self, lines: &Lines) -> String {
         let names: Vec<String> = lines.0.iter().map(|line| self.name(line)).collect();
-        // Where spans are marked there is less room for bars and names: figures are never cut for them.
+        // If spans are marked there is less room for bars and names: figures are never cut.
         let marks = lines.0.iter().map(|line| plain_width(&self.mark(line))).max().unwrap_or(0);
         let bars_min = if marks > 0 { MARKED_BARS_MIN } else { BARS_MIN };
         let room = self.width.saturating_sub(FIGURES + bars_min + marks);
@@ -134,7 +134,7 @@ impl<'a> Waterfall<'a> {
         }
     }
 
-    /// What stands beside a span that was asked for.
+    /// The mark of a span that was asked for.
     fn mark(&self, line: &Line) -> String {
         match line {
             Line::Span { place, .. } if self.found.marked.contains(place) => {
@@ -154,7 +154,7 @@ impl<'a> Waterfall<'a> {
         if is_marked { format!("{} {name}", text::LONG) } else { name }
     }
 
-    /// A name; with the target where that tells it from an equal one in the trace.
+    /// A name; with the target if the trace has the name with other targets.
     pub(super) fn label(&self, callsite: &Callsite) -> String {
         let name = text::clean(&callsite.name);
         match self.ambiguous_names.contains(callsite.name.as_str()) {
@@ -186,7 +186,7 @@ impl<'a> Waterfall<'a> {
         };
         let bar = self.bar(bounds, is_root, columns, drawn);
         let mut row = format!("{mark}{name} {duration:>10}  {BAR}{bar}{BAR:#}  ");
-        // Before what may be cut where there is no room.
+        // What may be cut comes last.
         row.push_str(&self.mark(&Line::Span { place, depth: 0 }));
         let busy = span.busy_ns.zip(span.duration_ns).filter(|(_, duration)| *duration > 0);
         let is_idle = span.duration_ns.is_some() && SpanRef::from(span).was_never_entered();
@@ -207,7 +207,7 @@ impl<'a> Waterfall<'a> {
         row + &faint_fields(span.fields.as_deref())
     }
 
-    /// An entry, with its thread where that is not the one around it.
+    /// An entry; with its thread if that is not the one around it.
     fn entry(&self, place: usize, one: &TraceEntry, name: &str, columns: usize) -> String {
         let on_path = self.found.path.contains(place);
         let mark = if on_path { format!("{PATH}◆{PATH:#} ") } else { "  ".to_owned() };
@@ -225,7 +225,7 @@ impl<'a> Waterfall<'a> {
         row + &faint_fields(one.fields.as_deref())
     }
 
-    /// A span that lives long: its entries in sum, and no bar, as its lifetime is no work.
+    /// A long-lived span: its entries in sum, and no bar, because its lifetime is not work.
     fn long_lived(&self, place: usize, span: &Span, name: &str, columns: usize) -> String {
         let mut row = format!("  {name} {:>10}  {}  ", "lives long", " ".repeat(columns));
         row.push_str(&self.mark(&Line::Span { place, depth: 0 }));
@@ -258,7 +258,7 @@ impl<'a> Waterfall<'a> {
         format!("  {FAINT}{name} {at:>10}  {bar}  {}{FAINT:#}", message.trim_end())
     }
 
-    /// The column in which a moment lies; the last one and beyond for the end.
+    /// The column of a moment; for the end, the last one and beyond.
     fn column(&self, at_ns: i64, columns: usize) -> usize {
         let (from_ns, until_ns) = self.axis_ns();
         let length = until_ns.saturating_sub(from_ns).max(1) as f64;
@@ -266,14 +266,14 @@ impl<'a> Waterfall<'a> {
         (share.clamp(0.0, 1.0) * columns as f64) as usize
     }
 
-    /// What the bars are drawn over: the whole trace, unless the root would hardly be seen on it.
+    /// The time that bars are drawn over: the whole trace, unless the root would be too small on it.
     fn axis_ns(&self) -> (i64, i64) {
         let (root, whole) = (self.found.trace.interval_ns(), self.found.trace.extent_ns());
         let length = |(from, until): (i64, i64)| until.saturating_sub(from);
         if length(whole) <= length(root).saturating_mul(AXIS_MAX) { whole } else { root }
     }
 
-    /// A bar; where it goes on beyond the axis, its end says so.
+    /// A bar. If it goes on beyond the axis, its last character says so.
     pub(super) fn bar(
         &self,
         (start_ns, end_ns): (i64, i64),
@@ -304,7 +304,7 @@ impl<'a> Waterfall<'a> {
         format!("{}{}{}", " ".repeat(from), bar.into_iter().collect::<String>(), " ".repeat(after))
     }
 
-    /// Whether a bar ends where the axis does, and not where its span does.
+    /// Whether a bar is cut at the end of the axis.
     fn is_clipped(&self) -> bool {
         self.axis_ns() != self.found.trace.extent_ns()
     }
@@ -314,7 +314,7 @@ impl<'a> Waterfall<'a> {
         let length = self.found.path.length_ns().saturating_add(kept_open_ns).max(1) as f64;
         let mut blamed = self.found.path.by_name(&self.found.trace);
         let self_at = blamed.iter().position(|(callsite, _)| callsite.is_none());
-        // The root by itself stands last, as what is left.
+        // The root by itself comes last, as the rest.
         let own = self_at.map(|at| blamed.remove(at));
         let more = blamed.len().saturating_sub(BLAMED_MAX);
         let others = blamed.split_off(blamed.len() - more);
@@ -351,12 +351,12 @@ impl<'a> Waterfall<'a> {
     }
 }
 
-/// Columns of a text with styles in it.
+/// Columns of a text that contains styles.
 fn plain_width(text: &str) -> usize {
     anstream::adapter::strip_str(text).to_string().width()
 }
 
-/// A bar with the share of the time in which it ran; where in the span that was, nobody knows.
+/// A bar for the share of the time in which it ran: it is not known when.
 fn running_last(span: &Span, length: usize) -> String {
     match span.busy_ns.zip(span.duration_ns).filter(|(_, duration)| *duration > 0) {
         Some((busy, duration)) => {
@@ -368,7 +368,7 @@ fn running_last(span: &Span, length: usize) -> String {
     }
 }
 
-/// A name with a count behind it; what is cut is the name, never the count.
+/// A name followed by a count. Only the name may be cut.
 pub(super) fn counted(depth: usize, name: &str, count: &str) -> String {
     let room = NAME_MAX.saturating_sub(indent(depth).width() + count.width());
     let room = name.width().min(room.max(NAME_MIN));

@@ -63,7 +63,7 @@ impl Options {
         self.to.is_some()
     }
 
-    /// Whether it is sent and not written; what makes no sense together is refused.
+    /// Whether to send instead of writing a file. Refuses options that do not fit together.
     pub(super) fn is_sent(&self, format: Format, context: &Context) -> Result<bool, Failure> {
         let is_sent = self.is_named() || format == Format::Otlp;
         let name = format.name();
@@ -168,7 +168,7 @@ impl Sending<'_> {
         }
     }
 
-    /// Waits until all is sent, or somebody wants this program to end.
+    /// Waits until everything is sent, or until somebody wants this program to end.
     fn wait(&self, stop: &AtomicBool) {
         let (mut progress, began) = (self.context.output.progress(), Instant::now());
         loop {
@@ -187,7 +187,7 @@ impl Sending<'_> {
         }
     }
 
-    /// All were sent; whether all were kept.
+    /// Everything was sent. Says whether everything was accepted.
     fn taken(&self, tally: &Tally) -> Result<(), Failure> {
         let spans = text::counted(tally.spans, "span");
         let requests = text::counted(tally.requests, "request");
@@ -211,7 +211,7 @@ impl Sending<'_> {
         Ok(())
     }
 
-    /// A request was not taken: what arrived before, and what did not.
+    /// A request was not accepted: says what has arrived before, and what has not.
     fn not_taken(&self, failed: &Failed, tally: &Tally) -> Failure {
         let Failed { why, spans, first_span, tries } = failed;
         let times = if *tries > 1 { format!(", {tries} times") } else { String::new() };

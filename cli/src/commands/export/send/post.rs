@@ -30,7 +30,7 @@ pub(super) enum Outcome {
 pub(super) struct Why {
     pub(super) what: String,
     pub(super) hint: Option<String>,
-    /// Whether it may have been taken all the same: there was no answer.
+    /// Whether it may have been accepted nevertheless: there was no answer.
     pub(super) is_unknown: bool,
 }
 
@@ -89,7 +89,7 @@ impl Poster {
         let after = text(header::RETRY_AFTER);
         let location = text(header::LOCATION);
         let limited = response.body_mut().with_config().limit(answer::BYTES_MAX);
-        // Of one that is too long, or ends early, the status counts.
+        // If the answer is too long, or ends early, only its status counts.
         let body = limited.read_to_vec().unwrap_or_default();
         let said = format!("it answered {}", named(status));
         if status.is_success() {
@@ -154,7 +154,7 @@ impl Poster {
         }
     }
 
-    /// What is often wrong with the address.
+    /// The usual mistake in such an address.
     fn of_port(&self) -> Option<String> {
         let is_grpc = self.endpoint.shown.contains(":4317/");
         is_grpc.then(|| "port 4317 is for gRPC; OTLP over HTTP is on port 4318".to_owned())

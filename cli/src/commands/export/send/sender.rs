@@ -11,7 +11,7 @@ use super::backoff::{Backoff, chance};
 use super::post::{Outcome, Poster, Why};
 use super::queue::{Exit, Waiting};
 
-/// Tries that are told of as they happen; the others are counted.
+/// How many tries are reported as they happen; further ones are counted.
 const TOLD_MAX: u64 = 8;
 
 /// Different warnings of a receiver that are kept.
@@ -20,7 +20,7 @@ const WARNINGS_MAX: usize = 3;
 /// A request to end is noticed within this time.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// What has become of the requests so far.
+/// The state of the requests so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tally {
     pub(super) requests: u64,
@@ -32,7 +32,7 @@ pub(super) struct Tally {
     pub(super) again: u64,
     pub(super) warnings: Vec<String>,
     pub(super) failed: Option<Failed>,
-    /// All that came was taken, and no more will come.
+    /// Everything was sent, and nothing more will come.
     pub(super) is_complete: bool,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Failed {
     pub(super) tries: u64,
 }
 
-/// What the thread has to tell.
+/// News from the thread.
 #[derive(Debug)]
 pub(super) enum News {
     /// A line for people.
@@ -83,7 +83,7 @@ impl Sender {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What the thread has to tell: what is there, or what comes within a moment.
+    /// The next news: what is there, or what comes within a moment.
     pub(super) fn news(&self, wait: bool) -> News {
         match self.news.recv_timeout(if wait { SLICE } else { Duration::ZERO }) {
             Ok(line) => News::Line(line),
@@ -156,7 +156,7 @@ impl Work {
         None
     }
 
-    /// Why there is no further try, where there was patience for none.
+    /// Why there is no further try, if none was wanted.
     fn patient(&self, why: Why, after: Option<Duration>, wait: Option<Duration>) -> Why {
         let hint = match (wait, after) {
             (None, Some(after)) => {
