@@ -1,4 +1,4 @@
-//! What is on the screen and why: the state between a key and a drawing. Reads nothing, draws nothing.
+//! The state of the screen, between a key and a drawing. Reads nothing, draws nothing.
 
 use super::columns::ColumnName;
 use super::input::{Input, InputOf, RowFilter};
@@ -20,7 +20,7 @@ pub(crate) enum View {
     Help,
 }
 
-/// What has to be done beside drawing.
+/// What has to be done besides drawing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
     Nothing,
@@ -43,7 +43,7 @@ pub(crate) struct App {
     /// Where help goes back to.
     pub(crate) before_help: View,
     pub(crate) window: Window,
-    /// Where time stands still; `None`: it goes on.
+    /// Where time is stopped; `None`: it goes on.
     pub(crate) until_ns: Option<i64>,
     pub(crate) sort: ColumnName,
     pub(crate) is_reversed: bool,
@@ -54,18 +54,18 @@ pub(crate) struct App {
     /// The rows of the page that are shown, in their order.
     pub(crate) order: Vec<usize>,
     pub(crate) selected: Option<RowKey>,
-    /// The first line that is shown, of the table and of what else is longer than the screen.
+    /// The first line that is shown, of the table or of anything else that is longer than the screen.
     pub(crate) top: usize,
     /// The span of the detail that Enter opens; `None`: the first one.
     pub(crate) picked: Option<TraceKey>,
-    /// On which lines of the detail there are which spans; known when it was drawn.
+    /// Which spans are on which lines of the detail; known after it was drawn.
     pub(crate) picks: Vec<(usize, TraceKey)>,
     /// The first line of the detail, while the tree is shown.
     pub(crate) detail_top: usize,
-    /// Lines that fit, and that there are; known when it was drawn.
+    /// How many lines fit, and how many there are; known after drawing.
     pub(crate) lines_shown: usize,
     pub(crate) lines_total: usize,
-    /// What was said last, until the next key.
+    /// The last message, until the next key.
     pub(crate) message: Option<String>,
     pub(crate) clock: String,
 }
@@ -86,7 +86,7 @@ impl App {
     /// A new page has been read.
     pub(crate) fn take(&mut self, mut page: Box<Page>) {
         self.missing = None;
-        // What is open is only known of the present.
+        // Open spans are known only for the present.
         if self.until_ns.is_some()
             && let Some(before) = &mut self.page
             && let (SubjectData::Open(old), SubjectData::Open(new)) =
@@ -103,7 +103,7 @@ impl App {
         self.arrange();
     }
 
-    /// Puts the rows in order.
+    /// Sorts the rows.
     pub(super) fn arrange(&mut self) {
         let Some(page) = &self.page else { return };
         let rows = &page.rows;
@@ -121,7 +121,7 @@ impl App {
         }
     }
 
-    /// The row at a place of the order.
+    /// The row at a position of the order.
     pub(crate) fn row_at(&self, place: usize) -> Option<&Row> {
         self.page.as_ref()?.rows.get(*self.order.get(place)?)
     }
@@ -130,7 +130,7 @@ impl App {
         (0..self.order.len()).find(|place| self.row_at(*place).is_some_and(|row| row.key == *key))
     }
 
-    /// The place of the selected row.
+    /// The position of the selected row.
     pub(crate) fn place(&self) -> usize {
         self.selected.as_ref().and_then(|key| self.place_of(key)).unwrap_or(0)
     }
@@ -144,7 +144,7 @@ impl App {
         self.page.as_ref()?.rows.iter().find(|row| row.key == *key)
     }
 
-    /// Does what a key means.
+    /// Carries out a key.
     pub(crate) fn apply(&mut self, action: Action) -> Effect {
         self.message = None;
         match action {
@@ -219,7 +219,7 @@ impl App {
         } else {
             let last = self.lines_total.saturating_sub(self.lines_shown);
             self.top = self.top.saturating_add_signed(rows).min(last);
-            // What Enter opens is to be seen.
+            // Makes visible what Enter opens.
             let (top, shown) = (self.top, self.lines_shown);
             let is_shown = |(line, key): &&(usize, TraceKey)| {
                 self.picked == Some(*key) && (top..top + shown).contains(line)
@@ -230,7 +230,8 @@ impl App {
         }
     }
 
-    /// To the next span of the detail, or the one before, if it can be seen; by a line otherwise.
+    /// Goes to the next span of the detail, or to the one before, if it is visible; otherwise by one
+    /// line.
     fn pick(&mut self, down: bool) {
         let at = self.picks.iter().position(|(_, key)| Some(*key) == self.picked);
         let seen = self.top..self.top + self.lines_shown;
@@ -283,7 +284,7 @@ impl App {
         }
     }
 
-    /// What Enter opens: the span that was picked, if it is there still, or the slowest.
+    /// What Enter opens: the span that was picked, if it still exists; otherwise the slowest one.
     fn trace(&self) -> Option<TraceKey> {
         let SubjectData::Detail(detail) = &self.page.as_ref()?.subject else { return None };
         let picked = self.picked.filter(|picked| detail.spans().any(|span| span == *picked));

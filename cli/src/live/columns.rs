@@ -1,4 +1,4 @@
-//! The columns of the table: what they are called, mean, hold, and how rows are put in order by them.
+//! The columns of the table: their names, meanings and contents, and how rows are sorted by them.
 
 use std::cmp::Ordering;
 
@@ -26,7 +26,7 @@ macro_rules! columns {
                 match self { $(Self::$name => $title,)* }
             }
 
-            /// Of the name nothing, as it takes what is left.
+            /// The name gets what is left.
             pub(crate) fn width(self) -> u16 {
                 match self { $(Self::$name => $width,)* }
             }
@@ -60,7 +60,7 @@ columns! {
 }
 
 impl ColumnName {
-    /// What a row has in it.
+    /// The text of a row in this column.
     pub(crate) fn text(self, row: &Row) -> String {
         match self {
             Self::Rate if row.rate < 10.0 => rate(row.rate),
@@ -117,7 +117,7 @@ impl ColumnName {
     }
 }
 
-/// A number that fits so many columns: in thousands, millions and so on where its digits do not.
+/// A number in so many columns: in thousands, millions and so on if its digits do not fit.
 fn compact(count: u64, columns: u16) -> String {
     let whole = text::count(count);
     if whole.len() <= usize::from(columns) {

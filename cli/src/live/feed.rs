@@ -14,23 +14,23 @@ use crate::control_request::ask;
 use crate::failure::Failure;
 use crate::output::text;
 
-/// Time from the beginning of a read to that of the next.
+/// From the beginning of a read to that of the next one.
 const PERIOD: Duration = Duration::from_secs(1);
 /// How long a recording may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
-/// What the terminal wants.
+/// Orders of the terminal.
 #[derive(Debug)]
 pub(crate) enum Order {
     Read(Ask),
     Mark(String),
 }
 
-/// What the thread has to say.
+/// News from the thread.
 #[derive(Debug)]
 pub(crate) enum News {
     Page(Box<Page>),
-    /// Nothing to show at the moment, and why.
+    /// There is nothing to show at the moment, and why.
     Missing(String),
     /// What became of a mark.
     Told(String),
@@ -45,8 +45,8 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    /// Reads once, for what is asked for without a terminal: a file that is no profile. Then goes on
-    /// reading on a thread of its own.
+    /// Reads once, to find out errors without a terminal, such as a file that is not a profile. Then
+    /// goes on reading on a separate thread.
     pub(crate) fn start(mut source: Source, ask: Ask) -> Result<Self, Failure> {
         let first = match source.read(&ask) {
             Ok(page) => News::Page(Box::new(page)),
@@ -66,7 +66,7 @@ impl Feed {
         Ok(Self { orders: Some(orders), news, thread: Some(thread) })
     }
 
-    /// Gives an order; `false` if the thread has ended.
+    /// Sends an order; `false` if the thread has ended.
     pub(crate) fn order(&self, order: Order) -> bool {
         self.orders.as_ref().is_some_and(|orders| orders.send(order).is_ok())
     }
@@ -76,7 +76,7 @@ impl Drop for Feed {
     fn drop(&mut self) {
         self.orders = None;
         if let Some(thread) = self.thread.take() {
-            // A panic of it has been told.
+            // If it has panicked, that was reported.
             let _ended = thread.join();
         }
     }
@@ -88,7 +88,7 @@ fn read_on(source: &mut Source, mut ask: Ask, orders: &Receiver<Order>, tell: &S
         match orders.recv_timeout(next.saturating_duration_since(Instant::now())) {
             Ok(Order::Read(wanted)) => {
                 ask = wanted;
-                // Of several orders to read, only the last is carried out.
+                // If there are several orders to read, only the last one is carried out.
                 while let Ok(order) = orders.try_recv() {
                     match order {
                         Order::Read(wanted) => ask = wanted,

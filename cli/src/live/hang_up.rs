@@ -1,8 +1,8 @@
-//! A terminal that goes away: its window was closed, or its connection ended.
+//! A terminal that disappears: its window was closed, or its connection ended.
 //!
-//! Whoever waits for keys never hears of that, nor of the signal that comes with it: crossterm (0.29)
-//! takes the end of the input for a pause, and reads again at once, for ever. So a thread of its own
-//! waits for that end. There is no terminal left to give back.
+//! A program that waits for keys never notices, nor does it get the signal that comes with it: crossterm
+//! (0.29) takes the end of the input for a pause, and reads again at once, for ever. So a separate
+//! thread waits for the end. There is no terminal left to be restored.
 
 use std::io;
 
@@ -12,7 +12,7 @@ pub(crate) fn watch() -> io::Result<()> {
     let watch = || {
         if wait(&io::stdin()) {
             super::signals::end_by(signal_hook::consts::SIGHUP);
-            // It lives on: the signal is blocked.
+            // The process lives on if the signal is blocked.
             std::process::exit(128 + signal_hook::consts::SIGHUP);
         }
     };
@@ -30,7 +30,7 @@ fn wait(terminal: &impl std::os::fd::AsFd) -> bool {
     use rustix::event::{PollFd, PollFlags, poll};
 
     loop {
-        // A hang-up is told though nothing is asked for.
+        // A hang-up is reported even if no event is asked for.
         let mut polled = [PollFd::new(terminal, PollFlags::empty())];
         match poll(&mut polled, None) {
             Err(rustix::io::Errno::INTR) => {}

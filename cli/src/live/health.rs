@@ -1,4 +1,4 @@
-//! How the recording is: whether it goes on, how far behind it is, and what it lost.
+//! The state of the recording: whether it goes on, how far behind it is, and what it has lost.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use spandrel_storage::Error;
 use super::page::State;
 use super::window::SECOND_NS;
 
-/// A recording stores something at least once a second, if only about itself.
+/// A live recording stores something at least once a second, if only about itself.
 const SILENT_NS: i64 = 5 * SECOND_NS;
 
 /// What was dropped, by reason; read again when there is more of it.
@@ -39,7 +39,7 @@ impl Dropped {
     }
 }
 
-/// Whether somebody records, given how old the newest row is.
+/// Whether a process records, given the age of the newest row.
 pub(crate) fn state(run: &Run, age_ns: i64, is_alive: impl FnOnce(&Run) -> Option<bool>) -> State {
     if run.ended_unix_ns.is_some() {
         return State::Ended;
@@ -60,7 +60,7 @@ pub(crate) fn ring_share(run: &Run, stat: Option<&WriterStat>) -> Option<f64> {
     Some(stat?.ring_high_water as f64 / slots as f64)
 }
 
-/// Entries that were stored, a second, between the first of these rows and the last.
+/// How many entries were stored each second, between the first of these rows and the last.
 pub(crate) fn entries_rate(stats: &[WriterStat]) -> Option<f64> {
     let (first, last) = (stats.first()?, stats.last()?);
     let ns = last.at_ns.saturating_sub(first.at_ns);

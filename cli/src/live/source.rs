@@ -1,7 +1,7 @@
-//! The profile as it is read again and again: which file, which run, and what is kept between reads.
+//! The profile that is read again and again: which file, which run, and what is kept between reads.
 //!
-//! A file that is not there yet is waited for, and so is one that went away; one that was replaced is
-//! opened anew. Each read holds the file for moments only.
+//! A file that does not exist yet is waited for, and so is one that was removed; one that was replaced
+//! is opened again. Each read uses the file for a moment only.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,13 +19,13 @@ use crate::commands::tree::TraceAnalysis;
 use crate::failure::Failure;
 use crate::profile::Wanted;
 
-/// Spans of a trace that are read, each second while it is looked at.
+/// How many spans of a trace are read, each second while it is shown.
 const TREE_SPANS_MAX: usize = 10_000;
 
 /// Why there is nothing new to show.
 #[derive(Debug)]
 pub(crate) enum Missing {
-    /// It may come: the file, or a run in it.
+    /// The file, or a run in it, may still come.
     Wait(String),
     Failed(Failure),
 }
@@ -33,7 +33,7 @@ pub(crate) enum Missing {
 impl From<spandrel_storage::Error> for Missing {
     fn from(error: spandrel_storage::Error) -> Self {
         match error.kind() {
-            // Somebody begins to record, or holds a lock.
+            // A recording is just beginning, or somebody has locked the file.
             ErrorKind::Busy | ErrorKind::NotFound => Self::Wait(error.to_string()),
             _ => Self::Failed(error.into()),
         }
@@ -77,7 +77,7 @@ impl Source {
         self.open.as_ref().map(|open| open.path.as_path())
     }
 
-    /// Reads what is asked for. After a failure the file is opened anew.
+    /// Reads what is asked for. After a failure the file is opened again.
     pub(crate) fn read(&mut self, ask: &Ask) -> Result<Page, Missing> {
         let read = self.try_read(ask);
         if read.is_err() {
@@ -142,7 +142,7 @@ impl Source {
 }
 
 impl Open {
-    /// Forgets what was kept of another run, and what may have changed at the end of this one.
+    /// Forgets what belongs to another run, and what may have changed at the end of this one.
     fn turn_to(&mut self, run: &Run) {
         let has_ended = run.ended_unix_ns.is_some();
         if (self.run_id, self.has_ended) != (run.id, has_ended) {
@@ -217,7 +217,7 @@ impl Open {
     }
 }
 
-/// What tells a file from another one at the same path.
+/// Distinguishes a file from another one at the same path.
 type Identity = (u64, u64);
 
 #[cfg(unix)]
@@ -227,7 +227,7 @@ fn identity(path: &Path) -> Option<Identity> {
     Some((metadata.dev(), metadata.ino()))
 }
 
-/// Elsewhere an open file cannot be replaced.
+/// On other systems an open file cannot be replaced.
 #[cfg(not(unix))]
 fn identity(path: &Path) -> Option<Identity> {
     fs::metadata(path).ok().map(|_| (0, 0))

@@ -1,4 +1,4 @@
-//! Looks at spans themselves, which the table does without: each reads a bounded number of them.
+//! Reads spans themselves, which the table does not need: each read is bounded.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -11,13 +11,13 @@ use spandrel_storage::Error;
 use super::page::{Blocked, Coverage, Detail, Flame, OpenLine, Point, Row, RowKey};
 use super::window::{SECOND_NS, floor};
 
-/// Ids that are read at most, from the end of the window backwards.
+/// Most ids that are read, from the end of the window backwards.
 const IDS_MAX: u64 = 50_000;
 /// An entry of this length or longer is too long for an executor.
 pub(crate) const BLOCKING_NS: i64 = 10_000_000;
 /// Slow spans that are kept.
 const SLOWEST: usize = 20;
-/// Points of percentiles over time, at most.
+/// Most points of percentiles over time.
 const POINTS: i64 = 60;
 /// The longest time that percentiles are shown over.
 const OVER_TIME_MAX_NS: i64 = 300 * SECOND_NS;
@@ -25,21 +25,21 @@ const OVER_TIME_MAX_NS: i64 = 300 * SECOND_NS;
 const STALLED_P99: i64 = 10;
 /// ... and older than this.
 const STALLED_MIN_NS: i64 = SECOND_NS;
-/// Of names of which no span ended in the window, those older than this are stalled.
+/// If no span of a name ended in the window, open ones older than this are stalled.
 const STALLED_UNKNOWN_NS: i64 = 30 * SECOND_NS;
 
-/// The part of a run that is looked at.
+/// The part of a run that is read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Part<'a> {
     pub(crate) run: &'a Run,
     pub(crate) from_ns: i64,
     pub(crate) until_ns: i64,
-    /// Whether nothing is stored behind it.
+    /// Whether nothing is stored after it.
     pub(crate) is_end: bool,
 }
 
 impl Part<'_> {
-    /// Calls `each` for the last spans of the part, and the last entries of those that live long.
+    /// Calls `each` for the last spans of the part, and for the last entries of long-lived ones.
     fn scan(
         &self,
         reader: &Reader,
@@ -116,7 +116,7 @@ pub(crate) fn detail(
     Ok(Detail { key: key.clone(), points, slowest, coverage, open })
 }
 
-/// Percentiles over the window, or over its end if it is long.
+/// Percentiles over the window; if it is long, over its end.
 fn over_time(
     reader: &Reader,
     part: &Part<'_>,
@@ -154,7 +154,7 @@ pub(crate) fn flame(reader: &Reader, part: &Part<'_>) -> Result<Flame, Error> {
     Ok(Flame { tree: stacks.finish()?, coverage })
 }
 
-/// What blocked the executor: by the spans of the end of the window, and those that are open now.
+/// What blocked the executor: from the spans at the end of the window, and those that are open now.
 pub(crate) fn stalls(reader: &Reader, part: &Part<'_>) -> Result<Blocked, Error> {
     let open = if part.is_end { reader.open_spans(part.run.id)? } else { Vec::new() };
     let mut coverage = Coverage::default();
@@ -169,8 +169,8 @@ pub(crate) fn stalls(reader: &Reader, part: &Part<'_>) -> Result<Blocked, Error>
     Ok(Blocked { stalls, coverage })
 }
 
-/// The open spans by thread, children under their parents; threads with a stalled span first. Those that live
-/// long are told apart where their entries are recorded.
+/// The open spans by thread, children under their parents; threads with a stalled span first. Long-lived
+/// spans are recognised if their entries are recorded.
 pub(crate) fn lines(has_entries: bool, open: Vec<OpenSpan>, rows: &[Row]) -> Vec<OpenLine> {
     let p99: HashMap<(&str, &str), i64> = rows
         .iter()
@@ -181,7 +181,7 @@ pub(crate) fn lines(has_entries: bool, open: Vec<OpenSpan>, rows: &[Row]) -> Vec
         let age_ns = span.seen_ns.saturating_sub(span.span.start_ns).max(0);
         let callsite = &span.span.callsite;
         let usual = p99.get(&(callsite.name.as_str(), &*callsite.target));
-        // What lives long has no age that is too much.
+        // A long-lived span is never too old.
         let lives_long = has_entries && span.lives_long();
         let is_stalled = !lives_long && age_ns > stalled_after_ns(usual.copied());
         OpenLine { span, depth, age_ns, is_stalled, lives_long }
@@ -193,12 +193,12 @@ pub(crate) fn lines(has_entries: bool, open: Vec<OpenSpan>, rows: &[Row]) -> Vec
     lines
 }
 
-/// The age from which on an open span is stalled, given the p99 of its name.
+/// The age at which an open span is stalled, for a name with this p99.
 fn stalled_after_ns(p99_ns: Option<i64>) -> i64 {
     p99_ns.map_or(STALLED_UNKNOWN_NS, |p99| p99.saturating_mul(STALLED_P99).max(STALLED_MIN_NS))
 }
 
-/// Spans by thread, each behind its parent, with the number of spans of the thread that it is in.
+/// Spans by thread, each after its parent, with the number of spans of the same thread around it.
 fn nested(mut spans: Vec<OpenSpan>) -> Vec<(OpenSpan, usize)> {
     let name = |open: &OpenSpan| open.span.thread.name.clone();
     spans.sort_by_cached_key(|open| (name(open), open.span.thread.id, open.span.id));
@@ -227,7 +227,7 @@ fn nested(mut spans: Vec<OpenSpan>) -> Vec<(OpenSpan, usize)> {
     let mut take = |at: usize| spans.get_mut(at).and_then(Option::take);
     let mut placed: Vec<(OpenSpan, usize)> =
         order.into_iter().filter_map(|(at, depth)| Some((take(at)?, depth))).collect();
-    // A circle of parents, which only a damaged file has.
+    // A cycle of parents, which only a damaged file has.
     placed.extend(spans.into_iter().flatten().map(|open| (open, 0)));
     placed
 }

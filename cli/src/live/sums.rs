@@ -17,17 +17,18 @@ use super::window::{SECOND_NS, Window, floor};
 const SETTLED_NS: i64 = 5 * SECOND_NS;
 /// The whole run is read again after so long at least ...
 const AGAIN_NS: i64 = 60 * SECOND_NS;
-/// ... and after such a part of what it was: so the cost is that of so many looks at all of it, however long it runs.
+/// ... and after such a part of its age: so all these reads together cost a fixed number of reads of the
+/// whole run, however long it runs.
 const AGAIN_PART: i64 = 10;
 pub(crate) const TREND_SECONDS: usize = 60;
 
-/// The calls of a callsite in some time: closed spans, or entries of those that live long.
+/// The calls of a callsite in some time: closed spans, or entries of long-lived ones.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Sums {
     pub(crate) calls: u64,
     pub(crate) errors: u64,
     pub(crate) sum_ns: i64,
-    /// Those of which the busy time is known.
+    /// How many of them have a busy time.
     pub(crate) busy_ns: Option<i64>,
     pub(crate) self_ns: i64,
     pub(crate) max_ns: i64,
@@ -108,7 +109,7 @@ impl Blocks {
         let mut total = ByCallsite::new();
         let mut at = if is_whole { self.before_ns } else { from_ns };
         self.settled.retain(|(start, _)| (from_ns..until_ns).contains(start));
-        // Found to be missing, it is read, and comes to the end.
+        // If it is missing, it is read, and comes last.
         self.settled.pop_front();
         while at < until_ns {
             let next = at.saturating_add(window.block_ns());
@@ -116,7 +117,7 @@ impl Blocks {
             match self.settled.iter().find(|(start, _)| *start == at) {
                 Some((_, block)) => add_all(&mut total, block),
                 None => {
-                    // Of a block that goes beyond, only a part is asked for.
+                    // Only a part of the last block is needed.
                     let block = read_block(reader, run_id, at, next.min(until_ns))?;
                     if is_settled && is_whole {
                         add_all(&mut self.before, &block);
@@ -163,7 +164,7 @@ pub(crate) struct Trends {
 }
 
 impl Trends {
-    /// Brings the seconds up to the one that holds the moment before `until_ns`.
+    /// Updates the seconds up to the one before `until_ns`.
     pub(crate) fn read(
         &mut self,
         reader: &Reader,
@@ -175,7 +176,7 @@ impl Trends {
         let first = last.saturating_sub((TREND_SECONDS as i64 - 1) * SECOND_NS);
         let settled = end_ns.saturating_sub(SETTLED_NS + SECOND_NS);
         self.seconds.retain(|(at, _)| (first..=last).contains(at) && *at <= settled);
-        // Steps back through time have a gap at the front; then all is read anew.
+        // Stepping back in time leaves a gap at the front; then everything is read again.
         if self.seconds.front().is_some_and(|(at, _)| *at > first.max(0)) {
             self.seconds.clear();
         }

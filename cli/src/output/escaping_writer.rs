@@ -1,17 +1,18 @@
-//! The standard output. What programs read goes out as it is; on a terminal nothing of a profile is obeyed.
+//! The standard output. Programs get the text unchanged; a terminal gets no control characters of a
+//! profile.
 
 use std::io::{self, Write};
 
 use super::text::is_terminal_control;
 
-/// Text for programs on its way to a terminal: characters that a terminal would obey are escaped, but for
-/// the ends of lines and tabs.
+/// Output for programs on its way to a terminal: characters that a terminal would obey are escaped,
+/// except ends of lines and tabs.
 #[derive(Debug)]
 pub(crate) struct EscapingWriter<W: Write> {
     out: W,
-    /// Whether it is JSON, and stays so.
+    /// Whether it is JSON, and has to stay valid.
     is_json: bool,
-    /// The beginning of a character whose end is still to come.
+    /// The beginning of a character whose end has not come yet.
     begun: Vec<u8>,
 }
 

@@ -1,6 +1,6 @@
-//! What is too wide for a terminal: columns that can be done without, long lines, long notes.
+//! Fits output into a terminal: hides columns, cuts long lines, breaks long notes.
 //!
-//! Only where a terminal shows it. What goes to a pipe or a file is never cut.
+//! Only on a terminal. What goes to a pipe or a file is never cut.
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -10,11 +10,11 @@ use super::table::{Cell, Column, Table};
 const BETWEEN: usize = 2;
 /// What follows the title of the column by which rows are sorted.
 const SORTED: usize = 2;
-/// Columns that a text keeps: less of it could not be recognized.
+/// Least columns of a text: with fewer it could not be recognised.
 const TEXT_MIN: usize = 10;
 
-/// Hides the columns that can be done without, as many as it takes; gives their titles. Where that is not
-/// enough, texts before figures are shortened.
+/// Hides as many columns as necessary, the least important first, and returns their titles. If that is
+/// not enough, texts before figures are shortened.
 pub(super) fn columns(table: &mut Table, width: usize) -> Vec<String> {
     let widths: Vec<usize> = (0..table.columns.len()).map(|at| width_of(table, at)).collect();
     let mut hidden: Vec<usize> = Vec::new();
@@ -37,7 +37,7 @@ pub(super) fn columns(table: &mut Table, width: usize) -> Vec<String> {
     hidden.iter().filter_map(|at| Some(table.columns.get(*at)?.title.clone())).collect()
 }
 
-/// Shows hidden columns for which there is room after all, since a wider one had to go behind them.
+/// Shows hidden columns again that fit after a wider one was hidden.
 fn show_again(table: &mut Table, widths: &[usize], hidden: &mut Vec<usize>, mut room: usize) {
     let mut at_last = hidden.len();
     while at_last > 0 {
@@ -69,8 +69,8 @@ fn widths_of(table: &Table, at: usize) -> (usize, usize) {
     (texts, others)
 }
 
-/// Cuts the longest texts that stand before figures in their middles, until the figures have room: the end of a
-/// line would be cut otherwise, and with it a figure. Names are told apart by their ends, too.
+/// Cuts the longest texts before figures in their middles until the figures fit: otherwise the end of
+/// the line would be cut, and a figure with it. Names often differ in their ends, so those stay.
 fn shorten(table: &mut Table, width: usize) {
     let columns = table.columns.iter().enumerate();
     let shown: Vec<(usize, &Column)> = columns.filter(|(_, column)| column.shown).collect();

@@ -1,4 +1,4 @@
-//! Views as people read them.
+//! Views for people.
 
 use anstyle::Style;
 use comfy_table::{CellAlignment, ContentArrangement, presets};
@@ -16,7 +16,7 @@ const FAINT: Style = Style::new().dimmed();
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RenderOptions {
     pub(crate) format: Format,
-    /// Only what was asked for.
+    /// Only the output itself.
     pub(crate) quiet: bool,
     /// Whether also columns that are hidden otherwise.
     pub(crate) all_columns: bool,
@@ -26,7 +26,7 @@ pub(crate) struct RenderOptions {
     pub(crate) width: Option<usize>,
 }
 
-/// The view as text with styles; whoever writes it takes them out where there are no colours.
+/// The view as text with styles; they are removed later if there are no colours.
 pub(crate) fn render(view: &mut View, manner: RenderOptions) -> String {
     let RenderOptions { format, quiet, all_columns, chosen, width } = manner;
     let mut page = String::new();
@@ -62,7 +62,8 @@ pub(crate) fn render(view: &mut View, manner: RenderOptions) -> String {
         (None, _) => {
             let hidden = width.map(|width| fit::columns(&mut view.table, width));
             let rows = aligned(&view.table, format, false);
-            // A list of texts goes on in the next line; of rows of numbers that would be a muddle.
+            // A list of texts is continued on the next line; with rows of numbers that would be
+            // unreadable.
             if view.table.columns.iter().all(|column| column.left || !column.shown) {
                 rows.lines().for_each(|line| page.push_str(&(wrapped(line) + "\n")));
             } else {
@@ -91,7 +92,7 @@ pub(crate) fn render(view: &mut View, manner: RenderOptions) -> String {
     page
 }
 
-/// That there are more rows.
+/// A note that there are more rows.
 pub(crate) fn cut(table: &Table) -> Option<String> {
     let (shown, total) = (text::count(table.rows.len() as u64), text::count(table.total));
     table.is_truncated().then(|| format!("{shown} of {total} shown; -n 0 shows all."))

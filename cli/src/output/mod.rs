@@ -1,4 +1,6 @@
-//! What a command found, on its way to people and programs. The only place that prints.
+//! What a command found, on its way to people and programs. Everything is printed here, except the
+//! full-screen view (`live/terminal.rs`) and exports that stream to the standard output
+//! (`commands/export/write.rs`).
 
 mod background_writer;
 mod escaping_writer;
@@ -52,7 +54,7 @@ pub(crate) struct Output {
     pub(crate) path: Option<PathBuf>,
     /// Whether the standard output was asked for.
     pub(crate) is_standard: bool,
-    /// Whether no text is to be taken for a formula.
+    /// Whether texts must not be taken for formulas.
     pub(crate) spreadsheet: bool,
     pub(crate) color: ColorChoice,
     pub(crate) ascii: bool,
@@ -93,7 +95,7 @@ impl Output {
         Err(failure.hint("it goes with --format csv or --format tsv"))
     }
 
-    /// Programs get what a profile says as it is; a terminal never does.
+    /// Programs get the texts of a profile unchanged; a terminal never does.
     pub(crate) fn is_to_be_cleaned(&self) -> bool {
         self.is_terminal() && !self.format().is_human_readable()
     }
@@ -118,7 +120,7 @@ impl Output {
         if self.is_terminal() { of_terminal().unwrap_or(100) } else { 100 }
     }
 
-    /// Whether a column is shown that people have to ask for, by its key.
+    /// Whether a column is shown that is hidden by default, by its key.
     pub(crate) fn wants(&self, key: &str) -> bool {
         let is_key = |asked: &String| asked.split(':').next() == Some(key);
         let is_asked = self.sort.iter().chain(&self.columns).any(is_key);
@@ -130,8 +132,8 @@ impl Output {
         Some(self.limit.unwrap_or(default)).filter(|limit| *limit > 0)
     }
 
-    /// Shows a view. Rows are sorted, chosen and cut as was asked for; `limit` is the number of
-    /// rows that people see without asking, 0: all.
+    /// Shows a view. Rows are sorted, selected and cut as was asked for; `limit` is the number of rows
+    /// for people by default; 0: all.
     pub(crate) fn show(&self, mut view: View, limit: usize) -> Result<Exit, Failure> {
         if self.columns.first().is_some_and(|first| first == "help") {
             view = columns_of(&view);
@@ -141,7 +143,7 @@ impl Output {
             }
             view.table.truncate(self.limit.unwrap_or(limit));
             view.table.select(&self.columns)?;
-            // Who chooses rows or columns wants to see those.
+            // If rows or columns were chosen, they have to be shown.
             let chooses_rows = self.limit.is_some() && !view.drawing_is_limited;
             let wants_all = self.verbose && view.verbose_is_table;
             if chooses_rows || wants_all || self.sort.is_some() || !self.columns.is_empty() {
@@ -159,7 +161,7 @@ impl Output {
         Ok(self.exit(is_incomplete, view.table.total == 0))
     }
 
-    /// How a command ends that did what it was asked, by how it is to fail.
+    /// How a command ends that has worked, according to the options about failing.
     pub(crate) fn exit(&self, is_incomplete: bool, is_empty: bool) -> Exit {
         match () {
             () if self.strict && is_incomplete => Exit::Incomplete,
@@ -181,7 +183,7 @@ impl Output {
         })
     }
 
-    /// What formats of rows alone have no room for is said beside them.
+    /// Formats with rows only have no room for this, so it is said on the standard error.
     fn say_aside(&self, view: &View) {
         if !matches!(self.format(), Format::Csv | Format::Tsv | Format::Ndjson) {
             return;
@@ -272,7 +274,7 @@ impl Output {
         Ok(())
     }
 
-    /// A moment, as the wall clock showed it, with the zone.
+    /// A moment in local time, with the zone.
     pub(crate) fn moment(&self, unix_ns: i64) -> Cell {
         let zone = if self.utc { TimeZone::UTC } else { TimeZone::system() };
         let shown = Timestamp::from_nanosecond(unix_ns.into()).map_or_else(
@@ -286,14 +288,14 @@ impl Output {
         Cell::Shown(shown, unix_ns.into())
     }
 
-    /// Tells people something that is not the output.
+    /// Prints something for people that is not the output.
     pub(crate) fn say(&self, line: &str) {
         if !self.quiet {
             self.warn(line);
         }
     }
 
-    /// Tells people, however quiet they want it, that there is less than they asked for.
+    /// Tells people, even with --quiet, that there is less than they asked for.
     pub(crate) fn warn(&self, line: &str) {
         if self.is_ascii() { complain(&text::ascii(line)) } else { complain(line) }
     }
@@ -311,7 +313,7 @@ impl Output {
     }
 }
 
-/// What a spreadsheet would make of the texts, if that is more than texts.
+/// A note on texts that a spreadsheet would take for formulas.
 fn formulas(table: &Table) -> Option<String> {
     let is_formula =
         |cell: &&Cell| matches!(cell.value(), Value::String(text) if is_formula(&text));
@@ -325,19 +327,19 @@ pub(crate) fn formulas_of(count: u64) -> Option<String> {
     (count > 0).then(|| format!("{texts} {look}; for a spreadsheet, use --spreadsheet"))
 }
 
-/// Messages can have several lines, such as one that points at a place in another.
+/// Messages can have several lines, for example to point at a position in another.
 fn clean_lines(message: &str) -> String {
     message.lines().map(text::clean).collect::<Vec<_>>().join("\n")
 }
 
-/// One line on the standard error. Nobody is left to tell if that fails.
+/// One line on the standard error. If that fails, nobody can be told.
 fn complain(line: &str) {
     let _gone = writeln!(io::stderr(), "{line}");
 }
 
-/// What clap has to say: help and version on the standard output, everything else is wrong usage.
+/// Messages of clap: help and version go to the standard output, everything else is wrong usage.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    // A reader that went away is no failure.
+    // If the reader has gone away, that is no failure.
     let _gone = error.print();
     if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() }
 }
@@ -345,16 +347,16 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 /// Shows the help of a command.
 pub(crate) fn help(help: &Help) -> ExitCode {
     let text = help.text(ColorChoice::Auto.is_on(&io::stdout()));
-    // A reader that went away is no failure.
+    // If the reader has gone away, that is no failure.
     let _gone = io::Write::write_all(&mut io::stdout().lock(), text.as_bytes());
     Exit::Ok.into()
 }
 
-/// Whether the locale can show more than ASCII, as the C library decides it.
+/// Whether the locale can show more than ASCII, by the rules of the C library.
 fn is_utf8() -> bool {
     let set = |key: &&str| env::var(key).ok().filter(|value| !value.is_empty());
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(set);
-    // Where nothing is said, as in many containers, terminals of today can.
+    // If nothing is set, as in many containers: present-day terminals can.
     locale.is_none_or(|locale| {
         let locale = locale.to_ascii_lowercase();
         locale.contains("utf-8") || locale.contains("utf8")

@@ -1,4 +1,4 @@
-//! Where output goes: the terminal, by a pager where it does not fit, a pipe, or a file that appears
+//! Where output goes: the terminal, through a pager if it does not fit; a pipe; or a file that appears
 //! when it is complete.
 
 use std::env;
@@ -15,8 +15,8 @@ use crate::failure::Failure;
 /// The start of every SQLite database.
 const DATABASE: &[u8] = b"SQLite format 3\0";
 
-/// Where a page goes: a file that replaces the one at `path` when it is complete, and that nobody sees until
-/// then; a device, a pipe or the like, which are written into; or the standard output, for `-`.
+/// Where a page goes: a file that replaces the one at `path` when it is complete, and is invisible until
+/// then; a device, a pipe or the like, which are written to directly; or the standard output, for `-`.
 #[derive(Debug)]
 pub(crate) struct Destination {
     path: PathBuf,
@@ -25,7 +25,7 @@ pub(crate) struct Destination {
 
 #[derive(Debug)]
 enum To {
-    /// A file that appears at this path, which links lead to.
+    /// A file that appears at this path, after symbolic links were resolved.
     Place(NamedTempFile, PathBuf),
     /// What is there already, and how many bytes went into it.
     There(File, u64),
@@ -34,7 +34,7 @@ enum To {
 }
 
 impl Destination {
-    /// Refuses to replace a database, which somebody may have recorded for hours.
+    /// Refuses to replace a database: it may be a recording of many hours.
     pub(crate) fn new(path: &Path) -> Result<Self, Failure> {
         let failure = |source: io::Error| Failure::cannot_write(path, &source);
         let to = match fs::metadata(path) {
@@ -161,7 +161,7 @@ fn refuse_database(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Writes a whole page to the standard output; a reader that went away is no failure.
+/// Writes a whole page to the standard output. If the reader has gone away, that is no failure.
 pub(crate) fn print(page: &[u8], pager: bool) -> io::Result<()> {
     let rows = terminal_size::terminal_size().map_or(usize::MAX, |(_, height)| height.0.into());
     let lines = page.iter().filter(|byte| **byte == b'\n').count();
@@ -180,7 +180,7 @@ pub(crate) fn print(page: &[u8], pager: bool) -> io::Result<()> {
     ignore_broken_pipe(out.write_all(page).and_then(|()| out.flush()))
 }
 
-/// No failure if it is that the reader went away.
+/// No failure if the reader has gone away.
 pub(crate) fn ignore_broken_pipe(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -5,26 +5,26 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use std::fmt::Write as _;
 
-/// Behind the name of what lives long, whose entries count.
+/// Stands behind the name of long-lived spans, whose entries count.
 pub(crate) const LONG: char = '⟳';
 
 /// What it means.
 pub(crate) const LONG_MEANS: &str = "⟳ lives long: each time it was entered counts";
 
-/// Behind the name of a span in which no thread ever was.
+/// Stands behind the name of a span that was never entered.
 pub(crate) const IDLE: &str = "(never entered)";
 
 /// What it means for a list.
 pub(crate) const IDLE_MEANS: &str = "never entered: no thread was ever inside, so that how long it was open is nobody's work; those come last";
 
-/// Whether a terminal would obey the character rather than show it, or write backwards after it.
+/// Whether a terminal would obey the character instead of showing it, or write backwards after it.
 pub(crate) fn is_terminal_control(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
             | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// `text` with control characters, and those that turn the direction of writing, escaped.
+/// `text` with control characters escaped, and those that change the direction of writing.
 pub(crate) fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for character in text.chars() {
@@ -42,8 +42,8 @@ pub(crate) fn for_xml(text: &str) -> String {
     clean(text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
 }
 
-/// A line, or a cell of a table, as Markdown that says nothing but this: no emphasis, link, code or tag. An
-/// underscore within a word means nothing in GitHub's: <https://github.github.com/gfm/>.
+/// A line, or a cell of a table, as Markdown without any formatting: no emphasis, link, code or tag. An
+/// underscore within a word has no meaning in GitHub's: <https://github.github.com/gfm/>.
 pub(crate) fn for_markdown(text: &str, is_line: bool) -> String {
     let mut escaped = String::with_capacity(text.len());
     // Headings, lists and quotations begin with these.
@@ -66,7 +66,7 @@ pub(crate) fn for_markdown(text: &str, is_line: bool) -> String {
     escaped
 }
 
-/// What encloses a drawing in Markdown: more quotation marks than the drawing has in a row.
+/// The fence around a drawing in Markdown: more backquotes than the drawing has in a row.
 pub(crate) fn fence(drawing: &str) -> String {
     let runs = drawing.split(|character| character != '`').map(str::len);
     "`".repeat(runs.max().unwrap_or(0).max(2) + 1)
@@ -100,7 +100,7 @@ pub(crate) fn agree<'a>(number: u64, one: &'a str, more: &'a str) -> &'a str {
     if number == 1 { one } else { more }
 }
 
-/// Both: `1 span is`, `2,000 spans are`.
+/// Number, noun and verb: `1 span is`, `2,000 spans are`.
 pub(crate) fn counted_with(number: u64, noun: &str, (one, more): (&str, &str)) -> String {
     format!("{} {}", counted(number, noun), agree(number, one, more))
 }
@@ -114,7 +114,7 @@ pub(crate) const HAS: (&str, &str) = ("has", "have");
 pub(crate) fn duration(ns: i64) -> String {
     let magnitude = ns.unsigned_abs();
     let sign = if ns < 0 { "-" } else { "" };
-    // Where two decimals round up to the next unit, it is the next unit.
+    // If two decimals round up to the next unit, that unit is used.
     let (per_unit, unit) = match magnitude {
         0..999_995 => (1e3, "µs"),
         999_995..999_995_000 => (1e6, "ms"),
@@ -140,7 +140,7 @@ pub(crate) fn duration_in_words(ns: i64) -> String {
     duration(ns).trim_end().to_owned()
 }
 
-/// Nanoseconds as the command line takes them back: `20ms`, `1500us`.
+/// Nanoseconds in the form that the command line takes: `20ms`, `1500us`.
 pub(crate) fn duration_argument(ns: u64) -> String {
     let units = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
     let unit = units.into_iter().find(|(_, size)| ns.is_multiple_of(*size) && ns >= *size);
@@ -192,7 +192,7 @@ pub(crate) fn shell(word: &str) -> String {
     }
 }
 
-/// The same text in ASCII: what spandrel draws gets a stand-in, all other characters an escape.
+/// The text in ASCII: what spandrel draws is replaced, all other characters are escaped.
 pub(crate) fn ascii(text: &str) -> String {
     let mut ascii = String::with_capacity(text.len());
     for character in text.chars() {
@@ -232,7 +232,7 @@ pub(crate) fn ascii(text: &str) -> String {
     ascii
 }
 
-/// What of a text fits on so many columns, with a `…` where it does not.
+/// As much of a text as fits into so many columns, with a `…` if that is not all.
 pub(crate) fn cut(text: &str, columns: usize) -> String {
     if text.width() <= columns { text.to_owned() } else { beginning(text, columns) }
 }
@@ -247,14 +247,14 @@ pub(crate) fn beginning(text: &str, columns: usize) -> String {
     text.chars().take_while(fits).chain(['…']).collect()
 }
 
-/// A number for a name that is the same in each run (FNV-1a), for colours.
+/// A number for a name, the same in each run (FNV-1a), for colours.
 pub(crate) fn hash(name: &str) -> u32 {
     let step = |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
     name.bytes().fold(0x811c_9dc5_u32, step)
 }
 
-/// Breaks a text between words; what follows the first line stands two to the right, and never to the
-/// left of the first.
+/// Breaks a text between words. All lines after the first are indented by two columns, relative to the
+/// first one.
 pub(crate) fn wrap(text: &str, width: usize) -> String {
     let indent = (text.len() - text.trim_start_matches(' ').len()).max(2);
     let (mut lines, mut used, mut is_new) = (String::new(), 0, true);
@@ -266,7 +266,7 @@ pub(crate) fn wrap(text: &str, width: usize) -> String {
             lines.push_str(&" ".repeat(indent));
             (used, is_new) = (indent, true);
         }
-        // Blanks at which a line was broken are gone.
+        // The blanks at which a line was broken are removed.
         if is_new && wide == 0 && !lines.is_empty() {
             continue;
         }

@@ -12,23 +12,23 @@ use crate::recorder::State;
 pub(crate) struct View {
     /// The name of the command, for programs.
     pub(crate) command: &'static str,
-    /// Of which run; none for commands about the file, or about no file.
+    /// The run; `None` for commands about the file, or about no file.
     pub(crate) header: Option<Header>,
-    /// Lines above, in place of a header.
+    /// Lines above the table, instead of a header.
     pub(crate) preamble: Vec<String>,
-    /// What programs get, and people unless there is a drawing.
+    /// For programs; and for people, unless there is a drawing.
     pub(crate) table: Table,
-    /// What people see instead of the table; may hold styles. It has cleaned what it shows.
+    /// For people, instead of the table; may contain styles. Its texts were cleaned.
     pub(crate) drawing: Option<String>,
-    /// Whether the drawing is a chart: of that, a terminal that is too narrow shows a part, while texts
-    /// go on in the next line.
+    /// Whether the drawing is a chart: on a terminal that is too narrow only a part of it is shown,
+    /// while texts are continued on the next line.
     pub(crate) is_chart: bool,
-    /// Whether the drawing has no more rows than were asked for; one that knows nothing of rows gives
-    /// way to the table when some are asked for.
+    /// Whether the drawing has no more rows than were asked for. A drawing that has no rows is replaced
+    /// by the table if some were asked for.
     pub(crate) drawing_is_limited: bool,
     /// Whether `--verbose` shows the table with all columns: the drawing has nothing to say beyond it.
     pub(crate) verbose_is_table: bool,
-    /// Whether there would be more if the times inside of spans had been measured, where they were not.
+    /// Whether there would be more if the times inside of spans had been measured, which they were not.
     pub(crate) needs_busy_times: bool,
     /// Further members of the JSON document.
     pub(crate) extra: Map<String, Value>,
@@ -42,19 +42,19 @@ impl View {
     }
 }
 
-/// Losses that a header names; there can be one for each second.
+/// How many losses a header names; there can be one in each second.
 const WINDOWS_SHOWN: usize = 3;
-/// And one for programs.
+/// The same for programs.
 const WINDOWS_IN_JSON: usize = 100;
 
-/// Which run, and what of it is missing.
+/// The run, and what is missing of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Header {
     run: Run,
     losses: Vec<Loss>,
     /// What was asked for, beside the run: the window and the filter.
     pub(crate) selection: Option<String>,
-    /// Why nothing of the run can match that.
+    /// Why nothing in the run can match that.
     pub(crate) unmeasured: Option<String>,
 }
 
@@ -114,7 +114,7 @@ impl Header {
         lines
     }
 
-    /// What is not in the file, if anything: for formats without a header.
+    /// What is missing in the file, if anything: for formats without a header.
     pub(crate) fn missing(&self) -> Option<String> {
         let pruned = self.run.pruned();
         (self.dropped() > 0 || pruned > 0).then(|| {

@@ -106,7 +106,7 @@ mod tests {
         // 45 of 50 against 30 of 50, corrected: z = 3.233.
         near(proportions([45, 30], [50, 50]), 0.001_224);
         assert_eq!(proportions([5, 50], [10, 100]), 1.0);
-        // Published critical values at 5 %, of samples without end: 1.358 and 1.747.
+        // Published critical values at 5 %, for samples of unlimited size: 1.358 and 1.747.
         for size in [4_000, 400_000] {
             let root = (size as f64 / 2.0).sqrt();
             for p in [kolmogorov(1.358 / root, [size; 2]), kuiper(1.747 / root, [size; 2])] {

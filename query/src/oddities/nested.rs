@@ -1,5 +1,5 @@
 //! A name that is inside itself again and again: a guard that is held over an `.await` catches the spans of
-//! other tasks, and a task that starts its successor from within its own span makes a chain without end.
+//! other tasks, and a task that starts its successor from within its own span makes an endless chain.
 
 use rusqlite::{OptionalExtension, Statement, params};
 

@@ -127,7 +127,7 @@ impl Run {
         size_of::<Self>() + texts.map(String::len).sum::<usize>()
     }
 
-    /// How long the run took, or takes so far, by its own clock, which stamps its spans: the one on the wall can
+    /// How long the run took, or takes so far, by its own clock, which stamps its spans: the system's time can
     /// be set meanwhile. Nanoseconds.
     pub fn length_ns(&self) -> i64 {
         let own = self.last_ns.max(self.told_ns).max(0);

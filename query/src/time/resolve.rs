@@ -24,7 +24,7 @@ impl From<&Run> for RunTimes {
     fn from(run: &Run) -> Self {
         Self {
             started_unix_ns: run.info.started_unix_ns,
-            // By its own clock, and by the one on the wall only if it says nothing.
+            // By its own clock; by the system's time only if that says nothing.
             last_ns: run.length_ns(),
             ended_unix_ns: run.ended_unix_ns.filter(|_| run.told_ns == 0),
         }
@@ -33,13 +33,13 @@ impl From<&Run> for RunTimes {
 
 impl RunTimes {
     /// The end of the run, or its newest moment, nanoseconds since the start. Not before the newest
-    /// row: the clock on the wall, by which the end is known, can be set back.
+    /// row: the end is a system time, which can be set back.
     pub fn end_ns(&self) -> i64 {
         let ended = self.ended_unix_ns.map(|ended| ended.saturating_sub(self.started_unix_ns));
         ended.unwrap_or(0).max(self.last_ns).max(0)
     }
 
-    /// On the clock on the wall.
+    /// As system time, nanoseconds since the Unix epoch.
     fn unix_ns(&self, ns: i64) -> i128 {
         i128::from(self.started_unix_ns) + i128::from(ns)
     }

@@ -96,7 +96,7 @@ impl Trace {
         };
         let mut chain = HashSet::new();
         let mut next = Some(span_id);
-        // A circle of parents, which only a damaged file has, ends here, too.
+        // A cycle of parents, which only a damaged file has, ends here, too.
         while let Some(id) = next.filter(|id| chain.len() < max && chain.insert(*id)) {
             next = None;
             let one = Scan::new(cut.run_id).ids(id, id).columns(Columns::Numbers);

@@ -1,4 +1,4 @@
-//! Small numbers for names and threads, so that each text stands in the page once.
+//! Small numbers for names and threads, so that each text is in the page only once.
 
 use std::collections::HashMap;
 
@@ -8,13 +8,13 @@ use super::text::cut;
 use crate::report::bounds;
 use crate::report::data::{NAME_OTHERS, Name};
 
-/// The names that were met, in the order of meeting them.
+/// The names, in the order in which they were met.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     list: Vec<Name>,
     by_callsite: HashMap<(i64, bool), i64>,
     by_text: HashMap<(String, String, bool), i64>,
-    /// Callsites that found no place.
+    /// Callsites for which there was no room.
     others: u64,
 }
 
@@ -24,14 +24,14 @@ impl Names {
         self.of(callsite, CountedBy::Lifetime)
     }
 
-    /// The number of the name of those spans of a callsite that count so.
+    /// The number of the name of those spans of a callsite that count in this way.
     pub(crate) fn of(&mut self, callsite: &Callsite, counted: CountedBy) -> i64 {
         let key = (callsite.id, counted.has_entries());
         if let Some(known) = self.by_callsite.get(&key) {
             return *known;
         }
         let number = self.number(Name { long: key.1, ..describe(callsite) });
-        // A file with callsites without end does not fill the memory; it is slow instead.
+        // A file with any number of callsites must not fill the memory; it is slow instead.
         if self.by_callsite.len() < 16 * bounds::NAMES {
             self.by_callsite.insert(key, number);
         }
@@ -46,7 +46,7 @@ impl Names {
 
     /// The number of a name that may be new.
     fn number(&mut self, name: Name) -> i64 {
-        // Whole names are told apart, also where they are cut for the page.
+        // Whole names are compared, even if they are cut for the page.
         let key = (name.name.clone(), name.target.clone(), name.long);
         if let Some(known) = self.by_text.get(&key) {
             return *known;
