@@ -1,7 +1,7 @@
 //! The records of spans that close.
 //!
-//! They are published where nothing is out of the ordinary: of a span of the thread's own, which does not
-//! unwind and has a partition of its own with room. There is none once the ring is closed.
+//! They are published here in the usual case: the span is the thread's own, the thread is not unwinding,
+//! and it has a partition of its own with room. A closed ring has no room.
 
 use spandrel_ring::timestamp;
 
@@ -24,8 +24,8 @@ pub(super) fn publish_plain(token: ThreadToken, span: &SpanSlot, end: u64) -> bo
     published
 }
 
-/// The same for one that may have fields, if they fit one slot. `extra` is the span's; `end` says
-/// when it ends, and is called where that is written.
+/// The same for a span that may have fields, if they fit into one slot. `extra` is the span's; `end`
+/// tells when it ends, and is called when that is written.
 #[inline(always)]
 pub(super) fn publish_with_fields(
     token: ThreadToken,
@@ -39,7 +39,7 @@ pub(super) fn publish_with_fields(
     let published = lease.publish_if_roomy::<2>(Kind::Span as usize, slots, |index, slot| {
         match index {
             0 => entered_once_into(slot, span, end(), words),
-            // Behind the last word they are anything.
+            // After the last word there may be anything.
             _ => span.copy_inline_fields(slot),
         }
     });
@@ -47,7 +47,8 @@ pub(super) fn publish_with_fields(
     published
 }
 
-/// The same for a span that was entered again. Not together with the others, whose registers it would take.
+/// The same for a span that was entered again. Not merged with the others: it would take their
+/// registers.
 #[inline(always)]
 pub(crate) fn publish_again(span: &SpanSlot, extra: u64) -> bool {
     let head = span.head();
@@ -57,8 +58,8 @@ pub(crate) fn publish_again(span: &SpanSlot, extra: u64) -> bool {
     publish_any::<2, 3>(span, extra, head | WIDE, || span.own_busy())
 }
 
-/// The same for one of which no times inside are known: where they are measured, one that nobody has entered, and where
-/// they are not, any.
+/// The same for spans without known times inside: if times are measured, a span that was never entered;
+/// if they are not, any span.
 #[inline(always)]
 pub(crate) fn publish_without_times<const TIMED: bool>(span: &SpanSlot, extra: u64) -> bool {
     let head = span.head();
@@ -69,8 +70,8 @@ pub(crate) fn publish_without_times<const TIMED: bool>(span: &SpanSlot, extra: u
     publish_any::<1, 2>(span, extra, head | kind, || 0)
 }
 
-/// Publishes the record of a span with this header and word for its busy time, whose fields come behind the first `N`
-/// slots of at most `ALL`.
+/// Publishes the record of a span with this header, and this word for its busy time. Its fields come
+/// after the first `N` slots; there are at most `ALL`.
 #[inline(always)]
 fn publish_any<const N: usize, const ALL: usize>(
     span: &SpanSlot,
@@ -99,8 +100,8 @@ fn publish_any<const N: usize, const ALL: usize>(
     published
 }
 
-/// Writes the record of a span that was entered once, without its fields: see the module
-/// [`record`]. Word by word, so that one register is enough for all.
+/// Writes the record of a span that was entered once, without its fields: see the module [`record`].
+/// Word by word, so that one register is enough.
 #[inline(always)]
 fn entered_once_into(slot: &mut Slot, span: &SpanSlot, end: u64, field_words: usize) {
     let mut record = SpanWords::write(slot);
@@ -140,7 +141,7 @@ pub(crate) fn untimed_into(
     close_into(&mut record, span, header, field_words);
 }
 
-/// The words that all records of spans have.
+/// Writes the words that all records of spans have.
 #[inline(always)]
 fn close_into(record: &mut SpanWords<&mut Slot>, span: &SpanSlot, header: u64, field_words: usize) {
     record.set_header(header);
@@ -155,7 +156,7 @@ fn close_into(record: &mut SpanWords<&mut Slot>, span: &SpanSlot, header: u64, f
     one_by_one();
 }
 
-/// The second slot of a wide record.
+/// Writes the second slot of a wide record.
 #[inline(always)]
 fn entries_into(slot: &mut Slot, span: &SpanSlot) {
     let mut entries = EntriesWords::write(slot);
@@ -186,7 +187,7 @@ mod tests {
         span
     }
 
-    /// What the general path writes of it.
+    /// The record that the general path writes.
     fn closing(span: &SpanSlot, end: u64, entries: Entries) -> [Slot; 2] {
         let closing = ClosingSpan {
             head: span.head(),
@@ -215,7 +216,7 @@ mod tests {
         assert_eq!(slot, closing(&span, 1_300, Entries::once(1_010, 1_250, 7))[0]);
     }
 
-    /// But for what stands beside the flags of a wide one, and how much too large the number of its entries is.
+    /// Except the bits beside the flags of a wide record, and the bias of the number of its entries.
     #[test]
     fn a_span_that_was_entered_again_is_read_as_one_of_the_general_path() {
         let span = span();

@@ -25,27 +25,27 @@ pub(crate) struct SpanSlot {
     pub(super) root: AtomicU64,
     /// Ticks.
     pub(super) start: AtomicU64,
-    /// The header of the span's record: its owner, and how often it has entered, which counts when it
-    /// does. What it is doing stands here too: see [`entries`](super::entries).
+    /// The header of the span's record: its owner, and how often that has entered. It also tells what
+    /// the owner is doing: see [`entries`](super::entries).
     pub(super) head: AtomicU64,
     /// When its owner entered it first, in ticks.
     pub(super) first: AtomicU64,
-    /// When its owner left it last; or entered it, if it is inside and has been before.
+    /// When its owner left it last; if the owner is inside again, when it entered.
     pub(super) last: AtomicU64,
-    /// `layer << 48 | flags << 32 | pending << 16 | reserved` words of fields, of which the pending
-    /// ones are not written yet. So it is just the number of words for a span of the first layer
-    /// of which nothing else is out of the ordinary.
+    /// `layer << 48 | flags << 32 | pending << 16 | reserved` words of fields; pending words are not
+    /// written yet. So for a span of the first layer without anything unusual it is just the number of
+    /// words.
     pub(super) extra: AtomicU64,
     /// Ticks inside the span on its owner's thread, once it has entered again.
     pub(super) busy: AtomicU64,
     /// The longest of those entries.
     pub(super) longest: AtomicU64,
-    /// How many times the owner is inside once more than `INSIDE` says.
+    /// How many times the owner is inside, beyond the once that `INSIDE` tells.
     pub(super) own_depth: AtomicU16,
     /// Number of the spill buffer plus one, or 0.
     pub(super) spill: AtomicU16,
-    /// The way to the span around this one, as its owner's thread knows it: where it is inside, or was inside last,
-    /// or would be inside its parent.
+    /// The link to the span around this one, as its owner's thread knows it: where it is inside, or was
+    /// inside last, or would be inside its parent.
     pub(super) outer: AtomicU32,
     pub(super) fields: [AtomicU64; INLINE_WORDS],
 }
@@ -69,8 +69,8 @@ spandrel_ring::zeroed!(SpanSlot {
 });
 
 impl SpanSlot {
-    // Relaxed in the accessors below: between creation and close only callbacks for this span come
-    // here, and `tracing` orders creation before all of them and all of them before the close.
+    // Relaxed in the accessors below: between creation and close only callbacks for this span use them,
+    // and `tracing` orders its creation before all of them, and all of them before its close.
 
     #[inline(always)]
     pub(crate) fn id(&self) -> u64 {
@@ -106,7 +106,7 @@ impl SpanSlot {
 
     /// Whether this is the open span of this layer with this key.
     pub(crate) fn is(&self, layer: u16, key: u64) -> bool {
-        // Acquire, on every load: as in `look_at`, so that what is compared is of one span.
+        // Acquire, on every load, as in `look_at`: so all values that are compared are of one span.
         let id = self.id.load(Ordering::Acquire);
         id != 0
             && self.key.load(Ordering::Acquire) == key_in(layer, key)
@@ -119,14 +119,14 @@ impl SpanSlot {
         record::thread(self.head())
     }
 
-    /// The link that [`set_outer`](Self::set_outer) has kept.
+    /// The link that was stored by [`set_outer`](Self::set_outer).
     #[inline(always)]
     pub(crate) fn outer(&self) -> SlotPosition {
         // Relaxed, and in `set_outer`: only the owner's thread reads and writes it.
         self.outer.load(Ordering::Relaxed)
     }
 
-    /// Keeps a link for the owner.
+    /// Stores a link for the owner.
     #[inline(always)]
     pub(crate) fn set_outer(&self, link: SlotPosition) {
         self.outer.store(link, Ordering::Relaxed);
@@ -154,7 +154,7 @@ impl SpanSlot {
         self.head() & u64::from(INSIDE | ENTERED) != 0 || self.extra() & FOREIGN != 0
     }
 
-    /// 0 if the span has no fields and nothing else is out of the ordinary. See [`plain_words`](super::plain_words).
+    /// 0 if the span has no fields and nothing unusual. See [`plain_words`](super::plain_words).
     #[inline(always)]
     pub(crate) fn extra(&self) -> u64 {
         self.extra.load(Ordering::Relaxed)
@@ -162,12 +162,12 @@ impl SpanSlot {
 
     /// Whether there is no span here.
     pub(super) fn is_free(&self) -> bool {
-        // Relaxed: for counting; a moment later it may be otherwise.
+        // Relaxed: only for counting; a moment later it may have changed.
         let key = self.key.load(Ordering::Relaxed);
         key == 0 || key == RESERVED_KEY && self.id() == 0
     }
 
-    /// Whether the span here, which is open, is a scope: nobody finds it by a key.
+    /// Whether the open span here is a scope: nobody finds it by a key.
     pub(crate) fn has_no_key(&self) -> bool {
         self.has_key(RESERVED_KEY)
     }
@@ -185,7 +185,7 @@ impl SpanSlot {
         self.key.store(key, Ordering::Release);
     }
 
-    /// There is one more handle, and there may be more than one from now on.
+    /// A handle is cloned: from now on there may be more than one.
     pub(crate) fn set_cloned(&self) {
         self.mark(CLONED);
     }
@@ -204,15 +204,15 @@ impl SpanSlot {
         self.key.compare_exchange(0, key, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Gives the slot back that [`claim`](Self::claim) has taken, in which nothing was completed.
+    /// Frees the slot that [`claim`](Self::claim) has taken, if no span was completed in it.
     #[inline(always)]
     pub(crate) fn give_up(&self) {
         // Release: pairs with the Acquire in `claim`.
         self.key.store(0, Ordering::Release);
     }
 
-    /// The words of fields from `index` on that the slot itself holds, as many as go into one of the ring.
-    /// Behind the last word they are anything.
+    /// The words of fields from `index` on that are in the slot itself, as many as a slot of the ring
+    /// holds. After the last word there may be anything.
     #[inline(always)]
     pub(crate) fn inline_fields_at(&self, index: usize) -> [u64; SLOT_WORDS] {
         match self.fields.get(index..index + SLOT_WORDS) {
@@ -221,15 +221,16 @@ impl SpanSlot {
         }
     }
 
-    /// The scope here is over, of which `extra` says nothing. The place keeps its key, which is that of a free one:
+    /// The scope here has ended, and `extra` is 0. The slot keeps its key, which is that of a free slot:
     /// nobody finds a scope by its key.
     #[inline(always)]
     pub(crate) fn vacate_scope(&self) {
-        // Relaxed: as in `OpenSpans::remove`, where nothing follows.
+        // Relaxed, as in `OpenSpans::remove`: nothing follows that depends on it.
         self.id.store(0, Ordering::Relaxed);
     }
 
-    /// The first words of fields, a slot of the ring full. Behind the last word they are anything.
+    /// The first words of fields, as many as a slot of the ring holds. After the last word there may be
+    /// anything.
     #[inline(always)]
     pub(crate) fn copy_inline_fields(&self, to: &mut [u64; SLOT_WORDS]) {
         for (to, word) in to.iter_mut().zip(&self.fields) {
@@ -237,7 +238,8 @@ impl SpanSlot {
         }
     }
 
-    /// Whether something has happened in it that says so, and its field `error` has not spoken since.
+    /// Whether something in it has told that it has failed, and its field `error` has not been recorded
+    /// since.
     pub(crate) fn is_failed(&self) -> bool {
         self.extra.load(Ordering::Relaxed) & FAILED != 0
     }
@@ -256,16 +258,16 @@ impl SpanSlot {
         self.mark(FAILED);
     }
 
-    /// What was said of the span's status and is not in its fields.
+    /// What is known about its status that is not in its fields.
     pub(crate) fn said(&self) -> Said {
         Said::from_bits((self.extra() & SAID) >> SAID_SHIFT)
     }
 
-    /// Something was said of the span's status: if that is not in its fields, here it is, and if it is,
-    /// nothing that was said before counts.
+    /// Something was told about the span's status. If it is not in the fields, stores it; if it is,
+    /// forgets what was told before.
     pub(crate) fn set_said(&self, said: Said, is_in_fields: bool) {
         if said.has_error() && self.is_failed() {
-            // How it is now, whatever has happened.
+            // This is the status now, whatever has happened before.
             self.unmark(FAILED);
         }
         let before = said.fields() << SAID_SHIFT;
@@ -277,7 +279,7 @@ impl SpanSlot {
         }
     }
 
-    /// Takes flags of `extra` back.
+    /// Clears flags of `extra`.
     fn unmark(&self, flags: u64) {
         // Release: as in `mark`.
         self.extra.fetch_and(!flags, Ordering::Release);
@@ -292,17 +294,17 @@ impl SpanSlot {
         (self.extra.load(Ordering::Relaxed) & RESERVED) as usize
     }
 
-    /// Where the fields of a span that is being created go.
+    /// Memory for the fields of a span that is being created.
     #[inline(always)]
     pub(crate) fn inline_fields(&self) -> &[AtomicU64; INLINE_WORDS] {
         &self.fields
     }
 
-    /// So many words of [`inline_fields`](Self::inline_fields) are written, of a span of the first
+    /// So many words of [`inline_fields`](Self::inline_fields) are written. For a span of the first
     /// layer that is being created.
     #[inline(always)]
     pub(crate) fn set_words(&self, words: usize) {
-        // No read-modify-write: nobody else knows of the span yet.
+        // Needs no read-modify-write: no other thread knows the span yet.
         self.extra.store(words as u64, Ordering::Release);
     }
 

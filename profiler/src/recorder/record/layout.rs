@@ -1,4 +1,5 @@
-//! What stands where in the words of a record. Whoever writes or reads one does it through the views of this file.
+//! The position of every word and bit of a record. All code that writes or reads records uses the views
+//! of this file.
 //!
 //! The first word of each record is its header:
 //!
@@ -29,12 +30,12 @@ pub(crate) type Slot = [u64; SLOT_WORDS];
 
 pub(crate) const SLOT_WORDS: usize = 7;
 
-/// Thread numbers have 24 bits; the last one stands for all further threads.
+/// Thread numbers have 24 bits; all threads beyond share the last number.
 pub(crate) const THREAD_MAX: u32 = (1 << 24) - 1;
-/// Ids have so many bits.
+/// How many bits an id has.
 pub(crate) const ID_BITS: u32 = 48;
 pub(super) const ID_MAX: u64 = (1 << ID_BITS) - 1;
-/// The first id of a recording is below this: it may use half of them; none will.
+/// The first id of a recording is below this, so it has at least half of all ids; none will need more.
 pub(crate) const FIRST_ID_MAX: u64 = 1 << (ID_BITS - 1);
 
 pub(super) const KIND_SHIFT: u32 = 28;
@@ -49,15 +50,16 @@ const KIND_ENTRY_APART: u64 = 5;
 pub(crate) const APART: u64 = 1 << KIND_SHIFT;
 const _: () = assert!(KIND_ENTRY << KIND_SHIFT | APART == KIND_ENTRY_APART << KIND_SHIFT);
 
-/// In the lower half of the header of a span, and of the `head` of an open one: its owner has been inside, and left.
+/// In the lower half of the header of a span, and of the `head` of an open one: its owner has entered
+/// and left.
 pub(crate) const ENTERED: u32 = 1 << 26;
 /// Likewise: it has entered more than once.
 pub(crate) const AGAIN: u32 = 1 << 27;
-/// How many more stand in `head` than there were, once there was more than one: so its sign tells, as they are counted,
-/// that there were more than [`LONG_COUNT`].
+/// Once an owner has entered more than once, `head` has a number that is larger by this. So the sign of
+/// `head` tells whether there were more than [`LONG_COUNT`] entries.
 pub(crate) const COUNT_BIAS: u16 = (1 << 15) - (LONG_COUNT as u16 + 1);
 const _: () = assert!(LONG_COUNT < 1 << 15);
-/// How long a wide span was inside its parent is said.
+/// A wide span tells how long it was inside its parent.
 pub(super) const SAYS_INSIDE_SHIFT: u32 = 24;
 pub(super) const SAYS_INSIDE: u64 = 1 << SAYS_INSIDE_SHIFT;
 /// A span was entered elsewhere than inside its parent.
@@ -75,7 +77,7 @@ pub(super) const COUNTS: u64 = 1 << COUNTS_SHIFT;
 /// Set by the writer in its own copy.
 pub(super) const COUNTED: u64 = 1 << 36;
 
-/// What a callsite's number has above its lower 16 bits.
+/// The upper part of a callsite's number, above its lower 16 bits.
 pub(super) const CALLSITE_HIGH_SHIFT: u32 = 37;
 pub(super) const CALLSITE_HIGH: u64 = 0x7FF << CALLSITE_HIGH_SHIFT;
 /// Largest number that needs no more than the lower bits.
@@ -88,7 +90,7 @@ const _: () = assert!(ENTRIES_MAX - 1 <= CALLSITE_MAX);
 pub(crate) const UPPER_SHIFT: u32 = ID_BITS;
 /// Most ticks from the creation of a span to its first entry, if it is not wide.
 pub(crate) const WAIT_MAX: u64 = 0xFFFF;
-/// Most entries of a span that is not wide, where times are not measured.
+/// Most entries of a span that is not wide, if times are not measured.
 pub(super) const UNTIMED_ENTRIES_MAX: u64 = 0xFFFF;
 
 /// Words of a span before its fields: narrow, and wide.
@@ -96,8 +98,8 @@ pub(crate) const SPAN_WORDS: usize = SLOT_WORDS;
 pub(crate) const SPAN_WORDS_WIDE: usize = 2 * SLOT_WORDS;
 pub(crate) const EVENT_WORDS: usize = 4;
 
-/// The words of a record, or of a slot of it, by their names; to be read, or to be written. The header is read as a
-/// [`Header`].
+/// The words of a record, or of one of its slots, by name, to be read or written. The header is read as
+/// a [`Header`].
 macro_rules! words {
     (
         $(#[$doc:meta])*
@@ -167,7 +169,7 @@ words! {
 }
 
 words! {
-    /// How often a wide span was entered, and when: its second slot, behind which its fields come.
+    /// How often a wide span was entered, and when: its second slot, which comes before its fields.
     EntriesWords[SLOT_WORDS] {
         0: count, set_count;
         /// When it was entered first.
@@ -175,7 +177,7 @@ words! {
         /// When it was left last.
         2: last, set_last;
         3: longest, set_longest;
-        /// Who was inside then.
+        /// The thread of the longest entry.
         4: thread, set_thread;
         /// Ticks inside its parent, if that is said.
         5: inside, set_inside;
@@ -260,7 +262,7 @@ impl Header {
         (self.0 >> KIND_SHIFT) & 0xF == KIND_UNTIMED
     }
 
-    /// What stands above the flags.
+    /// The bits above the flags.
     #[inline(always)]
     pub(super) const fn upper(self) -> u16 {
         upper_of(self.0)
@@ -278,7 +280,7 @@ pub(crate) const fn id_and(id: u64, upper: u16) -> u64 {
     id | (upper as u64) << UPPER_SHIFT
 }
 
-/// Such a word with another id, and what is above that of this one.
+/// Such a word with another id, and the same upper bits.
 #[inline(always)]
 pub(crate) const fn with_id(word: u64, id: u64) -> u64 {
     word >> UPPER_SHIFT << UPPER_SHIFT | id
@@ -290,7 +292,7 @@ pub(crate) const fn id_of(word: u64) -> u64 {
     word & ID_MAX
 }
 
-/// What is above the id.
+/// The upper bits of such a word.
 #[inline(always)]
 pub(crate) const fn upper_of(word: u64) -> u16 {
     (word >> UPPER_SHIFT) as u16
@@ -301,13 +303,13 @@ pub(crate) const fn thread(header: u64) -> u32 {
     header as u32 & THREAD_MAX
 }
 
-/// What of a callsite's number stands in a header.
+/// The upper part of a callsite's number, as in a header.
 #[inline]
 pub(crate) const fn callsite_high(number: u32) -> u64 {
     ((number as u64) >> 16) << CALLSITE_HIGH_SHIFT
 }
 
-/// What stands beside an id.
+/// The lower part, as in the upper bits of a word with an id.
 #[inline]
 pub(crate) const fn callsite_low(number: u32) -> u16 {
     number as u16
