@@ -1,8 +1,8 @@
 //! A lock that does not hang a forked child.
 //!
 //! `fork` copies memory with the locks that other threads hold, but not those threads: a child that
-//! waits for such a lock waits for ever. Instead it goes on without what the lock guards, which only its
-//! parent needs.
+//! waits for such a lock waits for ever. Instead it goes on without the data that the lock guards: only its
+//! parent needs them.
 
 use std::sync::{MutexGuard, PoisonError, TryLockError};
 

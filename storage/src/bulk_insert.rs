@@ -4,8 +4,8 @@
 //! the tables agree: the same columns, types, NOT NULL, STRICT and defaults, no index on the target that
 //! the source does not have, no trigger, no foreign key in force, and a conflict that ends the
 //! transaction or the statement (`xferOptimization` in SQLite's `insert.c`). Whether SQLite does so is
-//! checked when a store is opened. If not, as after somebody has added an index, all batches go through
-//! statements, and so does a batch of which no image can be made.
+//! checked when a store is opened. If it does not, for example because an index was added, all batches go
+//! through statements; so does a batch that no image can be made of.
 //!
 //! The image can be changed only outside of a transaction. It is read-only, so that SQLite can use it in
 //! place. For this reason transactions do not begin as IMMEDIATE, which would lock every attached

@@ -1,15 +1,16 @@
-//! The largest numbers in a file, so that new rows get numbers that nobody has.
+//! The largest numbers in a file, so that new rows get numbers that are not in use.
 //!
-//! What the row of a run says of its ids is not enough: somebody may have thrown the row away and left
-//! the rest of the run. So all tables are asked, also for what they refer to: a run, callsite or thread
-//! whose row is gone must not come back as another one. Tables without an index are asked for their
-//! newest rows only; numbers grow with time, so the largest ones are there.
+//! The row of a run tells the largest id of the run, but that is not enough: the row may have been
+//! deleted while other rows of the run were left. So all tables are searched, including the columns that
+//! refer to other tables: if the row of a run, callsite or thread is gone, its number must not be given
+//! to another one. Of tables without an index only the newest rows are searched; numbers grow with time,
+//! so the largest ones are there.
 
 use rusqlite::{Connection, Row};
 
-/// Newest rows of a table that are looked at; some milliseconds for all tables.
+/// How many of the newest rows of a table are searched; this takes some milliseconds for all tables.
 const NEWEST: u32 = 16_384;
-/// The same for rollups, which are a hundred times as long as other rows.
+/// The same for rollups, whose rows are a hundred times as long as others.
 const NEWEST_ROLLUPS: u32 = 256;
 
 /// The largest number of each kind, 0 for none.
@@ -35,8 +36,8 @@ enum Kind {
 
 use Kind::{Batch, Callsite, Id, Run, Thread};
 
-/// The columns of a table that hold numbers, and by what its newest rows are found; nothing if an index
-/// finds the largest number, or if it is a table of few rows.
+/// A table, its columns that hold numbers, and the column by which its newest rows are found and how many
+/// of them are searched: `None` if an index finds the largest number, or if the table has few rows.
 type Columns = (&'static str, &'static [(&'static str, Kind)], Option<(&'static str, u32)>);
 
 const TABLES: [Columns; 19] = [
@@ -124,7 +125,7 @@ const TABLES: [Columns; 19] = [
 ];
 
 impl LastIds {
-    /// Asks all tables.
+    /// Searches all tables.
     pub(crate) fn read(conn: &Connection) -> rusqlite::Result<Self> {
         let mut last = Self::default();
         for (table, columns, newest) in TABLES {

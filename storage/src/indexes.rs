@@ -1,17 +1,18 @@
-//! What makes a profile quick to ask once its recording has ended.
+//! Indexes and other tables that make queries of a profile fast once its recording has ended.
 //!
 //! While a recording runs there is no index on spans or events: each one costs more than the row, and
 //! rows could not be copied (see `bulk_insert.rs`). So indexes are made afterwards, by `optimize`, and
 //! [`drop_all`] takes them away before the file is recorded into again.
 //!
-//! A window of time needs no index, but zones (`zones.rs`).
+//! A window of time is found by zones (`zones.rs`) instead of an index.
 //!
-//! What was measured on 10 million spans (557 MB): `(callsite_id, run_id, duration_ns)` takes 15.0
-//! bytes a span; `(root_id)` takes 12.3, and 9.3 without the roots, which the primary key finds;
-//! `(run_id, start_ns)` takes 16.2, which is what the zones spare. Roots by duration are an index of
-//! their own, of 2.7 bytes a span where a fifth are roots, as those of other indexes would have to be looked for among their children. `ANALYZE` is not run: our queries name
-//! their index, and SQLite chooses these for others without statistics. No index begins with `run_id`:
-//! SQLite would take it for every query that names a run and a range of ids, and sort what it finds.
+//! Measured with 10 million spans (557 MB): `(callsite_id, run_id, duration_ns)` takes 15.0 bytes a span;
+//! `(root_id)` takes 12.3, and 9.3 without the roots, which the primary key finds; `(run_id, start_ns)`
+//! would take 16.2, which the zones save. Roots by duration have an index of their own, because in the
+//! other indexes they stand among their children; it takes 2.7 bytes a span if a fifth of the spans are
+//! roots. `ANALYZE` is not run: our queries name their index, and for other queries SQLite chooses these
+//! indexes without statistics. No index begins with `run_id`: SQLite would use it for every query that
+//! names a run and a range of ids, and sort the rows.
 
 use rusqlite::{Connection, Transaction};
 
@@ -29,7 +30,7 @@ pub const INDEXES: [(&str, &str); 4] = [
 pub const BY_DURATION: &str = "span_by_duration";
 /// The slowest traces.
 pub const ROOTS_BY_DURATION: &str = "root_by_duration";
-/// The spans of a trace, but for its root.
+/// The spans of a trace, except its root.
 pub const BY_ROOT: &str = "span_by_root";
 /// The events in a span.
 pub const BY_SPAN: &str = "event_by_span";
@@ -44,7 +45,7 @@ pub const PATHS: &str = "span_path";
 /// The table of their sums.
 pub const PATH_SUMS: &str = "span_zone_path";
 
-/// Whether the file has any of them, or something of their names.
+/// Whether the file has any of them, or anything else with one of their names.
 pub fn any(conn: &Connection) -> rusqlite::Result<bool> {
     let mut find = conn.prepare("SELECT count(*) FROM main.sqlite_schema WHERE name = ?1")?;
     for name in INDEXES.map(|(name, _)| name).into_iter().chain([ZONES, SUMS, PATHS, PATH_SUMS]) {
@@ -55,7 +56,7 @@ pub fn any(conn: &Connection) -> rusqlite::Result<bool> {
     Ok(false)
 }
 
-/// Takes all of them away, also what only has their names.
+/// Drops all of them, and other tables and indexes with their names.
 pub fn drop_all(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     for (name, _) in INDEXES {
         drop_index(tx, name)?;
@@ -63,13 +64,13 @@ pub fn drop_all(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     drop_zones(tx)
 }
 
-/// Takes the tables of zones away, and what belongs to them.
+/// Drops the tables of zones, and those that belong to them.
 pub fn drop_zones(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     drop_tables(tx, [ZONES, SUMS])?;
     drop_path_sums(tx)
 }
 
-/// Takes the sums by path away.
+/// Drops the sums by path.
 pub fn drop_path_sums(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     drop_tables(tx, [PATHS, PATH_SUMS])
 }
@@ -80,7 +81,7 @@ fn drop_tables(tx: &Transaction<'_>, tables: [&str; 2]) -> rusqlite::Result<()> 
         .try_for_each(|table| tx.execute_batch(&format!("DROP TABLE IF EXISTS main.{table}")))
 }
 
-/// Takes one index away, if it is there.
+/// Drops one index, if it exists.
 pub fn drop_index(tx: &Transaction<'_>, name: &str) -> rusqlite::Result<()> {
     tx.execute_batch(&format!("DROP INDEX IF EXISTS main.{name}"))
 }
@@ -89,8 +90,8 @@ pub fn drop_index(tx: &Transaction<'_>, name: &str) -> rusqlite::Result<()> {
 mod tests {
     use super::*;
 
-    /// SQLite once took an index that began with run_id for each piece of a scan, and sorted a whole
-    /// run to get at it.
+    /// SQLite once used an index that began with run_id for each piece of a scan, and sorted a whole run
+    /// each time.
     #[test]
     fn a_range_of_ids_of_a_run_is_read_by_the_primary_key() {
         let mut conn = Connection::open_in_memory().unwrap();

@@ -389,7 +389,7 @@ pub struct OpenSpanRow {
 pub const MARK_LABEL_BYTES_MAX: usize = 256;
 
 /// The part of a label that is stored: at most [`MARK_LABEL_BYTES_MAX`] bytes, cut at a character's
-/// boundary. Control characters stay; whoever shows a label has to deal with them.
+/// boundary. Control characters stay; code that shows a label has to escape them.
 #[must_use]
 pub fn mark_label(label: &str) -> &str {
     cut(label, MARK_LABEL_BYTES_MAX)

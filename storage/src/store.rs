@@ -334,9 +334,9 @@ impl Store {
         self.append_beside(batch, &mut || {})
     }
 
-    /// The same for whoever has something else to do now and then: `meanwhile` is called between the steps of
-    /// an append, a millisecond or two apart, once it is certain that the file can be written to. A checkpoint is
-    /// one step, and takes longer.
+    /// The same for a caller that has other work to do in between: `meanwhile` is called between the steps
+    /// of an append, every millisecond or two, once it is certain that the file can be written to. A
+    /// checkpoint is one step, and takes longer.
     ///
     /// # Errors
     ///

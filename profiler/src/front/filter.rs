@@ -28,7 +28,7 @@ pub(crate) struct Filter {
     /// The subscriber as `tracing` knows it.
     dispatch: Mutex<Option<WeakDispatch>>,
     sites: Sites,
-    /// The rules so far that name targets, each once: whoever has the number of one finds it without a
+    /// The rules so far that name targets, each once: a rule is found by its number without a
     /// lock. At most [`RULES_MAX`].
     rules: Chunks<Arc<Rule>>,
     /// Whether the front end hears of all spans that a thread enters. Until this is known, the table of

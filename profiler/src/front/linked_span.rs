@@ -1,6 +1,6 @@
 //! A span for spawned work: linked to the span that has spawned it, and not its child.
 
-/// A span for work that outlives whoever starts it: a task, a thread, a closure for a pool. It is a root that follows
+/// A span for work that outlives the span that starts it: a task, a thread, a closure for a pool. It is a root that follows
 /// from the current span.
 ///
 /// A child keeps its parent open: `Registry` closes a span only when its last child has closed. So a request that
@@ -9,9 +9,9 @@
 /// profile still says where the work came from: `spandrel tree` names what a span follows from, and exports draw
 /// arrows or have links.
 ///
-/// It takes what `tracing::span!` does, but for a parent; without a level it is of level INFO. The crate `tracing`
-/// has to be there under this name. The current span is the one at the place of the macro, so it belongs before the
-/// spawn and not into the task.
+/// It takes the same arguments as `tracing::span!`, except a parent; without a level it is of level INFO. The
+/// crate `tracing` has to be a dependency under this name. The current span is the one where the macro is
+/// called, so call it before the spawn and not inside the task.
 ///
 /// # Examples
 ///

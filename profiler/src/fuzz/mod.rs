@@ -1,7 +1,8 @@
-//! What is done with words from elsewhere, and what must hold then: a function for each target of `fuzz/`.
+//! A function for each target of `fuzz/`: it reads words that anybody may have written, and checks what
+//! must hold.
 //!
 //! The targets call them with `--cfg spandrel_fuzz`, see `scripts/fuzz.sh`; the tests below with each
-//! seed. Nothing of it is in a library that is built otherwise.
+//! seed. Other builds of the library do not contain this module.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 

@@ -8,7 +8,7 @@ use tracing_core::{Interest, Level, Metadata};
 /// The fields of both; one name comes twice.
 pub(crate) const NAMES: [&str; 5] = ["message", "error", "a", "b\"\u{e9}", "a"];
 
-/// A callsite that nobody is told of.
+/// A callsite that is not registered anywhere.
 #[derive(Debug)]
 pub(crate) struct Site(Kind);
 
@@ -32,7 +32,7 @@ impl Callsite for Site {
 }
 
 impl Site {
-    /// The same, for ever.
+    /// The same as `Callsite::metadata`, but `'static`.
     pub(crate) fn metadata(&'static self) -> &'static Metadata<'static> {
         if self.0 == Kind::SPAN { &SPAN } else { &EVENT }
     }

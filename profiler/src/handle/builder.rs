@@ -191,7 +191,8 @@ impl ProfilerBuilder {
     /// of both levels; a target without a level is one with `trace`. A digit is a level, too, from 0, `off`,
     /// to 5, `trace`: `h2=5` is `h2=trace`.
     ///
-    /// Records of the `log` crate go by the target that they were logged with, whoever has made events of them.
+    /// Records of the `log` crate go by the target that they were logged with, no matter what has made them
+    /// events.
     ///
     /// Of a target that is `off` nothing is kept, and no error marks a span. A text that cannot be
     /// understood is an error of [`build`](Self::build).
@@ -332,8 +333,8 @@ impl ProfilerBuilder {
 
     /// Whether other processes may read the profile while it is recorded. Default `true`.
     ///
-    /// With `false` whoever opens it meanwhile finds it locked, and the index of its write-ahead log is
-    /// in memory. Otherwise that is a file, `<database>-shm`, which is mapped: a program that cuts it
+    /// With `false` the file is locked for other processes meanwhile, and the index of its write-ahead log
+    /// is in memory. Otherwise that is a file, `<database>-shm`, which is mapped: a program that cuts it
     /// short under the recording (`: > profile.db-shm`) may end it by SIGBUS.
     pub fn live_readers(mut self, may_read: bool) -> Self {
         self.store.live_readers = may_read;

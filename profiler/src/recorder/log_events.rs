@@ -1,4 +1,4 @@
-//! Events that are records of the `log` crate, whoever has made them: `tracing_subscriber`'s `init`, a
+//! Events that are records of the `log` crate, no matter what has made them: `tracing_subscriber`'s `init`, a
 //! `LogTracer` of the program's, or our own [`init`](crate::ProfilerSubscriber::init).
 //!
 //! `tracing-log` has one callsite a level for all of them, whose target is `log`; the origin of a record

@@ -19,8 +19,8 @@ impl Recorder {
 
     /// Publishes one record and counts it.
     ///
-    /// If a thread's own partition is full, it uses the shared one: so whoever needs it can use the
-    /// whole ring.
+    /// If a thread's own partition is full, it uses the shared one: so a thread that needs it can use
+    /// the whole ring.
     pub(super) fn try_publish(
         &self,
         kind: Kind,

@@ -97,8 +97,8 @@ pub struct Stats {
     /// once the database accepts batches again.
     pub last_error: Option<String>,
     /// Why the database last refused a batch, even if it has accepted it since: the reason for what was
-    /// dropped as `store_error`. A refusal because of which something was dropped is not replaced by
-    /// later ones that cost nothing.
+    /// dropped as `store_error`. A refusal that caused losses is not replaced by later ones that
+    /// caused none.
     pub last_refusal: Option<String>,
     /// Why no other process can ask the recording for something, or could not until the file for that
     /// was made anew; the recording goes on. See

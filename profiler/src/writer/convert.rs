@@ -93,7 +93,7 @@ pub(super) struct Converter {
     recorder: Arc<Recorder>,
     pub(super) timeline: Timeline,
     pub(super) self_times: SelfTimes,
-    /// By number; known in this file. `None` for a callsite of which there was no record yet.
+    /// By number; known in this file. `None` for a callsite that has had no record yet.
     callsites: Vec<Option<Callsite>>,
     /// For a number without a callsite. No record should have one.
     unknown: Callsite,

@@ -214,7 +214,7 @@ pub(crate) struct Writer {
     so_far: SoFar,
     counted: Counted,
     in_file: InFile,
-    /// Whether the file, as far as is known, can be found and read by whoever opens it next.
+    /// Whether the next one to open the file can find and read it, as far as is known.
     is_in_place: bool,
     /// Since when repairing the file has failed, and what is wrong with it.
     recovery_since: Option<(Instant, &'static str)>,

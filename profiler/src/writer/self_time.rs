@@ -179,8 +179,8 @@ impl Children {
     /// Hands on children that their parent, which is in the file already, does not know of.
     #[cold]
     fn tell(&self, parent: u64, orphans: &mut Vec<Orphan>) {
-        // An interval of one thread may be several children, of which some end before the parent's last
-        // exit.
+        // An interval of one thread may be several children, and some of them may end before the parent's
+        // last exit.
         let older_thread = self.older_thread;
         let older = self.older.intervals().map(|(start, end)| Child {
             start,
@@ -223,8 +223,8 @@ impl Children {
     }
 }
 
-/// A span of which entries have come. Its own record has not come, or not long ago: what other threads
-/// did may still come.
+/// A span whose entries have records of their own. The span's own record has not come yet, or came
+/// recently: records of other threads may still come.
 #[derive(Debug, Default)]
 struct Long {
     /// Whether it counts by its entries.
@@ -260,8 +260,8 @@ struct Inside {
     spans: Union,
     /// The start of the first entry that has come; `i64::MAX` if there is none.
     from: i64,
-    /// Time of children of which only the length is known. What is more than an entry's length is
-    /// subtracted from the next entry; if there is none, from the last ones.
+    /// Time of children whose length is known, but not when they ran. What exceeds the length of an entry
+    /// is subtracted from the next entry; if there is none, from the last ones.
     others_ns: i64,
     /// When the last one of those was left.
     others_end: i64,
@@ -447,7 +447,7 @@ pub(super) struct Own {
 #[derive(Debug)]
 pub(super) struct SelfTimes {
     children: IdTable<Children>,
-    /// Spans of which entries have come.
+    /// Spans whose entries have records of their own.
     long: IdTable<Long>,
     /// Those of them whose own records have come, each with the number of the batch.
     closed: VecDeque<(u64, u64)>,
@@ -628,7 +628,7 @@ impl SelfTimes {
         children.add(child, &mut self.spare);
     }
 
-    /// Adds time that threads were inside a child, or an entry, of which nothing else matters.
+    /// Adds time that threads were inside a child, or an entry, if nothing else about it matters.
     #[cold]
     pub(super) fn add_busy(&mut self, parent: u64, ns: i64) {
         if ns <= 0 {
@@ -1043,7 +1043,7 @@ mod tests {
         assert!(!times.has_children());
     }
 
-    /// A span that was busy for 60. Two entries of 10 are rows, of which one comes after the span.
+    /// A span that was busy for 60. Two entries of 10 are rows; one of them comes after the span.
     #[test]
     fn what_is_in_no_row_of_an_entry_is_said_by_the_span_that_has_closed() {
         for is_late in [false, true] {

@@ -174,7 +174,7 @@ struct Troubles {
     present: [Option<(u64, String)>; 4],
     set: u64,
     last_refusal: Option<String>,
-    /// The last refusal because of which something was dropped.
+    /// The last refusal that caused losses.
     costly_refusal: Option<String>,
 }
 

@@ -57,16 +57,17 @@ pub struct ControlClient {
 }
 
 impl ControlClient {
-    /// Finds the way to whoever records into the profile at this path. Never makes a file.
+    /// Connects to the process that records into the profile at this path. Never makes a file.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`] without such a profile; [`ErrorKind::NotAnswering`] if nobody records
-    /// into it, or does not listen; the kinds of [`ReadOnly::open`](crate::ReadOnly::open) for a file beside it
-    /// that is not what it should be. A recording begins such a file anew soon.
+    /// [`ErrorKind::NotFound`] without such a profile; [`ErrorKind::NotAnswering`] if no process
+    /// records into it, or that process takes no requests; the kinds of
+    /// [`ReadOnly::open`](crate::ReadOnly::open) for a file beside it that is not what it should be; a
+    /// recording soon replaces such a file.
     pub fn open(profile: impl AsRef<Path>) -> Result<Self, Error> {
         let profile = profile.as_ref();
-        // Whatever is there, nobody would take requests from it.
+        // If the recording has ended, that is the reason to tell, whatever file is there.
         Self::find(profile).map_err(|error| match error.kind() {
             ErrorKind::NotAnswering | ErrorKind::NotFound => error,
             _ => has_ended(profile).unwrap_or(error),

@@ -1,8 +1,8 @@
-//! What another process asks of a recording while it goes on.
+//! Requests of other processes to a recording that is going on.
 //!
-//! A profile has one writer for ever, so a request goes through a file beside it, `<profile>-ctl`: a
-//! small database of its own with one table, in which somebody inserts a row, and the writer of the
-//! profile answers it. Nobody else takes the profile's lock for that.
+//! Only the recording writes to its profile, so a request goes through a file beside it, `<profile>-ctl`: a
+//! small database with one table. The requester inserts a row there, and the writer of the profile answers
+//! it. So a requester needs no lock on the profile.
 //!
 //! ```text
 //!   requester   asked --withdrawn at its timeout--> (deleted)
@@ -11,22 +11,23 @@
 //!                 +--> taken --> done, refused or failed       (deleted by the requester)
 //! ```
 //!
-//! * The recorder makes the file when it begins and removes it when it ends, under the lock of its
-//!   profile; a file that a killed one left behind is replaced then. A requester never makes it.
-//! * The recorder waits for nobody: what it cannot read or write at once it tries again the next time.
+//! * The recorder makes the file when it begins, and removes it when it ends, under the lock of its
+//!   profile. A file that a killed recorder left behind is replaced when the next one begins. A requester
+//!   never makes the file.
+//! * The recorder does not wait: what it cannot read or write at once, it tries again the next time.
 //! * A request is marked as taken before it is carried out, so it is carried out once at most.
-//! * Of many requests the newest and the oldest are taken by turns, so that nobody waits for all that somebody
-//!   else has put there.
+//! * If there are many requests, the newest and the oldest are taken by turns, so that no requester has to
+//!   wait for all requests of another one.
 //! * Requests that are older than [`REQUEST_AGE_MAX`] are refused: a process that was stopped for an
-//!   hour does not do at once what was wanted of it then.
+//!   hour must not carry out old requests when it continues.
 //!
-//! What stands in the file is bounded on both sides, whatever somebody puts there: its length, the rows of
-//! a look, the length of values, the steps of SQLite's machine and their time. Its definitions have to be the ones below; triggers and views are
-//! off. A recorder that finds it otherwise begins it anew.
+//! Both sides limit what they read, since anything may be in the file: its length, the rows that are read at
+//! once, the length of values, the steps of SQLite's machine and their time. The definitions in the file have
+//! to be the ones below; triggers and views are off. A recorder that finds other definitions makes a new file.
 //!
 //! The file is in rollback mode, which needs no further files, and is never synced: it means nothing
-//! after a power failure. Its mode is 0600. Who can write to it can ask, and nothing more: what stands
-//! in it is data from elsewhere.
+//! after a power failure. Its mode is 0600. A user who can write to it can make requests, and nothing more:
+//! its contents are not trusted.
 
 mod absent;
 mod client;

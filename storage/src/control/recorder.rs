@@ -224,7 +224,7 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// A message for whoever asked, if it is something else.
+    /// A message for the requester, if it is something else.
     pub fn argument(
         &self,
         request: &Request,

@@ -1,14 +1,14 @@
-//! The pages of the file itself, for whoever reads a table faster than statements do.
+//! The pages of the file itself: a table can be read from them faster than by statements.
 //!
-//! A transaction sees the main file with what of the log is newer. Where there is nothing in the log, the file
-//! alone is what it sees, and stays so until it ends:
+//! A transaction sees the main file and the newer pages in the log. If the log is empty, it sees the file
+//! alone, and the file does not change until the transaction ends:
 //!
-//! * in write-ahead mode a reader that finds nothing in the log takes the lock on the main file as a whole
-//!   (`WAL_READ_LOCK(0)`), and whoever merges the log has to have that alone. Whether there is anything is asked
-//!   once the transaction reads: if the log is empty *then*, it was empty when the transaction began, since
-//!   a log that somebody reads is not cut;
-//! * in the other mode a reader has the lock that whoever writes has to have alone;
-//! * a file that is read as immutable is one that nobody uses, which [`ReadOnly::begin`] makes sure of.
+//! * in write-ahead mode a reader that finds the log empty takes the lock on the main file as a whole
+//!   (`WAL_READ_LOCK(0)`), and a process that merges the log needs that lock exclusively. The length of the
+//!   log is looked up after the transaction has begun to read: if the log is empty *then*, it was empty when the
+//!   transaction began, because a log that has readers is not cut;
+//! * in the other mode a reader has a lock that a writer needs exclusively;
+//! * a file that is read as immutable is in use by nobody else: [`ReadOnly::begin`] makes sure of that.
 //!
 //! The descriptor is one of those that the process keeps for as long as it has a connection to the file
 //! (`lock.rs`).
@@ -34,9 +34,9 @@ pub struct Pages<'a> {
 
 impl ReadOnly {
     /// The pages of the file, if they are all that this transaction of this reader sees; it must have
-    /// read something. Nothing changes them before it ends. They are valid for the next transaction,
-    /// too, if the same is asked of that, nothing was committed between the two (`PRAGMA data_version`),
-    /// and they were not read in between.
+    /// read something. Nothing changes them before it ends. They are also valid for the next transaction,
+    /// if this function returns pages for that, too, nothing was committed between the two
+    /// (`PRAGMA data_version`), and the pages were not read in between.
     #[doc(hidden)]
     pub fn pages(&self, _tx: &Transaction<'_>) -> Option<Pages<'_>> {
         if self.covered.get() {
@@ -79,7 +79,8 @@ impl Pages<'_> {
         self.usable_size
     }
 
-    /// Reads pages from this one on, the first of which has the number 1, and says how many are there as a whole.
+    /// Reads pages from number `first` on, where the first page of the file is 1, and returns how many were
+    /// read completely.
     ///
     /// # Errors
     ///
@@ -114,8 +115,8 @@ fn read_at(_file: &File, _into: &mut [u8], _at: u64) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Whether the log exists and is empty. A log that somebody has removed does not count as empty: those
-/// who have it open see its contents.
+/// Whether the log exists and is empty. A log that was removed does not count as empty: connections that
+/// have it open still see its contents.
 fn is_log_empty(full: &Path) -> bool {
     wal_path(full).metadata().is_ok_and(|metadata| metadata.len() == 0)
 }

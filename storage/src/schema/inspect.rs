@@ -64,11 +64,11 @@ pub(crate) fn limit_to(conn: &Connection, value: i32, definition: i32) -> rusqli
     Ok(())
 }
 
-/// Looks at the definitions of a file. The first thing that a connection does, but for settings.
+/// Checks the definitions of a file. A connection does this first, after its settings.
 ///
 /// # Errors
 ///
-/// `ForeignSchema` for one that would run with what is going to be done.
+/// `ForeignSchema` if a definition would be run by the statements that come later.
 pub(crate) fn inspect(path: &Path, conn: &mut Connection, purpose: Use) -> Result<Found, Error> {
     let doing = "read the schema";
     limit_to(conn, LOOKED_AT_BYTES_MAX, LOOKED_AT_BYTES_MAX).context(path, doing)?;

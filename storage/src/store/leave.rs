@@ -52,8 +52,8 @@ impl Store {
     /// Closes the file. When no other connection has it open, the write-ahead log is merged, the
     /// sidecars vanish, and what is left is one plain file that can be copied by its name.
     ///
-    /// Of a file that was deleted, cut short or overwritten nothing is merged: what was put in its place
-    /// is left alone.
+    /// If the file was deleted, cut short or overwritten, nothing is merged: the file in its place is left
+    /// as it is.
     ///
     /// # Errors
     ///
@@ -64,8 +64,8 @@ impl Store {
         self.leave().error.map_or(Ok(()), Err)
     }
 
-    /// As [`close`](Self::close), and tells what whoever opens the file next finds of what was appended,
-    /// should the file have been renamed, or its log removed, while it was written.
+    /// As [`close`](Self::close). If the file was renamed, or its log removed, while it was written, also
+    /// tells how much of the appended data the next one to open the file will find.
     ///
     /// # Blocking
     ///

@@ -210,7 +210,7 @@ impl Store {
         Ok(())
     }
 
-    /// Continues with a run of which only a part is in the file.
+    /// Continues with a run after only a part of it was found in the file.
     fn resume(&mut self, found: RunTotals) -> Result<(), Error> {
         let doing = "go on with the run";
         let Some(run) = &mut self.run else { return Ok(()) };

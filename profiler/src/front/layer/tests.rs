@@ -1,4 +1,4 @@
-//! What a layer finds out of where it stands.
+//! What a layer finds out about the layers and filters around it.
 
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
@@ -13,7 +13,8 @@ impl<S: Subscriber> Layer<S> for Other {}
 
 type Ours = ProfilerLayer<Registry>;
 
-/// Whether the layer of a profiler comes to know that it hears of all spans when this is done with it.
+/// Whether the layer of a profiler finds out that it is told about all spans, when it is installed by
+/// `put`.
 fn hears_all(put: fn(Ours) -> Dispatch) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let builder = Profiler::builder().database(folder.path().join("profile.db"));
@@ -59,7 +60,7 @@ fn a_layer_that_has_a_filter_around_it_or_cannot_know_does_not() {
         let filtered = ours.with_filter(LevelFilter::INFO);
         Dispatch::new(tracing_subscriber::registry().with(filtered).with(Other).with(Other))
     }));
-    // Nobody tells it.
+    // Here the layer cannot find out.
     assert!(!hears_all(|ours| on(reload::Layer::new(ours).0)));
     assert!(!hears_all(|ours| on(vec![Other.boxed(), ours.boxed()])));
 }

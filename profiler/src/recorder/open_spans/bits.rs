@@ -37,10 +37,10 @@ pub(super) const FOREIGN: u64 = 1 << 34;
 pub(super) const SPILLED: u64 = 1 << 35;
 /// There has been more than one handle; they are counted in [`SlotFreeList`](super::free_list::SlotFreeList).
 pub(super) const CLONED: u64 = 1 << 36;
-/// Where what was said of its status stands in `extra`, if its fields do not have that in full.
+/// The bits of `extra` for what is known about its status, if its fields do not tell all of it.
 pub(super) const SAID_SHIFT: u32 = 37;
 pub(super) const SAID: u64 = ((1 << SAID_BITS) - 1) << SAID_SHIFT;
-/// Where the layer stands in `extra`; 0 is the first one.
+/// The bits of `extra` for the layer; 0 is the first one.
 pub(super) const LAYER_SHIFT: u32 = 48;
 const _: () = assert!(SAID_SHIFT + SAID_BITS <= LAYER_SHIFT);
 

@@ -10,16 +10,16 @@
 //!  +-------------------+-----------+---+---+---+-------+------+------+----------------------+
 //! ```
 //!
-//! * span: with the flag `ENTERED` it was entered once, after `wait` ticks; without, never. In a kind of its own, where
-//!   times inside are not measured: that often. With `W` it is *wide*: it has a second slot, which says how often, and
-//!   when; with the flag `AGAIN` that number is `COUNT_BIAS` too large, as it stood in the table. `L`: fields were left
-//!   out.
-//! * event: so many words of fields; `L` likewise.
-//! * entry: with `L` it counts as a call. In a kind of its own, where what its span says of the time inside its parent is
-//!   without it.
+//! * span: with the flag `ENTERED` it was entered once, after `wait` ticks; without the flag, never. If times
+//!   inside are not measured, the span has a kind of its own, and `wait` is the number of entries. With `W` it
+//!   is *wide*: it has a second slot, which tells how often it was entered, and when; with the flag `AGAIN`
+//!   that number is `COUNT_BIAS` too large, as it was in the table. With `L` fields were left out.
+//! * event: the number of `words` of fields; `L` as above.
+//! * entry: with `L` it counts as a call. It has another kind if the time inside the parent that its span's
+//!   record tells does not include this entry.
 //!
-//! A word of two parts has an id below and 16 bits more above it: so ids have [`ID_BITS`]. A callsite's number has 27
-//! bits, of which the upper ones, `callsite'`, are 0 but in the largest programs.
+//! A word of two parts has an id in its lower bits and 16 other bits above: so ids have [`ID_BITS`]. A
+//! callsite's number has 27 bits; the upper ones, `callsite'`, are 0 except in the largest programs.
 
 use crate::recorder::chunks::ENTRIES_MAX;
 use crate::recorder::entry_rules::LONG_COUNT;

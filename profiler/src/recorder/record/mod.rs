@@ -1,12 +1,13 @@
-//! The records of the ring: plain words, one layout for all front ends. What stands where is said in [`layout`].
+//! The records of the ring: plain words, one layout for all front ends. For the position of each word see
+//! [`layout`].
 //!
-//! Ids have [`ID_BITS`]: at ten million a second they last eleven months without a pause, at 10,000 nine hundred
-//! years. Times are ticks.
+//! Ids have [`ID_BITS`]: ten million ids a second last for eleven months without a pause, 10,000 a second
+//! for nine hundred years. Times are ticks.
 //!
-//! The words of a span are those of its slot in the table of open spans as they stand there, so
-//! that closing it is nearly copying it; and a span without fields fits one slot. One that was entered again, late, or
-//! by another thread than its own, is *wide*: two slots before its fields. Words are numbers that mean the same in every
-//! process; there is no pointer among them.
+//! The words of a span are the same as in its slot in the table of open spans, so closing a span is
+//! nearly a copy; and a span without fields fits into one slot. A span that was entered again, late, or
+//! by a thread that is not its owner is *wide*: it has two slots before its fields. Words are numbers that
+//! mean the same in every process; none is a pointer.
 
 mod closing;
 mod entries;

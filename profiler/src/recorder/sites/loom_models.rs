@@ -32,7 +32,7 @@ const fn made(name: &'static str) -> Metadata<'static> {
 /// The first table has room for two of them.
 static MADE: [Metadata<'static>; 4] = [made("0"), made("1"), made("2"), made("3")];
 
-/// As much of a filter and a recorder as callsites need.
+/// The parts of a filter and a recorder that callsites need.
 struct Program {
     fast: FastSites,
     sites: Sites,
@@ -47,7 +47,7 @@ impl Program {
         Arc::new(Self { fast, sites, callsites: Callsites::default(), tally: Tally::default() })
     }
 
-    /// As `Filter::meet` does for one that is kept.
+    /// As `Filter::meet` does for a callsite that is kept.
     fn enter(&self, metadata: Met) {
         let site = self.sites.find_or_enter(metadata).unwrap();
         let number = site.number().or_else(|| self.callsites.add(metadata));
@@ -63,8 +63,8 @@ impl Program {
 
     /// As `Filter::answer` does.
     fn meet(&self, metadata: Met) {
-        // Once if it is not there, or the other thread that enters it has not answered yet: then this one
-        // does, and nothing more can come.
+        // This thread enters the callsite once, if it is not there, or if the other thread that enters it
+        // has not answered yet. After that there is an answer.
         let mut entered = 0;
         for _ in 0..3 {
             if !self.check(metadata) {
@@ -75,8 +75,8 @@ impl Program {
         assert!(entered <= 1, "entered {entered} times");
     }
 
-    /// Whether there is an answer, on the general path; on either, whatever is found must be of this
-    /// callsite, and its number known to whoever gets it.
+    /// Whether the general path finds an answer. What either path finds must belong to this callsite, and
+    /// this thread must be able to look its number up.
     fn check(&self, metadata: Met) -> bool {
         if let Some(number) = first_probe(&self.fast, metadata).plain() {
             self.check_number(metadata, (number >> UPPER_SHIFT) as CallsiteNumber);
@@ -124,7 +124,7 @@ fn one_thread_enters_a_callsite_that_another_one_looks_for() {
     loom::model(|| {
         let program = Program::new();
         let look = |us: &Program| {
-            // What was found once is found from then on.
+            // A callsite that was found once is always found.
             let found = us.check(&MADE[0]);
             assert!(us.check(&MADE[0]) || !found);
         };
@@ -215,8 +215,8 @@ fn two_threads_make_a_table_grow() {
     });
 }
 
-/// There is room for one of the two callsites where both are looked for first: what is of two tables is met
-/// once, too.
+/// The first table is full and grows while two threads meet the same callsite: there must be only one
+/// entry for it.
 #[test]
 fn two_threads_meet_one_callsite_where_a_table_grows() {
     loom::model(|| {

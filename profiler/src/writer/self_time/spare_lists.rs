@@ -5,7 +5,7 @@ use spandrel_storage::MemoryUse;
 /// Most lists that are kept.
 const MOST: usize = 256;
 
-/// Lists that were in use, for whoever needs one.
+/// Lists that were in use, to be used again.
 #[derive(Debug)]
 pub(super) struct SpareLists<T>(Vec<Vec<T>>);
 

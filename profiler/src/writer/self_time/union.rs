@@ -32,7 +32,7 @@ pub(super) struct Union {
     summed: Vec<Sum>,
 }
 
-/// Intervals of which only the sum is known.
+/// Several intervals, kept only as their sum.
 #[derive(Debug, Clone, Copy)]
 struct Sum {
     start: i64,
@@ -165,7 +165,8 @@ impl Union {
     #[cold]
     fn sum_up(&mut self) {
         let older: Vec<_> = self.earlier.drain(..INTERVALS_MAX / 2).collect();
-        // In groups of 1, 2, 4 and so on: whoever asks about the first ones asks about few of them.
+        // In groups of 1, 2, 4 and so on, because a caller that asks about the first ones asks about few
+        // of them.
         let mut together = if self.summed.is_empty() { 1 } else { older.len() };
         let mut rest = &older[..];
         while !rest.is_empty() {
@@ -226,7 +227,7 @@ impl Union {
         covered.min(to - from)
     }
 
-    /// The parts of it that lie between these moments, in order; nothing of what is summed up.
+    /// The parts of it that lie between these moments, in order, without what is kept as sums.
     pub(super) fn pieces_between(&self, from: i64, to: i64) -> impl Iterator<Item = (i64, i64)> {
         let clipped = move |&(start, end): &(i64, i64)| (from.max(start), to.min(end));
         let all = self.earlier.iter().chain([&self.last]).map(clipped);
