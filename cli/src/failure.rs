@@ -7,7 +7,7 @@ use spandrel_storage::ErrorKind;
 
 use crate::exit::Exit;
 
-/// A message in lower case that names what it is about; a hint; and the exit code.
+/// A message in lower case that names its subject; a hint; and the exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
@@ -37,7 +37,7 @@ impl Failure {
     }
 }
 
-/// `did you mean self_ns? `, for a hint that lists what there is; empty if nothing is similar.
+/// `did you mean self_ns? `, for a hint that lists the possible words; empty if nothing is similar.
 pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let near = spandrel_query::nearest(word, known, 1);
     near.first().map_or_else(String::new, |near| format!("did you mean {near}? "))

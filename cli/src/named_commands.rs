@@ -62,8 +62,8 @@ fn commands(text: &str) -> Vec<String> {
     named.filter(|command| !command.starts_with("spandrel = ")).collect()
 }
 
-/// The commands of examples and hints in the source, which stand at the start of a line or literal. What
-/// is said of spandrel in prose begins with no name of a command.
+/// The commands in examples and hints of the source: at the start of a line or a literal. In prose, the word
+/// `spandrel` is not followed by the name of a command.
 fn examples(text: &str) -> Vec<String> {
     let parser = Arguments::command();
     let lines = text.lines().filter_map(|line| {

@@ -1,8 +1,9 @@
-//! What was inside spans without being their own work: children, and entries.
+//! Child time: the time inside a span that is not its own work, but that of children and entries.
 //!
-//! A child that counts by its lifetime is child time of its parent, up to its last exit. An entry is child time of the span that
-//! its thread was in, whichever the parent is; but for that of a child whose lifetime is child time of
-//! the same span anyhow. The lifetime of a span that lives long is nobody's child time.
+//! A child that counts by its lifetime is child time of its parent, up to its last exit. An entry is child
+//! time of the span that its thread was in, even if that is not the parent; except if it is an entry of a
+//! child whose lifetime already is child time of the same span. The lifetime of a long-lived span is child
+//! time of no span.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;

@@ -14,13 +14,13 @@
 //! ```
 //!
 //! Children count as far as they lie within their parent: one that outlives it was waited for until
-//! then. Two things are otherwise than there: a child that ends in the very nanosecond in which the
+//! then. Two things differ from Jaeger: a child that ends in the very nanosecond in which the
 //! next one begins is on the path, and children whose parent is missing are taken for the root's.
 //!
 //! A span ends with its work, as it does for self time: at its last exit. That a child or a handle keeps it
-//! open after that is nobody's fault while its parent goes on. When the root itself has been left, the
-//! trace waits for what still works in it, for the one that is done last first; and where nobody works,
-//! for nobody: such time is in no section. A span that was never entered is to blame for nothing.
+//! open after that delays nothing while its parent goes on. When the root itself has been left, the trace
+//! waits for the spans in it that still work, and of several for the one that ends last; time in which no
+//! span works is in no section. A span that was never entered is never to blame.
 //!
 //! ```text
 //!   request  ├────────┤ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ┤      kept open by b: its work is over

@@ -104,8 +104,8 @@ pub struct Mode {
     pub count: u64,
 }
 
-/// Groups that a valley separates; one, if there is none. What is between must be lower by far than
-/// both sides, and by more than chance allows.
+/// The groups that are separated by valleys; a single group if there is no valley. A valley must be far
+/// lower than both sides, and by more than chance explains.
 pub fn modes(histogram: &Histogram) -> Vec<Mode> {
     let bars = bars_of(histogram, GROUP_FINENESS);
     let all = histogram.count();

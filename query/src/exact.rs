@@ -29,7 +29,8 @@ struct Range {
     /// From the smallest to the largest value that it can have.
     low: u64,
     high: u64,
-    /// Values within the range that are at most the percentile, itself included; 0: there is none.
+    /// How many values within the range are at most the percentile, itself included; 0 if there is no
+    /// percentile.
     rank: u64,
     bins: Vec<u64>,
 }

@@ -1,9 +1,9 @@
-//! A set of ids that may say yes to a few others, and is quick to ask of millions of rows.
+//! A set of ids that may also contain a few others, and is fast to check for millions of rows.
 
 /// Bits at least and at most; the latter take 512 KiB.
 const BITS_MIN: usize = 1 << 12;
 const BITS_MAX: usize = 1 << 22;
-/// Bits for each id, so that of the others one in so many is taken for one of them.
+/// Bits for each id: of the other ids, about one in this many is taken for a member.
 const BITS_OF_ID: usize = 64;
 
 /// Some ids, by their last digits.

@@ -1,5 +1,5 @@
-//! Reads for whoever looks at a profile again and again: what each costs is bounded by what was asked
-//! for, and not by the size of the profile.
+//! Reads for programs that look at a profile again and again: the cost of each depends on what is asked for,
+//! and not on the size of the profile.
 
 use std::sync::Arc;
 

@@ -27,7 +27,7 @@ const LABELS_NAMED_MAX: usize = 5;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RunSelector {
-    /// The one that began last, or so many before it.
+    /// The run that began last, or one some runs before it.
     Latest {
         /// How many runs back.
         back: usize,
@@ -98,7 +98,7 @@ impl RunSelector {
     ///
     /// # Errors
     ///
-    /// When there is none such, or no run at all, or several begin with the digits of a uuid.
+    /// When there is no such run, or no run at all, or several begin with the digits of a uuid.
     pub fn resolve<'a>(&self, runs: &'a [Run]) -> Result<&'a Run, RunSelectorError> {
         if runs.is_empty() {
             return fail(

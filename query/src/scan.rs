@@ -3,7 +3,7 @@
 use super::SpanRef;
 use super::id_range::Range;
 
-/// Which spans a pass looks at, and what of them.
+/// Which spans a pass reads, and which of their columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Scan {

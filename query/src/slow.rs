@@ -28,9 +28,9 @@ use spandrel_storage::internals::Context;
 /// over all rows is begun instead.
 const PASS_PART: u64 = 4;
 
-/// Roots that were never entered of which it is looked up whether they are traces in which somebody worked.
+/// For how many roots that were never entered it is looked up whether a thread worked in their traces.
 const ROOTS_LOOKED_INTO: usize = 20;
-/// And at most, whoever asks for more.
+/// At most this many, even if more are asked for.
 const ROOTS_ASKED: usize = 1_000;
 
 /// Callsites of which one transaction looks into an index.

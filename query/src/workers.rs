@@ -9,7 +9,7 @@ const WORKERS_MAX: usize = 8;
 /// How rows are read ahead by other threads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadAhead {
-    /// How many there are; whoever asks is one more.
+    /// How many there are, not counting the calling thread.
     pub(crate) threads: usize,
     /// How many there are where each sums up what it reads; likewise.
     pub(crate) folding: usize,
@@ -34,8 +34,8 @@ pub(crate) fn workers() -> usize {
     thread::available_parallelism().map_or(1, |count| count.get().min(WORKERS_MAX))
 }
 
-/// Calls `each` for each of these, by so many threads, or fewer where the system gives no more; the order is not
-/// said.
+/// Calls `each` for each of these, on `workers` threads, or fewer if the system does not give more. The order
+/// is not defined.
 pub(crate) fn each_of<T: Send>(all: Vec<T>, workers: usize, each: impl Fn(T) + Sync) {
     let others = workers.min(all.len()).saturating_sub(1);
     let queue = Mutex::new(all.into_iter());

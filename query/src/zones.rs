@@ -1,12 +1,12 @@
-//! Zones: a few thousand rows of spans each, between which moments they began, and what stands in sum.
+//! Zones: each is a few thousand rows of spans, the moments between which they began, and their sums.
 //!
-//! Ids grow with time, but for the order among threads within some milliseconds. So a window of
-//! time needs no index: it is enough to look at the zones that it touches. Of a zone that lies in the
-//! window as a whole, sums are enough for much that is asked: no row of it has to be read.
+//! Ids grow with time, except that threads may be out of order by some milliseconds. So a window of time
+//! needs no index: only the zones that it touches are read. For a zone that lies completely in the window,
+//! many queries need only its sums, and none of its rows.
 //!
 //! Each zone belongs to one run, and a run has either all of its zones or none: `optimize` makes them
-//! (`optimize.rs`), and whoever opens the file for writing takes them away, so that they never say
-//! something else than the rows.
+//! (`optimize.rs`), and a program that opens the file for writing drops them, so they never
+//! contradict the rows.
 //!
 //! Measured on 10 million spans of 40 names (740 MiB): zones take 0.01 bytes a span, and their sums 1.0.
 

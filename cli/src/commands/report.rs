@@ -11,8 +11,8 @@ use crate::report::{self, Asked, Baseline, Finding, TRACES_MAX};
 
 /// Slowest traces that are shown without asking.
 const TRACES: usize = 10;
-/// For how many names the report explains why some of their spans are slow: so many with the most time
-/// in all, and so many with the most self time.
+/// For how many names the report explains why some of their spans are slow: this many with the most time,
+/// and this many with the most self time.
 const NAMES: usize = 2;
 
 #[derive(Debug, Args)]

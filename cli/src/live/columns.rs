@@ -117,7 +117,7 @@ impl ColumnName {
     }
 }
 
-/// A number in so many columns: in thousands, millions and so on if its digits do not fit.
+/// A number that takes at most `columns`: in thousands, millions and so on if its digits do not fit.
 fn compact(count: u64, columns: u16) -> String {
     let whole = text::count(count);
     if whole.len() <= usize::from(columns) {

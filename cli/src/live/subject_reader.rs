@@ -21,7 +21,7 @@ const SLOWEST: usize = 20;
 const POINTS: i64 = 60;
 /// The longest time that percentiles are shown over.
 const OVER_TIME_MAX_NS: i64 = 300 * SECOND_NS;
-/// An open span is stalled if it is older than so many times the p99 of its name ...
+/// An open span is stalled if it is older than this many times the p99 of its name ...
 const STALLED_P99: i64 = 10;
 /// ... and older than this.
 const STALLED_MIN_NS: i64 = SECOND_NS;

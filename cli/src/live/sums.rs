@@ -204,7 +204,7 @@ impl Trends {
         calls.collect()
     }
 
-    /// Spans of all callsites in each second, but for those that live long.
+    /// Spans of all callsites in each second, except those that live long.
     pub(crate) fn of_all(&self) -> Vec<u64> {
         let spans = |calls: &Counts| {
             let of_spans = calls.iter().filter(|((_, by), _)| *by == CountedBy::Lifetime);

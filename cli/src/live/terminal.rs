@@ -17,7 +17,7 @@ use ratatui::crossterm::terminal::{
 
 use crate::failure::Failure;
 
-/// Whether the terminal is ours, for whoever panics.
+/// Whether the view uses the terminal: then a panic has to restore it first.
 static IS_OURS: AtomicBool = AtomicBool::new(false);
 
 /// The screen; the terminal is as it was when this is dropped.

@@ -29,7 +29,7 @@ impl<W> BackgroundWriter<W> {
     }
 }
 
-/// Waits for the thread: whoever gives up, as after Ctrl-C, leaves no file that is half written.
+/// Waits for the thread, so that no file is left half written when writing is given up, as after Ctrl-C.
 impl<W> Drop for BackgroundWriter<W> {
     fn drop(&mut self) {
         let _given_up = self.end();
@@ -80,7 +80,7 @@ impl<W: Write + Send + 'static> Write for BackgroundWriter<W> {
 mod tests {
     use super::*;
 
-    /// Fails once it has taken so many bytes.
+    /// Fails once it has taken this many bytes.
     struct Full(usize, Vec<u8>);
 
     impl Write for Full {

@@ -100,7 +100,7 @@ fn shorten(table: &mut Table, width: usize) {
     }
 }
 
-/// The beginning and the end of a text, on so many columns.
+/// The beginning and the end of a text, `columns` wide.
 fn without_middle(text: &str, columns: usize) -> String {
     let room = columns.saturating_sub(1);
     let fitting = |chars: &mut dyn Iterator<Item = char>, room: usize| -> Vec<char> {

@@ -20,7 +20,7 @@ pub(crate) struct RenderOptions {
     pub(crate) quiet: bool,
     /// Whether also columns that are hidden otherwise.
     pub(crate) all_columns: bool,
-    /// Whether the columns were chosen by whoever asks.
+    /// Whether the user has chosen the columns.
     pub(crate) chosen: bool,
     /// Columns of the terminal, if it is one.
     pub(crate) width: Option<usize>,

@@ -70,8 +70,8 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// The format that was asked for, by itself or by the name of the file, or the one that suits whoever
-    /// reads.
+    /// The format from `--format`, or from the name of the file, or else one that suits the reader: a person
+    /// at a terminal or a program.
     pub(crate) fn format(&self) -> Format {
         let default = if self.is_terminal() { Format::Table } else { Format::Plain };
         let of_name = || self.path.as_deref().and_then(Format::of_file_name);
@@ -320,7 +320,7 @@ fn formulas(table: &Table) -> Option<String> {
     formulas_of(table.rows.iter().flatten().filter(is_formula).count() as u64)
 }
 
-/// The same of so many texts.
+/// The same for `count` texts.
 pub(crate) fn formulas_of(count: u64) -> Option<String> {
     let texts = text::counted(count, "text");
     let look = text::agree(count, "looks like a formula", "look like formulas");

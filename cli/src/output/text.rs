@@ -232,7 +232,7 @@ pub(crate) fn ascii(text: &str) -> String {
     ascii
 }
 
-/// As much of a text as fits into so many columns, with a `…` if that is not all.
+/// The beginning of a text that fits into `columns`, with a `…` if that is not all of it.
 pub(crate) fn cut(text: &str, columns: usize) -> String {
     if text.width() <= columns { text.to_owned() } else { beginning(text, columns) }
 }

@@ -1,7 +1,7 @@
 //! The document inside a report: what the page shows, and nothing else.
 //!
-//! It is the contract between the collector and the page's script, and whoever wants a report's
-//! figures finds them here too: the element `#data` of the page holds this as JSON. Times are integer
+//! It is the contract between the collector and the page's script, and also the place for programs
+//! that need a report's figures: the element `#data` of the page holds this as JSON. Times are integer
 //! nanoseconds since the start of the run; ids are text (`s12`, `t12`), since they may pass what a
 //! script's numbers hold. Names are numbers into [`Document::names`], so that each text stands in the
 //! file once. Whatever was left out to keep the page small is said in [`Document::notes`].

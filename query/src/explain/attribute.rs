@@ -7,9 +7,9 @@ use super::frequent::{Distinct, Frequent};
 use super::numbers::Numbers;
 use super::significance;
 
-/// Values that are told apart; a share is off by at most one in so many.
+/// How many values are told apart; a share is wrong by at most one part in this many.
 pub(super) const ROOM: usize = 512;
-/// Different numbers from which on a threshold is looked for.
+/// A threshold is looked for if there are at least this many different numbers.
 const THRESHOLD_DISTINCT_MIN: u64 = 8;
 /// Spans with a value that is tested.
 const COUNT_MIN: u64 = 5;

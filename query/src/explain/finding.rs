@@ -103,7 +103,7 @@ impl Finding {
     }
 }
 
-/// A field with so many values that none of them says anything.
+/// A field with too many values for one of them to mean anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Folded {

@@ -7,7 +7,7 @@
 
 use crate::statistics::normal::normal_tails;
 
-/// Of two classes, so many of all each.
+/// For two classes: `counts` of `all` in each.
 pub(super) fn proportions(counts: [u64; 2], all: [u64; 2]) -> f64 {
     let [n, m] = all.map(|all| all as f64);
     let [a, b] = counts.map(|count| count as f64);

@@ -35,7 +35,7 @@ pub(super) struct FieldPath {
     joined: String,
     /// Where in `joined` the names end, in order.
     ends: Vec<usize>,
-    /// A piece of text without which no object has such a field; empty if there is none.
+    /// A text that every object with such a field contains; empty if none is known.
     needle: String,
 }
 
@@ -97,7 +97,7 @@ impl FieldPath {
         self.ends.len()
     }
 
-    /// What is left of the path after so many names.
+    /// The rest of the path after `depth` names.
     fn rest(&self, depth: usize) -> &str {
         let start = match depth.checked_sub(1).and_then(|last| self.ends.get(last)) {
             Some(end) => end + 1,
@@ -135,7 +135,7 @@ fn end_of_name(text: &str) -> usize {
     text.len()
 }
 
-/// Walks into a value, with so many names of the path behind it.
+/// Walks into a value, after the first names of the path.
 struct Walk<'p> {
     path: &'p FieldPath,
     depth: usize,

@@ -9,13 +9,13 @@ use crate::reader::Names;
 
 /// Rows that a poll reads at most.
 const PIECE_ROWS: i64 = 20_000;
-/// Ids before the newest one of which it is found out at the beginning whether they are stored.
+/// How many ids before the newest one are checked at the beginning, whether they are stored.
 const KNOWN_IDS: i64 = 1 << 20;
-/// Ids that are looked through at a time for late rows.
+/// How many ids are searched for late rows at a time.
 const LATE_IDS: i64 = 1 << 16;
 /// Open spans that are remembered at most.
 const OPEN_MAX: usize = 1 << 16;
-/// Polls for which a span that is no longer listed as open is still expected.
+/// For how many polls a span that is no longer listed as open is still expected.
 const POLLS_EXPECTED: u64 = 1_000;
 
 /// What differs between the tables.

@@ -14,11 +14,11 @@ use super::{ids, starting_points};
 use crate::reader::{Callsite, CountedBy, Reader};
 use spandrel_storage::Error;
 
-/// Rows that are looked at, from each starting point.
+/// How many rows are read from each starting point.
 const ROWS: i64 = 1_024;
 /// How long such a span was open, at least ...
 const OPEN_NS_MIN: i64 = 1_000_000_000;
-/// ... and at most one in so many of it was spent inside.
+/// ... and at most one part in this many of that time was spent inside.
 const OPEN_PER_BUSY: i64 = 100;
 /// Share of the self time of all calls from which on it misleads.
 const SELF_SHARE_MIN: f64 = 0.25;

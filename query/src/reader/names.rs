@@ -186,7 +186,7 @@ impl<'a> Names<'a> {
         Ok(found)
     }
 
-    /// A callsite that whoever asks keeps: it is not remembered here, too.
+    /// A callsite that the caller keeps: it is not remembered here.
     pub(crate) fn callsite_once(&mut self, id: i64) -> rusqlite::Result<Arc<Callsite>> {
         self.look_up.callsite(id, &mut self.shared)
     }

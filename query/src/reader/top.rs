@@ -61,12 +61,13 @@ pub struct Top {
     pub busy_ns: Option<i64>,
     /// Sum of the self times. Entries before a span was known to live long have none.
     pub self_ns: i64,
-    /// Sum of the busy times of their own: what of the self times threads were inside. `None` if those were not measured.
+    /// Sum of the own busy times: the part of the self times that threads were inside. `None` if busy times
+    /// were not measured.
     pub self_busy_ns: Option<i64>,
     /// The longest duration.
     pub max_ns: i64,
-    /// The durations; any percentile is within 1 %. Entries before a span was known to live long are not
-    /// among them, some hundred or thousand of each.
+    /// The durations; any percentile is within 1 %. The entries of a span before it was known to live long
+    /// are not among them, some hundred or thousand of each span.
     pub histogram: Histogram,
 }
 
@@ -79,7 +80,7 @@ impl Top {
 }
 
 impl CountedBy {
-    /// The table of its rollups, and what of it is read, in the order of [`Top::add_row`].
+    /// The table of its rollups, and the columns that are read, in the order of [`Top::add_row`].
     pub(crate) const fn rollups(self) -> (&'static str, &'static str) {
         match self {
             Self::Entries => (

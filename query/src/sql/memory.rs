@@ -16,8 +16,8 @@ use spandrel_storage::internals::Context;
 /// Between two looks; each takes some microseconds.
 const INTERVAL: Duration = Duration::from_millis(2);
 
-/// Allows SQLite so many bytes of memory in the *whole process*, for ever after, whoever uses it. For a
-/// program's own `main`; no other function of this crate does such a thing.
+/// Limits the memory of SQLite in the *whole process*, for all its users, from now on. For a program's own
+/// `main`; no other function of this crate changes settings of the process.
 ///
 /// # Errors
 ///
@@ -38,7 +38,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Begins; the query may take so many bytes, and `exceeded` says later whether it took more.
+    /// Begins; the query may take `most` bytes, and `exceeded` tells later whether it took more.
     pub(super) fn begin(most: u64, exceeded: &Arc<AtomicBool>) -> Self {
         // Relaxed, and below: read by the thread that runs the query.
         exceeded.store(false, Ordering::Relaxed);

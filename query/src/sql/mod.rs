@@ -9,7 +9,7 @@
 //! * there are limits on time, rows, bytes, the length of a value, and memory.
 //!
 //! A query is one read transaction. As long as it runs, the log of a live recording cannot be emptied,
-//! and grows; the deadline is what bounds that, so whoever takes the rows should not be slow.
+//! and grows; only the deadline limits that, so the caller should take the rows quickly.
 //!
 //! Limits: the deadline is looked at between instructions of SQLite's machine and between rows. A
 //! single function call on values of the greatest length can pass it, by some seconds at worst.
@@ -162,7 +162,7 @@ impl Sql {
     ///
     /// # Errors
     ///
-    /// A text that is no SQL, that does more than reading, or that is more than one statement; a
+    /// A text that is not SQL, that does more than reading, or that is more than one statement; a
     /// query that takes more time or memory than it may. Rows may have been read before.
     ///
     /// # Blocking

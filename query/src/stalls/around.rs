@@ -1,8 +1,8 @@
 //! Entries that go around a runtime: `block_on` within a span.
 //!
-//! A thread that is inside such a span polls futures all the while, so it held nobody up. It is known by
+//! A thread that is inside such a span polls futures all the while, so it held nothing up. It is recognized by
 //! futures that were first entered within it, on its thread. A span inside of a future is another thing:
-//! whoever calls `block_on` there holds up the runtime that polls that future. (Outside of one, code that
+//! `block_on` there holds up the runtime that polls that future. (Outside of one, code that
 //! enters a span of its own twice looks the same.)
 
 use std::collections::HashMap;
@@ -150,7 +150,7 @@ impl Entries {
         }
     }
 
-    /// These spans but for those around a runtime.
+    /// These spans, except those around a runtime.
     fn without_them(self, reader: &Reader, spans: Vec<Span>) -> Result<Vec<Span>, Error> {
         let mut is_around = vec![false; spans.len()];
         for entry in self.by_thread.into_values().flatten().filter(|entry| entry.has_futures) {

@@ -68,7 +68,7 @@ impl LongEntries {
         is_it.then_some(entry.start_ns)
     }
 
-    /// Nothing more is to be said of what a span was entered for in the window.
+    /// Forgets the entries of a span in the window.
     pub(super) fn forget(&mut self, span_id: u64) {
         self.in_window.remove(&span_id);
     }

@@ -132,7 +132,7 @@ fn one_long_poll_is_worse_than_many_short_ones() {
 #[test]
 fn only_threads_that_run_futures_count_and_only_while_they_do() {
     let mut program = Program::new();
-    // The main thread waits for the runtime; a thread of the blocking pool does what it is for.
+    // The main thread waits for the runtime; a thread of the blocking pool does blocking work, as it should.
     program.span("before", 1, 0, &[50]);
     program.span("task", WORKER, 100, &[1, 1]);
     program.span("spawn_blocking", 3, 100, &[500]);

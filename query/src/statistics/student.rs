@@ -1,4 +1,4 @@
-//! Student's t: how far a mean lies from what it is a guess of, where the spread is a guess, too ("The
+//! Student's t: how far a sample's mean may be from the true mean, if the spread is only estimated, too ("The
 //! probable error of a mean", Biometrika 6, 1908).
 
 use std::f64::consts::PI;

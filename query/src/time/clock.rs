@@ -1,13 +1,13 @@
-//! Which day a time of day is of.
+//! To which day a time of day belongs.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
-/// The newest moment at this time of day that is between the two, both included; if there is none,
-/// that of the day that both are of, or the nearer one if they are of two days.
+/// The newest moment at this time of day that is between the two, both included. If there is none, the
+/// moment on the day of both; if they are on two days, on the day for which it is nearer.
 ///
-/// `None` if the moments are out of the calendar.
+/// `None` if the moments are outside of the calendar.
 pub(super) fn newest_within(
     time: Time,
     from_unix_ns: i128,

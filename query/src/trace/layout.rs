@@ -1,8 +1,7 @@
-//! Who is below whom in a trace.
+//! The tree of a trace.
 //!
-//! Spans stand below their parents, but for those that began inside an entry of a parent that lives long:
-//! they stand below that entry. Entries stand below the span that their thread was in, or below the entry
-//! of it.
+//! Spans are below their parents, except those that began inside an entry of a long-lived parent: they are
+//! below that entry. Entries are below the span that their thread was in, or below its entry.
 
 use std::collections::{BTreeMap, HashMap};
 

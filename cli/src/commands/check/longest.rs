@@ -58,7 +58,7 @@ impl Longest {
         Ok(longest)
     }
 
-    /// The verdict of a rule on a name with so many spans.
+    /// The verdict of a rule on a name that has `calls` spans.
     pub(super) fn judge(&self, rule: &Rule, name: &SpanName, calls: u64) -> Verdict {
         let key = (name.name.clone(), name.target.clone());
         match self.by_name.get(&key) {

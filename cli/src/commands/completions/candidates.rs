@@ -120,7 +120,7 @@ fn is_plain(word: &str) -> bool {
         && begin.chars().all(plain)
 }
 
-/// Two columns of the profile of the line; nothing if there is none.
+/// Asks the profile that the command line names for two columns; nothing without a profile.
 fn ask(query: &str) -> Vec<(String, Option<String>)> {
     let limits = SqlLimits { timeout: TIMEOUT, bytes_max: Some(4 << 20), ..SqlLimits::default() };
     let db = database(std::env::args_os().skip_while(|word| word != "--").skip(1))

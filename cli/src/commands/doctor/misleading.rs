@@ -10,7 +10,7 @@ const DEPTH_MIN: u64 = 32;
 const KEPT_OPEN_MIN: u64 = 3;
 /// If the writer is so far behind ...
 const LAG_NS: i64 = 5_000_000_000;
-/// ... it is so many times slower than its settings say.
+/// ... it is this many times slower than its settings say.
 const LAG_INTERVALS: i64 = 4;
 /// Bytes of a row with a few fields, if there are no rows to measure.
 const ROW_BYTES: u64 = 160;

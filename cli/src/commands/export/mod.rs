@@ -1,7 +1,7 @@
 //! `spandrel export`: the spans for other programs.
 //!
-//! The formats are in `spandrel-export`. Here it is decided which one is meant, and what is said about
-//! the result. Where it is written to, and how that can be stopped, is in `write`; sending is in `send`.
+//! The formats are in `spandrel-export`. This file decides which one is meant, and reports the
+//! result. `write` writes it to a file or the standard output, and can be stopped; `send` sends it.
 
 mod send;
 mod watch;

@@ -69,7 +69,7 @@ impl Row {
     }
 }
 
-/// All rows, on so many columns.
+/// All rows, `columns` wide.
 pub(super) fn draw(tree: &StackTree, layout: &Layout, weight: Width, columns: usize) -> String {
     let columns = columns.max(20);
     let total = weight.text(layout.total);

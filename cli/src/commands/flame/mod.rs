@@ -124,7 +124,7 @@ fn parse_percent(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
-    // The name of a file says what it is, unless --format does.
+    // The name of the file tells its format, unless there is --format.
     let output = &context.output;
     let named = output.path.clone().filter(|_| output.format.is_none());
     let of = |endings: &[&str]| {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::output::text;
 
-/// Parts that a line names: those of at least so many bytes.
+/// A line names only parts of at least this many bytes.
 const NAMED_MIN: u64 = 50 << 10;
 /// What the columns of the table mean.
 const MEANING: [&str; 3] = [

@@ -172,7 +172,7 @@ fn nothing_recorded(program: &OsString) -> Failure {
     )
 }
 
-/// Says what there is now, and what to do with it.
+/// Tells what was recorded, and what to do with it.
 fn summarize(path: &Path, runs: &[Run], context: &Context) -> Result<(), Failure> {
     if runs.is_empty() {
         return Ok(());

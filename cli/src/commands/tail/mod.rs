@@ -22,7 +22,7 @@ use crate::recorder::now_unix_ns;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
-/// After so many looks at an unchanged file it is checked whether the recorder is alive.
+/// After the file was found unchanged this many times, it is checked whether the recorder is alive.
 const QUIET_LOOKS: u32 = 20;
 
 #[derive(Debug, Args)]

@@ -118,7 +118,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
 }
 
 impl TraceAnalysis {
-    /// The trace of a span, for a view that draws it, with at most so many spans. `None` if none of them
+    /// The trace of a span, for a view that draws it, with a limited number of spans. `None` if none of them
     /// has closed.
     pub(crate) fn around(
         reader: &Reader,
@@ -138,7 +138,7 @@ impl TraceAnalysis {
         Ok(Some(Self { trace, path, events, events_total: 0, links, asked, marked }))
     }
 
-    /// The waterfall with so many columns, and what is shown without asking.
+    /// The waterfall, `columns` wide, with default settings.
     pub(crate) fn drawing(&self, columns: usize) -> String {
         let (lines, children, meanwhile) = (Some(LINES), CHILDREN, MEANWHILE);
         let wanted = LineLimits { depth: None, min_ns: 0, children, lines, meanwhile };

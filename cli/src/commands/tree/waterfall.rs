@@ -29,14 +29,14 @@ const NAME_MIN: usize = 8;
 /// Least columns of bars; and the same if spans are marked.
 const BARS_MIN: usize = 16;
 const MARKED_BARS_MIN: usize = 8;
-/// Columns of the duration and of what is said behind the bar, which are shown before all of a name is.
+/// Columns of the duration and the notes after the bar; names are shortened to keep room for these.
 const FIGURES: usize = 30;
-/// Columns that stand beside names and bars.
+/// Columns beside names and bars.
 const BESIDE: usize = 36;
 /// Characters of the fields of a span.
 const FIELDS_MAX: usize = 60;
 const CHILDREN: (&str, &str) = ("child", "children");
-/// The axis is at most so many times as long as the root.
+/// The axis is at most this many times as long as the root.
 const AXIS_MAX: i64 = 4;
 /// The share of a trace without work that is worth a note: leaving and closing a span takes a moment.
 const KEPT_OPEN_SHARE_MIN: f64 = 0.01;
@@ -382,7 +382,7 @@ pub(super) fn indent(depth: usize) -> String {
     }
 }
 
-/// Exactly so many columns.
+/// The text, cut or filled up to be exactly `columns` wide.
 fn fit(text: &str, columns: usize) -> String {
     let text = text::cut(text, columns);
     let space = columns.saturating_sub(text.width());

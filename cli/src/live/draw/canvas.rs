@@ -39,7 +39,7 @@ impl<'a> Canvas<'a> {
         self.put_within(x, y, text, u16::MAX, style)
     }
 
-    /// The same, on so many columns at most.
+    /// The same, at most `columns` wide.
     pub(super) fn put_within(
         &mut self,
         x: u16,
@@ -74,7 +74,7 @@ impl<'a> Canvas<'a> {
         self.put_within(end, y, "…", 1, style)
     }
 
-    /// At the right end of so many columns.
+    /// At the right end of an area of `columns`.
     pub(super) fn put_right(&mut self, x: u16, y: u16, text: &str, columns: u16, style: Style) {
         let used = width(text).min(columns);
         // A figure of which a digit is missing would be another one.

@@ -165,7 +165,7 @@ fn state(state: State) -> (String, Style) {
     }
 }
 
-/// Filter or input, what of the run is shown, and by what it is sorted.
+/// The filter or the input, which part of the run is shown, and the order of the rows.
 fn second_line(canvas: &mut Canvas<'_>, y: u16, app: &App, page: &Page) {
     if let Some(input) = &app.input {
         let prompt = match input.of {

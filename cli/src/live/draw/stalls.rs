@@ -11,7 +11,7 @@ use crate::live::page::SubjectData;
 use crate::live::subject_reader::BLOCKING_NS;
 use crate::output::{text, unmeasured};
 
-/// From so many times what is too long on, it is told in red.
+/// An entry that is this many times as long as the limit is shown in red.
 const BAD_TIMES: i64 = 10;
 /// Columns that a name has, however few there are.
 const NAME_MIN: u16 = 8;

@@ -8,7 +8,7 @@ pub(super) fn sparkline(values: &[u64], columns: u16) -> String {
     shown.iter().map(|value| eighth(*value, highest)).collect()
 }
 
-/// All values on so many columns: neighbours are added up.
+/// All values in at most `columns`: neighbours are added up.
 pub(super) fn squeezed(values: &[u64], columns: u16) -> Vec<u64> {
     let columns = usize::from(columns.max(1));
     if values.len() <= columns {

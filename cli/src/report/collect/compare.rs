@@ -14,7 +14,7 @@ const NOISE: f64 = 0.02;
 
 const METRICS: [(Metric, f64); 3] = [(Metric::P50, 0.5), (Metric::P95, 0.95), (Metric::P99, 0.99)];
 
-/// The run and what it is compared with.
+/// The run that the report's run is compared with.
 #[derive(Debug)]
 pub(crate) struct Baseline {
     /// What the baseline is, in words.

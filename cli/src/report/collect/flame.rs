@@ -60,11 +60,11 @@ impl Whole {
 
 enum Step {
     Node(usize),
-    /// Depth, and what was put together.
+    /// Depth, and the sums of the merged boxes.
     Pruned(u32, Whole),
 }
 
-/// Puts boxes together that are less than a share of the whole, or beyond so many.
+/// Merges the boxes of each parent that are less than a share of the whole, or beyond a number of boxes.
 pub(crate) fn prune(tree: &StackTree, names: &mut Names) -> Pruned {
     let whole = all_under(tree);
     let least = least(tree, &whole);
@@ -80,7 +80,7 @@ pub(crate) fn prune(tree: &StackTree, names: &mut Names) -> Pruned {
             Step::Node(at) => at,
         };
         let mut depth = 0;
-        // The place behind the last node is that of the top, which is no box.
+        // The index after the last node stands for the top, which has no box.
         if let Some(node) = tree.nodes().get(at) {
             put(&mut flame, name_of(node, names), node.depth, &Whole::of(node));
             depth = node.depth + 1;
@@ -91,7 +91,7 @@ pub(crate) fn prune(tree: &StackTree, names: &mut Names) -> Pruned {
         let cut = children.partition_point(|at| size(at) >= least);
         let mut small = Whole::default();
         children.drain(cut..).filter_map(|at| whole.get(at)).for_each(|whole| small.add(whole));
-        // A way that leads to no span that was counted is no box.
+        // A path without counted spans has no box.
         if small.calls > 0 {
             paths += small.paths;
             stack.push(Step::Pruned(depth, small));

@@ -75,7 +75,7 @@ impl SlowestRoots {
         if row.kind != Kind::Span {
             return;
         }
-        // Ids are taken in order, so that what is below a root comes after it, but for a few of other threads.
+        // Ids are given in order, so spans below a root come after it, except a few of other threads.
         if self.roots_only
             && !row.never_entered
             && row.parent.is_some()

@@ -1,4 +1,4 @@
-//! The address of a receiver: which path it has, and what of it can be printed.
+//! The address of a receiver: which path it has, and which part of it can be printed.
 
 use std::borrow::Cow;
 

@@ -129,7 +129,7 @@ fn bytes_of(message: &[u8], field: u64) -> Option<&[u8]> {
     }
 }
 
-/// The last member with this number, before anything that is no message.
+/// The last member with this number, before anything that is not a message.
 fn member(mut message: &[u8], field: u64) -> Option<Member<'_>> {
     let mut found = None;
     while let Some(tag) = varint(&mut message) {

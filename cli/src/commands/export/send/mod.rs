@@ -4,7 +4,7 @@
 //!  profile ──read, encode, compress──> queue, a file ──sender: a request at a time──> receiver
 //! ```
 //!
-//! What a receiver has taken is counted, also when it does not take all: whoever sends knows in the end
+//! The spans that a receiver has accepted are counted, also when it does not accept all: so the sender knows
 //! which spans have arrived. <https://opentelemetry.io/docs/specs/otlp/#otlphttp>
 
 mod address;
