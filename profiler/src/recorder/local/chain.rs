@@ -1,8 +1,9 @@
 //! The spans that a thread is in.
 
 use std::cell::Cell;
+use std::num::NonZeroU32;
 
-use super::cells::{CELLS, get_cell, set};
+use super::cells::{CELLS, get_cell, innermost, set, set_innermost};
 use super::link::{
     DETAILED, DETAILS, Detailed, INDEX, Link, NOWHERE, OUTSIDE, SERIAL_SHIFT, SERIALS,
 };
@@ -10,7 +11,8 @@ use super::owned::with_thread_state;
 use super::state::in_this_order;
 use super::token::ThreadToken;
 use crate::recorder::open_spans::{OpenSpans, SLOTS_MAX, SlotPosition, SpanSlot};
-use spandrel_ring::Table;
+use crate::recorder::recording::Recorder;
+use spandrel_ring::{Owner, Table, Tagged};
 
 const _: () = assert!(Table::<SpanSlot>::position(SLOTS_MAX) < NOWHERE as usize);
 
@@ -51,32 +53,46 @@ impl ThreadToken {
     /// Whether the thread is in no span.
     #[inline(always)]
     pub(crate) fn is_outside(self) -> bool {
-        get_cell(|cells| &cells.innermost) == OUTSIDE
+        innermost() == OUTSIDE
     }
 
     /// A span of the first layer is now the innermost one; its owner enters it.
     pub(crate) fn push_own(self, position: SlotPosition, span: &SpanSlot) {
-        span.set_outer(get_cell(|cells| &cells.innermost));
+        span.set_link(innermost());
         self.push_here(position);
     }
 
     /// The same for a span whose link is the innermost one already.
     #[inline(always)]
     pub(crate) fn push_here(self, position: SlotPosition) {
-        set(|cells| &cells.innermost, position);
+        set_innermost(position);
     }
 
     /// A span of the first layer that is being created below the innermost one, or outside of all: there its owner will
     /// mostly enter it, which is then known to be inside the parent.
     #[inline(always)]
     pub(crate) fn expect_here(self, span: &SpanSlot) {
-        span.set_outer(get_cell(|cells| &cells.innermost));
+        span.set_outer(innermost());
     }
 
     /// The same where the thread is in no span.
     #[inline(always)]
     pub(crate) fn expect_outside(self, span: &SpanSlot) {
         span.set_outer(OUTSIDE);
+    }
+
+    /// The same of a scope, which is there from its beginning to its end. `around` says where the thread is in it, and is
+    /// what [`with_table_at`](super::with_table_at) finds again when it ends.
+    #[inline(always)]
+    pub(crate) fn put_inside(self, around: Tagged, span: &SpanSlot) {
+        span.set_around(around.get());
+    }
+
+    /// The same, of the innermost span, for this recorder, which the cells are set up for.
+    pub(crate) fn put_inside_of(self, recorder: &Recorder, span: &SpanSlot) {
+        if let Some(owner) = NonZeroU32::new(recorder.id) {
+            self.put_inside(Owner::new(owner).with_tag(innermost()), span);
+        }
     }
 
     /// The same of any new span.
@@ -96,7 +112,13 @@ impl ThreadToken {
     /// The owner leaves the innermost span, of the first layer.
     #[inline(always)]
     pub(crate) fn pop_own(self, span: &SpanSlot) {
-        set(|cells| &cells.innermost, span.outer());
+        set_innermost(span.outer());
+    }
+
+    /// The same of a scope.
+    #[inline(always)]
+    pub(crate) fn pop_scope(self, span: &SpanSlot) {
+        set_innermost(span.around() as Link);
     }
 
     /// The id of the span around the thread's own innermost one, of the first layer: 0 if there is none, `None` if it has
@@ -114,7 +136,7 @@ impl ThreadToken {
 
     /// Another span is now the innermost one.
     pub(crate) fn push_detailed(self, detailed: Detailed) {
-        let next = get_cell(|cells| &cells.innermost);
+        let next = innermost();
         let detailed = Detailed { next, ..detailed };
         for _ in 0..ATTEMPTS {
             let index = get_cell(|cells| &cells.details_len);
@@ -136,7 +158,7 @@ impl ThreadToken {
                     get_cell(|cells| &cells.details_serial).wrapping_add(1 << SERIAL_SHIFT);
                 set(|cells| &cells.details_serial, serial);
                 let link = DETAILED | serial & SERIALS | index as Link;
-                return set(|cells| &cells.innermost, link);
+                return set_innermost(link);
             }
             forget_last_details();
         }
@@ -144,7 +166,7 @@ impl ThreadToken {
 
     /// Takes the innermost span out of the chain, if it is this one and not recorded.
     pub(crate) fn pop_unrecorded(self, layer: u16, key: u64) -> bool {
-        let link = get_cell(|cells| &cells.innermost);
+        let link = innermost();
         if link & DETAILED == 0 {
             return false;
         }
@@ -154,7 +176,7 @@ impl ThreadToken {
         else {
             return false;
         };
-        set(|cells| &cells.innermost, it.next);
+        set_innermost(it.next);
         forget(index, it);
         true
     }
@@ -165,7 +187,7 @@ impl ThreadToken {
             return None;
         }
         if link & DETAILED == 0 {
-            return open.get(link).map(|span| (Entered::Own(link), span.outer()));
+            return open.get(link).map(|span| (Entered::Own(link), span.link()));
         }
         let index = index_in(link);
         let detailed = detailed(index)?;
@@ -174,7 +196,7 @@ impl ThreadToken {
 
     /// The spans that the thread is in, innermost first.
     fn chain(self, open: &OpenSpans) -> impl Iterator<Item = Entered> {
-        self.chain_from(open, get_cell(|cells| &cells.innermost))
+        self.chain_from(open, innermost())
     }
 
     fn chain_from(self, open: &OpenSpans, mut link: Link) -> impl Iterator<Item = Entered> {
@@ -189,7 +211,7 @@ impl ThreadToken {
     pub(crate) fn within(self, open: &OpenSpans, layer: u16) -> Within<'_> {
         let innermost = self.chain(open).find_map(|entered| match entered {
             Entered::Own(position) => {
-                let span = open.get(position).filter(|span| layer == 0 && !span.is_closed());
+                let span = open.get(position).filter(|span| layer == 0 && span.is_open());
                 span.map(Within::Span)
             }
             Entered::Detailed(_, detailed) if detailed.layer != layer => None,
@@ -209,20 +231,19 @@ impl ThreadToken {
 
     /// The innermost span of this layer that is recorded and still open.
     pub(crate) fn current(self, open: &OpenSpans, layer: u16) -> Option<&SpanSlot> {
-        self.first_open(open, layer, get_cell(|cells| &cells.innermost))
+        self.first_open(open, layer, innermost())
     }
 
     /// The same but for scopes.
     pub(crate) fn current_with_key(self, open: &OpenSpans, layer: u16) -> Option<&SpanSlot> {
-        let innermost = get_cell(|cells| &cells.innermost);
-        self.all_open(open, layer, innermost).find(|span| !span.has_no_key())
+        self.all_open(open, layer, innermost()).find(|span| !span.has_no_key())
     }
 
     /// The innermost scope that the thread is in, if that is in the span with this id, or in none if it is 0, and only in
     /// scopes and what is not recorded between.
     pub(crate) fn scope_in(self, open: &OpenSpans, around: u64) -> Option<&SpanSlot> {
         let mut scope = None;
-        for span in self.all_open(open, 0, get_cell(|cells| &cells.innermost)) {
+        for span in self.all_open(open, 0, innermost()) {
             if !span.has_no_key() {
                 return scope.filter(|_| span.id() == around);
             }
@@ -239,7 +260,7 @@ impl ThreadToken {
     fn all_open(self, open: &OpenSpans, layer: u16, link: Link) -> impl Iterator<Item = &SpanSlot> {
         self.chain_from(open, link).filter_map(move |entered| match entered {
             Entered::Own(position) => {
-                open.get(position).filter(|span| layer == 0 && !span.is_closed())
+                open.get(position).filter(|span| layer == 0 && span.is_open())
             }
             Entered::Detailed(_, Detailed { key, position, layer: its, .. }) => {
                 open.get(position).filter(|span| its == layer && span.is(layer, key))
@@ -255,7 +276,7 @@ impl ThreadToken {
         entered: Entered,
     ) -> Option<&SpanSlot> {
         let next = match entered {
-            Entered::Own(position) => open.span(position).outer(),
+            Entered::Own(position) => open.span(position).link(),
             Entered::Detailed(_, detailed) => detailed.next,
         };
         self.first_open(open, layer, next)
@@ -280,19 +301,19 @@ impl ThreadToken {
     /// Takes a span that the thread is in out of the chain; usually it is the innermost one.
     pub(crate) fn leave(self, open: &OpenSpans, entered: Entered) {
         let next = match entered {
-            Entered::Own(position) => open.span(position).outer(),
+            Entered::Own(position) => open.span(position).link(),
             Entered::Detailed(_, detailed) => detailed.next,
         };
-        if leads_to(get_cell(|cells| &cells.innermost), entered) {
-            set(|cells| &cells.innermost, next);
+        if leads_to(innermost(), entered) {
+            set_innermost(next);
         } else {
             let inner = self.chain(open).find(|inner| match *inner {
-                Entered::Own(position) => leads_to(open.span(position).outer(), entered),
+                Entered::Own(position) => leads_to(open.span(position).link(), entered),
                 Entered::Detailed(_, detailed) => leads_to(detailed.next, entered),
             });
             match inner {
                 Some(Entered::Own(position)) => {
-                    open.span(position).set_outer(next);
+                    open.span(position).set_link(next);
                     // Around it is another one now.
                     open.span(position).set_overlapped();
                 }
