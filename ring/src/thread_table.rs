@@ -260,16 +260,24 @@ impl<T> ThreadTable<T> {
     }
 
     /// Runs `f` where nobody finds the table, if there is one.
-    #[inline]
+    #[inline(always)]
     pub fn without<R>(&self, f: impl FnOnce() -> R) -> R {
-        let use_of = self.owner().map(|owner| UseOf(self, owner));
-        if use_of.is_some() {
-            self.set_half(OWNER_AT, 0);
+        /// Sets the owner back, also when `f` panics.
+        struct Back<'a, T>(&'a ThreadTable<T>, u32);
+        impl<T> Drop for Back<'_, T> {
+            #[inline(always)]
+            fn drop(&mut self) {
+                in_this_order();
+                // Where it was 0, `f` may have put a table.
+                if self.1 != 0 {
+                    self.0.set_half(OWNER_AT, self.1);
+                }
+            }
         }
+        let _back = Back(self, (self.word.get() >> 32) as u32);
+        self.set_half(OWNER_AT, 0);
         in_this_order();
-        let result = f();
-        drop(use_of);
-        result
+        f()
     }
 
     /// # Safety

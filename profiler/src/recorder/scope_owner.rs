@@ -2,7 +2,7 @@
 //!
 //! `tracing` says each time who records on a thread: it may have a subscriber of its own. As long as it is the
 //! program's one, and there is one recorder, what a site was answered is still right. So a site keeps its answer, until
-//! something changes that it depends on: whoever changes that takes back what all sites keep (see [`answers`](super::answers)).
+//! something changes that it depends on: whoever changes that takes back what all sites keep (see [`answers`]).
 //! And it looks whether the subscriber is the one that is there for all.
 //!
 //! What a site keeps is for which recorder its scopes are recorded, and a thread keeps beside its table whose that is. So the
