@@ -28,6 +28,10 @@ use spandrel_storage::internals::Context;
 /// Fewer parts are not worth a thread.
 const PARTS_MIN: usize = 4;
 
+/// Rows that one transaction looks at: some 20 ms, for which whoever begins to record into the file waits. Where all
+/// threads pause each millisecond or two, they come to run on one processor in turns.
+const ROWS_OF_TRANSACTION: u64 = 16 * PIECE_ROWS as u64;
+
 /// What is done with the rows.
 pub(crate) trait Sums: Sync {
     /// What one thread sums up.
@@ -145,7 +149,7 @@ impl Reader {
                 })
                 .collect();
             let own = shared.work(|| {
-                if shared.looked_at.load(Ordering::Relaxed) < u64::from(PIECE_ROWS) {
+                if shared.looked_at.load(Ordering::Relaxed) < ROWS_OF_TRANSACTION {
                     return;
                 }
                 // Nobody reads meanwhile, and so nobody counts.
