@@ -135,7 +135,8 @@ impl Reader {
     ///
     /// # Blocking
     ///
-    /// As [`fold_calls`](Self::fold_calls).
+    /// As [`scan_calls`](Self::scan_calls) at most; of a file that nobody records into some 0.1 s for a million spans, by the
+    /// number of processors.
     pub fn add_calls(
         &self,
         scan: &Scan,
