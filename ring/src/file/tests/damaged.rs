@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
+use super::super::layout::{self, Layout, partition_words};
 use super::*;
-use crate::file::layout::{self, Layout, partition_words};
 use crate::slot;
 
 /// Where the bits of a file are that nothing can check.

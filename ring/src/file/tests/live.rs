@@ -1,8 +1,8 @@
 use std::cell::RefCell;
 use std::io;
 
+use super::super::layout::partition_words;
 use super::*;
-use crate::file::layout::partition_words;
 
 /// A file that changes between two looks at it: what it is at each.
 struct Changing<'a> {

@@ -1,4 +1,4 @@
-use crate::file::layout::{self, HEADER, partition_words};
+use super::super::layout::{self, HEADER, partition_words};
 
 /// The page has each word of the header and of a partition, and where it is.
 #[test]

@@ -1,5 +1,5 @@
+use super::super::{LAYOUT_VERSION, Name, State, layout};
 use super::*;
-use crate::file::{LAYOUT_VERSION, Name, State, layout};
 use crate::{Table, Zeros};
 
 #[test]
