@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::compare::{SampleSet, Samples, SpanName};
 use crate::{By, Extent, Groups};
 use spandrel_storage::{OtelSpanId, TraceContext, TraceContextRow, TraceId};
 
@@ -23,7 +22,7 @@ fn in_small_pages(path: &std::path::Path, folder: &TempDir) -> Reader {
     Reader::open(copy).unwrap()
 }
 
-type Named = Vec<(SpanName, Samples)>;
+type Named = Vec<(crate::compare::SpanName, crate::compare::Samples)>;
 
 fn groups(reader: &Reader, scan: &Scan, filter: &Filter, by: &By) -> (String, Extent) {
     let mut groups = Groups::new(by.clone());
@@ -34,7 +33,7 @@ fn groups(reader: &Reader, scan: &Scan, filter: &Filter, by: &By) -> (String, Ex
 /// The samples of each name, and how many traces there are.
 fn samples(reader: &Reader, scan: &Scan, filter: &Filter, by: &By) -> (Named, u64, bool) {
     let run = reader.runs().unwrap().into_iter().find(|run| run.id == scan.run_id).unwrap();
-    let mut samples = SampleSet::by(by.clone());
+    let mut samples = crate::compare::SampleSet::by(by.clone());
     samples.add_run(reader, &run, scan, filter).unwrap();
     let named = samples.iter().map(|(name, samples)| (name.clone(), samples.clone()));
     (named.collect(), samples.traces(), samples.has_too_many())

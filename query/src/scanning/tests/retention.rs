@@ -7,7 +7,6 @@ use std::sync::mpsc::channel;
 
 use super::*;
 use crate::SpanRef;
-use crate::fold_calls::Fold;
 
 /// Spans of a run, at least as many as two transactions read.
 const SPANS: u64 = 120_000;
@@ -92,7 +91,7 @@ impl Seen {
     }
 }
 
-impl Fold for Seen {
+impl crate::fold_calls::Fold for Seen {
     fn add(&mut self, span: &SpanRef<'_>) {
         self.is_good &= is_as_it_was(span);
         *self.ids.entry(span.id).or_default() += 1;
@@ -163,10 +162,10 @@ fn first_row(hook: &Hook) {
 /// Rows that came by, and somebody who is told of the first one.
 struct Watched<'a>(Seen, &'a Hook);
 
-impl Fold for Watched<'_> {
+impl crate::fold_calls::Fold for Watched<'_> {
     fn add(&mut self, span: &SpanRef<'_>) {
         first_row(self.1);
-        Fold::add(&mut self.0, span);
+        crate::fold_calls::Fold::add(&mut self.0, span);
     }
 
     fn join(parts: Vec<Self>) -> Option<Self> {
@@ -211,7 +210,7 @@ fn within_a_question_rows_go_and_pages_are_used_again() {
                     first_row(&hook);
                     assert!(span.id > last, "{} after {last}", span.id);
                     last = span.id;
-                    Fold::add(&mut seen, span);
+                    crate::fold_calls::Fold::add(&mut seen, span);
                     ControlFlow::Continue(())
                 };
                 reader.scan(&scan, each).unwrap();
