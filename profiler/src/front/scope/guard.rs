@@ -1,10 +1,9 @@
 //! A scope that is open.
 
 use std::marker::PhantomData;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use spandrel_ring::{Owner, Table, Tagged, timestamp};
+use spandrel_ring::{Table, timestamp};
 use tracing_core::{Metadata, dispatcher};
 
 use super::ancestor::nearest_recorded;
@@ -13,12 +12,13 @@ use super::values::{ScopeFields, ScopeValues};
 use crate::front::fast::{self, InlineFields};
 use crate::front::front_end::FoundFrontEnd;
 use crate::recorder::Recorder;
-use crate::recorder::answers::Kept;
 use crate::recorder::field_buffer::FieldBuffer;
-use crate::recorder::local::{self, OUTSIDE, ThreadToken};
+use crate::recorder::local::{self, ThreadToken};
 use crate::recorder::losses::Kind;
-use crate::recorder::open_spans::{INSIDE, OpenSpans, SlotPosition, SpanSlot, plain_words};
-use crate::recorder::record::{self, SLOT_WORDS, Slot};
+use crate::recorder::open_spans::{
+    INSIDE, NewSpan, OpenSpans, SlotPosition, SpanSlot, plain_words,
+};
+use crate::recorder::record::{self, ENTERED, SLOT_WORDS, Slot};
 
 /// A span of the thread that made it, from that moment until this is dropped. Made by [`scope!`](crate::scope!).
 ///
@@ -26,21 +26,25 @@ use crate::recorder::record::{self, SLOT_WORDS, Slot};
 #[must_use = "a scope ends when it is dropped: give it a name, like `_scope`"]
 #[derive(Debug)]
 pub struct Scope {
-    /// Where it is, in one word, so that it comes and goes in one register; none if it is not recorded. The owner is the
-    /// recorder, or [`ORDINARY`]; the tag the position of the slot, which ends in zeros, and what is to be known of that:
-    /// [`GENERAL`], [`WITH_FIELDS`].
-    handle: Option<Tagged>,
+    /// Of its slot, and what is to be known of that: [`GENERAL`], [`UNTIMED`].
+    position: SlotPosition,
+    /// The recorder's id, or [`NOT_RECORDED`], or [`ORDINARY`].
+    owner: u32,
     here: PhantomData<*const ()>,
 }
 
-/// No recorder: it is a span of `tracing`, of which the tag is the index in [`ordinary`].
+/// No recorder's id.
+const NOT_RECORDED: u32 = 0;
+/// As little: it is a span of `tracing`, at this slot of [`ordinary`].
 const ORDINARY: u32 = u32::MAX;
 
-/// The slot is none that the thread keeps for scopes.
+/// Beside a position, which ends in zeros: the slot is none that the thread keeps for scopes.
 const GENERAL: SlotPosition = 1;
-/// It is one, and may have fields.
-const WITH_FIELDS: SlotPosition = 2;
-const FLAGS: SlotPosition = GENERAL | WITH_FIELDS;
+/// Likewise: times inside are not measured.
+const UNTIMED: SlotPosition = 2;
+/// Likewise: it may have fields.
+const WITH_FIELDS: SlotPosition = 4;
+const FLAGS: SlotPosition = GENERAL | UNTIMED | WITH_FIELDS;
 const _: () = assert!(Table::<SpanSlot>::position(1) > FLAGS as usize);
 
 /// For the macro.
@@ -51,31 +55,30 @@ pub fn none() -> Scope {
 }
 
 impl Scope {
-    pub(super) const NONE: Self = Self { handle: None, here: PhantomData };
+    pub(super) const NONE: Self = Self::new(0, NOT_RECORDED);
 
-    #[inline(always)]
-    fn new(handle: Tagged) -> Self {
-        Self { handle: Some(handle), here: PhantomData }
+    const fn new(position: SlotPosition, owner: u32) -> Self {
+        Self { position, owner, here: PhantomData }
     }
 
     /// In any slot.
-    pub(super) fn general(position: SlotPosition, recorder: u32) -> Self {
-        Self::of(recorder, position | GENERAL)
+    pub(super) fn general(position: SlotPosition, owner: u32) -> Self {
+        Self::new(position | GENERAL, owner)
     }
 
     pub(super) fn ordinary(index: u32) -> Self {
-        Self::of(ORDINARY, index)
+        Self::new(index, ORDINARY)
     }
 
-    fn of(owner: u32, tag: u32) -> Self {
-        let owner = NonZeroU32::new(owner).map(Owner::new);
-        owner.map_or(Self::NONE, |owner| Self::new(owner.with_tag(tag)))
+    #[inline(always)]
+    fn kept<const TIMED: bool>(position: SlotPosition, owner: u32, flags: SlotPosition) -> Self {
+        Self::new(position | flags | if TIMED { 0 } else { UNTIMED }, owner)
     }
 
     /// Whether anybody is told of it: not where nothing records, or its level or target is not kept.
     #[must_use]
     pub fn is_recorded(&self) -> bool {
-        self.handle.is_some()
+        self.owner != NOT_RECORDED
     }
 
     /// Ends it here, as `drop` does.
@@ -85,72 +88,60 @@ impl Scope {
 impl Drop for Scope {
     #[inline]
     fn drop(&mut self) {
-        if let Some(handle) = self.handle {
-            close(handle);
+        if self.owner == NOT_RECORDED {
+            return;
+        }
+        if self.position & WITH_FIELDS == 0 {
+            close(self.position as usize, self.owner);
+        } else {
+            close_with_fields(self.position as usize, self.owner);
         }
     }
 }
 
-/// Opens one without fields where the thread is in no span, in as few instructions as can be. `None`, and
-/// nothing was done, if it is another case than the usual one.
+/// Opens one without fields, in as few instructions as can be. `callsite` stands where a record has it. `None`, and
+/// nothing was done, if it is another case than the usual one. `SELDOM` for a second call, or the compiler would make one
+/// function of what the closures of both do.
 #[inline(always)]
-pub(super) fn open_outside(kept: Kept) -> Option<Scope> {
-    let outside = kept.owner.with_tag(OUTSIDE).settled();
-    local::with_table_at(outside, |token, table| {
-        // It has no parent, and is its own root.
-        let handle = |position| outside.with_other_tag(OUTSIDE, position);
-        fill_plain(token, table, kept.callsite, (outside, handle), |id| Some((0, id)))
-    })
-}
-
-/// The same where it is in one.
-#[inline(always)]
-pub(super) fn open_inside(kept: Kept) -> Option<Scope> {
-    let inside = kept.owner.with_tag(local::innermost_own());
-    local::with_table_at(inside, |token, table| {
-        let handle = |position| kept.owner.with_tag(position);
-        fill_plain(token, table, kept.callsite, (inside, handle), |_| kin_inside(token, table))
-    })
-}
-
-/// The same, whatever it is in; not in line, for whoever has more to do.
-#[inline(never)]
-pub(super) fn open_anywhere(kept: Kept) -> Option<Scope> {
-    local::with_table_of(kept.owner, |token, table| {
-        let around = kept.owner.with_tag(local::innermost_own());
-        let handle = |position| kept.owner.with_tag(position);
-        let kin = |id| kin(token, table, id);
-        fill_plain(token, table, kept.callsite, (around, handle), kin)
+pub(super) fn open_plain<const TIMED: bool, const SELDOM: bool>(
+    owner: u32,
+    callsite: u64,
+) -> Option<Scope> {
+    let token = local::get_if_owner(owner)?;
+    local::with_table(|table| {
+        let start = timestamp::read();
+        let idle = token.idle();
+        token.begin_change();
+        let position = fill_plain::<TIMED>(token, table, callsite, (start, idle));
+        token.end_change_to(idle);
+        position.map(|position| Scope::kept::<TIMED>(position, owner, 0))
     })
 }
 
 #[inline(always)]
-fn fill_plain(
+fn fill_plain<const TIMED: bool>(
     token: ThreadToken,
     table: &Table<SpanSlot>,
     callsite: u64,
-    (around, handle): (Tagged, impl FnOnce(SlotPosition) -> Tagged),
-    kin: impl FnOnce(u64) -> Option<(u64, u64)>,
-) -> Option<(Scope, u64)> {
-    let start = timestamp::read();
+    (start, idle): (u64, u64),
+) -> Option<SlotPosition> {
     // An id that is not used after all does no harm.
-    let id = token.next_scope_id(start)?;
-    let (parent, root) = kin(id)?;
+    let id = token.next_id_of_block(start)?;
+    let (parent, root) = kin(token, table, id)?;
     let (position, span) = token.take_scope_slot(table)?;
     span.set_origin(parent | callsite);
-    token.put_inside(around, span);
-    span.complete_scope(id, root, start);
-    let handle = handle(position);
-    Some((Scope::new(handle), handle.get()))
+    let new = NewSpan { head: u64::from(idle as u32), id, root, start };
+    complete::<TIMED>(token, position, span, &new);
+    Some(position)
 }
 
 /// Takes ids for the calling thread's next scopes, if it has none for this moment. Says whether that was so.
 #[cold]
 #[inline(never)]
-pub(super) fn renew_ids(owner: Owner) -> bool {
-    let Some(token) = local::get_if_owner(owner.number()) else { return false };
-    local::recorder_of(owner.number())
-        .is_some_and(|recorder| token.renew_scope_ids(&recorder, recorder.clock.ticks()))
+pub(super) fn renew_ids(owner: u32) -> bool {
+    let Some(token) = local::get_if_owner(owner) else { return false };
+    local::recorder_of(owner)
+        .is_some_and(|recorder| token.renew_ids(&recorder, recorder.clock.ticks()))
 }
 
 /// Parent, or 0, and root of a new one with this id; if the innermost span is the thread's own.
@@ -159,61 +150,79 @@ fn kin(token: ThreadToken, table: &Table<SpanSlot>, id: u64) -> Option<(u64, u64
     if token.is_outside() {
         return Some((0, id));
     }
-    kin_inside(token, table)
+    fast::parent_in(token, table).map(|(id, parent)| (id, parent.root()))
 }
 
-/// The same where the thread is in a span.
+/// The thread is inside from the beginning.
 #[inline(always)]
-fn kin_inside(token: ThreadToken, table: &Table<SpanSlot>) -> Option<(u64, u64)> {
-    fast::parent_in(token, table).map(|(id, parent)| (id, parent.root()))
+fn complete<const TIMED: bool>(
+    token: ThreadToken,
+    position: SlotPosition,
+    span: &SpanSlot,
+    new: &NewSpan,
+) {
+    token.expect_here(span);
+    if TIMED {
+        span.complete(&NewSpan { head: new.head | u64::from(INSIDE), ..*new });
+    } else {
+        span.complete(new);
+        span.begin_first_entry_untimed(new.head);
+    }
+    token.push_here(position);
 }
 
 /// The same for one with fields.
 #[inline(always)]
-pub(super) fn open_with_fields(
-    Kept { owner, callsite }: Kept,
+pub(super) fn open_with_fields<const TIMED: bool>(
+    owner: u32,
+    callsite: u64,
     metadata: &'static Metadata<'static>,
     values: &impl ScopeValues,
 ) -> Option<Scope> {
-    local::with_table_of(owner, |token, table| {
-        let (position, span) = token.take_scope_slot(table)?;
+    let token = local::get_if_owner(owner)?;
+    local::with_table(|table| {
+        token.begin_change();
+        let Some((position, span)) = token.take_scope_slot(table) else {
+            token.end_change();
+            return None;
+        };
         let mut fields = InlineFields::new(span);
         values.add_to(0, &mut ScopeFields::of_slot(&mut fields, metadata));
         // From here on the fields may not be visited again: code of the user's may have run.
         let words = fields.len_if_inline();
         let start = timestamp::read();
-        let id = token.next_scope_id(start);
+        let id = token.next_id_of_block(start);
         let kin = id.and_then(|id| kin(token, table, id).map(|kin| (id, kin)));
         let (Some(words), Some((id, (parent, root)))) = (words, kin) else {
             let is_open = open_otherwise((position, owner), callsite, metadata, (&fields, values));
-            let scope = Scope::new(owner.with_tag(position | WITH_FIELDS));
-            let here = owner.with_tag(local::innermost_own());
-            return Some((if is_open { scope } else { Scope::NONE }, here.get()));
+            let scope = Scope::kept::<TIMED>(position, owner, WITH_FIELDS);
+            return Some(if is_open { scope } else { Scope::NONE });
         };
         span.set_words(words);
         span.set_origin(parent | callsite);
-        token.put_inside(owner.with_tag(local::innermost_own()), span);
-        span.complete_scope(id, root, start);
-        let here = owner.with_tag(position);
-        Some((Scope::new(here.with_other_tag(0, WITH_FIELDS)), here.get()))
+        let new = NewSpan { head: token.fast_head(), id, root, start };
+        complete::<TIMED>(token, position, span, &new);
+        token.end_change();
+        Some(Scope::kept::<TIMED>(position, owner, WITH_FIELDS))
     })
 }
 
-/// Opens one whose fields were visited: where there are no ids left, or the parent has to be looked
+/// Ends the change that opens one whose fields were visited: where there are no ids left, or the parent has to be looked
 /// for, or the slot has no room for all fields. `false` if the recorder is gone, and so is what it would be stored in.
 #[cold]
 #[inline(never)]
 fn open_otherwise(
-    (position, owner): (SlotPosition, Owner),
+    (position, owner): (SlotPosition, u32),
     callsite: u64,
     metadata: &'static Metadata<'static>,
     (fields, values): (&InlineFields<'_>, &dyn ScopeValues),
 ) -> bool {
+    let token = local::of_owner();
     let recorder = recorder_of(owner);
     if let Some(recorder) = &recorder {
-        let token = local::of_owner();
         complete_fields(recorder, token, position, callsite, metadata, (fields, values));
     }
+    token.end_change();
     recorder.is_some()
 }
 
@@ -254,102 +263,83 @@ fn complete_fields(
     append(complete(0), &buffer);
 }
 
-/// A scope ends. Each way ends in a call of the next, so that none saves registers for another.
+/// One without fields. Each way ends in a call of the next, so that none saves registers for another.
 #[inline(never)]
-fn close(handle: Tagged) {
+fn close(position: usize, owner: u32) {
     if fast::is_panicking() {
-        return close_slow(handle);
+        return close_slow(position, owner);
     }
-    close_plain(handle);
-}
-
-/// One without fields of a thread that does not unwind, if it is the thread's innermost span, in a slot that the thread keeps
-/// for scopes: nobody else can have entered or left it, as it has no key.
-#[inline(never)]
-fn close_plain(handle: Tagged) {
-    let closed = local::with_table_at(handle, |token, table| {
-        // Nothing is innermost but what lies in the table: this is its position.
-        let (position, span) = table.wrapped(handle.tag() as usize);
+    let publish = |token: ThreadToken, span: &SpanSlot| {
         if span.extra() != 0 {
             return None;
         }
         let mut lease = token.borrow_lease()?;
-        let published = lease.publish_one_if_roomy(Kind::Span as usize, |slot| {
-            close_once(token, slot, span, 0);
+        let published = lease.publish_if_roomy::<1>(Kind::Span as usize, 1, |_, slot| {
+            close_once::<true>(slot, span, 0);
         });
         token.give_lease_back(lease);
-        if !published {
-            return None;
-        }
-        span.vacate_scope();
-        token.keep_scope_slot(position as SlotPosition);
-        Some(((), span.around()))
-    });
-    if closed.is_none() {
-        close_with_fields(handle);
+        published.then(|| {
+            token.pop_own(span);
+            span.vacate_scope();
+        })
+    };
+    if !close_kept(position, owner, publish) {
+        close_otherwise(position, owner);
     }
 }
 
-/// The same of one that may have fields.
+/// One that may have fields.
 #[inline(never)]
-fn close_with_fields(handle: Tagged) {
-    // Of any other one nobody is in what this says.
-    let inside = handle.with_other_tag(WITH_FIELDS, 0).settled();
-    let closed = local::with_table_at(inside, |token, table| {
-        let (position, span) = table.wrapped(inside.tag() as usize);
-        let words = plain_words(span.extra(), SLOT_WORDS).filter(|words| *words > 0)?;
-        let mut lease = token.borrow_lease()?;
-        let published = lease.publish_two_if_roomy(
-            Kind::Span as usize,
-            // Behind the last word they are anything.
-            |slot| span.copy_inline_fields(slot),
-            |slot| close_once(token, slot, span, words),
-        );
-        token.give_lease_back(lease);
-        if !published {
-            return None;
-        }
-        span.vacate_scope_with_fields();
-        token.keep_scope_slot(position as SlotPosition);
-        Some(((), span.around()))
-    });
-    if closed.is_none() {
-        close_without_fields(inside);
+fn close_with_fields(position: usize, owner: u32) {
+    if fast::is_panicking() {
+        return close_slow(position, owner);
+    }
+    let there = position & !WITH_FIELDS as usize;
+    if owner == ORDINARY || !close_kept(there, owner, publish_and_vacate::<true>) {
+        close_otherwise(position, owner);
     }
 }
 
-/// One that could have had fields, but has none. Its handle is without the flag that says so.
-#[inline(never)]
-fn close_without_fields(inside: Tagged) {
-    let closed = local::with_table_at(inside, |token, table| {
-        let (position, span) = table.wrapped(inside.tag() as usize);
-        publish_and_vacate(token, span)?;
-        token.keep_scope_slot(position as SlotPosition);
-        Some(((), span.around()))
+/// One in a slot that the thread keeps for scopes, if it is the thread's innermost span. Nobody else can have entered or
+/// left it, as it has no key. Says whether that was so, and `publish` has published and vacated it.
+#[inline(always)]
+fn close_kept(
+    position: usize,
+    owner: u32,
+    publish: impl FnOnce(ThreadToken, &SpanSlot) -> Option<()>,
+) -> bool {
+    let closed = local::with_table(|table| {
+        let token = local::of_owner();
+        let span = closing(table, position, owner)?;
+        publish(token, span)?;
+        token.keep_scope_slot(position as SlotPosition, span);
+        Some(())
     });
-    if closed.is_none() {
-        close_otherwise(inside.with_other_tag(0, WITH_FIELDS));
-    }
+    closed.is_some()
 }
 
 #[inline(always)]
-fn publish_and_vacate(token: ThreadToken, span: &SpanSlot) -> Option<()> {
+fn publish_and_vacate<const TIMED: bool>(token: ThreadToken, span: &SpanSlot) -> Option<()> {
     let extra = span.extra();
-    publish_with_fields(token, span, extra)?;
-    token.pop_scope(span);
+    publish_with_fields::<TIMED>(token, span, extra)?;
+    token.pop_own(span);
     OpenSpans::vacate_plain(span, extra);
     Some(())
 }
 
 /// `None`, and nothing was done, if something is out of the ordinary.
 #[inline(always)]
-fn publish_with_fields(token: ThreadToken, span: &SpanSlot, extra: u64) -> Option<()> {
+fn publish_with_fields<const TIMED: bool>(
+    token: ThreadToken,
+    span: &SpanSlot,
+    extra: u64,
+) -> Option<()> {
     let words = plain_words(extra, SLOT_WORDS)?;
     let mut lease = token.borrow_lease()?;
     let slots = if words == 0 { 1 } else { 2 };
     let published =
         lease.publish_if_roomy::<2>(Kind::Span as usize, slots, |index, slot| match index {
-            0 => close_once(token, slot, span, words),
+            0 => close_once::<TIMED>(slot, span, words),
             // Behind the last word they are anything.
             _ => span.copy_inline_fields(slot),
         });
@@ -357,10 +347,17 @@ fn publish_with_fields(token: ThreadToken, span: &SpanSlot, extra: u64) -> Optio
     published.then_some(())
 }
 
-/// Writes the record: the waiting time is none, and the last exit the end.
+/// Writes the record: the waiting time is none, and the last exit the end. Where times are not measured, how often it was
+/// entered stands where the former would.
 #[inline(always)]
-fn close_once(token: ThreadToken, slot: &mut Slot, span: &SpanSlot, words: usize) {
-    fast::all_entered_into(slot, span, || token.scope_header(), timestamp::read(), words);
+fn close_once<const TIMED: bool>(slot: &mut Slot, span: &SpanSlot, words: usize) {
+    let end = timestamp::read();
+    let header = span.head() + u64::from(ENTERED - INSIDE);
+    if TIMED {
+        fast::all_entered_into(slot, span, header, end, words);
+    } else {
+        fast::untimed_into(slot, span, header | record::UNTIMED, end, words);
+    }
 }
 
 /// What has become of a scope that ends.
@@ -373,80 +370,92 @@ enum Ending {
 }
 
 #[inline(never)]
-fn close_otherwise(handle: Tagged) {
-    let is_general = handle.owner().number() != ORDINARY && handle.tag() & GENERAL != 0;
-    match if is_general { close_general(handle) } else { Ending::Otherwise } {
+fn close_otherwise(position: usize, owner: u32) {
+    let flags = position as SlotPosition & FLAGS;
+    let there = position & !FLAGS as usize;
+    let is_ordinary = owner == ORDINARY;
+    let ending = if !is_ordinary && flags & GENERAL != 0 {
+        close_general(there, owner)
+    } else if !is_ordinary
+        && flags & UNTIMED != 0
+        && close_kept(there, owner, publish_and_vacate::<false>)
+    {
+        Ending::Done
+    } else {
+        Ending::Otherwise
+    };
+    match ending {
         Ending::Done => {}
-        Ending::Free => give_back(handle.tag() & !FLAGS),
-        Ending::Otherwise => close_slow(handle),
+        Ending::Free => give_back(there),
+        Ending::Otherwise => close_slow(position, owner),
     }
 }
 
 /// One that the general path has opened, in any slot.
 #[inline(always)]
-fn close_general(handle: Tagged) -> Ending {
-    let position = handle.tag() & !FLAGS;
+fn close_general(position: usize, owner: u32) -> Ending {
     let ending = local::with_table(|table| {
-        let span = closing(table, position, handle.owner().number())?;
+        let span = closing(table, position, owner)?;
         // Where times are not measured its entry is counted already.
         if record::upper_of(span.head()) != 0 {
             return None;
         }
         let token = local::of_owner();
-        publish_and_vacate(token, span)?;
-        Some(if token.keep_slot(position) { Ending::Done } else { Ending::Free })
+        publish_and_vacate::<true>(token, span)?;
+        let is_kept = token.keep_slot(position as SlotPosition);
+        Some(if is_kept { Ending::Done } else { Ending::Free })
     });
     ending.unwrap_or(Ending::Otherwise)
 }
 
 /// The span of a scope, if it is the calling thread's innermost one, which is inside it once.
 #[inline(always)]
-fn closing(table: &Table<SpanSlot>, position: SlotPosition, recorder: u32) -> Option<&SpanSlot> {
-    if local::innermost_own() != position {
+fn closing(table: &Table<SpanSlot>, position: usize, owner: u32) -> Option<&SpanSlot> {
+    // As a position with flags is none.
+    if local::innermost_own() != position as SlotPosition {
         return None;
     }
-    let span = table.get(position as usize)?;
+    let span = table.get(position)?;
     // The thread may have turned to another profiler, where it has the same number; and of the span there may be more to
     // say, as that it is inside of what is not its parent.
-    local::is_fast(recorder, (span.head() as u32).wrapping_sub(INSIDE)).then_some(span)
+    local::is_fast(owner, (span.head() as u32).wrapping_sub(INSIDE)).then_some(span)
 }
 
 /// For the recorder that the thread is set up for.
 #[cold]
 #[inline(never)]
-fn give_back(position: SlotPosition) {
-    if let Some(recorder) = local::recorder_of(local::fast_owner()) {
-        recorder.open.give_slot_back(position);
+fn give_back(position: usize) {
+    if let Some(recorder) = recorder_of(local::fast_owner()) {
+        recorder.open.give_slot_back(position as SlotPosition);
     }
 }
 
 #[cold]
 #[inline(never)]
-fn close_slow(handle: Tagged) {
-    if handle.owner().number() == ORDINARY {
-        return ordinary::close(handle.tag() as usize);
+fn close_slow(position: usize, owner: u32) {
+    if owner == ORDINARY {
+        return ordinary::close(position);
     }
+    let flags = position as SlotPosition & FLAGS;
     // None for one that is gone; or of a thread of which little is left, where it had a subscriber of its own: the
     // span stays open, and is stored as such.
-    if let Some(recorder) = recorder_of(handle.owner()) {
-        let position = handle.tag() & !FLAGS;
-        if handle.tag() & GENERAL == 0
+    if let Some(recorder) = recorder_of(owner) {
+        recorder.close_scope(position as SlotPosition & !flags);
+        if flags & GENERAL == 0
             && let Some(token) = local::look(&recorder)
         {
-            token.lose_scope_slot(&recorder.open, position);
+            token.lose_scope_slot();
         }
-        recorder.close_scope(position);
     }
 }
 
 /// The recorder with this id that the thread has recorded for.
-fn recorder_of(owner: Owner) -> Option<Arc<Recorder>> {
-    let id = owner.number();
-    local::recorder_of(id).or_else(|| {
+fn recorder_of(owner: u32) -> Option<Arc<Recorder>> {
+    local::recorder_of(owner).or_else(|| {
         // What the thread owned is in use, or gone with its other variables.
         dispatcher::get_default(|dispatch| {
             let recorder = FoundFrontEnd::of(dispatch)?.recorder?;
-            (recorder.id == id).then(|| Arc::clone(recorder))
+            (recorder.id == owner).then(|| Arc::clone(recorder))
         })
     })
 }

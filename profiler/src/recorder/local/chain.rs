@@ -1,9 +1,8 @@
 //! The spans that a thread is in.
 
 use std::cell::Cell;
-use std::num::NonZeroU32;
 
-use super::cells::{CELLS, get_cell, innermost, set, set_innermost};
+use super::cells::{CELLS, get_cell, set};
 use super::link::{
     DETAILED, DETAILS, Detailed, INDEX, Link, NOWHERE, OUTSIDE, SERIAL_SHIFT, SERIALS,
 };
@@ -11,8 +10,7 @@ use super::owned::with_thread_state;
 use super::state::in_this_order;
 use super::token::ThreadToken;
 use crate::recorder::open_spans::{OpenSpans, SLOTS_MAX, SlotPosition, SpanSlot};
-use crate::recorder::recording::Recorder;
-use spandrel_ring::{Owner, Table, Tagged};
+use spandrel_ring::Table;
 
 const _: () = assert!(Table::<SpanSlot>::position(SLOTS_MAX) < NOWHERE as usize);
 
@@ -53,46 +51,32 @@ impl ThreadToken {
     /// Whether the thread is in no span.
     #[inline(always)]
     pub(crate) fn is_outside(self) -> bool {
-        innermost() == OUTSIDE
+        get_cell(|cells| &cells.innermost) == OUTSIDE
     }
 
     /// A span of the first layer is now the innermost one; its owner enters it.
     pub(crate) fn push_own(self, position: SlotPosition, span: &SpanSlot) {
-        span.set_link(innermost());
+        span.set_outer(get_cell(|cells| &cells.innermost));
         self.push_here(position);
     }
 
     /// The same for a span whose link is the innermost one already.
     #[inline(always)]
     pub(crate) fn push_here(self, position: SlotPosition) {
-        set_innermost(position);
+        set(|cells| &cells.innermost, position);
     }
 
     /// A span of the first layer that is being created below the innermost one, or outside of all: there its owner will
     /// mostly enter it, which is then known to be inside the parent.
     #[inline(always)]
     pub(crate) fn expect_here(self, span: &SpanSlot) {
-        span.set_outer(innermost());
+        span.set_outer(get_cell(|cells| &cells.innermost));
     }
 
     /// The same where the thread is in no span.
     #[inline(always)]
     pub(crate) fn expect_outside(self, span: &SpanSlot) {
         span.set_outer(OUTSIDE);
-    }
-
-    /// The same of a scope, which is there from its beginning to its end. `around` says where the thread is in it, and is
-    /// what [`with_table_at`](super::with_table_at) finds again when it ends.
-    #[inline(always)]
-    pub(crate) fn put_inside(self, around: Tagged, span: &SpanSlot) {
-        span.set_around(around.get());
-    }
-
-    /// The same, of the innermost span, for this recorder, which the cells are set up for.
-    pub(crate) fn put_inside_of(self, recorder: &Recorder, span: &SpanSlot) {
-        if let Some(owner) = NonZeroU32::new(recorder.id) {
-            self.put_inside(Owner::new(owner).with_tag(innermost()), span);
-        }
     }
 
     /// The same of any new span.
@@ -112,13 +96,7 @@ impl ThreadToken {
     /// The owner leaves the innermost span, of the first layer.
     #[inline(always)]
     pub(crate) fn pop_own(self, span: &SpanSlot) {
-        set_innermost(span.outer());
-    }
-
-    /// The same of a scope.
-    #[inline(always)]
-    pub(crate) fn pop_scope(self, span: &SpanSlot) {
-        set_innermost(span.around() as Link);
+        set(|cells| &cells.innermost, span.outer());
     }
 
     /// The id of the span around the thread's own innermost one, of the first layer: 0 if there is none, `None` if it has
@@ -136,7 +114,7 @@ impl ThreadToken {
 
     /// Another span is now the innermost one.
     pub(crate) fn push_detailed(self, detailed: Detailed) {
-        let next = innermost();
+        let next = get_cell(|cells| &cells.innermost);
         let detailed = Detailed { next, ..detailed };
         for _ in 0..ATTEMPTS {
             let index = get_cell(|cells| &cells.details_len);
@@ -158,7 +136,7 @@ impl ThreadToken {
                     get_cell(|cells| &cells.details_serial).wrapping_add(1 << SERIAL_SHIFT);
                 set(|cells| &cells.details_serial, serial);
                 let link = DETAILED | serial & SERIALS | index as Link;
-                return set_innermost(link);
+                return set(|cells| &cells.innermost, link);
             }
             forget_last_details();
         }
@@ -166,7 +144,7 @@ impl ThreadToken {
 
     /// Takes the innermost span out of the chain, if it is this one and not recorded.
     pub(crate) fn pop_unrecorded(self, layer: u16, key: u64) -> bool {
-        let link = innermost();
+        let link = get_cell(|cells| &cells.innermost);
         if link & DETAILED == 0 {
             return false;
         }
@@ -176,7 +154,7 @@ impl ThreadToken {
         else {
             return false;
         };
-        set_innermost(it.next);
+        set(|cells| &cells.innermost, it.next);
         forget(index, it);
         true
     }
@@ -187,7 +165,7 @@ impl ThreadToken {
             return None;
         }
         if link & DETAILED == 0 {
-            return open.get(link).map(|span| (Entered::Own(link), span.link()));
+            return open.get(link).map(|span| (Entered::Own(link), span.outer()));
         }
         let index = index_in(link);
         let detailed = detailed(index)?;
@@ -196,7 +174,7 @@ impl ThreadToken {
 
     /// The spans that the thread is in, innermost first.
     fn chain(self, open: &OpenSpans) -> impl Iterator<Item = Entered> {
-        self.chain_from(open, innermost())
+        self.chain_from(open, get_cell(|cells| &cells.innermost))
     }
 
     fn chain_from(self, open: &OpenSpans, mut link: Link) -> impl Iterator<Item = Entered> {
@@ -211,7 +189,7 @@ impl ThreadToken {
     pub(crate) fn within(self, open: &OpenSpans, layer: u16) -> Within<'_> {
         let innermost = self.chain(open).find_map(|entered| match entered {
             Entered::Own(position) => {
-                let span = open.get(position).filter(|span| layer == 0 && span.is_open());
+                let span = open.get(position).filter(|span| layer == 0 && !span.is_closed());
                 span.map(Within::Span)
             }
             Entered::Detailed(_, detailed) if detailed.layer != layer => None,
@@ -231,19 +209,20 @@ impl ThreadToken {
 
     /// The innermost span of this layer that is recorded and still open.
     pub(crate) fn current(self, open: &OpenSpans, layer: u16) -> Option<&SpanSlot> {
-        self.first_open(open, layer, innermost())
+        self.first_open(open, layer, get_cell(|cells| &cells.innermost))
     }
 
     /// The same but for scopes.
     pub(crate) fn current_with_key(self, open: &OpenSpans, layer: u16) -> Option<&SpanSlot> {
-        self.all_open(open, layer, innermost()).find(|span| !span.has_no_key())
+        let innermost = get_cell(|cells| &cells.innermost);
+        self.all_open(open, layer, innermost).find(|span| !span.has_no_key())
     }
 
     /// The innermost scope that the thread is in, if that is in the span with this id, or in none if it is 0, and only in
     /// scopes and what is not recorded between.
     pub(crate) fn scope_in(self, open: &OpenSpans, around: u64) -> Option<&SpanSlot> {
         let mut scope = None;
-        for span in self.all_open(open, 0, innermost()) {
+        for span in self.all_open(open, 0, get_cell(|cells| &cells.innermost)) {
             if !span.has_no_key() {
                 return scope.filter(|_| span.id() == around);
             }
@@ -260,7 +239,7 @@ impl ThreadToken {
     fn all_open(self, open: &OpenSpans, layer: u16, link: Link) -> impl Iterator<Item = &SpanSlot> {
         self.chain_from(open, link).filter_map(move |entered| match entered {
             Entered::Own(position) => {
-                open.get(position).filter(|span| layer == 0 && span.is_open())
+                open.get(position).filter(|span| layer == 0 && !span.is_closed())
             }
             Entered::Detailed(_, Detailed { key, position, layer: its, .. }) => {
                 open.get(position).filter(|span| its == layer && span.is(layer, key))
@@ -276,7 +255,7 @@ impl ThreadToken {
         entered: Entered,
     ) -> Option<&SpanSlot> {
         let next = match entered {
-            Entered::Own(position) => open.span(position).link(),
+            Entered::Own(position) => open.span(position).outer(),
             Entered::Detailed(_, detailed) => detailed.next,
         };
         self.first_open(open, layer, next)
@@ -301,19 +280,19 @@ impl ThreadToken {
     /// Takes a span that the thread is in out of the chain; usually it is the innermost one.
     pub(crate) fn leave(self, open: &OpenSpans, entered: Entered) {
         let next = match entered {
-            Entered::Own(position) => open.span(position).link(),
+            Entered::Own(position) => open.span(position).outer(),
             Entered::Detailed(_, detailed) => detailed.next,
         };
-        if leads_to(innermost(), entered) {
-            set_innermost(next);
+        if leads_to(get_cell(|cells| &cells.innermost), entered) {
+            set(|cells| &cells.innermost, next);
         } else {
             let inner = self.chain(open).find(|inner| match *inner {
-                Entered::Own(position) => leads_to(open.span(position).link(), entered),
+                Entered::Own(position) => leads_to(open.span(position).outer(), entered),
                 Entered::Detailed(_, detailed) => leads_to(detailed.next, entered),
             });
             match inner {
                 Some(Entered::Own(position)) => {
-                    open.span(position).set_link(next);
+                    open.span(position).set_outer(next);
                     // Around it is another one now.
                     open.span(position).set_overlapped();
                 }

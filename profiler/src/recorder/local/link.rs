@@ -11,7 +11,7 @@ use crate::recorder::open_spans::SlotPosition;
 pub(super) type Link = SlotPosition;
 
 /// Below `DETAILED`, so that the processor can compare with it in one instruction.
-pub(crate) const OUTSIDE: Link = DETAILED - 1;
+pub(super) const OUTSIDE: Link = DETAILED - 1;
 pub(super) const DETAILED: Link = 1 << 31;
 /// No link of anything that a thread is in.
 pub(super) const NOWHERE: Link = OUTSIDE - 1;

@@ -15,14 +15,14 @@ mod token;
 
 use std::sync::Arc;
 
-use spandrel_ring::{Lease, Owner, Table, Tagged};
+use spandrel_ring::{Lease, Table};
 
 pub(crate) use self::chain::{Entered, Within};
-pub(crate) use self::link::{Detailed, OUTSIDE};
+pub(crate) use self::link::Detailed;
 pub(crate) use self::owned::{NoThreadState, with_thread_state, with_thread_state_in_user_code};
 pub(crate) use self::token::{ThreadToken, Unavailable};
 
-use self::cells::{CELLS, get_cell, innermost, set};
+use self::cells::{CELLS, get_cell, set};
 use self::owned::set_up;
 use self::state::MUTED;
 use crate::recorder::open_spans::{SlotPosition, SpanSlot};
@@ -77,7 +77,7 @@ pub(crate) fn last_position() -> SlotPosition {
 /// than any table has.
 #[inline(always)]
 pub(crate) fn innermost_own() -> SlotPosition {
-    innermost()
+    get_cell(|cells| &cells.innermost)
 }
 
 /// Whether a span that began at `start` was entered at an age from which on the end of the entry is left to the general
@@ -89,29 +89,9 @@ pub(crate) fn is_old(start: impl FnOnce() -> u64, entered: u64) -> bool {
 }
 
 /// Runs `f` with the table of open spans of the recorder that the cells are set up for.
-#[inline]
+#[inline(always)]
 pub(crate) fn with_table<R>(f: impl FnOnce(&Table<SpanSlot>) -> Option<R>) -> Option<R> {
     CELLS.with(|cells| cells.table.with(f)).flatten()
-}
-
-/// The same if that is this one, and its fast paths are open to the thread, which is then in what `f` says.
-#[inline(always)]
-pub(crate) fn with_table_of<R>(
-    owner: Owner,
-    f: impl FnOnce(ThreadToken, &Table<SpanSlot>) -> Option<(R, u64)>,
-) -> Option<R> {
-    let f = |table: &Table<SpanSlot>| f(ThreadToken(()), table);
-    CELLS.with(|cells| cells.table.with_owned_by(owner, f))
-}
-
-/// The same if the thread is in what this says besides, in place of which it is then in what `f` says.
-#[inline(always)]
-pub(crate) fn with_table_at<R>(
-    at: Tagged,
-    f: impl FnOnce(ThreadToken, &Table<SpanSlot>) -> Option<(R, u64)>,
-) -> Option<R> {
-    let f = |table: &Table<SpanSlot>| f(ThreadToken(()), table);
-    CELLS.with(|cells| cells.table.with_tagged(at, f))
 }
 
 /// The recorder that may take its fast paths for new spans.

@@ -1,13 +1,11 @@
 //! What a thread owns for each profiler, and how its cells change hands between them.
 
 use std::cell::{Cell, RefCell};
-use std::num::NonZeroU32;
 use std::sync::{Arc, Weak};
 
-use spandrel_ring::{Lease, Owner};
+use spandrel_ring::Lease;
 
-use super::cells::{CELLS, FREE, get_cell, innermost, set, set_innermost};
-use super::ids::forget_ids;
+use super::cells::{CELLS, FREE, get_cell, set};
 use super::link::{DETAILS, Detailed, Link, OUTSIDE};
 use super::scope_slots;
 use super::state::{self, BUSY, IN_USER_CODE, MUTED, NOBODY, in_this_order};
@@ -53,12 +51,11 @@ impl Drop for ThreadEnd {
     fn drop(&mut self) {
         let state = CELLS.with(|cells| cells.state.replace(BUSY));
         in_this_order();
-        // First: nobody takes a slot for a scope from then on.
-        CELLS.with(|cells| drop(cells.table.take()));
         self.give_slots_back();
         // No slot is kept from now on, and no lease taken.
         set(|cells| &cells.free_len, FREE as u32 + 1);
         CELLS.with(|cells| drop(cells.lease.take()));
+        CELLS.with(|cells| drop(cells.table.take()));
         in_this_order();
         set(|cells| &cells.state, state);
     }
@@ -149,10 +146,9 @@ pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<ThreadToken, Unavailabl
         // The handler of a signal, which records for another profiler.
         return Err(Unavailable::Reentrant);
     }
-    // What follows allocates, and an allocator may open spans, and scopes.
+    // What follows allocates, and an allocator may open spans.
     set(|cells| &cells.state, IN_USER_CODE);
     in_this_order();
-    let table = CELLS.with(|cells| cells.table.take());
     // Also where nothing else can be put away: slots are of one recorder's table. (Once `THREAD_END` is
     // gone there are none.)
     _ = THREAD_END.try_with(ThreadEnd::give_slots_back);
@@ -163,9 +159,6 @@ pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<ThreadToken, Unavailabl
         Ok(())
     });
     if let Ok(Err(why)) = found {
-        if let Some((table, owner)) = table {
-            CELLS.with(|cells| cells.table.put(table, owner));
-        }
         in_this_order();
         set(|cells| &cells.state, state);
         return Err(why);
@@ -173,14 +166,15 @@ pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<ThreadToken, Unavailabl
     set(|cells| &cells.idle, NOBODY);
     // The partition, if one was found, is the thread's until then.
     let ends = ThreadEnd::is_for(recorder);
-    drop(table);
+    let table = ends.then(|| recorder.open.slots().clone());
+    CELLS.with(|cells| cells.table.put(table));
     match found {
         Ok(_) if ends => {}
         Ok(_) => CELLS.with(|cells| drop(cells.lease.take())),
         // The thread is ending. It gets a number; the chain is empty, or another profiler's.
         Err(_) => {
             CELLS.with(|cells| drop(cells.lease.take()));
-            set_innermost(OUTSIDE);
+            set(|cells| &cells.innermost, OUTSIDE);
             set(|cells| &cells.details_len, 0);
             set(|cells| &cells.unrecorded, 0);
             let thread = recorder.threads.register_current();
@@ -188,19 +182,15 @@ pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<ThreadToken, Unavailabl
             set(|cells| &cells.thread, thread);
         }
     }
-    forget_ids();
+    set(|cells| &cells.next_id, 0);
+    set(|cells| &cells.ids_end, 0);
     ThreadToken(()).set_long_age(recorder.long_age());
     let thread = get_cell(|cells| &cells.thread);
     let has_number = thread != THREAD_MAX;
     let is_fast = has_number && recorder.is_fast;
     let idle = state::idle(recorder.id, thread, is_fast, has_number);
     set(|cells| &cells.idle, idle);
-    set(|cells| &cells.scope_header, recorder.scope_header(thread));
     in_this_order();
-    if let Some(owner) = NonZeroU32::new(recorder.id).filter(|_| ends && is_fast) {
-        let slots = recorder.open.slots().clone();
-        CELLS.with(|cells| cells.table.put(slots, Owner::new(owner)));
-    }
     set(|cells| &cells.state, idle);
     Ok(ThreadToken(()))
 }
@@ -212,10 +202,10 @@ fn put_away(thread_state: &mut [ThreadState]) {
         CELLS.with(|cells| {
             thread_state.details.splice(0..0, cells.details[..here].iter().map(Cell::get));
         });
-        thread_state.innermost = innermost();
+        thread_state.innermost = get_cell(|cells| &cells.innermost);
         thread_state.lease = CELLS.with(|cells| cells.lease.take());
     }
-    set_innermost(OUTSIDE);
+    set(|cells| &cells.innermost, OUTSIDE);
     set(|cells| &cells.details_len, 0);
     set(|cells| &cells.unrecorded, 0);
 }
@@ -232,7 +222,7 @@ fn take_out(all: &mut Vec<ThreadState>, recorder: &Arc<Recorder>) {
     all.swap(0, index);
     let thread_state = &mut all[0];
     set(|cells| &cells.thread, thread_state.thread);
-    set_innermost(thread_state.innermost);
+    set(|cells| &cells.innermost, thread_state.innermost);
     set(|cells| &cells.details_len, thread_state.details.len());
     let unrecorded =
         thread_state.details.iter().filter(|detailed| detailed.is_in_their_way()).count();

@@ -35,6 +35,12 @@ impl ThreadToken {
         u64::from(self.thread())
     }
 
+    /// What [`begin_change`](Self::begin_change) changes for a while, for [`end_change_to`](Self::end_change_to).
+    #[inline(always)]
+    pub(crate) fn idle(self) -> u64 {
+        get_cell(|cells| &cells.idle)
+    }
+
     /// The same for a thread to which the fast paths are open. What stands beside it is needed at the end
     /// of a change anyway.
     #[inline(always)]
@@ -58,12 +64,6 @@ impl ThreadToken {
         set(|cells| &cells.long_age, age);
     }
 
-    /// The header of the record of a scope in which nothing was out of the ordinary.
-    #[inline(always)]
-    pub(crate) fn scope_header(self) -> u64 {
-        get_cell(|cells| &cells.scope_header)
-    }
-
     #[inline(always)]
     pub(crate) fn set_last_position(self, position: SlotPosition) {
         set(|cells| &cells.last_position, position);
@@ -82,8 +82,7 @@ impl ThreadToken {
         }
         let _guard = Guard(CELLS.with(|cells| cells.state.replace(IN_USER_CODE)));
         in_this_order();
-        // Nor does a scope find what it needs.
-        CELLS.with(|cells| cells.table.without(f))
+        f()
     }
 
     /// A free slot that the thread has kept.
@@ -158,6 +157,13 @@ impl ThreadToken {
     pub(crate) fn end_change(self) {
         in_this_order();
         set(|cells| &cells.state, get_cell(|cells| &cells.idle));
+    }
+
+    /// The same for whoever knows what is [idle](Self::idle).
+    #[inline(always)]
+    pub(crate) fn end_change_to(self, idle: u64) {
+        in_this_order();
+        set(|cells| &cells.state, idle);
     }
 
     /// Runs `f` where the ids and slots in the cells are its own; `None` if the thread was

@@ -3,8 +3,7 @@
 #[cfg(feature = "opentelemetry")]
 use super::bits::FOREIGN;
 use super::bits::{
-    CLONED, CLOSED, FAILED, INSIDE, LAYER_SHIFT, LEFT_OUT, RESERVED, RESERVED_KEY, SAID,
-    SAID_SHIFT, SCOPE_OVERLAPPED,
+    CLONED, CLOSED, FAILED, INSIDE, LAYER_SHIFT, LEFT_OUT, RESERVED, RESERVED_KEY, SAID, SAID_SHIFT,
 };
 use super::{INLINE_WORDS, NewSpan, SlotPosition, key_in};
 #[cfg(feature = "opentelemetry")]
@@ -29,8 +28,7 @@ pub(crate) struct SpanSlot {
     /// The header of the span's record: its owner, and how often that has entered. It also tells what
     /// the owner is doing: see [`entries`](super::entries).
     pub(super) head: AtomicU64,
-    /// When its owner entered it first, in ticks. Of a scope that a fast path has opened: whose it is, and the way to the
-    /// span around it, see [`set_around`](Self::set_around).
+    /// When its owner entered it first, in ticks.
     pub(super) first: AtomicU64,
     /// When its owner left it last; if the owner is inside again, when it entered.
     pub(super) last: AtomicU64,
@@ -134,48 +132,9 @@ impl SpanSlot {
         self.outer.store(link, Ordering::Relaxed);
     }
 
-    /// The link of a span that its owner is in: [`outer`](Self::outer), or of a scope that in [`around`](Self::around), since
-    /// the other one is where the owner finds its slots.
-    pub(crate) fn link(&self) -> SlotPosition {
-        if self.has_no_key() { self.around() as SlotPosition } else { self.outer() }
-    }
-
-    /// Keeps that link.
-    pub(crate) fn set_link(&self, link: SlotPosition) {
-        match self.has_no_key() {
-            true => {
-                self.set_around(self.around() & !u64::from(SlotPosition::MAX) | u64::from(link))
-            }
-            false => self.set_outer(link),
-        }
-    }
-
-    /// The slot of this scope is kept for scopes no more: when it ends, it is anybody's.
-    pub(crate) fn keep_slot_no_more(&self) {
-        self.mark(SCOPE_OVERLAPPED);
-    }
-
-    /// Keeps a word for the owner of a scope, which never enters it again.
-    #[inline(always)]
-    pub(crate) fn set_around(&self, around: u64) {
-        // Relaxed, and in `around`: only the owner's thread reads and writes it, or anybody who does nothing with it.
-        self.first.store(around, Ordering::Relaxed);
-    }
-
-    /// What [`set_around`](Self::set_around) has kept.
-    #[inline(always)]
-    pub(crate) fn around(&self) -> u64 {
-        self.first.load(Ordering::Relaxed)
-    }
-
     /// Whether the span has been closed while its owner was inside.
     pub(crate) fn is_closed(&self) -> bool {
         self.has_key(CLOSED)
-    }
-
-    /// Whether the span, which its owner is in, is still open: neither closed nor just being closed by a scope's end.
-    pub(crate) fn is_open(&self) -> bool {
-        self.id() != 0
     }
 
     /// Whether its owner may write to the span as such: not if it shares its number with others.
@@ -270,14 +229,6 @@ impl SpanSlot {
         self.id.store(0, Ordering::Relaxed);
     }
 
-    /// The same of one of which `extra` says nothing but that it has fields.
-    #[inline(always)]
-    pub(crate) fn vacate_scope_with_fields(&self) {
-        self.vacate_scope();
-        // Release: as in `OpenSpans::remove`.
-        self.extra.store(0, Ordering::Release);
-    }
-
     /// The first words of fields, as many as a slot of the ring holds. After the last word there may be
     /// anything.
     #[inline(always)]
@@ -362,21 +313,6 @@ impl SpanSlot {
     pub(crate) fn set_origin(&self, origin: u64) {
         // Release: for the sequence lock, see the module's documentation.
         self.origin.store(origin, Ordering::Release);
-    }
-
-    /// The header of a slot that is kept for scopes, of which it says the same.
-    pub(crate) fn set_head(&self, head: u64) {
-        // Release: as above.
-        self.head.store(head, Ordering::Release);
-    }
-
-    /// Completes a scope that is being opened, has its origin, and says in its `head` what all of that thread do.
-    #[inline(always)]
-    pub(crate) fn complete_scope(&self, id: u64, root: u64, start: u64) {
-        // In this order, and Release: as in `complete`.
-        self.root.store(root, Ordering::Release);
-        self.start.store(start, Ordering::Release);
-        self.id.store(id, Ordering::Release);
     }
 
     /// Completes a span that is being created and has its origin.

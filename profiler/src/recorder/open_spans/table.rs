@@ -300,8 +300,6 @@ impl OpenSpans {
         let span = self.span(position);
         let is_first_layers = span.extra() >> LAYER_SHIFT == 0;
         if is_first_layers && span.has_owner_inside() && !span.is_owned_by(thread) {
-            // Of a scope it lies elsewhere.
-            span.set_outer(span.link());
             // In this order, as in `remove`.
             span.id.store(0, Ordering::Relaxed);
             span.key.store(CLOSED, Ordering::Release);
