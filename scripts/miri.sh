@@ -15,7 +15,9 @@ if ! cargo +nightly miri --version >/dev/null 2>&1; then
 fi
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/miri
 # Several seeds would find more; the threads of the stress test already meet in many ways.
-cargo +nightly miri test --locked --package spandrel-ring --features mapped
+cargo +nightly miri test --locked --package spandrel-ring
+# Of the ring in a file, what takes no minutes.
+cargo +nightly miri test --locked --package spandrel-ring --features mapped --lib -- file::tests::live
 # The tables and records of the hot path; without tests of random values, which take Miri minutes.
 cargo +nightly miri test --locked --package spandrel --lib -- \
     open_spans record:: stats recorder::losses --skip any_

@@ -8,7 +8,6 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
 
-use super::guard::Guarded;
 use crate::fork;
 
 /// A mapped file, all of it, as long as this is kept.
@@ -20,7 +19,6 @@ pub(crate) struct Mapping {
     len: usize,
     /// Its file, which is open as long as it is mapped: with it goes the lock.
     file: Option<File>,
-    guarded: Option<Guarded>,
 }
 
 // SAFETY: an address, which is unmapped from any thread.
@@ -30,7 +28,7 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps so many bytes of a file, which has them. A forked child has zeros there, and not the file.
-    pub(super) fn new(file: &File, len: usize, page: usize) -> io::Result<Self> {
+    pub(super) fn new(file: &File, len: usize) -> io::Result<Self> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping, wherever there is room.
         let first = unsafe {
@@ -40,9 +38,8 @@ impl Mapping {
         let first = NonNull::new(first).filter(|first| first.as_ptr() != libc::MAP_FAILED);
         let first = first.ok_or_else(io::Error::last_os_error)?;
         // From here on it is unmapped whatever happens.
-        let mut mapping = Self { first, len, file: None, guarded: None };
-        mapping.guarded = Guarded::new(first.addr().get(), len, page);
-        if mapping.guarded.is_none() || !fork::zero_in_child(first.addr().get(), len) {
+        let mapping = Self { first, len, file: None };
+        if !fork::zero_in_child(first.addr().get(), len) {
             return Err(io::Error::other("this process has too many of them"));
         }
         Ok(mapping)
@@ -77,11 +74,6 @@ impl Mapping {
         }
     }
 
-    /// Whether somebody has cut the file short, and a thread has found out.
-    pub(crate) fn was_cut(&self) -> bool {
-        self.guarded.as_ref().is_some_and(Guarded::was_cut)
-    }
-
     pub(crate) fn first(&self) -> NonNull<u8> {
         self.first.cast()
     }
@@ -93,7 +85,6 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        self.guarded = None;
         fork::share_with_child(self.first.addr().get());
         if let Some(file) = &self.file {
             fork::keep_in_child(file.as_raw_fd());

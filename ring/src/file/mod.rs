@@ -40,8 +40,6 @@
 //! The owner trusts what it alone writes, and uses nothing of the file as an address: whoever else may write to the
 //! file, which is the same user, can spoil what is recorded and nothing of the process. A reader trusts nothing.
 //!
-//! Where somebody cuts the file short, the owner has zeros behind its end, and goes on: [`RingFile::was_cut`].
-//!
 //! A child of `fork` has zeros in the place of the mapping, in which the ring is closed and every table empty: it
 //! records nothing, and its parent goes on alone. (Children that are made without handlers, by a bare system call,
 //! are to call `exec`.)
@@ -62,8 +60,6 @@ mod process;
 mod reader;
 mod source;
 
-#[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
-mod guard;
 #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
 mod mapping;
 #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]

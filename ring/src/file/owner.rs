@@ -235,13 +235,6 @@ impl RingFile {
         &self.drainer
     }
 
-    /// Whether somebody else has cut the file short, and a thread has found out: what is recorded behind its end is
-    /// lost, as nobody can read it.
-    #[must_use]
-    pub fn was_cut(&self) -> bool {
-        self.whole.was_cut()
-    }
-
     /// Bytes of the file.
     #[must_use]
     pub fn bytes(&self) -> usize {

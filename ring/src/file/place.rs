@@ -110,7 +110,7 @@ pub(super) fn make(
         Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG) => full(),
         _ => failed("reserve its memory")(error),
     })?;
-    let mapping = Mapping::new(&file, bytes, page).map_err(failed("map it"))?;
+    let mapping = Mapping::new(&file, bytes).map_err(failed("map it"))?;
     own.into_iter()
         .try_for_each(|at| mapping.take_over(at, page))
         .map_err(failed("have pages of its own"))?;
