@@ -1,6 +1,6 @@
 //! A ring in a mapped file, which outlives its process (feature `mapped`; Linux and macOS).
 //!
-//! A [`RingFile`] has the memory of a [`Ring`], of tables beside it, of names and of counters: the same code runs
+//! A [`RingFile`] has the memory of a [`Ring`](crate::Ring), of tables beside it, of names and of counters: the same code runs
 //! over it as over the heap, in the same instructions. After `kill -9` all that was stored is in the file, as every
 //! store to a shared mapping is the kernel's; a [`Reader`] finds what was published, and what was open. After a power
 //! failure nothing is promised.
