@@ -10,10 +10,11 @@ use std::sync::Arc;
 use super::fields::field_text;
 use super::{Columns, SpanRef};
 use crate::fold_calls::Fold;
+use crate::index_by_number::IndexByNumber;
 use crate::reader::{Callsite, CountedBy, Top};
 use spandrel_storage::Histogram;
 use spandrel_storage::Status;
-use spandrel_storage::internals::{Hints, QuickMap};
+use spandrel_storage::internals::Hints;
 
 /// Groups at most, some 2 KiB each.
 const GROUPS_MAX: usize = 10_000;
@@ -217,45 +218,6 @@ impl Group {
     }
 }
 
-/// Groups by number, small ones in a table.
-#[derive(Debug, Default)]
-struct GroupsByNumber {
-    /// One more than the group; 0: there is none.
-    small: Vec<u32>,
-    others: QuickMap<(i64, u8), usize>,
-}
-
-/// Numbers in the table, 16 bytes each.
-const SMALL_MAX: usize = 4_096;
-
-impl GroupsByNumber {
-    fn place((id, counted): (i64, u8)) -> Option<usize> {
-        let id = usize::try_from(id).ok().filter(|id| *id < SMALL_MAX)?;
-        (counted < 4).then_some(id * 4 + usize::from(counted))
-    }
-
-    #[inline]
-    fn get(&self, number: (i64, u8)) -> Option<usize> {
-        match Self::place(number) {
-            Some(at) => self.small.get(at)?.checked_sub(1).map(|at| at as usize),
-            None => self.others.get(&number).copied(),
-        }
-    }
-
-    fn insert(&mut self, number: (i64, u8), group: usize) {
-        let Some(at) = Self::place(number) else {
-            self.others.insert(number, group);
-            return;
-        };
-        if at >= self.small.len() {
-            self.small.resize(at + 1, 0);
-        }
-        if let Some(place) = self.small.get_mut(at) {
-            *place = u32::try_from(group + 1).unwrap_or(0);
-        }
-    }
-}
-
 /// What spans of a group have in common, what tells groups of one name apart, and what counts.
 type GroupKey = (Key, String, CountedBy);
 
@@ -265,7 +227,7 @@ pub struct Groups {
     by: By,
     groups: Vec<Group>,
     /// Groups by callsite or thread, which say all but for fields, and by what counts.
-    by_number: GroupsByNumber,
+    by_number: IndexByNumber,
     by_key: HashMap<GroupKey, usize>,
     groups_max: usize,
     others: Option<usize>,
@@ -281,7 +243,7 @@ impl Groups {
         Self {
             by,
             groups: Vec::new(),
-            by_number: GroupsByNumber::default(),
+            by_number: IndexByNumber::default(),
             by_key: HashMap::new(),
             groups_max: GROUPS_MAX,
             others: None,

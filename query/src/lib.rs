@@ -34,6 +34,7 @@ mod entry_scan;
 mod fold_calls;
 mod id_range;
 mod id_set;
+mod index_by_number;
 mod scan;
 mod scanning;
 mod span_pages;

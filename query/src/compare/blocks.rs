@@ -4,6 +4,7 @@
 //! sorted list of numbers, without a place for what is not there: a name with one span takes 64 bytes of it.
 
 use super::super::SpanRef;
+use super::block_at_hand::BlockAtHand;
 use spandrel_storage::Histogram;
 use spandrel_storage::Status;
 
@@ -91,18 +92,6 @@ impl PartialEq for LastBlock {
 
 impl Eq for LastBlock {}
 
-/// Where buckets of the last block were found last, counted from its first cell, by their last digits.
-#[derive(Debug)]
-pub(super) struct CellHints([u16; HINTS]);
-
-const HINTS: usize = 512;
-
-impl Default for CellHints {
-    fn default() -> Self {
-        Self([0; HINTS])
-    }
-}
-
 /// The number of spans in a bucket of a block, or the busy time of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cell {
@@ -124,8 +113,19 @@ impl BlockKey {
         Self((run as u64) << 24 | u64::from(block) << 16 | u64::from(what))
     }
 
+    #[cfg(test)]
     fn of_value(run: usize, block: u8, value: u64) -> Self {
         Self::new(run, block, Histogram::bucket_of(value) + 1)
+    }
+
+    /// Of the busy time, in the only run.
+    pub(super) fn of_busy(block: u8) -> Self {
+        Self::new(0, block, BUSY)
+    }
+
+    /// Of a bucket, likewise.
+    pub(super) fn of_bucket(block: u8, bucket: u16) -> Self {
+        Self::new(0, block, bucket + 1)
     }
 
     fn run(self) -> usize {
@@ -217,6 +217,24 @@ impl Samples {
         self.cells.iter().filter_map(|cell| Some((cell.place.bucket()?, cell.value)))
     }
 
+    /// Those of all blocks.
+    pub(super) fn histogram(&self) -> Histogram {
+        let mut by_bucket: Vec<u64> = Vec::new();
+        for (bucket, count) in self.counts() {
+            let bucket = usize::from(bucket);
+            if bucket >= by_bucket.len() {
+                by_bucket.resize(bucket + 1, 0);
+            }
+            if let Some(known) = by_bucket.get_mut(bucket) {
+                *known = known.saturating_add(count);
+            }
+        }
+        let mut all = Histogram::new();
+        let used = (0..).zip(by_bucket).filter(|(_, count)| *count > 0);
+        used.for_each(|(bucket, count)| all.record_bucket(bucket, count));
+        all
+    }
+
     /// How many runs there are up to the last one with a span, and of each how many blocks.
     pub(super) fn lengths(&self) -> Vec<usize> {
         let mut lengths = vec![0; self.runs];
@@ -240,13 +258,14 @@ impl Samples {
         })
     }
 
-    /// Adds a span or an entry of the only run so far.
+    /// Adds a span or an entry of the only run so far; what is known by bucket, to the block at hand if there is one.
+    #[inline]
     pub(super) fn add(
         &mut self,
         span: &SpanRef<'_>,
         duration_ns: i64,
         block: u8,
-        hints: Option<&mut CellHints>,
+        at_hand: Option<&mut BlockAtHand>,
     ) {
         self.runs = 1;
         if span.entry.is_none() && span.status != Status::Unfinished {
@@ -265,17 +284,14 @@ impl Samples {
             self.earlier_ns = self.earlier_ns.saturating_add(busy_ns);
             self.max_ns = self.max_ns.max(entry.longest_of_span_ns);
         }
-        self.put_near(BlockKey::of_value(0, block, duration_ns.max(0) as u64), 1, hints);
+        let bucket = Histogram::bucket_of(duration_ns.max(0) as u64);
         let busy_ns = span.busy_ns.unwrap_or(0).max(0) as u64;
-        if busy_ns > 0 {
-            let place = BlockKey::new(0, block, BUSY);
-            // It stands first in a block.
-            match self.cells.get_mut(self.last_block.0) {
-                Some(cell) if cell.place == place => {
-                    cell.value = cell.value.saturating_add(busy_ns);
-                }
-                _ => {
-                    self.put(place, busy_ns);
+        match at_hand {
+            Some(at_hand) => at_hand.add(self, (block, bucket), busy_ns),
+            None => {
+                self.put(BlockKey::of_bucket(block, bucket), 1);
+                if busy_ns > 0 {
+                    self.put(BlockKey::of_busy(block), busy_ns);
                 }
             }
         }
@@ -334,27 +350,8 @@ impl Samples {
         self.last_block = LastBlock::default();
     }
 
-    /// The same as [`put`](Self::put), which is tried first where the last one of the bucket was.
-    #[inline]
-    fn put_near(&mut self, place: BlockKey, value: u64, hints: Option<&mut CellHints>) {
-        let Some(CellHints(hints)) = hints else {
-            self.put(place, value);
-            return;
-        };
-        let Some(hint) = hints.get_mut(usize::from(place.0 as u16) % HINTS) else { return };
-        let at = self.last_block.0.saturating_add(usize::from(*hint));
-        match self.cells.get_mut(at) {
-            Some(cell) if cell.place == place => cell.value = cell.value.saturating_add(value),
-            _ => {
-                let at = self.put(place, value);
-                let from_first = at.checked_sub(self.last_block.0);
-                *hint = from_first.and_then(|at| u16::try_from(at).ok()).unwrap_or(0);
-            }
-        }
-    }
-
-    /// Says where it is now.
-    fn put(&mut self, place: BlockKey, value: u64) -> usize {
+    /// Adds to a cell, wherever it is.
+    pub(super) fn put(&mut self, place: BlockKey, value: u64) {
         let at = match self.cells.last() {
             // Spans come in the order of time.
             Some(last) if last.place < place => Err(self.cells.len()),
@@ -365,7 +362,6 @@ impl Samples {
                 if let Some(cell) = self.cells.get_mut(at) {
                     cell.value = cell.value.saturating_add(value);
                 }
-                at
             }
             Err(at) => {
                 if self.cells.is_empty() {
@@ -375,7 +371,6 @@ impl Samples {
                 if at <= self.last_block.0 {
                     self.last_block = LastBlock::default();
                 }
-                at
             }
         }
     }
@@ -510,17 +505,18 @@ mod tests {
         }
 
         #[test]
-        fn spans_are_counted_near_the_last_one_as_anywhere(
-            spans in vec((0_u8..4, prop_oneof![0_u64..6, 0_u64..1 << 40], 0_i64..4), 0..200),
+        fn spans_of_the_block_at_hand_are_counted_as_any(
+            spans in vec((0_u8..4, prop_oneof![0_u64..6, 0_u64..1 << 40, any::<u64>()], 0_i64..4), 0..200),
         ) {
-            let (mut near, mut plain) = (Samples::default(), Samples::default());
-            let mut hints = CellHints::default();
+            let (mut counted, mut plain) = (Samples::default(), Samples::default());
+            let mut at_hand = BlockAtHand::default();
             for (block, ns, busy) in spans {
                 let span = SpanRef { busy_ns: Some(busy), ..crate::span_ref::nothing() };
-                near.add(&span, ns as i64, block, Some(&mut hints));
+                counted.add(&span, ns as i64, block, Some(&mut at_hand));
                 plain.add(&span, ns as i64, block, None);
             }
-            prop_assert_eq!(near, plain);
+            at_hand.give_to(&mut counted);
+            prop_assert_eq!(counted, plain);
         }
     }
 

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use super::blocks::Samples;
-use super::bootstrap::{Blocks, Bootstrap, Buckets, DrawCount, Estimate, Sum};
+use super::bootstrap::{Bootstrap, Estimate};
+use super::drawing::{Blocks, Buckets, DrawCount, Recording};
 use super::samples::{SampleSet, SpanName};
 use crate::statistics::benjamini_hochberg;
 use crate::workers::{each_of, workers};
@@ -54,15 +55,14 @@ impl Metric {
         }
     }
 
-    fn of(self, buckets: &Buckets, sum: &Sum) -> Option<f64> {
-        let calls = || sum.calls() as f64;
+    fn of(self, buckets: &Buckets, recording: &mut Recording<'_>) -> Option<f64> {
         match self {
-            Self::P50 => buckets.quantile(sum, 0.5),
-            Self::P95 => buckets.quantile(sum, 0.95),
-            Self::P99 => buckets.quantile(sum, 0.99),
-            Self::Mean => buckets.mean(sum),
-            Self::Busy => Some(sum.busy_ns as f64 / calls()).filter(|mean| mean.is_finite()),
-            Self::Calls => Some(calls()),
+            Self::P50 => recording.quantile(buckets, 0.5),
+            Self::P95 => recording.quantile(buckets, 0.95),
+            Self::P99 => recording.quantile(buckets, 0.99),
+            Self::Mean => recording.mean_ns(),
+            Self::Busy => recording.mean_busy_ns(),
+            Self::Calls => Some(recording.calls()),
         }
     }
 }
@@ -115,20 +115,29 @@ impl Samples {
     /// A metric as every other look at these spans has it: percentiles are those of the histogram and no
     /// larger than the largest duration, the mean is exact. `None` without spans.
     pub fn figure(&self, metric: Metric) -> Option<f64> {
-        let calls = self.calls() as f64;
-        let percentile = |q: f64| {
-            let mut all = Histogram::new();
-            self.counts().for_each(|(bucket, count)| all.record_bucket(bucket, count));
-            all.percentile_up_to(q, self.max_ns()).map(|ns| ns as f64)
+        match metric {
+            Metric::P50 | Metric::P95 | Metric::P99 => self.figure_of(metric, &self.histogram()),
+            _ => self.figure_of(metric, &Histogram::new()),
+        }
+    }
+
+    /// The same, where percentiles are of this histogram of all calls.
+    fn figure_of(&self, metric: Metric, all: &Histogram) -> Option<f64> {
+        let percentile = |q: f64| all.percentile_up_to(q, self.max_ns()).map(|ns| ns as f64);
+        let by_call = |all: f64| {
+            let calls = self.calls() as f64;
+            (calls > 0.0).then(|| all / calls)
         };
         match metric {
             Metric::P50 => percentile(0.5),
             Metric::P95 => percentile(0.95),
             Metric::P99 => percentile(0.99),
-            _ if calls == 0.0 => None,
-            Metric::Mean => Some(self.sum_ns() as f64 / calls),
-            Metric::Busy => Some(self.busy_ns()? as f64 / calls),
-            Metric::Calls => Some(calls / self.run_count()),
+            Metric::Mean => by_call(self.sum_ns() as f64),
+            Metric::Busy => by_call(self.busy_ns()? as f64),
+            Metric::Calls => {
+                let calls = self.calls() as f64;
+                (calls > 0.0).then(|| calls / self.run_count())
+            }
         }
     }
 
@@ -146,18 +155,18 @@ impl Samples {
     pub fn measure(&self, metric: Metric, how: &Bootstrap) -> Option<Measured> {
         let buckets = Buckets::of([self, self]);
         let blocks = buckets.blocks(self);
-        let value = metric.of(&buckets, &blocks.sum())?;
+        let value = metric.of(&buckets, &mut blocks.recording())?;
         let figure = self.figure(metric)?;
         if self.calls() < metric.samples_min() {
             return None;
         }
         let (mut low, mut high) = (value, value);
         for blocks in [blocks.long(), blocks] {
-            let (mut random, mut sum) = (how.random(), Sum::default());
+            let (mut random, mut drawn) = (how.random(), blocks.recording());
             let mut values = Vec::with_capacity(how.draws);
             for _ in 0..how.draws {
-                blocks.draw(&mut random, &mut sum);
-                values.extend(metric.of(&buckets, &sum));
+                drawn.draw(&mut random);
+                values.extend(metric.of(&buckets, &mut drawn));
             }
             let interval = how.interval(value, &mut values, blocks.drawn())?;
             (low, high) = (low.min(interval.0), high.max(interval.1));
@@ -219,7 +228,8 @@ impl<'a> Change<'a> {
         let sides = [self.a, self.b].map(|side| side.unwrap_or(&none));
         let buckets = Buckets::of(sides);
         let blocks = sides.map(|side| buckets.blocks(side));
-        let sums = [blocks[0].sum(), blocks[1].sum()];
+        let mut measured = [blocks[0].recording(), blocks[1].recording()];
+        let all = sides.map(Samples::histogram);
         let runs = sides.map(Samples::run_count);
         let mut drawn = [draw(&buckets, &blocks, runs, how), {
             let long = [blocks[0].long(), blocks[1].long()];
@@ -233,14 +243,15 @@ impl<'a> Change<'a> {
             let ratios = drawn.each_mut().map(|(ratios, things)| {
                 (ratios.get_mut(at).map(std::mem::take).unwrap_or_default(), *things)
             });
-            let of = |at: usize| {
-                let value = metric.of(&buckets, &sums[at]).filter(|_| sides[at].knows(metric))?;
+            let mut of = |at: usize| {
+                let value = metric.of(&buckets, &mut measured[at]);
+                let value = value.filter(|_| sides[at].knows(metric))?;
                 Some(if metric == Metric::Calls { value / sides[at].run_count() } else { value })
             };
             let (from, to) = (of(0), of(1));
             let judged = calls_min >= metric.samples_min();
             let estimate = judged.then(|| estimate(from?, to?, ratios, single, how)).flatten();
-            let [a, b] = sides.map(|side| side.figure(metric));
+            let [a, b] = [0, 1].map(|at| sides[at].figure_of(metric, &all[at]));
             let difference = from.zip(to).map(|(from, to)| to - from);
             Delta { a, b, difference, estimate, believed: 1.0 - how.confidence }
         });
@@ -285,13 +296,13 @@ fn draw(
     how: &Bootstrap,
 ) -> (Ratios, DrawCount) {
     let mut random = how.random();
-    let (mut a, mut b) = (Sum::default(), Sum::default());
+    let [mut a, mut b] = [sides[0].recording(), sides[1].recording()];
     let mut ratios = Ratios::default();
     for _ in 0..how.draws {
-        sides[0].draw(&mut random, &mut a);
-        sides[1].draw(&mut random, &mut b);
+        a.draw(&mut random);
+        b.draw(&mut random);
         for (metric, ratios) in Metric::ALL.iter().zip(&mut ratios) {
-            let drawn = metric.of(buckets, &a).zip(metric.of(buckets, &b));
+            let drawn = metric.of(buckets, &mut a).zip(metric.of(buckets, &mut b));
             let drawn = drawn.and_then(|(a, b)| ratio(a, b));
             // Calls are of a run.
             let scale = if *metric == Metric::Calls { runs[0] / runs[1] } else { 1.0 };

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::super::fields::field_text;
 use super::super::{By, Filter, Scan, SpanRef};
-use super::blocks::{BlockLookUp, CellHints, Samples};
+use super::block_at_hand::BlockAtHand;
+use super::blocks::{BlockLookUp, Samples};
 use crate::fold_calls::Fold;
+use crate::index_by_number::IndexByNumber;
 use crate::reader::{CountedBy, Reader, Run};
 use spandrel_storage::Error;
 use spandrel_storage::Status;
-use spandrel_storage::internals::QuickMap;
 
 /// Values of what spans are grouped by that are kept apart: each has a histogram for each block.
 const VALUES_MAX: usize = 1_000;
@@ -149,7 +150,7 @@ impl SampleSet {
         let length = scan.until_ns.unwrap_or(run.last_ns).saturating_sub(from).max(1);
         let begin = || KeyIndex::new(&self.by, (from, length));
         let found = reader.fold_calls(scan, filter, begin)?;
-        let KeyIndex { all, traces, has_too_many, .. } = found;
+        let KeyIndex { all, traces, has_too_many, .. } = found.with_all();
         self.traces += traces;
         self.has_too_many |= has_too_many;
         self.add_names(all);
@@ -210,18 +211,19 @@ struct KeyIndex<'a> {
     /// By names as they were met; of several threads, the same ones again.
     all: Vec<(SpanName, Samples)>,
     /// By the number of the callsite, as names are longer to compare.
-    by_number: QuickMap<(i64, u8), usize>,
+    by_number: IndexByNumber,
     by_value: HashMap<SpanName, usize>,
-    /// Of the first names.
-    hints: Vec<CellHints>,
+    /// Of the first names: calls that are not in `all` yet.
+    at_hand: Vec<BlockAtHand>,
     traces: u64,
     has_too_many: bool,
 }
 
-/// Names of which it is remembered where spans were counted last: 1 KiB each.
-const HINTED_MAX: usize = 256;
+/// Names of which calls are counted in a table first: some 2 KiB each, and 15 KiB at most.
+const AT_HAND_MAX: usize = 256;
 
 impl Fold for KeyIndex<'_> {
+    #[inline]
     fn add(&mut self, call: &SpanRef<'_>) {
         let Some(duration_ns) = call.duration_ns else { return };
         let is_span = call.entry.is_none() && call.status != Status::Unfinished;
@@ -229,12 +231,12 @@ impl Fold for KeyIndex<'_> {
         let Some(at) = self.of(call) else { return };
         let block = self.blocks.get(call.start_ns.wrapping_sub(self.from_ns));
         if let Some((_, samples)) = self.all.get_mut(at) {
-            samples.add(call, duration_ns, block, self.hints.get_mut(at));
+            samples.add(call, duration_ns, block, self.at_hand.get_mut(at));
         }
     }
 
     fn join(parts: Vec<Self>) -> Option<Self> {
-        let mut parts = parts.into_iter();
+        let mut parts = parts.into_iter().map(Self::with_all);
         let mut joined = parts.next()?;
         for part in parts {
             // Names are put together where the order of all is made.
@@ -253,17 +255,25 @@ impl<'a> KeyIndex<'a> {
     /// Of a window that begins then and is so long.
     fn new(by: &'a By, (from_ns, length_ns): (i64, i64)) -> Self {
         let blocks = BlockLookUp::new(length_ns);
-        let (by_number, by_value, hints) = (QuickMap::default(), HashMap::new(), Vec::new());
-        let (all, traces, has_too_many) = (Vec::new(), 0, false);
-        Self { by, from_ns, blocks, all, by_number, by_value, hints, traces, has_too_many }
+        let (by_number, by_value) = (IndexByNumber::default(), HashMap::new());
+        let (all, at_hand, traces, has_too_many) = (Vec::new(), Vec::new(), 0, false);
+        Self { by, from_ns, blocks, all, by_number, by_value, at_hand, traces, has_too_many }
+    }
+
+    /// With all calls in `all`.
+    fn with_all(mut self) -> Self {
+        let names = self.all.iter_mut().zip(&mut self.at_hand);
+        names.for_each(|((_, samples), at_hand)| at_hand.give_to(samples));
+        self
     }
 
     /// Where a span belongs; nowhere if there are too many values.
+    #[inline]
     fn of(&mut self, span: &SpanRef<'_>) -> Option<usize> {
         if by_name(self.by) {
             let number = (span.callsite.id, span.counted() as u8);
-            if let Some(at) = self.by_number.get(&number) {
-                return Some(*at);
+            if let Some(at) = self.by_number.get(number) {
+                return Some(at);
             }
             let at = self.push(SpanName::of_call(span, self.by));
             self.by_number.insert(number, at);
@@ -298,8 +308,8 @@ impl<'a> KeyIndex<'a> {
     fn push(&mut self, name: SpanName) -> usize {
         let at = self.all.len();
         self.all.push((name, Samples::default()));
-        if at < HINTED_MAX {
-            self.hints.push(CellHints::default());
+        if at == self.at_hand.len() && at < AT_HAND_MAX {
+            self.at_hand.push(BlockAtHand::default());
         }
         at
     }
