@@ -11,7 +11,8 @@
 #
 # Side by side, if these are set: SPANDREL_BEFORE, another build of `spandrel`, is asked in turn with this one what
 # looks at all spans as recorded, and must say the same; DUCKDB_PYTHON, a Python with the packages duckdb and
-# duckdb-extension-sqlite of one version, sums up the same file with percentiles, by thread and by name.
+# duckdb-extension-sqlite of one version, sums up the same file with percentiles, by thread and by name. Of both, by
+# the clock and by the processors' time of all threads, since others may keep the processors busy.
 #
 # With the default number of spans it checks what is promised: `info`, `runs`, `top` and `hist` under
 # 100 ms; once optimized also `slow`, `tree`, `flame` and a window of a minute; exports at 500,000 spans/s at
@@ -38,18 +39,21 @@ export SPANDREL_DB=$profile
 "$target/release/examples/generate_profile" --spans "$spans" --database "$profile"
 echo
 
-# Asks once; appends milliseconds and KiB of memory to two files of that name.
+# Asks once; appends milliseconds by the clock and of the processors, and KiB of memory, to three files of that name.
 ask() { # name, command...
     local name=$1 start=$EPOCHREALTIME end
     shift
-    /usr/bin/time --quiet -o "$folder/memory" -f %M "$spandrel" "$@" >"${said:-$folder/said}" 2>"$folder/errors" ||
+    /usr/bin/time --quiet -o "$folder/used" -f "%M %U %S" "$spandrel" "$@" >"${said:-$folder/said}" 2>"$folder/errors" ||
         { echo "queries.sh: spandrel $*: $(head -n 3 "$folder/errors")" >&2; exit 1; }
     end=$EPOCHREALTIME
     echo $(((${end/./} - ${start/./}) / 1000)) >>"$folder/$name.ms"
-    tail -n 1 "$folder/memory" >>"$folder/$name.kib"
+    tail -n 1 "$folder/used" | awk '{ print $1 }' >>"$folder/$name.kib"
+    tail -n 1 "$folder/used" | awk '{ print ($2 + $3) * 1000 }' >>"$folder/$name.cpu"
 }
 
-median() { sort -n "$folder/$1.ms" | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
+median() { median_of "$1.ms"; }
+median_of() { sort -n "$folder/$1" | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
+ratio() { awk "BEGIN { print $2 ? $1 / $2 : 0 }"; }
 most() { sort -n "$folder/$1.kib" | tail -n 1; }
 
 broken=()
@@ -106,7 +110,8 @@ whole=(
 
 beside_before() {
     local command round
-    printf '%-42s%12s%12s%8s%12s\n' "as recorded, spandrel ..." "before, ms" "now, ms" "ratio" "memory, MB"
+    printf '%-42s%12s%12s%8s%10s%10s%8s%12s\n' "as recorded, spandrel ..." "before, ms" "now, ms" "ratio" \
+        "CPU" "now" "ratio" "memory, MB"
     for command in "${whole[@]}"; do
         for ((round = 1; round <= rounds; round++)); do
             # shellcheck disable=SC2086
@@ -115,10 +120,11 @@ beside_before() {
             ask "now ${command//\//_}" $command
             cmp -s "$folder/before" "$folder/said" || broken+=("$command: the two builds do not say the same")
         done
-        local before now
+        local before now cpu_before cpu_now
         before=$(median "before ${command//\//_}") now=$(median "now ${command//\//_}")
-        printf '%-42s%12d%12d%8.2f%12.1f\n' "${command/$folder/.}" "$before" "$now" \
-            "$(awk "BEGIN { print $now / $before }")" \
+        cpu_before=$(median_of "before ${command//\//_}.cpu") cpu_now=$(median_of "now ${command//\//_}.cpu")
+        printf '%-42s%12d%12d%8.2f%10d%10d%8.2f%12.1f\n' "${command/$folder/.}" "$before" "$now" \
+            "$(ratio "$now" "$before")" "$cpu_before" "$cpu_now" "$(ratio "$cpu_now" "$cpu_before")" \
             "$(awk "BEGIN { print $(most "now ${command//\//_}") * 1.024 / 1000 }")"
     done
     echo
@@ -145,20 +151,25 @@ rows = duck.execute(f"""
 """).fetchall()
 assert rows
 PYTHON
-    printf '%-42s%12s%20s%12s%8s\n' "DuckDB" "ms" "memory, MB" "top, ms" "ratio"
+    printf '%-42s%12s%12s%8s%10s%10s%8s%12s\n' "DuckDB" "ms" "top, ms" "ratio" "CPU" "top" "ratio" \
+        "memory, MB"
     for by in thread name; do
         for ((round = 1; round <= rounds; round++)); do
             spandrel=$DUCKDB_PYTHON ask "duckdb $by" "$folder/percentiles.py" "$by"
             ask "beside duckdb $by" top --by "$by"
         done
-        printf '%-42s%12d%20.1f%12d%8.2f\n' "percentiles by $by" "$(median "duckdb $by")" \
-            "$(awk "BEGIN { print $(most "duckdb $by") * 1.024 / 1000 }")" \
-            "$(median "beside duckdb $by")" \
-            "$(awk "BEGIN { print $(median "beside duckdb $by") / $(median "duckdb $by") }")"
+        local duck top cpu_duck cpu_top
+        duck=$(median "duckdb $by") top=$(median "beside duckdb $by")
+        cpu_duck=$(median_of "duckdb $by.cpu") cpu_top=$(median_of "beside duckdb $by.cpu")
+        printf '%-42s%12d%12d%8.2f%10d%10d%8.2f%12.1f\n' "percentiles by $by" "$duck" "$top" \
+            "$(ratio "$top" "$duck")" "$cpu_duck" "$cpu_top" "$(ratio "$cpu_top" "$cpu_duck")" \
+            "$(awk "BEGIN { print $(most "duckdb $by") * 1.024 / 1000 }")"
     done
     echo
 }
 
+# Who else is at work: the ratios hold all the same, the times do not.
+[[ ! -r /proc/loadavg ]] || echo "load $(cut -d ' ' -f 1-3 /proc/loadavg)"
 [[ -z ${SPANDREL_BEFORE-} ]] || beside_before
 [[ -z ${DUCKDB_PYTHON-} ]] || beside_duckdb
 ask_all recorded
