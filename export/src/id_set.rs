@@ -4,7 +4,7 @@
 //! take them in blocks), so that ten million spans take a few megabytes; pieces without any are not
 //! kept.
 
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 /// Ids in a piece.
 const PIECE: u64 = 32_768;
@@ -12,7 +12,7 @@ const PIECE: u64 = 32_768;
 /// A set of ids.
 #[derive(Default)]
 pub(super) struct IdSet {
-    pieces: QuickMap<u64, Box<[u64; (PIECE / 64) as usize]>>,
+    pieces: FastHashMap<u64, Box<[u64; (PIECE / 64) as usize]>>,
 }
 
 impl IdSet {

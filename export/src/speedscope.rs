@@ -23,7 +23,7 @@ use super::timeline;
 use spandrel_query::Columns;
 use spandrel_query::stacks::{Frame, StackTree, Weight};
 use spandrel_query::{Callsite, Thread};
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 /// The first profile; the others are of threads.
 const BY_PATH: &str = "all spans: self time by path";
@@ -31,9 +31,9 @@ const BY_PATH: &str = "all spans: self time by path";
 pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Written, ExportError> {
     let mut speedscope = Speedscope {
         spool: Spool::new()?,
-        profiles: QuickMap::default(),
-        thread_names: QuickMap::default(),
-        frames: QuickMap::default(),
+        profiles: FastHashMap::default(),
+        thread_names: FastHashMap::default(),
+        frames: FastHashMap::default(),
         frames_json: Vec::new(),
         last_ns: at(source.run.last_ns),
     };
@@ -71,9 +71,9 @@ enum FrameKey {
 struct Speedscope {
     spool: Spool,
     /// The streams of the lanes.
-    profiles: QuickMap<Lane, u32>,
-    thread_names: QuickMap<u64, String>,
-    frames: QuickMap<FrameKey, u64>,
+    profiles: FastHashMap<Lane, u32>,
+    thread_names: FastHashMap<u64, String>,
+    frames: FastHashMap<FrameKey, u64>,
     frames_json: Vec<u8>,
     last_ns: i64,
 }

@@ -13,7 +13,7 @@ use rusqlite::{Connection, params};
 
 use super::error::ExportError;
 use super::out::Out;
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 /// Bytes that wait in memory at most, and as many again on their way, beside the cache of the database.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -21,7 +21,7 @@ const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Streams of bytes: first they grow, then they are written.
 pub(super) struct Spool {
     database: Database,
-    streams: QuickMap<u32, Stream>,
+    streams: FastHashMap<u32, Stream>,
     bytes: usize,
     bytes_max: usize,
 }
@@ -70,7 +70,7 @@ impl Spool {
             .spawn(move || put_by(conn, received))
             .map_err(ExportError::Write)?;
         let database = Database::Growing { pieces, thread };
-        Ok(Self { database, streams: QuickMap::default(), bytes: 0, bytes_max: BYTES_MAX })
+        Ok(Self { database, streams: FastHashMap::default(), bytes: 0, bytes_max: BYTES_MAX })
     }
 
     /// Appends what `write` writes to a stream. Whether it is the first of that stream is told.

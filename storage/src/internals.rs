@@ -4,8 +4,6 @@ pub use crate::compat::{Settled, column_names};
 pub use crate::ended::Ended;
 pub use crate::error::Context;
 pub use crate::fast_hash_map::FastHashMap;
-/// Its former name.
-pub use crate::fast_hash_map::FastHashMap as QuickMap;
 pub use crate::histogram::Hints;
 pub use crate::read_only::Pages;
 pub use crate::record::{NAME_BYTES_MAX, lived_long_to_the_end};

@@ -41,7 +41,7 @@ use super::source::{Source, SpanLocation};
 use super::text::{Quoted, Scaled, maybe, member, unsigned};
 use super::timeline;
 use spandrel_query::Columns;
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Written, ExportError> {
     // An instant has no arrows.
@@ -55,7 +55,7 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
         out,
         rows,
         flows: Flows::new(&links)?,
-        arguments: QuickMap::default(),
+        arguments: FastHashMap::default(),
         spare: Vec::new(),
     };
     let drawn = timeline::slices(source, Columns::All, &links, &mut slices)?;
@@ -148,7 +148,7 @@ struct Chrome<'o, 'w, 'l> {
     rows: Rows,
     flows: Flows<'l>,
     /// What is said of open slices at their ends.
-    arguments: QuickMap<u64, Vec<u8>>,
+    arguments: FastHashMap<u64, Vec<u8>>,
     /// Memory of what was said.
     spare: Vec<Vec<u8>>,
 }

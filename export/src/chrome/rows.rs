@@ -8,7 +8,7 @@ use super::super::for_scripts::{inner, string};
 use super::super::lanes::Lane;
 use super::super::text::{key, member, unsigned};
 use spandrel_query::Thread;
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 /// Lanes of either kind that have places of their own in the order of rows, for each thread.
 const LANES_MAX: u32 = 4_999;
@@ -17,14 +17,14 @@ pub(super) struct Rows {
     pub(super) pid: u32,
     next: u64,
     has_main: bool,
-    lanes: QuickMap<Lane, u64>,
+    lanes: FastHashMap<Lane, u64>,
     /// By the group of lanes: its place among the threads, and its name.
-    threads: QuickMap<u64, (u64, String)>,
+    threads: FastHashMap<u64, (u64, String)>,
 }
 
 impl Rows {
     pub(super) fn new(pid: u32) -> Self {
-        let (lanes, threads) = (QuickMap::default(), QuickMap::default());
+        let (lanes, threads) = (FastHashMap::default(), FastHashMap::default());
         Self { pid, next: 1, has_main: false, lanes, threads }
     }
 

@@ -6,7 +6,7 @@ use super::super::error::ExportError;
 use super::super::out::Out;
 use super::super::text::{self, integer, json, key, unsigned};
 use spandrel_query::stacks::{Frame, StackTree, Weight};
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 /// The samples of a thread: stacks, with the time that each had for itself.
 #[derive(Default)]
@@ -65,7 +65,7 @@ const HAS_LINE: u64 = 16;
 impl CallTree {
     pub(super) fn new(tree: &StackTree, string: &mut dyn FnMut(&str) -> u64) -> Self {
         let mut made = Self { stacks: Vec::new(), frames: Vec::new(), sources: Vec::new() };
-        let mut numbers: QuickMap<FrameKey, u64> = QuickMap::default();
+        let mut numbers: FastHashMap<FrameKey, u64> = FastHashMap::default();
         let mut sources: HashMap<&str, u64> = HashMap::new();
         for (at, node) in tree.nodes().iter().enumerate() {
             let (key, callsite) = match &node.frame {

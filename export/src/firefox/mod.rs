@@ -37,7 +37,7 @@ use super::text::{self, Quoted, Scaled, integer, json, maybe, member, unsigned};
 use super::timeline::{Cursor, Entries, Recorded, add, is_call, only_entry, stacks_beside};
 use spandrel_query::Columns;
 use spandrel_query::Thread;
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 /// Fields with a line of their own at most; further ones are in the data but not shown.
 const KEYS_MAX: usize = 256;
@@ -85,7 +85,7 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
         links: 0,
         follows_max: 0,
         spool: Spool::new()?,
-        threads: QuickMap::default(),
+        threads: FastHashMap::default(),
         strings: HashMap::new(),
         strings_json: Vec::new(),
         span_keys: BTreeSet::new(),
@@ -123,7 +123,7 @@ struct Firefox<'l> {
     /// How many spans one follows from at most.
     follows_max: usize,
     spool: Spool,
-    threads: QuickMap<i64, Row>,
+    threads: FastHashMap<i64, Row>,
     strings: HashMap<String, u64>,
     strings_json: Vec<u8>,
     span_keys: BTreeSet<String>,

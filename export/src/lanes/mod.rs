@@ -35,7 +35,7 @@ use std::collections::BinaryHeap;
 
 pub(super) use self::open::{Entry, Open, Place, Slice, What};
 
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 /// A row of slices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,13 +75,13 @@ pub(super) trait Slices {
 
 /// See the [module](self)'s documentation.
 pub(super) struct Lanes {
-    groups: QuickMap<(u64, bool), Group>,
+    groups: FastHashMap<(u64, bool), Group>,
     /// Lanes in which something is open, from the outside inwards.
-    stacks: QuickMap<Lane, Vec<Open>>,
+    stacks: FastHashMap<Lane, Vec<Open>>,
     /// By the number of a slice.
-    lane_of: QuickMap<u64, Lane>,
+    lane_of: FastHashMap<u64, Lane>,
     /// The number of the slice that is a span, by the span.
-    spans: QuickMap<u64, u64>,
+    spans: FastHashMap<u64, u64>,
     /// By end, the inner ones first.
     ends: BinaryHeap<Reverse<(i64, Reverse<u64>)>>,
     begun: u64,
@@ -107,10 +107,10 @@ struct Group {
 impl Lanes {
     pub(super) fn new() -> Self {
         Self {
-            groups: QuickMap::default(),
-            stacks: QuickMap::default(),
-            lane_of: QuickMap::default(),
-            spans: QuickMap::default(),
+            groups: FastHashMap::default(),
+            stacks: FastHashMap::default(),
+            lane_of: FastHashMap::default(),
+            spans: FastHashMap::default(),
             ends: BinaryHeap::new(),
             begun: 0,
             late: 0,

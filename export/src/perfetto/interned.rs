@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use super::super::proto::{message, string, unsigned};
 use spandrel_query::Callsite;
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 /// Keys that are interned at most; further ones are written where they stand. Field names come from the
 /// source of a program, so that there are few; but a profile is untrusted.
@@ -14,7 +14,7 @@ const KEYS_MAX: usize = 65_536;
 /// The strings of one sequence of packets.
 #[derive(Default)]
 pub(super) struct Interned {
-    callsites: QuickMap<i64, Numbers>,
+    callsites: FastHashMap<i64, Numbers>,
     names: HashMap<String, u64>,
     categories: HashMap<String, u64>,
     keys: HashMap<String, u64>,

@@ -4,7 +4,7 @@ use super::super::lanes::Lane;
 use super::super::proto::{message, signed, string, unsigned};
 use super::packet;
 use spandrel_query::{Run, Thread};
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 /// The process: the track that all others are below.
 const PROCESS: u64 = 1;
@@ -13,9 +13,9 @@ const PROCESS: u64 = 1;
 pub(super) struct Tracks {
     pid: u32,
     next: u64,
-    threads: QuickMap<u64, u64>,
-    lanes: QuickMap<Lane, u64>,
-    events: QuickMap<i64, u64>,
+    threads: FastHashMap<u64, u64>,
+    lanes: FastHashMap<Lane, u64>,
+    events: FastHashMap<i64, u64>,
 }
 
 impl Tracks {
@@ -34,9 +34,9 @@ impl Tracks {
         Self {
             pid: run.info.pid,
             next: PROCESS + 1,
-            threads: QuickMap::default(),
-            lanes: QuickMap::default(),
-            events: QuickMap::default(),
+            threads: FastHashMap::default(),
+            lanes: FastHashMap::default(),
+            events: FastHashMap::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use spandrel_query::SpanRef;
 use spandrel_query::{Entry, Thread};
 use spandrel_storage::Status;
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 /// Groups that are told apart by thread; of a program with names of threads without end the others are
 /// counted under [`OTHERS`].
@@ -38,7 +38,7 @@ pub(super) struct Groups {
     groups: HashMap<Key, Group>,
     groups_max: usize,
     /// The number of a thread's name, by the id of the thread.
-    of_thread: QuickMap<i64, usize>,
+    of_thread: FastHashMap<i64, usize>,
     of_name: HashMap<String, usize>,
 }
 
@@ -47,7 +47,7 @@ impl Groups {
         Self {
             groups: HashMap::new(),
             groups_max: GROUPS_MAX,
-            of_thread: QuickMap::default(),
+            of_thread: FastHashMap::default(),
             of_name: HashMap::from([(OTHERS.0.to_owned(), OTHERS.1)]),
         }
     }

@@ -14,7 +14,7 @@ use super::super::lanes::{Entry, Slice, What};
 use super::super::source::{Named, Source};
 use super::super::spool::temporary;
 use spandrel_query::{Callsite, Thread};
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 /// Arrows between the entries of one span at most. A viewer has no use for those of a system that ran a
 /// million times.
@@ -43,8 +43,8 @@ pub(crate) struct Entries {
     entered: IdSet,
     /// Those that have more than one.
     again: IdSet,
-    callsites: QuickMap<i64, Arc<Callsite>>,
-    threads: QuickMap<i64, Arc<Thread>>,
+    callsites: FastHashMap<i64, Arc<Callsite>>,
+    threads: FastHashMap<i64, Arc<Thread>>,
     pub(crate) count: u64,
 }
 
@@ -81,8 +81,8 @@ impl Entries {
             conn: temporary()?,
             entered: IdSet::default(),
             again: IdSet::default(),
-            callsites: QuickMap::default(),
-            threads: QuickMap::default(),
+            callsites: FastHashMap::default(),
+            threads: FastHashMap::default(),
             count: 0,
         };
         found.conn.execute_batch(TABLE).map_err(ExportError::Spool)?;
@@ -148,9 +148,9 @@ pub(crate) struct Cursor<'e> {
     rows: Rows<'e>,
     find_next: Statement<'e>,
     /// Arrows so far, of spans that have further entries.
-    arrows: QuickMap<u64, u32>,
+    arrows: FastHashMap<u64, u32>,
     /// Those that have not arrived: their numbers, by the entry that they lead to.
-    arriving: QuickMap<u64, u64>,
+    arriving: FastHashMap<u64, u64>,
     /// The last number of an arrow.
     number: u64,
     next: Option<Recorded>,
@@ -167,8 +167,8 @@ impl<'e> Cursor<'e> {
             entries,
             rows: sorted.query([]).map_err(ExportError::Spool)?,
             find_next: entries.conn.prepare(NEXT).map_err(ExportError::Spool)?,
-            arrows: QuickMap::default(),
-            arriving: QuickMap::default(),
+            arrows: FastHashMap::default(),
+            arriving: FastHashMap::default(),
             number,
             next: None,
         };

@@ -18,7 +18,7 @@ use super::lanes::{Lanes, Place, Slices};
 use super::order::{Drawn, Order};
 use super::source::Source;
 use spandrel_query::{Columns, SpanRef, StackTree, Stacks};
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 /// A call may have been open for so much longer than its thread was inside, or for a hundredth.
 const CALL_IDLE_NS: i64 = 100_000;
@@ -73,7 +73,7 @@ fn slices_seen<S: Slices<Error = ExportError>>(
         links,
         cursor,
         lanes: Lanes::new(),
-        calls: QuickMap::default(),
+        calls: FastHashMap::default(),
         alone: IdSet::default(),
         to,
     };
@@ -98,7 +98,7 @@ struct Timeline<'e, 's, S> {
     cursor: Option<Cursor<'e>>,
     lanes: Lanes,
     /// Calls whose entries are still to come, and are not drawn for themselves.
-    calls: QuickMap<u64, ()>,
+    calls: FastHashMap<u64, ()>,
     /// Spans whose only entry was drawn before they came.
     alone: IdSet,
     to: &'s mut S,

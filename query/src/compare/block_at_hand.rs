@@ -3,7 +3,7 @@
 
 use super::blocks::{BlockKey, Samples};
 
-/// Buckets that are made room for at once: an octave.
+/// Buckets that are made room for at once, an octave; there are fewer than 64 of them.
 const OCTAVE: u16 = 64;
 
 /// Calls that the samples do not have yet.
@@ -14,8 +14,8 @@ pub(super) struct BlockAtHand {
     first: u16,
     counts: Vec<u32>,
     busy_ns: u64,
-    /// Whether it has any.
-    is_used: bool,
+    /// A bit for each octave that has calls, so that nobody looks for some in the others.
+    octaves: u64,
 }
 
 impl BlockAtHand {
@@ -26,11 +26,13 @@ impl BlockAtHand {
             self.give_to(samples);
             self.block = block;
         }
-        self.is_used = true;
         self.busy_ns = self.busy_ns.saturating_add(busy_ns);
         let at = usize::from(bucket.wrapping_sub(self.first));
         match self.counts.get_mut(at).and_then(|count| Some((count.checked_add(1)?, count))) {
-            Some((more, count)) => *count = more,
+            Some((more, count)) => {
+                *count = more;
+                self.octaves |= 1 << (bucket / OCTAVE);
+            }
             None => self.add_with_room(samples, bucket),
         }
     }
@@ -52,23 +54,26 @@ impl BlockAtHand {
         if let Some(count) = self.counts.get_mut(usize::from(bucket - self.first)) {
             *count += 1;
         }
-        self.is_used = true;
+        self.octaves = 1 << (bucket / OCTAVE);
     }
 
     /// Gives the samples what they do not have yet.
     #[cold]
     #[inline(never)]
     pub(super) fn give_to(&mut self, samples: &mut Samples) {
-        if !std::mem::take(&mut self.is_used) {
-            return;
-        }
         let busy_ns = std::mem::take(&mut self.busy_ns);
         if busy_ns > 0 {
             samples.put(BlockKey::of_busy(self.block), busy_ns);
         }
-        let counts = (self.first..).zip(&mut self.counts).filter(|(_, count)| **count > 0);
-        for (bucket, count) in counts {
-            samples.put(BlockKey::of_bucket(self.block, bucket), std::mem::take(count).into());
+        while self.octaves != 0 {
+            let first = self.octaves.trailing_zeros() as u16 * OCTAVE;
+            self.octaves &= self.octaves - 1;
+            let from = usize::from(first.wrapping_sub(self.first));
+            let counts = self.counts.get_mut(from..from + usize::from(OCTAVE));
+            let counts = (first..).zip(counts.into_iter().flatten());
+            for (bucket, count) in counts.filter(|(_, count)| **count > 0) {
+                samples.put(BlockKey::of_bucket(self.block, bucket), std::mem::take(count).into());
+            }
         }
     }
 }

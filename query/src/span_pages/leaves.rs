@@ -300,8 +300,7 @@ impl<'a> Leaf<'a> {
         Some(low)
     }
 
-    /// Inlined always, as a cell that is handed over in memory takes as long as all else here.
-    #[inline(always)]
+    #[inline]
     pub(super) fn cell(&self, at: usize) -> Option<Cell<'a>> {
         let start = usize::from(u16_at(self.page, LEAF_HEADER + 2 * at)?);
         // What is told of a row stands in the page, whatever is behind it.

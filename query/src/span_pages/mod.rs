@@ -224,11 +224,9 @@ impl PageRows<'_> {
             }
             is_first = false;
             for at in first..leaf.cells {
-                let Some(cell) = leaf.cell(at) else { return Ok(Ended::Odd) };
                 // Ids that do not grow are no table's.
-                if cell.id <= range.after {
-                    return Ok(Ended::Odd);
-                }
+                let cell = leaf.cell(at).filter(|cell| cell.id > range.after);
+                let Some(cell) = cell else { return Ok(Ended::Odd) };
                 if cell.id > range.last {
                     range.after = range.last;
                     return Ok(Ended::All);

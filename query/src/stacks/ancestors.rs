@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, Statement, params};
 
 use crate::reader::{Callsite, LIVES_LONG, Names, Reader};
 use spandrel_storage::Error;
-use spandrel_storage::internals::{Context, QuickMap};
+use spandrel_storage::internals::{Context, FastHashMap};
 
 /// What a path needs to know of a span.
 pub(super) struct Ancestor {
@@ -27,7 +27,7 @@ pub(super) struct Ancestors<'a> {
     /// Of a live recording, parents that are open have no row among the closed ones yet.
     open: Statement<'a>,
     /// By callsite, whether entries of its spans count.
-    counting: QuickMap<i64, bool>,
+    counting: FastHashMap<i64, bool>,
     /// Whether any do.
     has_entries: bool,
 }
@@ -53,7 +53,7 @@ impl<'a> Ancestors<'a> {
             );
             let closed = conn.prepare(&sql("span", &lives_long))?;
             let open = conn.prepare(&sql("open_span", LIVES_LONG))?;
-            let (names, counting) = (Names::new(conn)?, QuickMap::default());
+            let (names, counting) = (Names::new(conn)?, FastHashMap::default());
             Ok(Self { reader, run_id, names, closed, open, counting, has_entries })
         };
         prepare().context(reader.path(), "read the spans")

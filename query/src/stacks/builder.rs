@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::SpanRef;
 use super::tree::{Frame, StackNode, StackTree, Sums};
 use crate::reader::{Callsite, Entry};
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 /// Frames of a path at most; what is deeper is counted under [`Frame::Cut`].
 const DEPTH_MAX: u32 = 512;
@@ -30,9 +30,9 @@ pub(super) struct TreeBuilder {
     span_id: u64,
     made_for: Vec<u64>,
     /// From parent and frame to the node.
-    children: QuickMap<u64, u32>,
+    children: FastHashMap<u64, u32>,
     /// From callsite to frame: callsites of the same name are the same frame.
-    of_callsite: QuickMap<i64, u32>,
+    of_callsite: FastHashMap<i64, u32>,
     of_name: HashMap<String, u32>,
     /// Each callsite is a frame of its own.
     by_callsite: bool,
@@ -54,8 +54,8 @@ impl TreeBuilder {
             nodes: Vec::new(),
             span_id: 0,
             made_for: Vec::new(),
-            children: QuickMap::default(),
-            of_callsite: QuickMap::default(),
+            children: FastHashMap::default(),
+            of_callsite: FastHashMap::default(),
             of_name: HashMap::new(),
             by_callsite: false,
             depth_max,

@@ -12,7 +12,7 @@ use crate::commit_map::{self, CommitRange, Kind, union};
 use crate::reader::Reader;
 use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 /// Entries that are read together begin or end in the same stretch of this length.
 const SLICE_NS: i64 = 1_000_000_000;
@@ -37,7 +37,7 @@ pub(super) struct OngoingEntry {
 }
 
 /// By span, by start.
-type Slice = QuickMap<u64, Vec<OngoingEntry>>;
+type Slice = FastHashMap<u64, Vec<OngoingEntry>>;
 
 pub(super) struct EntryLookup<'a> {
     reader: &'a Reader,

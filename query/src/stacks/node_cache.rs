@@ -5,7 +5,7 @@
 //! stay open longer, as that of a whole program does, come back by a look-up and are kept apart, so
 //! that spans without children do not push them out.
 
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 /// The last spans that are remembered: `1 << RECENT_BITS`.
 const RECENT_BITS: u32 = 18;
@@ -16,7 +16,7 @@ const LOOKED_UP_MAX: usize = 65_536;
 pub(super) struct NodeCache {
     /// Id and node; no span has the id 0.
     recent: Vec<(u64, u32)>,
-    looked_up: QuickMap<u64, u32>,
+    looked_up: FastHashMap<u64, u32>,
     looked_up_max: usize,
 }
 
@@ -28,7 +28,7 @@ impl NodeCache {
     pub(super) fn with_room(recent_bits: u32, looked_up_max: usize) -> Self {
         Self {
             recent: vec![(0, 0); 1 << recent_bits],
-            looked_up: QuickMap::default(),
+            looked_up: FastHashMap::default(),
             looked_up_max,
         }
     }

@@ -13,7 +13,7 @@ use crate::zone_lookup::touched_zones;
 use crate::{Scan, SpanRef, Stacks};
 use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
-use spandrel_storage::internals::QuickMap;
+use spandrel_storage::internals::FastHashMap;
 
 /// A run may have so many sums, and one more for each of so many spans.
 const SUMS_MIN: u64 = 16_384;
@@ -35,7 +35,7 @@ pub(crate) fn make(
         let mut adding = PathSumsBuilder {
             tx,
             zones: zones.iter().map(|zone| (zone.first_id, zone.last_id)).collect(),
-            sums: QuickMap::default(),
+            sums: FastHashMap::default(),
             spans: 0,
             rows: 0,
         };
@@ -73,7 +73,7 @@ struct PathSumsBuilder<'a> {
     /// First and last ids of the zones that are not written yet; the present one in front.
     zones: VecDeque<(i64, i64)>,
     /// Of the present zone, by path.
-    sums: QuickMap<u32, Sums>,
+    sums: FastHashMap<u32, Sums>,
     spans: u64,
     rows: u64,
 }
