@@ -3,10 +3,7 @@
 //! There can be half a million names, of a span or two each, on two sides. So what is known of a name is one
 //! sorted list of numbers, without a place for what is not there: a name with one span takes 64 bytes of it.
 
-use super::super::SpanRef;
-use super::block_at_hand::BlockAtHand;
 use spandrel_storage::Histogram;
-use spandrel_storage::Status;
 
 /// Blocks of time of a run at most.
 const BLOCKS: i64 = 64;
@@ -121,6 +118,11 @@ impl BlockKey {
     /// Of the busy time, in the only run.
     pub(super) fn of_busy(block: u8) -> Self {
         Self::new(0, block, BUSY)
+    }
+
+    /// Of entries of which nothing is known but their number and sum, likewise.
+    pub(super) fn of_earlier(block: u8) -> Self {
+        Self::new(0, block, EARLIER)
     }
 
     /// Of a bucket, likewise.
@@ -256,49 +258,6 @@ impl Samples {
             };
             Some((place.run(), place.block(), known))
         })
-    }
-
-    /// Adds a span or an entry of the only run so far; what is known by bucket, to the block at hand if there is one.
-    #[inline]
-    pub(super) fn add(
-        &mut self,
-        span: &SpanRef<'_>,
-        duration_ns: i64,
-        block: u8,
-        at_hand: Option<&mut BlockAtHand>,
-    ) {
-        self.runs = 1;
-        if span.entry.is_none() && span.status != Status::Unfinished {
-            let failed = matches!(span.status, Status::Error | Status::Panicked);
-            self.errors += u64::from(failed);
-            self.spans += 1;
-        }
-        if span.counts_by_entries() {
-            self.max_ns = self.max_ns.max(span.longest_entry_ns.unwrap_or(0));
-            return;
-        }
-        if let Some(entry) = span.entry.filter(|entry| entry.earlier_entries > 0) {
-            self.put(BlockKey::new(0, block, EARLIER), entry.earlier_entries);
-            self.sum_ns = self.sum_ns.saturating_add(entry.earlier_ns);
-            let busy_ns = u64::try_from(entry.earlier_ns).unwrap_or(0);
-            self.earlier_ns = self.earlier_ns.saturating_add(busy_ns);
-            self.max_ns = self.max_ns.max(entry.longest_of_span_ns);
-        }
-        let bucket = Histogram::bucket_of(duration_ns.max(0) as u64);
-        let busy_ns = span.busy_ns.unwrap_or(0).max(0) as u64;
-        match at_hand {
-            Some(at_hand) => at_hand.add(self, (block, bucket), busy_ns),
-            None => {
-                self.put(BlockKey::of_bucket(block, bucket), 1);
-                if busy_ns > 0 {
-                    self.put(BlockKey::of_busy(block), busy_ns);
-                }
-            }
-        }
-        self.unmeasured += u64::from(span.busy_ns.is_none());
-        self.sum_ns = self.sum_ns.saturating_add(duration_ns);
-        self.self_ns = self.self_ns.saturating_add(span.self_ns.unwrap_or(0));
-        self.max_ns = self.max_ns.max(duration_ns);
     }
 
     /// Those of a single run, as run number `at`.
@@ -502,21 +461,6 @@ mod tests {
                 merged.merge(&samples, 1);
             }
             prop_assert_eq!(merged.cells, expected.cells);
-        }
-
-        #[test]
-        fn spans_of_the_block_at_hand_are_counted_as_any(
-            spans in vec((0_u8..4, prop_oneof![0_u64..6, 0_u64..1 << 40, any::<u64>()], 0_i64..4), 0..200),
-        ) {
-            let (mut counted, mut plain) = (Samples::default(), Samples::default());
-            let mut at_hand = BlockAtHand::default();
-            for (block, ns, busy) in spans {
-                let span = SpanRef { busy_ns: Some(busy), ..crate::span_ref::nothing() };
-                counted.add(&span, ns as i64, block, Some(&mut at_hand));
-                plain.add(&span, ns as i64, block, None);
-            }
-            at_hand.give_to(&mut counted);
-            prop_assert_eq!(counted, plain);
         }
     }
 

@@ -316,8 +316,9 @@ mod tests {
     /// The sum of all that was drawn, bucket by bucket, and what follows from it.
     fn of_all(side: &Samples, times: &[f64], q: f64) -> (Vec<u64>, Option<f64>) {
         let mut counts = std::collections::BTreeMap::<u16, u64>::new();
+        let lengths = side.lengths();
         for (run, block, known) in side.by_block() {
-            let before: usize = side.lengths().iter().take(run).sum();
+            let before: usize = lengths.iter().take(run).sum();
             if let InBlock::Spans { bucket, count } = known {
                 *counts.entry(bucket).or_default() += count * times[before + block] as u64;
             }
@@ -336,6 +337,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn what_is_drawn_is_the_sum_of_its_blocks(
             blocks in vec(vec(prop_oneof![0_u64..60, 0_u64..1 << 40], 0..20), 1..64),
@@ -346,9 +349,9 @@ mod tests {
             let buckets = Buckets::of([&side, &side]);
             let blocks = buckets.blocks(&side);
             let (mut random, mut drawn) = (Random(seed), blocks.recording());
-            for _ in 0..20 {
+            for _ in 0..5 {
                 drawn.draw(&mut random);
-                for q in [0.0, 0.5, 0.95, 0.99, 1.0] {
+                for q in [0.0, 0.5, 0.95, 1.0] {
                     let (counts, quantile) = of_all(&side, &drawn.times, q);
                     prop_assert_eq!(drawn.calls(), counts.iter().sum::<u64>() as f64);
                     prop_assert_eq!(drawn.quantile(&buckets, q), quantile);

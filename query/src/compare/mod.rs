@@ -12,10 +12,10 @@
 //! Of a hundred figures that have not changed, five lie outside of their 95 % intervals. So which changes
 //! are believed is decided for all figures of a comparison together.
 
-mod block_at_hand;
 mod blocks;
 mod bootstrap;
 mod change;
+mod counting;
 mod drawing;
 mod samples;
 mod small_samples;

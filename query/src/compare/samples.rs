@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::super::fields::field_text;
 use super::super::{By, Filter, Scan, SpanRef};
-use super::block_at_hand::BlockAtHand;
 use super::blocks::{BlockLookUp, Samples};
+use super::counting::BlockAtHand;
 use crate::fold_calls::Fold;
 use crate::index_by_number::IndexByNumber;
 use crate::reader::{CountedBy, Reader, Run};

@@ -1,7 +1,9 @@
-//! The calls of a name in the block of time that is at hand, in a table by bucket: to count one is to add one to a
-//! number. Once calls of another block come, they go to the samples, which are a sorted list.
+//! How a call is counted: in the block of time that is at hand, in a table by bucket, where it is to add one to a
+//! number. Once calls of another block come, they go to the samples of the name, which are a sorted list.
 
+use super::super::SpanRef;
 use super::blocks::{BlockKey, Samples};
+use spandrel_storage::{Histogram, Status};
 
 /// Buckets that are made room for at once, an octave; there are fewer than 64 of them.
 const OCTAVE: u16 = 64;
@@ -78,9 +80,74 @@ impl BlockAtHand {
     }
 }
 
+impl Samples {
+    /// Adds a span or an entry of the only run so far; what is known by bucket, to the block at hand if there is one.
+    #[inline]
+    pub(super) fn add(
+        &mut self,
+        span: &SpanRef<'_>,
+        duration_ns: i64,
+        block: u8,
+        at_hand: Option<&mut BlockAtHand>,
+    ) {
+        self.runs = 1;
+        if span.entry.is_none() && span.status != Status::Unfinished {
+            let failed = matches!(span.status, Status::Error | Status::Panicked);
+            self.errors += u64::from(failed);
+            self.spans += 1;
+        }
+        if span.counts_by_entries() {
+            self.max_ns = self.max_ns.max(span.longest_entry_ns.unwrap_or(0));
+            return;
+        }
+        if let Some(entry) = span.entry.filter(|entry| entry.earlier_entries > 0) {
+            self.put(BlockKey::of_earlier(block), entry.earlier_entries);
+            self.sum_ns = self.sum_ns.saturating_add(entry.earlier_ns);
+            let busy_ns = u64::try_from(entry.earlier_ns).unwrap_or(0);
+            self.earlier_ns = self.earlier_ns.saturating_add(busy_ns);
+            self.max_ns = self.max_ns.max(entry.longest_of_span_ns);
+        }
+        let bucket = Histogram::bucket_of(duration_ns.max(0) as u64);
+        let busy_ns = span.busy_ns.unwrap_or(0).max(0) as u64;
+        match at_hand {
+            Some(at_hand) => at_hand.add(self, (block, bucket), busy_ns),
+            None => {
+                self.put(BlockKey::of_bucket(block, bucket), 1);
+                if busy_ns > 0 {
+                    self.put(BlockKey::of_busy(block), busy_ns);
+                }
+            }
+        }
+        self.unmeasured += u64::from(span.busy_ns.is_none());
+        self.sum_ns = self.sum_ns.saturating_add(duration_ns);
+        self.self_ns = self.self_ns.saturating_add(span.self_ns.unwrap_or(0));
+        self.max_ns = self.max_ns.max(duration_ns);
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn spans_of_the_block_at_hand_are_counted_as_any(
+            spans in vec((0_u8..4, prop_oneof![0_u64..6, 0_u64..1 << 40, any::<u64>()], 0_i64..4), 0..200),
+        ) {
+            let (mut counted, mut plain) = (Samples::default(), Samples::default());
+            let mut at_hand = BlockAtHand::default();
+            for (block, ns, busy) in spans {
+                let span = SpanRef { busy_ns: Some(busy), ..crate::span_ref::nothing() };
+                counted.add(&span, ns as i64, block, Some(&mut at_hand));
+                plain.add(&span, ns as i64, block, None);
+            }
+            at_hand.give_to(&mut counted);
+            prop_assert_eq!(counted, plain);
+        }
+    }
 
     #[test]
     fn counts_that_are_full_go_to_the_samples() {
