@@ -34,7 +34,7 @@ impl<F: FindSlot> FrontEnd<F> {
     /// A thread enters a span.
     #[inline(always)]
     pub(crate) fn enter(&self, id: impl AsKey) {
-        if !fast::enter_at::<true>(&self.timed_slots, F::likely(id), id) {
+        if !fast::enter_at::<F, true>(&self.timed_slots, F::likely(id), id) {
             self.enter_slow(id);
         }
     }
@@ -46,13 +46,13 @@ impl<F: FindSlot> FrontEnd<F> {
         let Self { fast_recorder, timed_slots, untimed_slots, .. } = self;
         let key = id.key();
         let first = F::first(timed_slots, key);
-        if !F::IS_DIRECT && fast::enter_at::<true>(timed_slots, first, key) {
+        if !F::IS_DIRECT && fast::enter_at::<F, true>(timed_slots, first, key) {
             return F::remember(local::of_owner(), first);
         }
-        if fast::enter_at::<false>(untimed_slots, F::likely(key), key) {
+        if fast::enter_at::<F, false>(untimed_slots, F::likely(key), key) {
             return;
         }
-        if let Some(position) = fast::enter_recorded(fast_recorder, timed_slots, first, key) {
+        if let Some(position) = fast::enter_recorded::<F>(fast_recorder, timed_slots, first, key) {
             return F::remember(local::of_owner(), position);
         }
         if let Some(recorder) = self.recorder().filter(|_| !F::is_none(key)) {
@@ -73,7 +73,7 @@ impl<F: FindSlot> FrontEnd<F> {
     fn exit_slow(&self, id: impl AsKey) {
         let Self { fast_recorder, timed_slots, untimed_slots, .. } = self;
         let key = id.key();
-        if let Some(position) = fast::exit_recorded(fast_recorder, timed_slots, key) {
+        if let Some(position) = fast::exit_recorded::<F>(fast_recorder, timed_slots, key) {
             return F::remember(local::of_owner(), position);
         }
         if fast::exit_innermost::<F, false>(untimed_slots, key) {

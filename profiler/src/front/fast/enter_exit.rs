@@ -20,7 +20,7 @@ use crate::recorder::record::{AGAIN, ENTERED};
 /// A thread enters a span, if that is its own and at this position. The position may come from another
 /// table.
 #[inline(always)]
-pub(crate) fn enter_at<const TIMED: bool>(
+pub(crate) fn enter_at<F: FindSlot, const TIMED: bool>(
     spans: &Table<SpanSlot>,
     position: SlotPosition,
     id: impl AsKey,
@@ -29,10 +29,10 @@ pub(crate) fn enter_at<const TIMED: bool>(
     let (position, span) = spans.wrapped(position as usize);
     let head = span.head();
     // The thread is in the same span as when this one was created, or last entered.
-    if !span.has_key(id.key()) || span.outer() != local::innermost_own() {
+    if !span.has_key(id.key()) || span.outer() != local::innermost() {
         return false;
     }
-    let position = position as SlotPosition;
+    let link = F::link(position, id);
     // In each case below, the slot says that the thread is inside before the span is pushed. So if a
     // signal handler enters the span, it is inside once more, and does not link the span to itself.
     if owner_state(head) == local::fast_thread() {
@@ -41,7 +41,7 @@ pub(crate) fn enter_at<const TIMED: bool>(
         } else if !span.begin_first_entry(head, now()) {
             return false;
         }
-        local::of_owner().push_here(position);
+        local::of_owner().push_here(link);
         return true;
     }
     seldom();
@@ -49,14 +49,14 @@ pub(crate) fn enter_at<const TIMED: bool>(
         if !span.begin_further_entry(head, now) {
             return false;
         }
-        local::of_owner().push_here(position);
+        local::of_owner().push_here(link);
         one_by_one();
         return true;
     }
     seldom();
     if owner_state(head).wrapping_sub(ENTERED) == local::fast_thread() {
         span.begin_second_entry(head, now());
-        local::of_owner().push_here(position);
+        local::of_owner().push_here(link);
         // Works like `one_by_one`, but is another instruction: so the compiler does not merge this case
         // with the one above.
         compiler_fence(Ordering::Release);
@@ -104,7 +104,7 @@ pub(crate) fn exit_innermost<F: FindSlot, const TIMED: bool>(
 /// or the thread is elsewhere than inside the parent, as with systems in a frame. The spans are those of
 /// `recorder`. Returns the span's position; in all other cases, does nothing and returns `None`.
 #[inline(never)]
-pub(crate) fn enter_recorded(
+pub(crate) fn enter_recorded<F: FindSlot>(
     recorder: &Recorder,
     spans: &Table<SpanSlot>,
     position: SlotPosition,
@@ -117,12 +117,12 @@ pub(crate) fn enter_recorded(
         return None;
     }
     let token = local::of_owner();
-    // As in `enter_at`.
-    if span.outer() == local::innermost_own() {
+    // As in `enter_at`. The key is read again where it is needed, to spare a register.
+    if span.outer() == local::innermost() {
         if !span.begin_long_entry(head, timestamp::read) {
             return None;
         }
-        token.push_here(position);
+        token.push_here(F::link(index, span.key()));
         return Some(position);
     }
     // Otherwise it first has to be noted what the thread has done inside the parent so far.
@@ -140,7 +140,8 @@ pub(crate) fn enter_recorded(
     if !is_outside {
         span.set_aside();
     }
-    token.push_own(position, span);
+    token.expect_here(span);
+    token.push_here(F::link(index, span.key()));
     Some(position)
 }
 
@@ -150,17 +151,16 @@ pub(crate) fn enter_recorded(
 ///
 /// Not merged with the other functions: it would take their registers.
 #[inline(never)]
-pub(crate) fn exit_recorded(
+pub(crate) fn exit_recorded<F: FindSlot>(
     recorder: &Recorder,
     spans: &Table<SpanSlot>,
     key: u64,
 ) -> Option<SlotPosition> {
-    let position = local::innermost_own();
-    let span = spans.get(position as usize)?;
+    let (position, span) = F::innermost(spans, key)?;
     let head = span.head();
     let is_aside = owner_state(head) & ASIDE != 0;
     let state = (owner_state(head) & !(ASIDE | LONG)).wrapping_sub(INSIDE | ENTERED | AGAIN);
-    if !span.has_key(key) || state != local::fast_thread() {
+    if state != local::fast_thread() {
         return None;
     }
     let token = local::of_owner();

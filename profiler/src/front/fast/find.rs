@@ -13,7 +13,7 @@ use super::publish::{publish_plain, publish_with_fields};
 use crate::recorder::Recorder;
 use crate::recorder::local::{self, ThreadToken};
 use crate::recorder::open_spans::free_list::{UNRECORDED, key_of, position_of};
-use crate::recorder::open_spans::{OpenSpans, SlotPosition, SpanSlot, first_slot};
+use crate::recorder::open_spans::{Link, OpenSpans, SlotPosition, SpanSlot, first_slot};
 
 /// The key of a span, by value or by reference: a key that is compared in memory needs no register.
 pub(crate) trait AsKey: Copy {
@@ -55,6 +55,9 @@ pub(crate) trait FindSlot: 'static {
 
     /// The innermost span of the thread, if it is the thread's own and has this id.
     fn innermost(spans: &Table<SpanSlot>, id: impl AsKey) -> Option<(SlotPosition, &SpanSlot)>;
+
+    /// The link to a span that its owner enters, in the slot at this position of the table.
+    fn link(position: usize, id: impl AsKey) -> Link;
 
     /// Remembers where the thread should look first the next time.
     #[inline(always)]
@@ -133,10 +136,17 @@ impl FindSlot for Hashed {
 
     #[inline(always)]
     fn innermost(spans: &Table<SpanSlot>, id: impl AsKey) -> Option<(SlotPosition, &SpanSlot)> {
-        let position = local::innermost_own();
-        let span = spans.get(position as usize)?;
+        // The whole link to one of these is its position.
+        let position = local::innermost() as usize;
+        let span = spans.get(position)?;
         // The id is read as late as possible, so that it is compared in memory.
-        span.has_key(id.key()).then_some((position, span))
+        span.has_key(id.key()).then_some((position as SlotPosition, span))
+    }
+
+    /// The registry keeps parents open.
+    #[inline(always)]
+    fn link(position: usize, _: impl AsKey) -> Link {
+        position as Link
     }
 
     #[inline(always)]
@@ -209,7 +219,13 @@ impl FindSlot for Indexed {
     fn innermost(spans: &Table<SpanSlot>, id: impl AsKey) -> Option<(SlotPosition, &SpanSlot)> {
         let position = position_of(id.key());
         let (_, span) = spans.wrapped(position as usize);
-        (position == local::innermost_own() && span.has_key(id.key())).then_some((position, span))
+        (local::innermost() == id.key() && span.has_key(id.key())).then_some((position, span))
+    }
+
+    /// The key, which contains the position.
+    #[inline(always)]
+    fn link(_: usize, id: impl AsKey) -> Link {
+        id.key()
     }
 
     #[inline(always)]

@@ -168,7 +168,7 @@ fn complete<const TIMED: bool>(
         span.complete(new);
         span.begin_first_entry_untimed(new.head);
     }
-    token.push_here(position);
+    token.push_here(local::link_of(position, new.id));
 }
 
 /// The same for one with fields.

@@ -4,10 +4,10 @@ use std::cell::Cell;
 
 use spandrel_ring::{ThreadLease, ThreadTable};
 
-use super::link::{DETAILS, Detailed, Link, OUTSIDE};
+use super::link::{DETAILS, Detailed, OUTSIDE};
 use super::state::NOBODY;
 use crate::recorder::entry_rules::NO_AGE;
-use crate::recorder::open_spans::{SlotPosition, SpanSlot};
+use crate::recorder::open_spans::{Link, SlotPosition, SpanSlot};
 use crate::recorder::record::Slot;
 
 thread_local! {
@@ -49,7 +49,7 @@ pub(super) struct Cells {
     /// How many of `details`, and of `ThreadState::details` behind them, may be in use.
     pub(super) details_len: Cell<usize>,
     pub(super) details: [Cell<Detailed>; DETAILS],
-    /// How many were ever put there, in the digits of a link that are not the index.
+    /// How many were ever put there, in the upper half.
     pub(super) details_serial: Cell<Link>,
     /// How many spans of the first layer are in the chain that are not recorded.
     pub(super) unrecorded: Cell<u32>,
@@ -70,7 +70,7 @@ impl Cells {
             table: ThreadTable::new(),
             free: [const { Cell::new(0) }; FREE],
             free_len: Cell::new(0),
-            scope_free: Cell::new(OUTSIDE),
+            scope_free: Cell::new(NO_SLOT),
             scope_slots: Cell::new(0),
             innermost: Cell::new(OUTSIDE),
             details_len: Cell::new(0),
@@ -84,6 +84,9 @@ impl Cells {
 /// Free slots that a thread keeps. Those of many threads are lost to others, so not too many; and
 /// enough for the nests of spans in usual programs.
 pub(super) const FREE: usize = 16;
+/// The end of a list of slots: the position of none.
+pub(super) const NO_SLOT: SlotPosition = SlotPosition::MAX;
+
 /// Not `LocalKey::set`, which is a call of its own, because it could be the first access.
 #[inline(always)]
 pub(super) fn set<T: 'static>(cell: impl FnOnce(&Cells) -> &Cell<T>, value: T) {

@@ -4,12 +4,13 @@ use std::cell::Cell;
 
 use super::cells::{CELLS, get_cell, set};
 use super::link::{
-    DETAILED, DETAILS, Detailed, INDEX, Link, NOWHERE, OUTSIDE, SERIAL_SHIFT, SERIALS,
+    DETAILED, DETAILS, Detailed, INDEX, NOWHERE, OUTSIDE, SERIAL_SHIFT, position_in,
 };
 use super::owned::with_thread_state;
 use super::state::in_this_order;
 use super::token::ThreadToken;
-use crate::recorder::open_spans::{OpenSpans, SLOTS_MAX, SlotPosition, SpanSlot};
+use crate::recorder::open_spans::free_list::key_of;
+use crate::recorder::open_spans::{Link, OpenSpans, SLOTS_MAX, SlotPosition, SpanSlot};
 use spandrel_ring::Table;
 
 const _: () = assert!(Table::<SpanSlot>::position(SLOTS_MAX) < NOWHERE as usize);
@@ -38,9 +39,15 @@ pub(crate) enum Within<'a> {
 /// Whether a link leads to this span.
 fn leads_to(link: Link, entered: Entered) -> bool {
     match entered {
-        Entered::Own(position) => link == position,
+        Entered::Own(position) => link & DETAILED == 0 && position_in(link) == position,
         Entered::Detailed(index, _) => link & DETAILED != 0 && index_in(link) == index,
     }
+}
+
+/// The link to a span of the first layer that is the thread's own, as the fast ways have it.
+fn own_link(position: SlotPosition, span: &SpanSlot) -> Link {
+    let direct = key_of(position, span.id()).get();
+    if span.has_key(direct) || span.has_no_key() { direct } else { Link::from(position) }
 }
 
 fn index_in(link: Link) -> usize {
@@ -57,13 +64,13 @@ impl ThreadToken {
     /// A span of the first layer is now the innermost one; its owner enters it.
     pub(crate) fn push_own(self, position: SlotPosition, span: &SpanSlot) {
         span.set_outer(get_cell(|cells| &cells.innermost));
-        self.push_here(position);
+        self.push_here(own_link(position, span));
     }
 
-    /// The same for a span whose link is the innermost one already.
+    /// The same for a span that says already that it is in the innermost one, by its link.
     #[inline(always)]
-    pub(crate) fn push_here(self, position: SlotPosition) {
-        set(|cells| &cells.innermost, position);
+    pub(crate) fn push_here(self, link: Link) {
+        set(|cells| &cells.innermost, link);
     }
 
     /// A span of the first layer that is being created below the innermost one, or outside of all: there its owner will
@@ -107,7 +114,7 @@ impl ThreadToken {
         if outer == OUTSIDE {
             return Some(0);
         }
-        let around = spans.get(outer as usize)?;
+        let around = spans.get(position_in(outer) as usize)?;
         // 0 for one that was closed while the thread was inside.
         Some(around.id()).filter(|id| *id != 0)
     }
@@ -135,7 +142,7 @@ impl ThreadToken {
                 let serial =
                     get_cell(|cells| &cells.details_serial).wrapping_add(1 << SERIAL_SHIFT);
                 set(|cells| &cells.details_serial, serial);
-                let link = DETAILED | serial & SERIALS | index as Link;
+                let link = DETAILED | serial | index as Link;
                 return set(|cells| &cells.innermost, link);
             }
             forget_last_details();
@@ -165,7 +172,8 @@ impl ThreadToken {
             return None;
         }
         if link & DETAILED == 0 {
-            return open.get(link).map(|span| (Entered::Own(link), span.outer()));
+            let position = position_in(link);
+            return open.get(position).map(|span| (Entered::Own(position), span.outer()));
         }
         let index = index_in(link);
         let detailed = detailed(index)?;

@@ -1,14 +1,17 @@
 //! How a thread remembers the spans that it is in: a chain, of links.
+//!
+//! The spans that a thread is in are a chain from the innermost one outwards. A link is
+//!
+//! * `OUTSIDE`, or
+//! * the position of a span of the first layer that is the thread's own: the table keeps the next link
+//!   (and the slot, until the thread has left, see [`OpenSpans::close`](crate::recorder::open_spans::OpenSpans::close)), or
+//! * `DETAILED` and the index of a [`Detailed`].
+//!
+//! That is the lower half. The upper one tells it from others that had the same slot or index before: a span may outlive
+//! the one that it was created in, and is not inside that when it is entered inside a later one with the same slot. Above
+//! a position stand bits of the span's id; zeros if it is the registry's, which keeps parents open.
 
-use crate::recorder::open_spans::SlotPosition;
-
-/// The spans that a thread is in are a chain from the innermost one outwards. A link is
-///
-/// * `OUTSIDE`, or
-/// * the position of a span of the first layer that is the thread's own: the table keeps the next link
-///   (and the slot, until the thread has left, see [`OpenSpans::close`](crate::recorder::open_spans::OpenSpans::close)), or
-/// * `DETAILED`, the index of a [`Detailed`], and some digits that tell it from others which had that index before.
-pub(super) type Link = SlotPosition;
+use crate::recorder::open_spans::{Link, SlotPosition};
 
 /// Below `DETAILED`, so that the processor can compare with it in one instruction.
 pub(super) const OUTSIDE: Link = DETAILED - 1;
@@ -16,11 +19,22 @@ pub(super) const DETAILED: Link = 1 << 31;
 /// No link of anything that a thread is in.
 pub(super) const NOWHERE: Link = OUTSIDE - 1;
 
+/// The link to a span of the first layer whose slot only direct front ends and scopes use.
+#[inline(always)]
+pub(crate) fn link_of(position: SlotPosition, id: u64) -> Link {
+    id << SlotPosition::BITS | u64::from(position)
+}
+
+/// The position in a link to a span of the first layer; from any other, what no table has.
+#[inline(always)]
+pub(super) fn position_in(link: Link) -> SlotPosition {
+    link as SlotPosition
+}
+
 /// The index in a link that is `DETAILED`.
 pub(super) const INDEX: Link = 0xFFFF;
-/// Where its other digits stand.
-pub(super) const SERIAL_SHIFT: u32 = 16;
-pub(super) const SERIALS: Link = (DETAILED - 1) & !INDEX;
+/// Where the digits stand that tell it from others.
+pub(super) const SERIAL_SHIFT: u32 = SlotPosition::BITS;
 
 /// Spans of others that a thread can be in before memory has to be allocated for them.
 pub(super) const DETAILS: usize = 64;
@@ -51,11 +65,11 @@ impl Detailed {
     /// A span that is not recorded. It is in the chain so that what is opened inside is not taken for a
     /// child of the span around it.
     pub(crate) fn unrecorded(layer: u16, key: u64) -> Self {
-        Self::new(layer, key, OUTSIDE, 0)
+        Self::new(layer, key, position_in(OUTSIDE), 0)
     }
 
     pub(crate) fn is_unrecorded(&self) -> bool {
-        self.position == OUTSIDE
+        self.position == position_in(OUTSIDE)
     }
 
     /// Whether the fast paths have to know of it.

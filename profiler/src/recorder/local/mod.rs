@@ -18,14 +18,14 @@ use std::sync::Arc;
 use spandrel_ring::{Lease, Table};
 
 pub(crate) use self::chain::{Entered, Within};
-pub(crate) use self::link::Detailed;
+pub(crate) use self::link::{Detailed, link_of};
 pub(crate) use self::owned::{NoThreadState, with_thread_state, with_thread_state_in_user_code};
 pub(crate) use self::token::{ThreadToken, Unavailable};
 
 use self::cells::{CELLS, get_cell, set};
 use self::owned::set_up;
 use self::state::MUTED;
-use crate::recorder::open_spans::{SlotPosition, SpanSlot};
+use crate::recorder::open_spans::{Link, SlotPosition, SpanSlot};
 use crate::recorder::record::Slot;
 use crate::recorder::recording::Recorder;
 
@@ -77,6 +77,12 @@ pub(crate) fn last_position() -> SlotPosition {
 /// than any table has.
 #[inline(always)]
 pub(crate) fn innermost_own() -> SlotPosition {
+    link::position_in(get_cell(|cells| &cells.innermost))
+}
+
+/// The link to the innermost span.
+#[inline(always)]
+pub(crate) fn innermost() -> Link {
     get_cell(|cells| &cells.innermost)
 }
 

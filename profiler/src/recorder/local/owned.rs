@@ -6,11 +6,12 @@ use std::sync::{Arc, Weak};
 use spandrel_ring::Lease;
 
 use super::cells::{CELLS, FREE, get_cell, set};
-use super::link::{DETAILS, Detailed, Link, OUTSIDE};
+use super::link::{DETAILS, Detailed, OUTSIDE};
 use super::scope_slots;
 use super::state::{self, BUSY, IN_USER_CODE, MUTED, NOBODY, in_this_order};
 use super::token::{ThreadToken, Unavailable};
 use crate::recorder::field_buffer::FieldBuffer;
+use crate::recorder::open_spans::Link;
 use crate::recorder::record::{Slot, THREAD_MAX};
 use crate::recorder::recording::Recorder;
 

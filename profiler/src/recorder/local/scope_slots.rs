@@ -1,14 +1,13 @@
 //! Free slots that a thread keeps for its scopes.
 //!
-//! A chain through the slots, by the word that says of an open span what is around it. A scope takes the first one and
+//! A list through the slots. A scope takes the first one and
 //! puts it back, so that there are as many as scopes were open inside each other; where there is none, the general path
 //! adds one, up to a few. Unlike those for spans they are used only inside of [`with_table`], where nobody comes a second
 //! time: neither a handler of a signal nor code of the user's.
 
 use spandrel_ring::Table;
 
-use super::cells::{CELLS, FREE, get_cell, set};
-use super::link::OUTSIDE;
+use super::cells::{CELLS, FREE, NO_SLOT, get_cell, set};
 use super::token::ThreadToken;
 use super::with_table;
 use crate::recorder::open_spans::{OpenSpans, SlotPosition, SpanSlot};
@@ -25,21 +24,21 @@ impl ThreadToken {
     ) -> Option<(SlotPosition, &SpanSlot)> {
         let position = get_cell(|cells| &cells.scope_free);
         let span = table.get(position as usize)?;
-        set(|cells| &cells.scope_free, span.outer());
+        set(|cells| &cells.scope_free, span.next_free());
         Some((position, span))
     }
 
     /// Puts one back.
     #[inline(always)]
     pub(crate) fn keep_scope_slot(self, position: SlotPosition, span: &SpanSlot) {
-        span.set_outer(get_cell(|cells| &cells.scope_free));
+        span.set_next_free(get_cell(|cells| &cells.scope_free));
         set(|cells| &cells.scope_free, position);
     }
 
     /// Adds one if there is none left, and not too many are open.
     pub(crate) fn add_scope_slot(self, open: &OpenSpans) {
         let kept = get_cell(|cells| &cells.scope_slots);
-        if kept >= SCOPES || get_cell(|cells| &cells.scope_free) != OUTSIDE {
+        if kept >= SCOPES || get_cell(|cells| &cells.scope_free) != NO_SLOT {
             return;
         }
         let add = |table: &Table<SpanSlot>| {
@@ -61,12 +60,12 @@ impl ThreadToken {
 
 /// Gives all of them to the recorder that they are of, or forgets them if that is gone.
 pub(super) fn give_back(open: Option<&OpenSpans>) {
-    let mut position = CELLS.with(|cells| cells.scope_free.replace(OUTSIDE));
+    let mut position = CELLS.with(|cells| cells.scope_free.replace(NO_SLOT));
     set(|cells| &cells.scope_slots, 0);
     while let Some(open) = open
         && let Some(span) = open.get(position)
     {
-        let next = span.outer();
+        let next = span.next_free();
         let _given = open.give_slot_back(position);
         position = next;
     }

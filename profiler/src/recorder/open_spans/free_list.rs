@@ -45,7 +45,7 @@ pub(crate) fn position_of(key: u64) -> SlotPosition {
 #[derive(Debug)]
 pub(crate) struct SlotFreeList {
     /// `changes << 32 | index + 1`; the lower half is 0 if the stack is empty. A slot in the stack has
-    /// its successor's index plus one in the word that otherwise links the chain of spans.
+    /// its successor's index plus one.
     head: AtomicU64,
     /// The first slot that was never used.
     fresh: AtomicU32,
@@ -89,7 +89,7 @@ impl SlotFreeList {
             let head = self.head.load(Ordering::Acquire);
             let index = (head as u32).checked_sub(1)?;
             // If another thread takes the slot first, this may be anything; but then the exchange fails.
-            let next = spans.get(index as usize)?.outer();
+            let next = spans.get(index as usize)?.next_free();
             let changed = changed(head) | u64::from(next);
             // AcqRel: as above; and memory of the slot is handed on from the thread that gave it back.
             if self
@@ -124,7 +124,7 @@ impl SlotFreeList {
         let Some(span) = spans.get(index as usize) else { return };
         for _ in 0..ATTEMPTS {
             let head = self.head.load(Ordering::Relaxed);
-            span.set_outer(head as u32);
+            span.set_next_free(head as u32);
             let changed = changed(head) | (u64::from(index) + 1);
             // Release: pairs with the Acquire in `pop`; the link is written, and the slot is free.
             if self

@@ -58,7 +58,7 @@ pub(crate) use self::table::{OpenSpans, first_slot};
 // Loom explores every interleaving of every access: two ways and two words are enough for it.
 const WAYS: usize = if cfg!(spandrel_loom) { 2 } else { 8 };
 /// Words of fields that a slot holds itself, up to its end; more go to a spill buffer.
-pub(crate) const INLINE_WORDS: usize = if cfg!(spandrel_loom) { 2 } else { 20 };
+pub(crate) const INLINE_WORDS: usize = if cfg!(spandrel_loom) { 2 } else { 19 };
 /// Most slots of a table: twice as many as spans can be asked for.
 pub(crate) const SLOTS_MAX: usize = 1 << 25;
 /// Attempts to win a free slot of a set or words of a spill buffer.
@@ -68,6 +68,9 @@ const PATIENCE: usize = if cfg!(spandrel_loom) { 1 } else { 32 };
 
 /// Where a slot is in its table, as the key of a span or another slot names it: see [`Table::position`](spandrel_ring::Table::position).
 pub(crate) type SlotPosition = u32;
+
+/// A link in the chain of spans that a thread is in: see [`local::link`](super::local).
+pub(crate) type Link = u64;
 
 /// The position of the slot with this index.
 #[inline(always)]

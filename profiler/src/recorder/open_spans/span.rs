@@ -5,7 +5,7 @@ use super::bits::FOREIGN;
 use super::bits::{
     CLONED, CLOSED, FAILED, INSIDE, LAYER_SHIFT, LEFT_OUT, RESERVED, RESERVED_KEY, SAID, SAID_SHIFT,
 };
-use super::{INLINE_WORDS, NewSpan, SlotPosition, key_in};
+use super::{INLINE_WORDS, Link, NewSpan, key_in};
 #[cfg(feature = "opentelemetry")]
 use crate::recorder::record::ENTERED;
 use crate::recorder::record::{self, SLOT_WORDS, THREAD_MAX};
@@ -44,9 +44,11 @@ pub(crate) struct SpanSlot {
     pub(super) own_depth: AtomicU16,
     /// Number of the spill buffer plus one, or 0.
     pub(super) spill: AtomicU16,
+    /// The next one in a list of free slots.
+    pub(super) next_free: AtomicU32,
     /// The link to the span around this one, as its owner's thread knows it: where it is inside, or was
     /// inside last, or would be inside its parent.
-    pub(super) outer: AtomicU32,
+    pub(super) outer: AtomicU64,
     pub(super) fields: [AtomicU64; INLINE_WORDS],
 }
 
@@ -64,6 +66,7 @@ spandrel_ring::zeroed!(SpanSlot {
     longest,
     own_depth,
     spill,
+    next_free,
     outer,
     fields,
 });
@@ -98,10 +101,16 @@ impl SpanSlot {
         self.head.load(Ordering::Relaxed)
     }
 
+    /// The key of an open span of the first layer.
+    #[inline(always)]
+    pub(crate) fn key(&self) -> u64 {
+        self.key.load(Ordering::Relaxed)
+    }
+
     /// Whether this is the open span of the first layer with this key.
     #[inline(always)]
     pub(crate) fn has_key(&self, key: u64) -> bool {
-        self.key.load(Ordering::Relaxed) == key
+        self.key() == key
     }
 
     /// Whether this is the open span of this layer with this key.
@@ -121,15 +130,28 @@ impl SpanSlot {
 
     /// The link that was stored by [`set_outer`](Self::set_outer).
     #[inline(always)]
-    pub(crate) fn outer(&self) -> SlotPosition {
+    pub(crate) fn outer(&self) -> Link {
         // Relaxed, and in `set_outer`: only the owner's thread reads and writes it.
         self.outer.load(Ordering::Relaxed)
     }
 
     /// Stores a link for the owner.
     #[inline(always)]
-    pub(crate) fn set_outer(&self, link: SlotPosition) {
+    pub(crate) fn set_outer(&self, link: Link) {
         self.outer.store(link, Ordering::Relaxed);
+    }
+
+    /// What [`set_next_free`](Self::set_next_free) has stored.
+    #[inline(always)]
+    pub(crate) fn next_free(&self) -> u32 {
+        // Relaxed, and below: whoever has the list orders it.
+        self.next_free.load(Ordering::Relaxed)
+    }
+
+    /// Stores what the list of free slots goes on with, in that list's terms.
+    #[inline(always)]
+    pub(crate) fn set_next_free(&self, next: u32) {
+        self.next_free.store(next, Ordering::Relaxed);
     }
 
     /// Whether the span has been closed while its owner was inside.
