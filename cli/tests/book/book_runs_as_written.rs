@@ -3,25 +3,37 @@
 #![cfg(unix)]
 
 use std::fs;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use crate::{console, fresh, pages};
 
+/// How many pages are played at once: some of their commands wait, and each page has a folder of its own.
+const AT_ONCE: usize = 3;
+
 #[test]
 fn book_runs_as_written() {
-    let mut faults = Vec::new();
-    let mut commands = 0;
-    for (path, page) in pages::all() {
-        if !page.contains("\n```console") {
-            continue;
+    let shown = pages::all().into_iter().filter(|(_, page)| page.contains("\n```console"));
+    let shown: Vec<_> = shown.collect();
+    let next = AtomicUsize::new(0);
+    let commands = AtomicUsize::new(0);
+    let faults = Mutex::new(Vec::new());
+    let play = || {
+        while let Some((path, page)) = shown.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let played = console::play(page, |_| ());
+            commands.fetch_add(played.commands, Ordering::Relaxed);
+            if fresh::is_writing() {
+                fs::write(path, &played.page).unwrap();
+                continue;
+            }
+            let said = played.faults.iter().map(|fault| format!("{}: {fault}", path.display()));
+            faults.lock().unwrap().extend(said);
         }
-        let played = console::play(&page, |_| ());
-        commands += played.commands;
-        if fresh::is_writing() {
-            fs::write(&path, &played.page).unwrap();
-        } else {
-            faults.extend(played.faults.iter().map(|fault| format!("{}: {fault}", path.display())));
-        }
-    }
+    };
+    // A page that panics is passed on by the scope.
+    thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(play))));
+    let (faults, commands) = (faults.into_inner().unwrap(), commands.into_inner());
     assert!(
         faults.is_empty(),
         "{}\nrenew what they say with: {}=1 cargo test -p spandrel-cli book",
