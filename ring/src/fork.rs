@@ -139,8 +139,9 @@ mod system {
 
         use super::super::MAPPINGS_MAX;
 
-        // Relaxed: as of the descriptors. A place is free while it has no address; whoever takes it says the length
-        // last, and the child leaves alone what has none.
+        // A place is free while it has no address; whoever takes it says the length last, and the child leaves alone
+        // what has none. Acquire and Release: the length that was there before it was free must not come behind the
+        // new one. Else relaxed: as of the descriptors.
         static FIRST: [AtomicUsize; MAPPINGS_MAX] = [const { AtomicUsize::new(0) }; MAPPINGS_MAX];
         static LEN: [AtomicUsize; MAPPINGS_MAX] = [const { AtomicUsize::new(0) }; MAPPINGS_MAX];
 
@@ -148,7 +149,7 @@ mod system {
             super::install()
                 && FIRST.iter().zip(&LEN).any(|(place, its_len)| {
                     let taken =
-                        place.compare_exchange(0, first, Ordering::Relaxed, Ordering::Relaxed);
+                        place.compare_exchange(0, first, Ordering::Acquire, Ordering::Relaxed);
                     if taken.is_ok() {
                         its_len.store(len, Ordering::Relaxed);
                     }
@@ -161,7 +162,7 @@ mod system {
                 // Relaxed: it is this caller's place, or has another address.
                 if place.load(Ordering::Relaxed) == first {
                     len.store(0, Ordering::Relaxed);
-                    place.store(0, Ordering::Relaxed);
+                    place.store(0, Ordering::Release);
                     return;
                 }
             }
@@ -175,6 +176,7 @@ mod system {
                     let at = std::ptr::without_provenance_mut(first);
                     let protection = libc::PROT_READ | libc::PROT_WRITE;
                     let own = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED;
+                    // If the system refuses, nothing better can be done here.
                     // SAFETY: pages of a mapping of ours, of which this is a copy that no other thread has. Zeros are
                     // a value of all that is in them.
                     unsafe { libc::mmap(at, len, protection, own, -1, 0) };
