@@ -249,6 +249,15 @@ fn options(command: &str) -> BTreeSet<String> {
 }
 
 #[test]
+fn each_command_is_tried_here() {
+    let (help, _, _) = run(&mut bare(&["--help"]));
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let listed: Vec<&str> = listed.map_while(|line| line.split_whitespace().next()).collect();
+    let tried = COMMANDS.map(|(name, _)| name).into_iter().chain(["help"]);
+    assert_eq!(listed, tried.collect::<Vec<_>>());
+}
+
+#[test]
 fn each_shared_option_changes_something_or_is_refused() {
     let (mut taken, mut refused, mut faults) = (0, 0, Vec::new());
     let mut known_outcomes = BTreeMap::new();
