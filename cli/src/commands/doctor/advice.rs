@@ -273,7 +273,17 @@ fn levels(facts: &Facts) -> Vec<Finding> {
 /// How runs and spans ended.
 fn ends(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if !facts.ended && facts.recorder_gone {
+    if facts.crashed {
+        findings.push(Severity::Warning.finding(
+            "end",
+            format!(
+                "the process died; {} open then",
+                text::counted_with(facts.unfinished, "span", text::WAS)
+            ),
+            "all that was recorded up to then was recovered; what was open says what it was doing: \
+             `spandrel sql --recipe unfinished`",
+        ));
+    } else if !facts.ended && facts.recorder_gone {
         findings.push(Severity::Problem.finding(
             "end",
             "the run has no end, and its process is gone".into(),
@@ -311,7 +321,7 @@ fn ends(facts: &Facts) -> Vec<Finding> {
             "killed, or ended without close(); `spandrel runs` lists all",
         ));
     }
-    if facts.unfinished > 0 {
+    if facts.unfinished > 0 && !facts.crashed {
         findings.push(Severity::Warning.finding("unfinished",
             format!(
                 "{} open when the run ended",
@@ -469,6 +479,9 @@ mod tests {
         };
         assert_eq!(topics(Facts { recorder_gone: true, ..Facts::default() }), ["end"]);
         assert_eq!(topics(Facts { unfinished: 1, ..Facts::default() }), ["unfinished"]);
+        let crashed =
+            Facts { unfinished: 1, crashed: true, recorder_gone: true, ..Facts::default() };
+        assert_eq!(topics(crashed), ["end"]);
         assert_eq!(topics(Facts { cut: 1, ..Facts::default() }), ["fields"]);
         assert_eq!(topics(Facts { log_unplaced: 1, ..Facts::default() }), ["log records"]);
         assert_eq!(topics(Facts { log_bytes: LOG_BYTES, ..Facts::default() }), ["log"]);
