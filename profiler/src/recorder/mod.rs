@@ -57,6 +57,10 @@ pub(crate) mod counters;
 pub(crate) mod losses;
 pub(crate) mod stats;
 
+// The same in a file that outlives the process.
+#[cfg(feature = "crash-proof")]
+pub(crate) mod ring_file;
+
 // How much of a table the system has provided.
 pub(crate) mod page_map;
 
