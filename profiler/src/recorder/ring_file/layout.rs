@@ -42,9 +42,10 @@ pub(crate) mod names {
     /// For numbers that stand for texts; there are none yet.
     #[allow(dead_code, reason = "the number is taken")]
     pub(crate) const STRING: u8 = 3;
-    /// One of them, before all others. Numbers: [`HASH`](super::HASH), the process, the first id of the recording,
-    /// the path's [hash](crate::recorder::ring_file::place::hash_of). Texts: the database's path, the run's uuid,
-    /// spandrel's version, the program.
+    /// One of them, before anything is recorded, and one more when another file has taken the place of the profile: the
+    /// last one counts. Numbers: [`HASH`](super::HASH), the process, the first id of the recording, the hash of the
+    /// path, and which number in the profile a thread of the number 0 would have (`Store::thread_id(0)`). Texts: the
+    /// profile's path, the run's uuid, spandrel's version, the program.
     pub(crate) const RUN: u8 = 4;
 }
 
