@@ -128,6 +128,12 @@ impl<T> Consumer<T> {
         self.keeps = true;
     }
 
+    /// Whether it does.
+    #[must_use]
+    pub fn keeps_slots(&self) -> bool {
+        self.keeps
+    }
+
     /// Gives the slots of a partition back that were handed out and kept, up to a [position](Self::position).
     /// What was given back before stays so, and what was not handed out is not given back.
     ///

@@ -271,6 +271,14 @@ impl Recorder {
         Some(self.take_ids(1))
     }
 
+    /// Whether the ring lies in a file, which outlives the process.
+    pub(crate) fn is_in_file(&self) -> bool {
+        #[cfg(feature = "crash-proof")]
+        return self.file.is_some();
+        #[cfg(not(feature = "crash-proof"))]
+        false
+    }
+
     /// The `id` of this recording if its fast paths are open.
     #[inline(always)]
     pub(crate) fn fast_owner(&self) -> u32 {

@@ -42,10 +42,8 @@ pub(crate) mod names {
     /// For numbers that stand for texts; there are none yet.
     #[allow(dead_code, reason = "the number is taken")]
     pub(crate) const STRING: u8 = 3;
-    /// One of them, before anything is recorded, and one more when another file has taken the place of the profile: the
-    /// last one counts. Numbers: [`HASH`](super::HASH), the process, the first id of the recording, the hash of the
-    /// path, and which number in the profile a thread of the number 0 would have (`Store::thread_id(0)`). Texts: the
-    /// profile's path, the run's uuid, spandrel's version, the program.
+    /// One of them, before anything is recorded. Numbers: [`HASH`](super::HASH), the process, the first id of the
+    /// recording, the hash of the path. Texts: the profile's path, the run's uuid, spandrel's version, the program.
     pub(crate) const RUN: u8 = 4;
 }
 
@@ -66,6 +64,13 @@ pub(crate) mod settings {
     pub(crate) const BUSY_TIME: u64 = 1;
     /// Fields with names of conventions tell how spans have ended.
     pub(crate) const STATUS_RULES: u64 = 2;
+}
+
+/// The words of whoever drains, which is the writer thread of the process itself.
+pub(crate) mod drainer {
+    /// One more than which id in the profile a thread of the number 0 would have (`Store::thread_id(0)`); 0 if that is
+    /// not known yet. Another one once another file has taken the place of the profile.
+    pub(crate) const THREADS_ABOVE: usize = 0;
 }
 
 /// Kinds of clocks, in the header.

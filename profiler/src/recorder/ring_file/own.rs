@@ -7,7 +7,7 @@ use std::sync::Arc;
 use spandrel_ring::file::{CellTable, CreateError, FileSettings, RingFile};
 use spandrel_ring::{Consumer, Ring, Zeros};
 
-use super::layout::{self, CLOCK_PIECES, CLOCK_PIECES_KEPT, TABLES, names, settings};
+use super::layout::{self, CLOCK_PIECES, CLOCK_PIECES_KEPT, TABLES, drainer, names, settings};
 use super::place;
 use crate::recorder::account::SHOWN_WORDS;
 use crate::recorder::clock::Clock;
@@ -15,7 +15,7 @@ use crate::recorder::counters::PartitionCounters;
 use crate::recorder::open_spans::OpenSpans;
 use crate::recorder::record::Slot;
 use crate::recorder::recording::RecorderOptions;
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicU64, Ordering};
 
 /// Room for the names of some twenty thousand callsites.
 const NAMES_BYTES: usize = 4 << 20;
@@ -142,6 +142,20 @@ impl OwnFile {
     /// Where pieces of the timeline are kept, once.
     pub(crate) fn clock_pieces(&self) -> Option<Zeros<PieceCell>> {
         self.file.cells(CLOCK_PIECES)
+    }
+
+    /// Recording begins: the profile has a row of the run, and gives this id to a thread of the number 0.
+    pub(crate) fn begin(&self, threads_above: i64) {
+        self.set_threads_above(threads_above);
+        self.file.set_recording();
+    }
+
+    /// The profile gives other ids to threads: another file is in its place.
+    pub(crate) fn set_threads_above(&self, threads_above: i64) {
+        if let Some(word) = self.file.drainer().get(drainer::THREADS_ABOVE) {
+            // Relaxed: read when this process is gone.
+            word.store(threads_above.cast_unsigned().wrapping_add(1), Ordering::Relaxed);
+        }
     }
 
     /// The identity of the run.
