@@ -37,8 +37,6 @@ pub(crate) struct DeadRun {
     /// Which numbers and records it means; see [`HASH`](super::layout::HASH).
     pub(crate) hash: u64,
     pub(crate) pid: u64,
-    /// What the profile had said of thread 0; none if that is not said.
-    pub(crate) threads_above: Option<i64>,
     pub(crate) database: String,
     pub(crate) uuid: String,
     pub(crate) program: String,
@@ -113,7 +111,7 @@ impl DeadCallsite {
 
 impl DeadRun {
     fn read(name: &Name<'_>) -> Option<Self> {
-        let [hash, pid, _first_id, _path, rest @ ..] = name.numbers else { return None };
+        let [hash, pid, ..] = name.numbers else { return None };
         let [database, uuid, _version, program, redacted @ ..] = name.texts.as_slice() else {
             return None;
         };
@@ -121,7 +119,6 @@ impl DeadRun {
         is_uuid.then(|| Self {
             hash: *hash,
             pid: *pid,
-            threads_above: rest.first().map(|above| above.cast_signed()),
             database: (*database).to_owned(),
             uuid: (*uuid).to_owned(),
             program: (*program).to_owned(),

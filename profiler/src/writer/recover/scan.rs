@@ -63,10 +63,12 @@ pub(super) struct Scan {
     pub(super) dropped_early: Drops,
     pub(super) account: Account,
     pub(super) timeline: Timeline,
+    /// The beginning of the run, and the name of its clock.
+    pub(super) origin_unix_ns: i64,
+    pub(super) clock: &'static str,
     pub(super) busy_time: bool,
     pub(super) status_rules: bool,
     pub(super) field_words_max: usize,
-    pub(super) first_id: u64,
     /// The largest id that was met.
     pub(super) last_id: u64,
     /// Slots of all partitions together.
@@ -119,6 +121,7 @@ impl Scan {
         let first_id = settings[settings::FIRST_ID].clamp(1, FIRST_ID_MAX);
         let field_words_max =
             usize::try_from(settings[settings::FIELD_WORDS_MAX].min(file_words)).unwrap_or(0);
+        let (clock, anchors) = reader.clock();
         let (timeline, ticks) = timeline(reader)?;
         let mut scan = Self {
             names,
@@ -134,10 +137,15 @@ impl Scan {
             dropped_early: Drops::default(),
             account: Account::of_words(&reader.counters()?).unwrap_or_default(),
             timeline,
+            origin_unix_ns: i64::try_from(anchors[anchors::ORIGIN_UNIX_NS]).unwrap_or(0),
+            clock: match clock {
+                layout::clock::TSC => "tsc",
+                layout::clock::CNTVCT => "cntvct",
+                _ => "monotonic",
+            },
             busy_time,
             status_rules: flags & settings::STATUS_RULES != 0,
             field_words_max,
-            first_id,
             last_id: first_id - 1,
             slots: 0,
         };
@@ -259,7 +267,7 @@ impl Scan {
             None => torn_reads += 1,
         })?;
         self.open_damaged += torn_reads;
-        let mut cell = |reader: &mut Reader<File>, table, index: usize| {
+        let cell = |reader: &mut Reader<File>, table, index: usize| {
             let mut found = None;
             reader.cells(table, index..index + 1, |_, words| found = words.map(<[u64]>::to_vec))?;
             io::Result::Ok(found)
@@ -363,6 +371,11 @@ fn timeline(
     let timeline = Timeline::of_dead(has_counter, origin, &kept, ns_per_tick);
     let ticks = if has_jumped { 0..=1 << 62 } else { moments(origin, now) };
     Ok((timeline, ticks))
+}
+
+/// For a scan that has given its own away.
+pub(super) fn no_timeline() -> Timeline {
+    Timeline::of_dead(false, 0, &[], || 1.0)
 }
 
 /// Whether pieces of a timeline are as a recorder keeps them.
