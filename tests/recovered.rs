@@ -14,17 +14,20 @@ const REQUESTS: u64 = 1_500;
 fn record_until_killed() {
     let _limit = time_limit(60);
     let path = std::env::var("SPANDREL_TEST_PATH").unwrap();
-    let mut builder = Profiler::builder().database(&path).crash_proof(true);
-    if std::env::var("SPANDREL_TEST_COMMITS").is_err() {
-        // Nothing is committed: all comes out of the ring.
-        builder = builder.flush_interval(Duration::from_secs(3_600));
-    }
-    let profiler = builder.redact_fields(["pin"]).build().unwrap();
+    // Nothing is committed but by a flush: all else comes out of the ring.
+    let builder = Profiler::builder().database(&path).flush_interval(Duration::from_secs(3_600));
+    let profiler = builder.redact_fields(["pin"]).crash_proof(true).build().unwrap();
+    let commits = std::env::var_os("SPANDREL_TEST_COMMITS").is_some();
+    let in_the_middle = || {
+        if commits {
+            profiler.flush(Duration::from_secs(20)).unwrap();
+        }
+    };
     assert_eq!(profiler.stats().crash_proof_error, None);
     let dispatch = dispatch(&profiler);
     within(&dispatch, || {
         for n in 0..REQUESTS {
-            request(n);
+            request(n, || if n == REQUESTS / 2 { in_the_middle() });
         }
         let open = info_span!("request", n = REQUESTS, pin = "1234", late = tracing::field::Empty);
         let _inside = open.enter();
@@ -37,10 +40,16 @@ fn record_until_killed() {
     });
 }
 
-fn request(n: u64) {
+fn request(n: u64, between: impl Fn()) {
     info_span!("request", n).in_scope(|| {
         for part in 0..3 {
-            info_span!("query", n, part).in_scope(|| info!(n, part, "row"));
+            info_span!("query", n, part).in_scope(|| {
+                spin(Duration::from_micros(2));
+                info!(n, part, "row");
+            });
+            if part == 1 {
+                between();
+            }
         }
     });
 }
@@ -150,7 +159,7 @@ fn the_next_recording_recovers_before_it_begins() {
         kill_one(scratch.db(), false);
         let profiler = Profiler::builder().database(scratch.db()).build().unwrap();
         assert_eq!(profiler.stats().last_error, None);
-        within(&dispatch(&profiler), || request(0));
+        within(&dispatch(&profiler), || request(0, || ()));
         profiler.close().unwrap();
         assert!(waiting(scratch.db()).unwrap().is_empty());
     }
