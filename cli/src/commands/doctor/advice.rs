@@ -273,6 +273,13 @@ fn levels(facts: &Facts) -> Vec<Finding> {
 /// How runs and spans ended.
 fn ends(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
+    if let Some(what) = &facts.ring_waits {
+        findings.push(Severity::Problem.finding(
+            "ring file",
+            what.clone(),
+            "`spandrel recover` moves it into the profile; the next recording into it does so by itself",
+        ));
+    }
     if facts.crashed {
         findings.push(Severity::Warning.finding(
             "end",
@@ -283,7 +290,7 @@ fn ends(facts: &Facts) -> Vec<Finding> {
             "all that was recorded up to then was recovered; what was open says what it was doing: \
              `spandrel sql --recipe unfinished`",
         ));
-    } else if !facts.ended && facts.recorder_gone {
+    } else if !facts.ended && facts.recorder_gone && facts.ring_waits.is_none() {
         findings.push(Severity::Problem.finding(
             "end",
             "the run has no end, and its process is gone".into(),
@@ -482,6 +489,8 @@ mod tests {
         let crashed =
             Facts { unfinished: 1, crashed: true, recorder_gone: true, ..Facts::default() };
         assert_eq!(topics(crashed), ["end"]);
+        let waits = Facts { ring_waits: Some("x".into()), recorder_gone: true, ..Facts::default() };
+        assert_eq!(topics(waits), ["ring file"]);
         assert_eq!(topics(Facts { cut: 1, ..Facts::default() }), ["fields"]);
         assert_eq!(topics(Facts { log_unplaced: 1, ..Facts::default() }), ["log records"]);
         assert_eq!(topics(Facts { log_bytes: LOG_BYTES, ..Facts::default() }), ["log"]);

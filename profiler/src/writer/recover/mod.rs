@@ -16,6 +16,8 @@
 mod check;
 mod ledger;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::collections::{HashMap, HashSet};
@@ -278,7 +280,7 @@ fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option
     let threads_above = words.get(drainer::THREADS_ABOVE).filter(|word| **word != 0);
     let threads_above = threads_above.map(|word| word.wrapping_sub(1).cast_signed());
     let scan = ring.scan(path, &drained)?;
-    let recovery = Recover::begin(store, path, &ring, scan, threads_above)?.run()?;
+    let recovery = Recover::begin(store, path, (ring.id, &ring.uuid), scan, threads_above)?.run()?;
     remove(store, path, &ring.id)?;
     Ok(Some(recovery))
 }
@@ -318,21 +320,22 @@ impl<'a> Recover<'a> {
     fn begin(
         store: &'a mut Store,
         path: &Path,
-        ring: &Ring,
+        (ring, uuid): (RingId, &str),
         mut scan: Scan,
         threads_above: Option<i64>,
     ) -> Result<Self, Error> {
-        let recovery = scan.told(path);
+        let mut recovery = scan.told(path);
         let above = threads_above.unwrap_or_else(|| store.thread_id(0));
-        let resumed = match store.resume_run(&ring.uuid, above)? {
+        let resumed = match store.resume_run(uuid, above)? {
             Some(resumed) => resumed,
             // Somebody has taken the profile away, or the row out of it.
             None => {
-                store.begin_run(&scan.run_info(ring))?;
-                let resumed = store.resume_run(&ring.uuid, store.thread_id(0))?;
+                store.begin_run(&scan.run_info(uuid))?;
+                let resumed = store.resume_run(uuid, store.thread_id(0))?;
                 resumed.ok_or_else(|| about(path, &"its run cannot be gone on with"))?
             }
         };
+        recovery.run_id = Some(resumed.run_id);
         let first_id = store.next_id().max(scan.last_id.saturating_add(1));
         if first_id >= FIRST_ID_MAX {
             return Err(Error::damaged_ids(store.path()));
@@ -365,7 +368,7 @@ impl<'a> Recover<'a> {
         }
         Ok(Self {
             store,
-            ring: ring.id,
+            ring,
             scan,
             converter,
             recorder,
@@ -558,10 +561,10 @@ impl Scan {
     }
 
     /// The row of a run that the profile does not have any more.
-    fn run_info(&self, ring: &Ring) -> RunInfo {
+    fn run_info(&self, uuid: &str) -> RunInfo {
         let run = self.names.run.as_ref();
         RunInfo {
-            uuid: ring.uuid.clone(),
+            uuid: uuid.to_owned(),
             started_unix_ns: self.origin_unix_ns,
             pid: run.and_then(|run| u32::try_from(run.pid).ok()).unwrap_or(0),
             program: run.map(|run| run.program.clone()).unwrap_or_default(),

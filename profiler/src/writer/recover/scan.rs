@@ -3,10 +3,9 @@
 //! All of it is in memory at once, which is no more than the file: so every child is met before its parent is converted,
 //! and what is stored piece by piece comes to the same as if it were stored at once.
 
-use std::fs::File;
 use std::io;
 
-use spandrel_ring::file::{FileDrained, Reader};
+use spandrel_ring::file::{FileDrained, Reader, Source};
 
 use super::check::{Check, moments};
 use crate::recorder::account::Account;
@@ -92,8 +91,11 @@ impl From<io::Error> for Refused {
 }
 
 /// The names, if they are in words of ours.
-pub(super) fn names(reader: &mut Reader<File>, is_dead: bool) -> Result<DeadNames, Refused> {
-    let words = reader.source().metadata()?.len() / 8;
+pub(super) fn names<S: Source>(
+    reader: &mut Reader<S>,
+    is_dead: bool,
+) -> Result<DeadNames, Refused> {
+    let words = reader.source().len()? / 8;
     let mut names = DeadNames::of(words);
     let read = reader.names(is_dead, |name| names.add(&name))?;
     names.damaged += read.damaged;
@@ -106,8 +108,8 @@ pub(super) fn names(reader: &mut Reader<File>, is_dead: bool) -> Result<DeadName
 
 impl Scan {
     /// Looks at all of it. `from` says for each partition from where on.
-    pub(super) fn of(
-        reader: &mut Reader<File>,
+    pub(super) fn of<S: Source>(
+        reader: &mut Reader<S>,
         names: DeadNames,
         from: impl Fn(u32) -> u64,
     ) -> Result<Self, Refused> {
@@ -115,7 +117,7 @@ impl Scan {
         if settings[settings::HASH] != layout::HASH {
             return Err(Refused::OtherBuild);
         }
-        let file_words = reader.source().metadata()?.len() / 8;
+        let file_words = reader.source().len()? / 8;
         let flags = settings[settings::FLAGS];
         let busy_time = flags & settings::BUSY_TIME != 0;
         let first_id = settings[settings::FIRST_ID].clamp(1, FIRST_ID_MAX);
@@ -172,7 +174,7 @@ impl Scan {
     }
 
     /// What the owner has counted.
-    fn count(&mut self, reader: &mut Reader<File>) -> io::Result<()> {
+    fn count<S: Source>(&mut self, reader: &mut Reader<S>) -> io::Result<()> {
         for partition in 0..reader.partitions() {
             let seen = reader.partition(partition)?;
             self.slots = self.slots.saturating_add(seen.slots as u64);
@@ -204,9 +206,9 @@ impl Scan {
         recorded.saturating_add(others).saturating_mul(IDS_PER_RECORD).min(IDS_MAX)
     }
 
-    fn drain(
+    fn drain<S: Source>(
         &mut self,
-        reader: &mut Reader<File>,
+        reader: &mut Reader<S>,
         partition: usize,
         from: &impl Fn(u32) -> u64,
         check: &mut Check<'_>,
@@ -250,9 +252,9 @@ impl Scan {
     }
 
     /// What was open when the process died.
-    fn look_at_open(
+    fn look_at_open<S: Source>(
         &mut self,
-        reader: &mut Reader<File>,
+        reader: &mut Reader<S>,
         check: &mut Check<'_>,
         spill_words_each: u64,
     ) -> io::Result<()> {
@@ -267,7 +269,7 @@ impl Scan {
             None => torn_reads += 1,
         })?;
         self.open_damaged += torn_reads;
-        let cell = |reader: &mut Reader<File>, table, index: usize| {
+        let cell = |reader: &mut Reader<S>, table, index: usize| {
             let mut found = None;
             reader.cells(table, index..index + 1, |_, words| found = words.map(<[u64]>::to_vec))?;
             io::Result::Ok(found)
@@ -339,8 +341,8 @@ impl Scan {
 }
 
 /// The timeline of the run, and which moments it can have.
-fn timeline(
-    reader: &mut Reader<File>,
+fn timeline<S: Source>(
+    reader: &mut Reader<S>,
 ) -> io::Result<(Timeline, std::ops::RangeInclusive<u64>)> {
     let (kind, anchors) = reader.clock();
     let origin = anchors[anchors::ORIGIN_TICKS].min(1 << 62);
