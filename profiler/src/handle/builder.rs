@@ -105,11 +105,17 @@ impl Default for ProfilerBuilder {
             close_timeout: Duration::from_secs(30),
             store: StoreOptions::default(),
             #[cfg(feature = "crash-proof")]
-            crash_proof: false,
+            crash_proof: is_tested_crash_proof(),
             #[cfg(feature = "faults")]
             fault: None,
         }
     }
+}
+
+/// All tests of spandrel itself can be run over ring files.
+#[cfg(feature = "crash-proof")]
+fn is_tested_crash_proof() -> bool {
+    cfg!(any(test, feature = "faults")) && std::env::var_os("SPANDREL_TEST_CRASH_PROOF").is_some()
 }
 
 impl ProfilerBuilder {

@@ -8,9 +8,9 @@ use spandrel_ring::file::CreateError;
 use spandrel_ring::{Consumer, Ring, RingOptions, TooLarge};
 
 use crate::mutex::Mutex;
+use crate::recorder::account::Shown;
 use crate::recorder::callsites::Callsites;
 use crate::recorder::clock::Clock;
-use crate::recorder::account::Shown;
 use crate::recorder::counters::Counters;
 use crate::recorder::entry_rules::{Entries, EntryRules, TICKS_MIN};
 use crate::recorder::local::state::{NO_OWNER, OWNERS};
@@ -23,9 +23,9 @@ use crate::recorder::record::{FIRST_ID_MAX, SLOT_WORDS, SPAN_WORDS, SPAN_WORDS_W
 use crate::recorder::ring_file::own::{FilePlan, OwnFile};
 use crate::recorder::rule::Rule;
 use crate::recorder::scope_owner;
+use crate::recorder::table_memory::HEAP;
 #[cfg(feature = "crash-proof")]
 use crate::recorder::table_memory::TableMemory;
-use crate::recorder::table_memory::HEAP;
 use crate::recorder::tally::Tally;
 use crate::recorder::threads::Threads;
 
@@ -189,11 +189,7 @@ impl Recorder {
 
     /// What lies in this file, which was made for these sizes.
     #[cfg(feature = "crash-proof")]
-    fn parts_in(
-        options: &RecorderOptions,
-        own: &OwnFile,
-        clock: Clock,
-    ) -> Result<Parts, TooLarge> {
+    fn parts_in(options: &RecorderOptions, own: &OwnFile, clock: Clock) -> Result<Parts, TooLarge> {
         let memory = TableMemory::File(own.file());
         let (ring, consumer) = own.ring().ok_or(TooLarge { bytes: None })?;
         let (spans_max, words) = (options.open_spans_max, options.field_words_max());

@@ -84,8 +84,7 @@ impl Threads {
         // Relaxed: numbers only have to differ. They stop at the last one, and do not wrap.
         let next = |number| (number < THREAD_MAX).then_some(number + 1);
         let number = NUMBERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
-        let info =
-            |number| ThreadInfo { number, os_id: os_thread_id(), name: current_name() };
+        let info = |number| ThreadInfo { number, os_id: os_thread_id(), name: current_name() };
         // Its name before anybody has the number.
         let info = number.ok().map(info).filter(|info| self.names.add_thread(info));
         let info = info.unwrap_or_else(|| ThreadInfo {

@@ -288,9 +288,8 @@ fn remove_ring_file(recorder: &Recorder, store: &mut Store, state: &WriterState)
         // In this order: as long as the file is there, the profile says that it has nothing that is new.
         let path = file.path().display();
         let done = file.remove().map_err(|error| format!("{path}: cannot be removed: {error}"));
-        let done = done.and_then(|()| {
-            store.forget_drained(&file.run()).map_err(|error| error.to_string())
-        });
+        let done = done
+            .and_then(|()| store.forget_drained(&file.run()).map_err(|error| error.to_string()));
         if let Err(why) = done {
             state.set_error(why);
         }

@@ -13,3 +13,5 @@ pub(crate) mod own;
 pub(crate) mod pieces;
 #[cfg(feature = "crash-proof")]
 pub(crate) mod place;
+#[cfg(all(test, feature = "crash-proof", target_os = "linux", not(any(miri, spandrel_loom))))]
+mod tests;

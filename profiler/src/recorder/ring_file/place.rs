@@ -60,9 +60,10 @@ pub(crate) fn files_of(database: &Path) -> Vec<PathBuf> {
         // What is not there, or not ours to read, has none.
         let Ok(entries) = std::fs::read_dir(folder) else { continue };
         for entry in entries.flatten() {
-            let is_one = entry.file_name().to_str().is_some_and(|name| {
-                name.starts_with(&prefix) && name.ends_with(SUFFIX)
-            });
+            let is_one = entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| name.starts_with(&prefix) && name.ends_with(SUFFIX));
             if is_one {
                 found.push(entry.path());
             }
@@ -84,7 +85,9 @@ mod tests {
         assert_eq!(hash_of(Path::new("a")), 0xAF63_DC4C_8601_EC8C);
         let name = file_name(database, 4_711, "00ff");
         assert_eq!(pid_of(Path::new(&name)), Some(4_711));
-        assert!(name.starts_with(&format!("{:016x}-", hash_of(database))) && name.ends_with(".ring"));
+        assert!(
+            name.starts_with(&format!("{:016x}-", hash_of(database))) && name.ends_with(".ring")
+        );
         assert_ne!(hash_of(database), hash_of(Path::new("/data/profile.dc")));
     }
 }
