@@ -16,8 +16,6 @@
 mod check;
 mod ledger;
 mod scan;
-#[cfg(test)]
-mod tests;
 mod waiting;
 
 use std::collections::{HashMap, HashSet};
@@ -575,3 +573,6 @@ impl Scan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
