@@ -55,6 +55,15 @@ mod recorder;
 // From records to rows: one thread, whose rounds are in `writer/mod.rs`.
 mod writer;
 
+/// What processes that are gone have left in their ring files, see
+/// [`ProfilerBuilder::crash_proof`](crate::ProfilerBuilder::crash_proof).
+#[cfg(all(feature = "crash-proof", not(spandrel_loom)))]
+pub mod recover {
+    pub use crate::writer::recover::{
+        OpenAtDeath, Recovery, RingOwner, WaitingRing, recover, waiting,
+    };
+}
+
 // What all of them use.
 mod error;
 mod json_string;

@@ -43,7 +43,8 @@ pub(crate) mod names {
     #[allow(dead_code, reason = "the number is taken")]
     pub(crate) const STRING: u8 = 3;
     /// One of them, before anything is recorded. Numbers: [`HASH`](super::HASH), the process, the first id of the
-    /// recording, the hash of the path. Texts: the profile's path, the run's uuid, spandrel's version, the program.
+    /// recording, the hash of the path. Texts: the profile's path, the run's uuid, spandrel's version, the program, and
+    /// the names of fields with secrets that were set, and those of others with `!`.
     pub(crate) const RUN: u8 = 4;
 }
 

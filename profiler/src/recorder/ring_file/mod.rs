@@ -6,6 +6,8 @@
 #[cfg_attr(not(feature = "crash-proof"), allow(dead_code, reason = "numbers in a file"))]
 pub(crate) mod layout;
 #[cfg(feature = "crash-proof")]
+pub(crate) mod dead_names;
+#[cfg(feature = "crash-proof")]
 pub(crate) mod own;
 #[cfg(feature = "crash-proof")]
 pub(crate) mod pieces;
