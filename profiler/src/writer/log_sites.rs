@@ -11,11 +11,11 @@
 
 use std::collections::HashMap;
 
-use spandrel_storage::{CallsiteInfo, CallsiteKind, Store};
 use crate::recorder::callsites::CallsiteNumber;
-use crate::recorder::fields::{self, Fields, Value};
 use crate::recorder::described::Described;
+use crate::recorder::fields::{self, Fields, Value};
 use crate::recorder::log_events::{LOG_NAME, TARGET};
+use spandrel_storage::{CallsiteInfo, CallsiteKind, Store};
 
 /// Most origins that are remembered for one file.
 const SITES_MAX: usize = 4_096;

@@ -58,7 +58,8 @@ pub(crate) struct DeadNames {
 
 impl DeadCallsite {
     fn read(name: &Name<'_>) -> Option<(u64, Self)> {
-        let [number, level, is_event, line, entries, has_file, has_module, ..] = *name.numbers else {
+        let [number, level, is_event, line, entries, has_file, has_module, ..] = *name.numbers
+        else {
             return None;
         };
         let [span, target, file, module, fields @ ..] = name.texts.as_slice() else { return None };
@@ -138,7 +139,8 @@ impl DeadNames {
         let is_known = match name.kind {
             names::CALLSITE => DeadCallsite::read(name)
                 .and_then(|(number, site)| {
-                    let number = u32::try_from(number).ok().filter(|it| u64::from(*it) < self.most)?;
+                    let number =
+                        u32::try_from(number).ok().filter(|it| u64::from(*it) < self.most)?;
                     self.callsites.entry(number).or_insert(site);
                     Some(())
                 })
@@ -157,7 +159,8 @@ impl DeadNames {
     }
 
     fn add_thread(&mut self, name: &Name<'_>) -> Option<()> {
-        let ([number, os_id, has_name, ..], [text, ..]) = (name.numbers, name.texts.as_slice()) else {
+        let ([number, os_id, has_name, ..], [text, ..]) = (name.numbers, name.texts.as_slice())
+        else {
             return None;
         };
         let number = u32::try_from(*number).ok().filter(|it| (1..THREAD_MAX).contains(it))?;
