@@ -205,7 +205,8 @@ impl Scan {
     /// How many ids the run can have taken.
     fn ids_max(&self) -> u64 {
         let dropped = self.dropped_early.as_flattened().iter();
-        let recorded = self.published.iter().chain(dropped).fold(0_u64, |sum, n| sum.saturating_add(*n));
+        let recorded =
+            self.published.iter().chain(dropped).fold(0_u64, |sum, n| sum.saturating_add(*n));
         // Those that are open have none of these counts yet; there are at most so many as slots.
         let others = self.slots.saturating_mul(2).saturating_add(1 << 20);
         recorded.saturating_add(others).saturating_mul(IDS_PER_RECORD).min(IDS_MAX)
@@ -365,8 +366,8 @@ fn timeline<S: Source>(
     let here = Clock::start();
     let (own_kind, own) = here.anchors();
     let is_same_clock = is_here && own_kind == kind;
-    let passed_ns = own[anchors::ORIGIN_MONOTONIC_NS]
-        .saturating_sub(anchors[anchors::ORIGIN_MONOTONIC_NS]);
+    let passed_ns =
+        own[anchors::ORIGIN_MONOTONIC_NS].saturating_sub(anchors[anchors::ORIGIN_MONOTONIC_NS]);
     let passed = match has_counter {
         true => own[anchors::ORIGIN_TICKS].saturating_sub(origin),
         false => passed_ns,
