@@ -8,8 +8,8 @@ use super::id_range::Range;
 use super::scanning::{LookUp, Predicate, Pushdown, SideBySide, Sums};
 use super::{Columns, Filter, Matcher, Scan, SpanRef};
 use crate::reader::{Reader, Span};
-use spandrel_storage::internals::lived_long_to_the_end;
 use spandrel_storage::Error;
+use spandrel_storage::internals::lived_long_to_the_end;
 
 /// Sums over calls.
 pub(crate) trait Fold: Send + Sized {

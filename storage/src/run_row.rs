@@ -42,7 +42,8 @@ impl RunRow {
 
     /// The run with this `uuid`, to go on with it, if it is in the file and has no end.
     pub(crate) fn read(conn: &Connection, uuid: &str) -> rusqlite::Result<Option<Self>> {
-        let sql = "SELECT id, first_id, uuid, label, started_unix_ns, pid, program, args, host, os, cpus,
+        let sql =
+            "SELECT id, first_id, uuid, label, started_unix_ns, pid, program, args, host, os, cpus,
               clock, settings, report, last_id, last_ns, spans, unfinished, events, links, entries,
               dropped_spans, dropped_events, dropped_entries, pruned_spans, pruned_events,
               pruned_entries, last_batch_id

@@ -35,8 +35,13 @@ fn stored(spans: &[Span]) -> (TestProfile, Reader) {
         let unfinished = status >= 7;
         let row = SpanRow {
             thread_id,
-            status: [Status::Ok, Status::Error, Status::Panicked, Status::Unfinished, Status::Crashed]
-                [usize::from(status.saturating_sub(4))],
+            status: [
+                Status::Ok,
+                Status::Error,
+                Status::Panicked,
+                Status::Unfinished,
+                Status::Crashed,
+            ][usize::from(status.saturating_sub(4))],
             duration_ns: (!unfinished).then_some(ns),
             self_ns: (!unfinished).then_some(ns / 3),
             busy_ns: Some(ns / 2),

@@ -112,7 +112,9 @@ fn judge(path: &Path, conn: &Connection, purpose: Use) -> rusqlite::Result<Resul
         refused = refused.or(error);
     }
     match refused {
-        Some(error) if tables == TABLES.iter().filter(|table| since(table) == 1).count() => Ok(Err(error)),
+        Some(error) if tables == TABLES.iter().filter(|table| since(table) == 1).count() => {
+            Ok(Err(error))
+        }
         // The file is damaged: the next check will find that a table is missing, and stop.
         _ => Ok(Ok(found)),
     }

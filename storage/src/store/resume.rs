@@ -79,7 +79,8 @@ impl Store {
         let Some(run) = RunRow::read(&self.conn, uuid).context(&self.path, doing)? else {
             return Ok(None);
         };
-        let resumed = |table| Rollups::resumed(table, &self.conn, run.id).context(&self.path, doing);
+        let resumed =
+            |table| Rollups::resumed(table, &self.conn, run.id).context(&self.path, doing);
         let (rollups, entry_rollups) =
             (resumed(rollup::Table::Spans)?, resumed(rollup::Table::Entries)?);
         (self.rollups, self.entry_rollups) = (rollups, entry_rollups);

@@ -16,8 +16,6 @@
 mod check;
 mod ledger;
 mod scan;
-#[cfg(test)]
-mod tests;
 mod waiting;
 
 use std::collections::{HashMap, HashSet};
@@ -41,6 +39,7 @@ use tracing_core::LevelFilter;
 
 use crate::error::{Error, ErrorKind};
 use crate::panics;
+use crate::recorder::entry_rules::EntryRules;
 use crate::recorder::losses::{DropReason, KINDS, PerKind};
 use crate::recorder::record::FIRST_ID_MAX;
 use crate::recorder::ring_file::layout::drainer;
@@ -48,7 +47,6 @@ use crate::recorder::ring_file::place;
 use crate::recorder::rule::Rule;
 use crate::recorder::stats::Ledger;
 use crate::recorder::threads::Threads;
-use crate::recorder::entry_rules::EntryRules;
 use crate::recorder::{Recorder, RecorderOptions};
 
 /// So many records become a batch.
@@ -280,7 +278,8 @@ fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option
     let threads_above = words.get(drainer::THREADS_ABOVE).filter(|word| **word != 0);
     let threads_above = threads_above.map(|word| word.wrapping_sub(1).cast_signed());
     let scan = ring.scan(path, &drained)?;
-    let recovery = Recover::begin(store, path, (ring.id, &ring.uuid), scan, threads_above)?.run()?;
+    let recovery =
+        Recover::begin(store, path, (ring.id, &ring.uuid), scan, threads_above)?.run()?;
     remove(store, path, &ring.id)?;
     Ok(Some(recovery))
 }
@@ -465,7 +464,9 @@ impl<'a> Recover<'a> {
         loop {
             match self.store.append(&mut self.batch) {
                 Ok(_) => break,
-                Err(error) if error.kind() == StorageErrorKind::InvalidBatch && mends < MENDS_MAX => {
+                Err(error)
+                    if error.kind() == StorageErrorKind::InvalidBatch && mends < MENDS_MAX =>
+                {
                     mends += 1;
                     let recorder = &self.recorder;
                     let mended =
@@ -575,3 +576,6 @@ impl Scan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use crate::recorder::account::Account;
 use crate::recorder::clock::{Clock, Timeline};
 use crate::recorder::losses::{Drops, KINDS, PerKind, REASONS, add_drops};
 use crate::recorder::open_spans::left_behind::{SlotLeft, SpanLeft};
-use crate::recorder::record::{FIRST_ID_MAX, SLOT_WORDS};
+use crate::recorder::record::{FIRST_ID_MAX, SLOT_WORDS, THREAD_MAX};
 use crate::recorder::ring_file::dead_names::DeadNames;
 use crate::recorder::ring_file::layout::{
     self, CLOCK_PIECES, DROPS, FOREIGN, OPEN_SPANS, OVERWRITES, SPILL_WORDS, SPILLS_TAKEN, anchors,
@@ -161,6 +161,7 @@ impl Scan {
             spans: Default::default(),
             events: Default::default(),
             last_ticks: 0,
+            has_further_threads: false,
         };
         for partition in 0..reader.partitions() {
             scan.drain(reader, partition, &from, &mut check)?;
@@ -169,7 +170,11 @@ impl Scan {
         let met = check.spans.iter().chain(&check.events).max();
         scan.last_id = met.copied().unwrap_or(0).max(scan.last_id);
         scan.timeline.end_at(check.last_ticks);
+        let has_further_threads = check.has_further_threads;
         scan.names = names;
+        if has_further_threads {
+            scan.names.add_further_threads();
+        }
         Ok(scan)
     }
 
@@ -200,7 +205,8 @@ impl Scan {
     /// How many ids the run can have taken.
     fn ids_max(&self) -> u64 {
         let dropped = self.dropped_early.as_flattened().iter();
-        let recorded = self.published.iter().chain(dropped).fold(0_u64, |sum, n| sum.saturating_add(*n));
+        let recorded =
+            self.published.iter().chain(dropped).fold(0_u64, |sum, n| sum.saturating_add(*n));
         // Those that are open have none of these counts yet; there are at most so many as slots.
         let others = self.slots.saturating_mul(2).saturating_add(1 << 20);
         recorded.saturating_add(others).saturating_mul(IDS_PER_RECORD).min(IDS_MAX)
@@ -316,6 +322,7 @@ impl Scan {
                 Ok(Some(left)) if check.spans.contains(&left.seen.id) => {}
                 Ok(Some(left)) if self.is_open_span(&left, check) && ids.insert(left.seen.id) => {
                     self.last_id = self.last_id.max(left.seen.id);
+                    check.has_further_threads |= left.seen.thread == THREAD_MAX;
                     self.open.push(left);
                 }
                 Ok(None) => {}
@@ -359,8 +366,8 @@ fn timeline<S: Source>(
     let here = Clock::start();
     let (own_kind, own) = here.anchors();
     let is_same_clock = is_here && own_kind == kind;
-    let passed_ns = own[anchors::ORIGIN_MONOTONIC_NS]
-        .saturating_sub(anchors[anchors::ORIGIN_MONOTONIC_NS]);
+    let passed_ns =
+        own[anchors::ORIGIN_MONOTONIC_NS].saturating_sub(anchors[anchors::ORIGIN_MONOTONIC_NS]);
     let passed = match has_counter {
         true => own[anchors::ORIGIN_TICKS].saturating_sub(origin),
         false => passed_ns,

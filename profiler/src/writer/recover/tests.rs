@@ -186,10 +186,12 @@ fn places(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
     };
     let (first, names, counters) = (word(36), word(37), word(39));
     let tables = (0..word(42)).map(|table| {
-        let (from, cell, cells) = (word(43 + 3 * table), word(44 + 3 * table), word(45 + 3 * table));
+        let (from, cell, cells) =
+            (word(43 + 3 * table), word(44 + 3 * table), word(45 + 3 * table));
         words(from, cell * cells.min(256))
     });
-    let mut all = vec![words(first, names - first), words(names, 4_096), words(counters, 8 * word(40))];
+    let mut all =
+        vec![words(first, names - first), words(names, 4_096), words(counters, 8 * word(40))];
     all.extend(tables.filter(|range| !range.is_empty()));
     all
 }
@@ -243,7 +245,10 @@ fn whatever_is_changed_is_found_or_is_one_value_and_nothing_worse_comes_of_it() 
             let said = scan.published.iter().fold(0_u64, |sum, n| sum.saturating_add(*n));
             // A count that is too small was changed itself.
             let rest = said.max(published.min(said.saturating_add(words))).saturating_sub(sound);
-            assert!(missing <= damaged + changed + rest.max(scan.abandoned), "{missing} missing of {count}");
+            assert!(
+                missing <= damaged + changed + rest.max(scan.abandoned),
+                "{missing} missing of {count}"
+            );
             found_damaged += damaged + scan.open_damaged + scan.abandoned;
             if time % 20 == 0 {
                 let sound: u64 = scan.sound.iter().sum();
