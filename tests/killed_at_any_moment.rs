@@ -150,7 +150,7 @@ fn kill_one(kill: u64) -> Tally {
     let scratch = scratch();
     let (path, witness_path) = (scratch.db(), scratch.path("witness"));
     let witness = witness(&witness_path);
-    let (builds, closes) = (kill % 10 == 0, kill % 10 == 5);
+    let (builds, closes) = (kill.is_multiple_of(10), kill % 10 == 5);
     let plan = child::plan(if closes { "closes" } else { "records" });
     let plan = plan.env("SPANDREL_TEST_PATH", path).env("SPANDREL_TEST_WITNESS", &witness_path);
     let mut child = plan.start();
@@ -180,8 +180,9 @@ fn look(path: &Path, witness: &[AtomicU64], kill: u64, pid: u32) -> Tally {
         return tally;
     }
     // By the next one that records there, or by somebody who wants to know.
-    if kill % 3 == 0 {
-        let next = Profiler::builder().database(path).crash_proof(kill % 2 == 0).build().unwrap();
+    if kill.is_multiple_of(3) {
+        let next =
+            Profiler::builder().database(path).crash_proof(kill.is_multiple_of(2)).build().unwrap();
         assert_eq!(next.stats().last_error, None);
         next.close().unwrap();
     } else {

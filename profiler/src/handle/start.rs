@@ -77,7 +77,7 @@ struct Unbuilt(Option<Arc<Recorder>>);
 
 #[cfg(feature = "crash-proof")]
 impl Unbuilt {
-    fn is_built(mut self, threads_above: i64) {
+    fn begin(mut self, threads_above: i64) {
         if let Some(recorder) = self.0.take()
             && let Some(file) = &recorder.file
         {
@@ -231,7 +231,7 @@ impl Profiler {
                 .with_source(error)
         })?;
         #[cfg(feature = "crash-proof")]
-        unbuilt.is_built(threads_above);
+        unbuilt.begin(threads_above);
         Ok(Self {
             handle: Some(Arc::new(Handle {
                 recorder,

@@ -12,6 +12,8 @@ use tracing_core::Metadata;
 
 use crate::recorder::entry_rules::RuleOf;
 #[cfg(feature = "crash-proof")]
+use crate::recorder::fields::FIELDS_MAX;
+#[cfg(feature = "crash-proof")]
 use crate::recorder::ring_file::layout::names;
 use crate::recorder::threads::ThreadInfo;
 
@@ -48,14 +50,20 @@ impl Names {
                 u64::from(metadata.file().is_some()),
                 u64::from(metadata.module_path().is_some()),
             ];
-            let mut texts = vec![
+            // On the stack: nothing is allocated after a thread's first span. Records know no more fields than that.
+            let mut texts = [""; 4 + FIELDS_MAX];
+            texts[..4].copy_from_slice(&[
                 metadata.name(),
                 metadata.target(),
                 metadata.file().unwrap_or_default(),
                 metadata.module_path().unwrap_or_default(),
-            ];
-            texts.extend(metadata.fields().iter().map(|field| field.name()));
-            return file.names().append(names::CALLSITE, &numbers, &texts).is_ok();
+            ]);
+            let mut len = 4;
+            for (to, field) in texts[4..].iter_mut().zip(metadata.fields().iter()) {
+                *to = field.name();
+                len += 1;
+            }
+            return file.names().append(names::CALLSITE, &numbers, &texts[..len]).is_ok();
         }
         _ = (number, metadata, entries);
         true

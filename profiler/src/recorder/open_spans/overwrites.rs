@@ -41,6 +41,7 @@ impl Overwrites {
     }
 
     #[cfg(all(test, not(spandrel_loom)))]
+    #[allow(clippy::unwrap_used)] // a test fails by panicking
     pub(super) fn new(slots: usize) -> Self {
         Self::try_new(crate::recorder::table_memory::HEAP, slots).unwrap()
     }

@@ -1,5 +1,7 @@
 //! A process that is killed leaves a ring file that has, with the profile, everything that was published.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // a test fails by panicking, also in its helpers
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
@@ -243,7 +245,7 @@ fn check(folder: &Folder, witness: &Witness) -> u64 {
     let names = Names::read(&mut reader);
     assert_eq!(names.runs.len(), 1);
     assert_eq!(names.runs[0][..2], [database.to_str().unwrap().to_owned(), run.info.uuid.clone()]);
-    let store = Store::open(&folder.database(), &StoreOptions::default()).unwrap();
+    let store = Store::open(folder.database(), &StoreOptions::default()).unwrap();
     let drained = store.drained(&reader.run()).unwrap();
     let timeline = timeline(&mut reader);
     let mut in_ring = 0;
