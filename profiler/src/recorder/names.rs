@@ -74,6 +74,12 @@ impl Names {
     pub(crate) fn add_thread(&self, info: &ThreadInfo) -> bool {
         #[cfg(feature = "crash-proof")]
         if let Some(file) = &self.file {
+            // The last quarter is for callsites: a thread without a number of its own is recorded, a span of a callsite
+            // without a name is not.
+            let (used, room) = file.names().used();
+            if used > room / 4 * 3 {
+                return false;
+            }
             let numbers = [u64::from(info.number), info.os_id, u64::from(info.name.is_some())];
             let texts = [info.name.as_deref().unwrap_or_default()];
             return file.names().append(names::THREAD, &numbers, &texts).is_ok();
