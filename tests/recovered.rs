@@ -10,7 +10,7 @@ use spandrel_tests::prelude::*;
 /// How many requests are recorded before the child says so.
 const REQUESTS: u64 = 1_500;
 /// The same where a recovery is to take several batches.
-const MANY: u64 = 9_000;
+const MANY: u64 = 6_000;
 
 /// In the child: requests with queries, of which one is open at the end, with what is in it.
 fn record_until_killed() {
@@ -213,7 +213,7 @@ fn a_recovery_that_is_killed_at_any_moment_is_completed_by_the_next_one() {
         None => {}
     }
     let kills = std::env::var("SPANDREL_TEST_KILLS").ok().and_then(|n| n.parse().ok());
-    let kills: u64 = kills.unwrap_or(12);
+    let kills: u64 = kills.unwrap_or(6);
     let _limit = time_limit(120 + 10 * kills);
     let (mut done, mut killed_over) = (0, 0);
     let mut scratch = scratch();
