@@ -223,7 +223,7 @@ fn a_recovery_that_is_killed_at_any_moment_is_completed_by_the_next_one() {
             assert_all_is_there(scratch.db(), 1, MANY);
             done += 1;
             scratch = spandrel_tests::scratch();
-            kill_one(scratch.db(), kill % 2 == 0, MANY);
+            kill_one(scratch.db(), kill.is_multiple_of(2), MANY);
         }
         let mut child = child::plan("recover").env("SPANDREL_TEST_PATH", scratch.db()).start();
         child.expect("begun");
