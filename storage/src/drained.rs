@@ -47,7 +47,7 @@ pub(crate) fn read(conn: &Connection, ring: &RingId) -> rusqlite::Result<Vec<Dra
     rows.collect()
 }
 
-/// How far a ring is stored, as [`Store::drained`] says it, for somebody who only reads. Nothing is in files of earlier
+/// How far a ring is stored, as [`Store::drained`](crate::Store::drained) says it, for somebody who only reads. Nothing is in files of earlier
 /// versions.
 ///
 /// # Errors

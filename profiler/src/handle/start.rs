@@ -61,6 +61,8 @@ fn make_in_file(
     };
     let database = place::canonical(&builder.database).map_err(|error| refused(&error))?;
     let redacted = builder.redaction.added().to_vec();
+    // What a thread of a forked child knows of its parent's table is not so there.
+    fork::call_in_child(local::forget_in_child);
     let plan = FilePlan { database, run: uuid.to_owned(), redacted };
     Recorder::try_new_in_file(options, &plan).map_err(|error| match error {
         CreateError::Unsupported => {

@@ -15,7 +15,6 @@ use crate::recorder::entry_rules::RuleOf;
 use crate::recorder::fields::FIELDS_MAX;
 #[cfg(feature = "crash-proof")]
 use crate::recorder::ring_file::layout::names;
-use crate::recorder::threads::ThreadInfo;
 
 /// Where names are appended, if anywhere.
 #[derive(Debug, Clone, Default)]
@@ -71,14 +70,20 @@ impl Names {
 
     /// The same for a thread.
     #[cold]
-    pub(crate) fn add_thread(&self, info: &ThreadInfo) -> bool {
+    pub(crate) fn add_thread(&self, number: u32, os_id: u64, name: Option<&str>) -> bool {
         #[cfg(feature = "crash-proof")]
         if let Some(file) = &self.file {
-            let numbers = [u64::from(info.number), info.os_id, u64::from(info.name.is_some())];
-            let texts = [info.name.as_deref().unwrap_or_default()];
+            // The last quarter is for callsites: a thread without a number of its own is recorded, a span of a callsite
+            // without a name is not.
+            let (used, room) = file.names().used();
+            if used > room / 4 * 3 {
+                return false;
+            }
+            let numbers = [u64::from(number), os_id, u64::from(name.is_some())];
+            let texts = [name.unwrap_or_default()];
             return file.names().append(names::THREAD, &numbers, &texts).is_ok();
         }
-        _ = info;
+        _ = (number, os_id, name);
         true
     }
 }

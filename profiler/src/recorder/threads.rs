@@ -93,7 +93,10 @@ impl Threads {
         let number = NUMBERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         let info = |number| ThreadInfo { number, os_id: os_thread_id(), name: current_name() };
         // Its name before anybody has the number.
-        let info = number.ok().map(info).filter(|info| self.names.add_thread(info));
+        let info = number
+            .ok()
+            .map(info)
+            .filter(|info| self.names.add_thread(info.number, info.os_id, info.name.as_deref()));
         let info = info.unwrap_or_else(ThreadInfo::further);
         let number = info.number;
         self.register(Arc::new(info));

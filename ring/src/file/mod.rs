@@ -81,7 +81,7 @@ pub use self::liveness::Liveness;
 #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
 pub(crate) use self::mapping::Mapping;
 pub use self::names::{KINDS_MAX, Name, Names, NamesFull, NamesRead};
-pub use self::owner::{FileSettings, OwnerId, RingFile};
+pub use self::owner::{FileSettings, InFileValue, OwnerId, RingFile};
 pub use self::reader::{PartitionSeen, Reader, State};
 pub use self::source::Source;
 

@@ -6,7 +6,7 @@
 
 use spandrel_ring::{TooLarge, Zeros};
 
-use crate::recorder::ring_file::layout::OVERWRITES;
+use crate::recorder::ring_file::tables::OVERWRITES;
 use crate::recorder::table_memory::TableMemory;
 use crate::sync::{AtomicU64, Ordering};
 
