@@ -216,6 +216,33 @@ fn what_was_published_before_a_kill_is_in_the_ring_or_in_the_profile_and_once() 
     assert!(in_ring > 0, "all was in the profile");
 }
 
+#[test]
+fn a_file_whose_maker_died_over_it_goes_and_one_that_is_being_made_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("p.db");
+    drop(Store::open(&database, &StoreOptions::default()).unwrap());
+    let canonical = place::canonical(&database).unwrap();
+    // The last one is there on every system.
+    let rings = place::folders().pop().unwrap();
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&rings).unwrap();
+    let mut ended = Command::new("true").spawn().unwrap();
+    ended.wait().unwrap();
+    let make = |pid: u32, bytes: u64| {
+        let path = rings.join(place::file_name(&canonical, pid, "00"));
+        File::create(&path).unwrap().set_len(bytes).unwrap();
+        path
+    };
+    let living = make(std::process::id(), 1 << 16);
+    for bytes in [0, 4, 4_096, 1 << 16] {
+        let dead = make(ended.id(), bytes);
+        assert_eq!(crate::recover::recover(&database, true).unwrap(), [], "only looks");
+        assert!(dead.exists());
+        assert_eq!(crate::recover::recover(&database, false).unwrap(), []);
+        assert!(!dead.exists() && living.exists(), "{bytes} bytes");
+    }
+    std::fs::remove_file(living).unwrap();
+}
+
 /// Checks what a kill has left. Returns how many spans were in the ring only.
 fn check(folder: &Folder, witness: &Witness) -> u64 {
     let mut numbers = vec![BTreeSet::new(); THREADS as usize];
