@@ -47,8 +47,8 @@ pub(crate) fn read(conn: &Connection, ring: &RingId) -> rusqlite::Result<Vec<Dra
     rows.collect()
 }
 
-/// How far a ring is stored, as [`Store::drained`](crate::Store::drained) says it, for somebody who only reads. Nothing is in files of earlier
-/// versions.
+/// How far a ring is stored, as [`Store::drained`](crate::Store::drained) says it, for somebody who only reads.
+/// Files of earlier versions say nothing.
 ///
 /// # Errors
 ///

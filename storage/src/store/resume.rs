@@ -201,24 +201,3 @@ impl Store {
         self.in_transaction("forget a ring", |tx| drained::forget(tx, ring))
     }
 }
-
-impl Store {
-    /// How far this ring is stored, by partition. Partitions of which nothing is stored are not in it.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    pub fn drained(&self, ring: &RingId) -> Result<Vec<DrainedRow>, Error> {
-        drained::read(self.connection(), ring).context(self.path(), "read how far a ring is stored")
-    }
-
-    /// Forgets how far this ring is stored: its file is gone.
-    ///
-    /// # Errors
-    ///
-    /// As for [`append`](Self::append).
-    pub fn forget_drained(&mut self, ring: &RingId) -> Result<(), Error> {
-        let sql = "DELETE FROM main.drained WHERE ring = ?1";
-        self.in_transaction("forget a ring", |tx| tx.execute(sql, [ring.as_slice()]).map(drop))
-    }
-}
