@@ -1,6 +1,6 @@
 //! Rings as the recorder leaves them, and as anybody might have changed them since.
 //!
-//! `SPANDREL_TEST_WORDS` sets how many times words are changed (default 600); `scripts/crash_proof.sh` changes 100,000.
+//! `SPANDREL_TEST_WORDS` sets how many times words are changed (default 600); as it was run with 100,000: SPANDREL_TEST_WORDS=100000 and --release, some 3 minutes.
 
 use std::collections::HashMap;
 
@@ -262,7 +262,7 @@ fn whatever_is_changed_is_found_or_is_one_value_and_nothing_worse_comes_of_it() 
                 let found = reader.contradictions(1).unwrap();
                 assert!(found.is_empty(), "{found:?}");
                 assert_eq!(done.ledger.stored, run.spans, "{done:?}");
-                assert!(lost(&done) >= run.dropped(), "{done:?} {run:?}");
+                assert!(lost(&done) >= run.dropped_spans + run.dropped_events, "{done:?} {run:?}");
                 stored += run.spans;
             }
         }
