@@ -26,6 +26,7 @@ mod recording;
 #[cfg(test)]
 mod reference;
 mod report;
+mod rings;
 #[cfg(unix)]
 mod signals;
 

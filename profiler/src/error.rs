@@ -35,6 +35,8 @@ pub enum ErrorKind {
     AlreadyInstalled,
     /// The program has a logger already, so that the subscriber gets no records of the `log` crate.
     LoggerInstalled,
+    /// The ring file of a process that is gone cannot be recovered.
+    RingFile,
     /// More marks came at once than the writer's channel holds; this one is dropped, and counted.
     MarksFull,
 }

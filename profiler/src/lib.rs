@@ -30,6 +30,8 @@
 //! * `opentelemetry`: a layer keeps the ids by which a layer of `tracing-opentelemetry` 0.34 beside it knows
 //!   the spans with which traces begin. It takes that layer's locks, once for each span, when that is
 //!   entered for the first time.
+//! * `crash-proof`: `ProfilerBuilder::crash_proof`, by which what is recorded outlives the process, and `recover`, which moves
+//!   it into the profile. Linux and macOS.
 //! * `faults`: for tests of spandrel itself, whose writer can then be made to panic or to lose a batch.
 //!
 //! # What it promises
@@ -54,6 +56,15 @@ mod recorder;
 
 // From records to rows: one thread, whose rounds are in `writer/mod.rs`.
 mod writer;
+
+/// What processes that are gone have left in their ring files, see
+/// [`ProfilerBuilder::crash_proof`](crate::ProfilerBuilder::crash_proof).
+#[cfg(all(feature = "crash-proof", not(spandrel_loom)))]
+pub mod recover {
+    pub use crate::writer::recover::{
+        OpenAtDeath, Recovery, RingOwner, WaitingRing, recover, waiting,
+    };
+}
 
 // What all of them use.
 mod error;

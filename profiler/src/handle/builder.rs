@@ -25,6 +25,11 @@ const BATCH_BYTES: u64 = 200;
 /// Longest encoded fields of one span or event: as much as one claim of the ring can hold.
 pub(crate) const FIELD_BYTES_MAX: usize = 32 * 1024;
 
+/// Slots of the ring by default.
+const RING: usize = 65_536;
+/// The same where slots are kept until what was in them is committed.
+const CRASH_PROOF_RING: usize = 4 * RING;
+
 /// The names of environment variables that are settings begin with this.
 pub(super) const VARIABLE_PREFIX: &str = "SPANDREL_";
 
@@ -35,7 +40,7 @@ pub struct ProfilerBuilder {
     pub(crate) database: PathBuf,
     pub(crate) label: Option<String>,
     pub(crate) commit: Option<String>,
-    pub(crate) ring_capacity: usize,
+    pub(crate) ring_capacity: Option<usize>,
     pub(crate) partitions: usize,
     pub(crate) batch_size: usize,
     pub(crate) flush_interval: Duration,
@@ -54,6 +59,8 @@ pub struct ProfilerBuilder {
     pub(crate) control: bool,
     pub(crate) close_timeout: Duration,
     pub(crate) store: StoreOptions,
+    #[cfg(feature = "crash-proof")]
+    pub(crate) crash_proof: bool,
     #[cfg(feature = "faults")]
     pub(crate) fault: Option<Fault>,
 }
@@ -79,7 +86,7 @@ impl Default for ProfilerBuilder {
             database: "%n.spandrel.db".into(),
             label: None,
             commit: None,
-            ring_capacity: 65_536,
+            ring_capacity: None,
             partitions: std::thread::available_parallelism().map_or(4, |n| n.get().min(16)),
             batch_size: 8_192,
             flush_interval: Duration::from_millis(500),
@@ -97,10 +104,18 @@ impl Default for ProfilerBuilder {
             control: true,
             close_timeout: Duration::from_secs(30),
             store: StoreOptions::default(),
+            #[cfg(feature = "crash-proof")]
+            crash_proof: is_tested_crash_proof(),
             #[cfg(feature = "faults")]
             fault: None,
         }
     }
+}
+
+/// All tests of spandrel itself can be run over ring files.
+#[cfg(feature = "crash-proof")]
+fn is_tested_crash_proof() -> bool {
+    cfg!(any(test, feature = "faults")) && std::env::var_os("SPANDREL_TEST_CRASH_PROOF").is_some()
 }
 
 impl ProfilerBuilder {
@@ -129,11 +144,47 @@ impl ProfilerBuilder {
     }
 
     /// Slots of the ring over all partitions, 64 bytes each. Rounded down to a power of two.
-    /// Default 65,536 (4 MiB).
+    /// Default 65,536 (4 MiB); four times as many where the ring is to outlive the process.
     ///
     /// A span without fields takes one slot, one with three small fields two.
     pub fn ring_capacity(mut self, slots: usize) -> Self {
-        self.ring_capacity = slots;
+        self.ring_capacity = Some(slots);
+        self
+    }
+
+    /// Slots of the ring, as it was set or by default.
+    pub(crate) fn ring_slots(&self) -> usize {
+        let default = if self.is_crash_proof() { CRASH_PROOF_RING } else { RING };
+        self.ring_capacity.unwrap_or(default)
+    }
+
+    /// Whether the ring is to lie in a file.
+    pub(crate) fn is_crash_proof(&self) -> bool {
+        #[cfg(feature = "crash-proof")]
+        return self.crash_proof;
+        #[cfg(not(feature = "crash-proof"))]
+        false
+    }
+
+    /// Whether what is recorded outlives the process, however that ends: `kill -9`, an abort, out of memory. Default
+    /// `false`. (Feature `crash-proof`; Linux and macOS.)
+    ///
+    /// The ring, the open spans and the names of both then lie in a mapped file in memory, `$XDG_RUNTIME_DIR/spandrel` or
+    /// `/dev/shm/spandrel-UID`, some 50 MB. [`close`](crate::Profiler::close) removes it. If the process ends before that, whoever
+    /// next records into the same database moves what is in the file into it, and `spandrel recover` does: every span
+    /// that was published, and those that were open, with the status `crashed`. A power failure takes the file with it.
+    ///
+    /// Slots of the ring are free again when what was in them is committed. So the ring, and not the writer's memory, is what
+    /// a burst has to fit into: [`ring_capacity`](Self::ring_capacity) is four times as large by default.
+    ///
+    /// The file has room for the names of some 20,000 callsites, and of some 60,000 threads where callsites are few. Spans of
+    /// further callsites are dropped as `callsites_full`; further threads have one number in common.
+    ///
+    /// If the file cannot be made, because there is no room for it, say, recording goes on without;
+    /// [`Stats::crash_proof_error`](crate::Stats::crash_proof_error) says why.
+    #[cfg(feature = "crash-proof")]
+    pub fn crash_proof(mut self, outlives: bool) -> Self {
+        self.crash_proof = outlives;
         self
     }
 
@@ -369,7 +420,7 @@ impl ProfilerBuilder {
                 format!("{} is {value}; choose a value from {least} to {most}", self.called(name)),
             ))
         };
-        range("ring_capacity", self.ring_capacity, 1, 1 << 32)?;
+        range("ring_capacity", self.ring_slots(), 1, 1 << 32)?;
         range("partitions", self.partitions, 1, PARTITIONS_MAX)?;
         range("batch_size", self.batch_size, 1, 10_000_000)?;
         range("max_open_spans", self.max_open_spans, 1, 1 << 24)?;
@@ -407,7 +458,7 @@ impl ProfilerBuilder {
 
     /// What takes memory, and about how many bytes.
     fn memory(&self) -> [(&'static str, u64); 3] {
-        let ring = RingOptions { capacity: self.ring_capacity, partitions: self.partitions };
+        let ring = RingOptions { capacity: self.ring_slots(), partitions: self.partitions };
         let ring = ring.bytes(size_of::<Slot>());
         let spans = OpenSpans::bytes(self.max_open_spans, self.max_field_bytes / 8);
         [
@@ -425,7 +476,7 @@ impl ProfilerBuilder {
 
     fn value_of(&self, name: &str) -> usize {
         match name {
-            "ring_capacity" => self.ring_capacity,
+            "ring_capacity" => self.ring_slots(),
             "max_open_spans" => self.max_open_spans,
             _ => self.batch_size,
         }

@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::recorder::entry_rules::NotRules;
 
 /// All variables that are read here.
-const SETTINGS: [&str; 21] = [
+const SETTINGS: [&str; 22] = [
     "SPANDREL_DB",
     "SPANDREL_LABEL",
     "SPANDREL_COMMIT",
@@ -36,6 +36,7 @@ const SETTINGS: [&str; 21] = [
     "SPANDREL_REDACT",
     "SPANDREL_CONTROL",
     "SPANDREL_LIVE_READERS",
+    "SPANDREL_CRASH_PROOF",
 ];
 /// Variables that the command line and the tests of spandrel read. They are set, too, when those start a
 /// program.
@@ -152,8 +153,26 @@ pub(crate) fn builder(
     if let Some(Switch(may_read)) = switch("SPANDREL_LIVE_READERS")? {
         builder = builder.live_readers(may_read);
     }
+    if let Some(Switch(outlives)) = switch("SPANDREL_CRASH_PROOF")? {
+        builder = crash_proof(builder, outlives)?;
+    }
     builder.variables = found.take();
     Ok(Some(builder))
+}
+
+#[cfg(feature = "crash-proof")]
+fn crash_proof(builder: ProfilerBuilder, outlives: bool) -> Result<ProfilerBuilder, Error> {
+    Ok(builder.crash_proof(outlives))
+}
+
+#[cfg(not(feature = "crash-proof"))]
+fn crash_proof(builder: ProfilerBuilder, outlives: bool) -> Result<ProfilerBuilder, Error> {
+    if outlives {
+        let message = "SPANDREL_CRASH_PROOF is set, and this program was built without that: give its dependency on \
+                       spandrel the feature `crash-proof`, or unset the variable";
+        return Err(Error::new(ErrorKind::InvalidOption, message));
+    }
+    Ok(builder)
 }
 
 impl FromStr for Arguments {
@@ -243,6 +262,7 @@ mod tests {
             ("SPANDREL_LIVE_READERS", "0"),
             ("SPANDREL_ARGS", "off"),
             ("SPANDREL_REDACT", "card,!key"),
+            ("SPANDREL_CRASH_PROOF", if cfg!(feature = "crash-proof") { "1" } else { "0" }),
         ];
         let builder = builder(from(&variables)).unwrap().unwrap();
         assert_eq!(builder.entries.to_string(), "off,a::b=all");
@@ -252,7 +272,8 @@ mod tests {
         assert_eq!(builder.database.to_str(), Some("a.db"));
         assert_eq!(builder.label.as_deref(), Some("a label"));
         assert_eq!(builder.commit.as_deref(), Some("a1b2c3d"));
-        assert_eq!((builder.ring_capacity, builder.partitions), (128, 3));
+        assert_eq!((builder.ring_slots(), builder.partitions), (128, 3));
+        assert_eq!(builder.is_crash_proof(), cfg!(feature = "crash-proof"));
         assert_eq!(builder.batch_size, 10);
         assert_eq!(builder.flush_interval, Duration::from_millis(20));
         assert_eq!((builder.max_open_spans, builder.max_field_bytes), (30, 40));
@@ -266,6 +287,15 @@ mod tests {
         assert_eq!(builder.arguments, Arguments::Omitted);
         let secrecy = |name| builder.redaction.secrecy(name);
         assert_eq!((secrecy("card"), secrecy("key")), (Secrecy::All, Secrecy::None));
+    }
+
+    #[test]
+    #[cfg(not(feature = "crash-proof"))]
+    fn what_the_program_was_built_without_is_refused_with_the_way_out() {
+        let builder = builder(from(&[("SPANDREL_DB", "a.db"), ("SPANDREL_CRASH_PROOF", "true")]));
+        let error = builder.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidOption);
+        assert!(error.to_string().contains("the feature `crash-proof`, or unset"), "{error}");
     }
 
     #[test]

@@ -10,11 +10,15 @@ use crate::recorder::Recorder;
 use crate::redact::redacted_arguments;
 
 /// The row for table `run`.
-pub(crate) fn describe_run(builder: &ProfilerBuilder, recorder: &Recorder) -> RunInfo {
+pub(crate) fn describe_run(
+    builder: &ProfilerBuilder,
+    recorder: &Recorder,
+    uuid: String,
+) -> RunInfo {
     let started = recorder.clock.origin_unix();
     let program = std::env::current_exe().unwrap_or_default();
     RunInfo {
-        uuid: uuid(),
+        uuid,
         label: builder.label.clone(),
         started_unix_ns: i64::try_from(started.as_nanos()).unwrap_or(i64::MAX),
         pid: std::process::id(),
@@ -30,7 +34,7 @@ pub(crate) fn describe_run(builder: &ProfilerBuilder, recorder: &Recorder) -> Ru
 
 /// 128 random bits as hexadecimal digits. The standard library seeds its hash maps from the
 /// system's random numbers.
-fn uuid() -> String {
+pub(crate) fn uuid() -> String {
     let random = || std::hash::RandomState::new().build_hasher().finish();
     format!("{:016x}{:016x}", random(), random())
 }
@@ -83,12 +87,12 @@ fn settings(builder: &ProfilerBuilder, recorder: &Recorder) -> String {
             r#"{{"version":"{}","sqlite":"{}","database":{},"ring_capacity":{},"partition_slots":[{}],"#,
             r#""batch_size":{},"flush_interval_ms":{},"max_open_spans":{},"max_field_bytes":{},"#,
             r#""spans":"{}","events":"{}","filter":{},"busy_time":{},"status_rules":{},"entries":{},"control":{},"live_readers":{},"close_timeout_ms":{},"synchronous":"{:?}","#,
-            r#""max_bytes":{},"max_age_s":{},"commit":{}}}"#
+            r#""max_bytes":{},"max_age_s":{},"commit":{},"crash_proof":{}}}"#
         ),
         env!("CARGO_PKG_VERSION"),
         SqliteVersion::linked(),
         database,
-        builder.ring_capacity,
+        builder.ring_slots(),
         slots.join(","),
         builder.batch_size,
         builder.flush_interval.as_millis(),
@@ -107,5 +111,6 @@ fn settings(builder: &ProfilerBuilder, recorder: &Recorder) -> String {
         optional(builder.store.max_bytes),
         optional(builder.store.max_age.map(|age| age.as_secs())),
         commit,
+        recorder.is_in_file(),
     )
 }

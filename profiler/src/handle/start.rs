@@ -2,20 +2,103 @@
 
 use std::sync::Arc;
 
-use spandrel_ring::fork;
+#[cfg(feature = "crash-proof")]
+use spandrel_ring::file::CreateError;
+use spandrel_ring::{Consumer, fork};
 use spandrel_storage::Store;
 
 use super::builder::ProfilerBuilder;
 use super::path_pattern;
 use super::profiler::{Closing, Handle, Profiler};
-use super::run_info::describe_run;
+use super::run_info::{describe_run, uuid};
 use crate::error::{Error, ErrorKind};
 use crate::mutex::Mutex;
 use crate::recorder::local;
-use crate::recorder::record::FIRST_ID_MAX;
+use crate::recorder::record::{FIRST_ID_MAX, Slot};
+#[cfg(feature = "crash-proof")]
+use crate::recorder::ring_file::{own::FilePlan, place};
 use crate::recorder::{Recorder, RecorderOptions};
 use crate::writer::control::FLUSHES_MAX;
 use crate::writer::{Requests, Writer, WriterOptions, WriterState};
+
+/// Allocates ring and tables, or makes a file for them.
+fn make_recorder(
+    builder: &ProfilerBuilder,
+    options: &RecorderOptions,
+    uuid: &str,
+    state: &WriterState,
+) -> Result<(Arc<Recorder>, Consumer<Slot>), Error> {
+    #[cfg(feature = "crash-proof")]
+    if builder.is_crash_proof() {
+        match make_in_file(builder, options, uuid) {
+            Ok(made) => return Ok(made),
+            // No other machine of its kind can, so nobody should rely on it.
+            Err(NoFile::Unsupported(error)) => return Err(error),
+            Err(NoFile::Refused(why)) => state.set_crash_proof_error(why),
+        }
+    }
+    _ = (uuid, state);
+    Recorder::try_new(options).map_err(|refused| builder.too_large(refused))
+}
+
+/// Why the ring does not lie in a file.
+#[cfg(feature = "crash-proof")]
+enum NoFile {
+    Unsupported(Error),
+    Refused(String),
+}
+
+#[cfg(feature = "crash-proof")]
+fn make_in_file(
+    builder: &ProfilerBuilder,
+    options: &RecorderOptions,
+    uuid: &str,
+) -> Result<(Arc<Recorder>, Consumer<Slot>), NoFile> {
+    let refused = |why: &dyn std::fmt::Display| {
+        NoFile::Refused(format!(
+            "the recording does not outlive its process, what is not committed is lost if that is killed: {why}"
+        ))
+    };
+    let database = place::canonical(&builder.database).map_err(|error| refused(&error))?;
+    let redacted = builder.redaction.added().to_vec();
+    // What a thread of a forked child knows of its parent's table is not so there.
+    fork::call_in_child(local::forget_in_child);
+    let plan = FilePlan { database, run: uuid.to_owned(), redacted };
+    Recorder::try_new_in_file(options, &plan).map_err(|error| match error {
+        CreateError::Unsupported => {
+            let message = format!("crash_proof: {error}");
+            NoFile::Unsupported(Error::new(ErrorKind::InvalidOption, message))
+        }
+        error => refused(&error),
+    })
+}
+
+/// Removes the ring file of a profiler that is not built after all.
+#[cfg(feature = "crash-proof")]
+struct Unbuilt(Option<Arc<Recorder>>);
+
+#[cfg(feature = "crash-proof")]
+impl Unbuilt {
+    fn begin(mut self, threads_above: i64) {
+        if let Some(recorder) = self.0.take()
+            && let Some(file) = &recorder.file
+        {
+            file.begin(threads_above);
+        }
+    }
+}
+
+#[cfg(feature = "crash-proof")]
+impl Drop for Unbuilt {
+    fn drop(&mut self) {
+        if let Some(recorder) = self.0.take()
+            && let Some(file) = &recorder.file
+        {
+            // The error that is being returned is the one that counts; a file without records is removed by the next one.
+            _ = file.remove();
+        }
+    }
+}
 
 impl ProfilerBuilder {
     /// Opens the database, allocates ring and tables, and starts the writer thread.
@@ -29,7 +112,9 @@ impl ProfilerBuilder {
     ///
     /// # Blocking
     ///
-    /// For the time that it takes to open or make a database, usually some milliseconds.
+    /// For the time that it takes to open or make a database, usually some milliseconds. If a process that recorded into
+    /// it with [`crash_proof`](Self::crash_proof) has died, what that had left is stored first: ids of this recording
+    /// have to be above those, and half a second is what a full ring of the usual size takes.
     pub fn build(self) -> Result<Profiler, Error> {
         self.check()?;
         Profiler::start(self)
@@ -78,12 +163,16 @@ impl Profiler {
                 false => error,
             }
         })?;
+        // Before ids are taken: those that processes have left behind come first.
+        #[cfg(all(feature = "crash-proof", not(spandrel_loom)))]
+        let unrecovered = crate::writer::recover::before_recording(&mut store, &builder.database).1;
         let first_id = store.next_id();
         if first_id >= FIRST_ID_MAX {
             return Err(Error::damaged_ids(&builder.database));
         }
+        let uuid = uuid();
         let options = RecorderOptions {
-            ring_capacity: builder.ring_capacity,
+            ring_capacity: builder.ring_slots(),
             partitions: builder.partitions,
             open_spans_max: builder.max_open_spans,
             field_bytes_max: builder.max_field_bytes,
@@ -93,11 +182,16 @@ impl Profiler {
             entries: builder.entries.clone(),
             first_id,
         };
-        let made = Recorder::try_new(&options).map_err(|refused| builder.too_large(refused));
-        let (recorder, consumer) = made?;
-        let run = describe_run(&builder, &recorder);
-        store.begin_run(&run)?;
         let state = Arc::new(WriterState::default());
+        #[cfg(all(feature = "crash-proof", not(spandrel_loom)))]
+        unrecovered.iter().for_each(|error| state.set_error(error.to_string()));
+        let (recorder, consumer) = make_recorder(&builder, &options, &uuid, &state)?;
+        #[cfg(feature = "crash-proof")]
+        let unbuilt = Unbuilt(Some(Arc::clone(&recorder)));
+        let run = describe_run(&builder, &recorder, uuid);
+        store.begin_run(&run)?;
+        #[cfg(feature = "crash-proof")]
+        let threads_above = store.thread_id(0);
         state.marks.ids_begin_at(store.next_mark_id()?);
         let requests = Requests::begin(builder.control, &store, &state);
         let (control, inbox) = crossbeam_channel::bounded(FLUSHES_MAX);
@@ -138,6 +232,8 @@ impl Profiler {
             Error::new(ErrorKind::Thread, format!("cannot start the writer thread: {error}"))
                 .with_source(error)
         })?;
+        #[cfg(feature = "crash-proof")]
+        unbuilt.begin(threads_above);
         Ok(Self {
             handle: Some(Arc::new(Handle {
                 recorder,

@@ -32,6 +32,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use spandrel_ring::timestamp;
 
+#[cfg(feature = "crash-proof")]
+use crate::recorder::ring_file::pieces::{PieceSaid, Pieces};
+
 /// Where ticks come from.
 #[derive(Debug, Clone)]
 pub(crate) struct Clock {
@@ -89,6 +92,25 @@ impl Clock {
             now.saturating_sub(since_origin)
         };
         (0..8).map(|_| read()).min().unwrap_or_default()
+    }
+
+    /// The kind of this clock and what turns its ticks into times, as a ring file's header has them.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn anchors(&self) -> (u64, [u64; 8]) {
+        use crate::recorder::ring_file::layout::{anchors, clock};
+        let kind = match self.name() {
+            "tsc" => clock::TSC,
+            "cntvct" => clock::CNTVCT,
+            _ => clock::MONOTONIC,
+        };
+        let since = u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let mut words = [0; 8];
+        words[anchors::ORIGIN_TICKS] = self.origin_ticks;
+        let unix = u64::try_from(self.origin_unix().as_nanos());
+        words[anchors::ORIGIN_UNIX_NS] = unix.unwrap_or(u64::MAX);
+        let monotonic = spandrel_ring::file::monotonic_ns();
+        words[anchors::ORIGIN_MONOTONIC_NS] = monotonic.saturating_sub(since);
+        (kind, words)
     }
 
     fn monotonic_ns(&self) -> i64 {
@@ -239,6 +261,12 @@ pub(crate) struct Timeline {
     /// Whether it has jumped.
     has_jumped: bool,
     recent: Cell<Recent>,
+    /// Where pieces are kept for whoever reads when this process is gone.
+    #[cfg(feature = "crash-proof")]
+    kept: Option<Pieces>,
+    /// It is that of a process that is gone: no clock is asked.
+    #[cfg(feature = "crash-proof")]
+    is_dead: bool,
 }
 
 /// The first rate is measured over at least this long.
@@ -289,7 +317,87 @@ impl Timeline {
             reading: (ticks, ns),
             has_jumped: false,
             recent: Cell::new(Recent::new(first, u64::MAX)),
+            #[cfg(feature = "crash-proof")]
+            kept: None,
+            #[cfg(feature = "crash-proof")]
+            is_dead: false,
         }
+    }
+
+    /// From now on its pieces are kept there, too.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn keep_in(&mut self, pieces: Pieces) {
+        self.kept = Some(pieces);
+        self.keep(self.last());
+    }
+
+    /// Keeps the newest piece.
+    #[cfg(feature = "crash-proof")]
+    fn keep(&mut self, piece: Piece) {
+        let Some(kept) = &mut self.kept else { return };
+        let newest = self.eras.len() - 1;
+        let begins_era = newest > 0 && self.eras[newest].first + 1 == self.pieces.len();
+        let era_ended = if begins_era { self.eras[newest - 1].last_ticks } else { 0 };
+        let Piece { ticks, ns, rate } = piece;
+        kept.keep(PieceSaid { ticks, ns, rate: rate.0, era_ended });
+    }
+
+    /// The timeline of a process that is gone, of the clock's origin and of the pieces that it has kept; ticks before them
+    /// are on a straight line from the origin. A process that was killed before it had any has none: then
+    /// `ns_per_tick` is asked. What is [now](Self::now_ns) it has to be [told](Self::end_at).
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn of_dead(
+        has_counter: bool,
+        origin_ticks: u64,
+        kept: &[PieceSaid],
+        ns_per_tick: impl FnOnce() -> f64,
+    ) -> Self {
+        let clock = Clock { has_counter, origin: Instant::now(), origin_ticks };
+        let mut pieces = Vec::with_capacity(kept.len() + 1);
+        let mut eras = vec![Era { first: 0, last_ticks: u64::MAX }];
+        match kept.first() {
+            // From the origin to the first that is there, if no era has ended between the two.
+            Some(first) if first.ticks > origin_ticks && first.ns > 0 => {
+                let rate = Rate::new(rate(first.ticks - origin_ticks, first.ns));
+                pieces.push(Piece { ticks: origin_ticks, ns: 0, rate });
+            }
+            Some(_) => {}
+            None => {
+                let rate = if has_counter { ns_per_tick() } else { 1.0 };
+                pieces.push(Piece { ticks: origin_ticks, ns: 0, rate: Rate::new(rate) });
+            }
+        }
+        for (n, piece) in kept.iter().enumerate() {
+            if piece.era_ended > 0 && n > 0 {
+                eras.last_mut().into_iter().for_each(|era| era.last_ticks = piece.era_ended);
+                eras.push(Era { first: pieces.len(), last_ticks: u64::MAX });
+            }
+            pieces.push(Piece { ticks: piece.ticks, ns: piece.ns, rate: Rate(piece.rate) });
+        }
+        let last = pieces[pieces.len() - 1];
+        // What was recorded after the last piece is within a second of it, or much later where nothing was: there is no
+        // reading that would bound it.
+        Self {
+            origin_ticks,
+            clock,
+            reading: (last.ticks, last.ns),
+            has_jumped: eras.len() > 1,
+            recent: Cell::new(Recent::new(last, u64::MAX)),
+            pieces,
+            eras,
+            kept: None,
+            is_dead: true,
+        }
+    }
+
+    /// The last moment of a process that is gone, as far as it is known.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn end_at(&mut self, ticks: u64) {
+        let (last_ticks, last_ns) = self.reading;
+        let ns = self.find_in(self.eras.len() - 1, ticks.max(last_ticks));
+        self.reading = (ticks.max(last_ticks), ns.max(last_ns));
+        self.newest().last_ticks = self.reading.0;
+        self.recent.set(Recent::new(self.last(), self.end()));
     }
 
     /// Whether the counter has ever jumped, so that ticks cannot be subtracted from each other.
@@ -311,6 +419,10 @@ impl Timeline {
     /// has jumped. All ticks that were converted so far are before the new piece; those that are
     /// converted next were taken before.
     pub(crate) fn renew(&mut self) {
+        #[cfg(feature = "crash-proof")]
+        if self.is_dead {
+            return;
+        }
         if self.clock.has_counter {
             let (ticks, ns) = self.clock.read_both();
             self.renew_at(ticks, ns);
@@ -384,6 +496,8 @@ impl Timeline {
 
     fn push(&mut self, piece: Piece) {
         self.pieces.push(piece);
+        #[cfg(feature = "crash-proof")]
+        self.keep(piece);
         self.recent.set(Recent::new(piece, self.end()));
     }
 
@@ -475,6 +589,10 @@ impl Timeline {
     /// Now; never earlier than the last reading. Right even if the counter has jumped since: nothing
     /// renews the timeline while nothing is recorded.
     pub(crate) fn now_ns(&self) -> i64 {
+        #[cfg(feature = "crash-proof")]
+        if self.is_dead {
+            return self.reading.1;
+        }
         let (by_ticks, ns) = (self.last().at(self.clock.ticks()), self.clock.monotonic_ns());
         let agree = by_ticks.abs_diff(ns) <= STEP_NS.unsigned_abs();
         (if agree { by_ticks } else { ns }).max(self.reading.1)

@@ -46,6 +46,7 @@ pub(crate) mod tally;
 // Small numbers for callsites and threads.
 pub(crate) mod callsites;
 pub(crate) mod chunks;
+pub(crate) mod described;
 pub(crate) mod threads;
 
 // Ticks, and the timeline.
@@ -56,6 +57,11 @@ pub(crate) mod account;
 pub(crate) mod counters;
 pub(crate) mod losses;
 pub(crate) mod stats;
+
+// Where tables lie: on the heap, or in a file that outlives the process.
+pub(crate) mod names;
+pub(crate) mod ring_file;
+pub(crate) mod table_memory;
 
 // How much of a table the system has provided.
 pub(crate) mod page_map;

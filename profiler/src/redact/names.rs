@@ -109,6 +109,8 @@ type Phrase = Vec<String>;
 pub(crate) struct Redaction {
     secrets: Vec<(Phrase, Secrecy)>,
     harmless: Vec<Phrase>,
+    /// What was [added](Redaction::add), as it was given.
+    added: Vec<String>,
 }
 
 impl Default for Redaction {
@@ -118,13 +120,21 @@ impl Default for Redaction {
         Self {
             secrets: secrets.chain(texts).collect(),
             harmless: HARMLESS.iter().map(|name| words(name)).collect(),
+            added: Vec::new(),
         }
     }
 }
 
 impl Redaction {
+    /// What was added, so that whoever adds the same to a new one knows the same names.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn added(&self) -> &[String] {
+        &self.added
+    }
+
     /// Adds a name. With `!` before it, the name is not secret; `!*` forgets all names.
     pub(crate) fn add(&mut self, name: &str) {
+        self.added.push(name.to_owned());
         let name = name.trim();
         match name.strip_prefix('!').map(str::trim) {
             Some("*") => self.secrets.clear(),

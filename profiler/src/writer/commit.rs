@@ -47,6 +47,8 @@ pub(super) struct Pending {
     /// Losses that become rows with this batch.
     pub(super) losses: Option<NewLosses>,
     marks: PendingMarks,
+    /// Up to where the slots of each partition may be given back once it is committed, if they are kept.
+    kept: Option<Vec<u64>>,
     /// How often refused rows were taken out of it.
     mends: u32,
 }
@@ -232,7 +234,8 @@ impl Writer {
     /// cheaper; but not so many that the ring fills up meanwhile.
     fn piece_max(&self) -> usize {
         let usual = self.options.batch_size;
-        if self.raw.len() <= usual {
+        // Slots that are kept are free again after a commit: the sooner, the better. And a ring in a file is large.
+        if self.raw.len() <= usual || self.keeping.is_on() {
             return usual;
         }
         usual.saturating_mul(BACKLOG_BATCHES).min(self.ring_slots / 8).max(usual)
@@ -272,6 +275,10 @@ impl Writer {
         self.count_memory_if_due();
         self.add_housekeeping_rows(now_ns, counts);
         self.converter.put_contexts(&mut self.batch);
+        for raw in [&mut self.raw, &mut self.next] {
+            self.keeping.pass(raw.take_passed());
+        }
+        let kept = self.keeping.tell(&mut self.batch.drained);
         self.pending = Some(Pending {
             counts,
             cut: self.converter.take_cut(),
@@ -280,6 +287,7 @@ impl Writer {
             positions,
             losses: new_losses,
             marks,
+            kept,
             mends: 0,
         });
         self.show_account();
@@ -417,6 +425,9 @@ impl Writer {
         }
         if let Some(positions) = pending.positions {
             self.committed = positions;
+        }
+        if let Some(kept) = pending.kept {
+            self.keeping.told(kept, &mut self.consumer);
         }
         if !self.waiting.is_empty() {
             // The file has to be there still when the waiting threads are told.

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use spandrel_storage::{
-    Error, ErrorKind, Left, Location, OpenSpanRow, Recovered, Store, WriterStatRow,
+    Error, ErrorKind, Left, Location, OpenSpanRow, Recovered, Status, Store, WriterStatRow,
 };
 
 use super::Writer;
@@ -239,6 +239,7 @@ impl Writer {
                 pending.losses = None;
             }
             if let Some(store) = &mut self.store {
+                self.keeping.begin_file();
                 self.converter.begin_file(store);
             }
             self.open_spans.clear();
@@ -252,6 +253,11 @@ impl Writer {
         match self.try_reopen() {
             Ok(mut store) => {
                 self.so_far.forget();
+                self.keeping.begin_file();
+                #[cfg(feature = "crash-proof")]
+                if let Some(file) = &self.recorder.file {
+                    file.set_threads_above(store.thread_id(0));
+                }
                 self.converter.begin_file(&mut store);
                 self.converter.self_times.begin_file();
                 self.store = Some(store);
@@ -321,7 +327,7 @@ impl Writer {
         }
         self.open_spans = ids;
         let Self { converter, store: Some(store), batch, .. } = self else { return };
-        let rows = converter.unfinished(&seen, false, store, &mut batch.text);
+        let rows = converter.unfinished(&seen, false, Status::Unfinished, store, &mut batch.text);
         let rows = rows.into_iter().map(|span| OpenSpanRow { span, seen_ns: now_ns });
         batch.open_spans = Some(rows.collect());
     }

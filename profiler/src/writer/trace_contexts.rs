@@ -2,8 +2,8 @@
 //! and from an OpenTelemetry layer beside ours.
 
 use spandrel_storage::{OtelSpanId, TraceContext, TraceId};
-use tracing_core::Metadata;
 
+use crate::recorder::described::Described;
 use crate::recorder::fields::{Fields, Value};
 use crate::redact::{Redaction, Secrecy};
 
@@ -25,19 +25,26 @@ pub(super) struct IdFields(Option<Box<[(usize, Role)]>>);
 
 impl IdFields {
     /// Those fields of a callsite of spans, without secret ones.
-    pub(super) fn of(metadata: &Metadata<'_>, redaction: &Redaction) -> Self {
+    pub(super) fn of(site: &Described<'_>, redaction: &Redaction) -> Self {
         let role = |name: &str| match name {
             "trace_id" => Some(Role::Trace),
             "span_id" => Some(Role::Span),
             "traceparent" => Some(Role::Parent),
             _ => None,
         };
-        let fields = metadata.fields().iter().map(|field| field.name()).enumerate();
+        let fields = site.fields.iter().copied().enumerate();
         let roles = fields.filter_map(|(at, name)| Some((at, name, role(name)?)));
         let roles = roles.filter(|(_, name, _)| redaction.secrecy(name) == Secrecy::None);
         let roles: Box<[_]> = roles.map(|(at, _, role)| (at, role)).collect();
         let says_trace = roles.iter().any(|(_, role)| *role != Role::Span);
-        Self(Some(roles).filter(|_| metadata.is_span() && says_trace))
+        Self(Some(roles).filter(|_| site.is_span && says_trace))
+    }
+
+    /// The same of a span of a process that is gone, which may have had a layer of OpenTelemetry's.
+    #[cfg(feature = "crash-proof")]
+    pub(super) fn context_of_dead(&self, words: &[u64]) -> Option<TraceContext> {
+        let said = self.context(words);
+        given(words, said).or(said)
     }
 
     /// How other systems know a span with these words of fields.
@@ -76,7 +83,7 @@ fn said(roles: &[(usize, Role)], words: &[u64]) -> Option<TraceContext> {
 }
 
 /// The ids from the OpenTelemetry layer; the fields tell the parent.
-#[cfg(feature = "opentelemetry")]
+#[cfg(any(feature = "opentelemetry", feature = "crash-proof"))]
 fn given(words: &[u64], said: Option<TraceContext>) -> Option<TraceContext> {
     let (trace_id, span_id) = crate::recorder::fields::given_ids(words)?;
     let trace_id = TraceId::new(trace_id)?;

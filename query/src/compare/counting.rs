@@ -91,7 +91,7 @@ impl Samples {
         at_hand: Option<&mut BlockAtHand>,
     ) {
         self.runs = 1;
-        if span.entry.is_none() && span.status != Status::Unfinished {
+        if span.entry.is_none() && span.status.has_closed() {
             let failed = matches!(span.status, Status::Error | Status::Panicked);
             self.errors += u64::from(failed);
             self.spans += 1;

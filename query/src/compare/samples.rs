@@ -11,7 +11,6 @@ use crate::fold_calls::Fold;
 use crate::index_by_number::IndexByNumber;
 use crate::reader::{CountedBy, Reader, Run};
 use spandrel_storage::Error;
-use spandrel_storage::Status;
 
 /// Values of what spans are grouped by that are kept apart: each has a histogram for each block.
 const VALUES_MAX: usize = 1_000;
@@ -226,7 +225,7 @@ impl Fold for KeyIndex<'_> {
     #[inline]
     fn add(&mut self, call: &SpanRef<'_>) {
         let Some(duration_ns) = call.duration_ns else { return };
-        let is_span = call.entry.is_none() && call.status != Status::Unfinished;
+        let is_span = call.entry.is_none() && call.status.has_closed();
         self.traces += u64::from(is_span && call.parent_id.is_none());
         let Some(at) = self.of(call) else { return };
         let block = self.blocks.get(call.start_ns.wrapping_sub(self.from_ns));

@@ -29,7 +29,7 @@ pub struct Run {
     pub told_ns: i64,
     /// Spans stored, unfinished and pruned ones included.
     pub spans: u64,
-    /// Unfinished spans stored.
+    /// Spans stored that never closed: unfinished ones, and those over which the process crashed.
     pub unfinished: u64,
     /// Events stored, pruned ones included.
     pub events: u64,
@@ -66,7 +66,7 @@ pub struct Counts {
     pub links: u64,
     /// Entries that are recorded one by one.
     pub entries: u64,
-    /// Spans that are unfinished.
+    /// Spans that never closed, unfinished or crashed.
     pub unfinished: u64,
 }
 
@@ -147,6 +147,14 @@ impl Run {
         settings.map_or(true, |settings| settings["busy_time"] != false)
     }
 
+    /// Whether its process died, and what that had left behind was recovered: the run has no end, and will have none;
+    /// all that was recorded up to the last moment is here, or counted as dropped.
+    pub fn has_crashed(&self) -> bool {
+        let report = self.report.as_deref().filter(|_| self.ended_unix_ns.is_none());
+        let report = report.and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+        report.is_some_and(|report| report["crashed"] == true)
+    }
+
     /// Spans, events and entries that were dropped.
     pub fn dropped(&self) -> u64 {
         self.dropped_spans.saturating_add(self.dropped_events).saturating_add(self.dropped_entries)
@@ -201,7 +209,7 @@ impl Reader {
             let range = "id BETWEEN (SELECT first_id FROM run WHERE id = ?1)
                          AND (SELECT last_id FROM run WHERE id = ?1) AND run_id = ?1";
             let spans = format!(
-                "SELECT count(*), coalesce(sum(status = 'unfinished'), 0) FROM span WHERE {range}"
+                "SELECT count(*), coalesce(sum(status IN ('unfinished', 'crashed')), 0) FROM span WHERE {range}"
             );
             let (spans, unfinished): (i64, i64) =
                 tx.query_row(&spans, [run_id], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -79,6 +79,8 @@ pub fn tree() -> impl Strategy<Value = Tree> {
             "is:error",
             "is:panicked",
             "is:unfinished",
+            "is:crashed",
+            "status!=crashed",
             "has:error",
             "has:fields",
             "has:parent",
@@ -170,6 +172,7 @@ impl Tree {
             }
             Self::Flag(flag) => match *flag {
                 "is:root" => span.parent_id.is_none(),
+                "status!=crashed" => span.status.as_str() != "crashed",
                 "has:parent" => span.parent_id.is_some(),
                 "has:trace_id" => span.context.is_some(),
                 "trace_id=0af7.." => trace_id(span).is_some_and(|id| id.starts_with("0af7")),

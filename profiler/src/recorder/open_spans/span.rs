@@ -70,6 +70,25 @@ spandrel_ring::zeroed!(SpanSlot {
     outer,
     fields,
 });
+#[cfg(feature = "crash-proof")]
+spandrel_ring::in_file!(SpanSlot {
+    key,
+    id,
+    origin,
+    root,
+    start,
+    head,
+    first,
+    last,
+    extra,
+    busy,
+    longest,
+    own_depth,
+    spill,
+    next_free,
+    outer,
+    fields,
+});
 
 impl SpanSlot {
     // Relaxed in the accessors below: between creation and close only callbacks for this span use them,
