@@ -10,6 +10,7 @@
 //! use tracing_subscriber::prelude::*;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # #[cfg(feature = "database")] {
 //! # let folder = tempfile::tempdir()?;
 //! # std::env::set_current_dir(&folder)?;
 //! let profiler = Profiler::builder().database("profile.db").build()?;
@@ -19,6 +20,7 @@
 //!
 //! let report = profiler.close()?;
 //! assert_eq!((report.recorded, report.stored), (1, 1));
+//! # }
 //! # Ok(())
 //! # }
 //! ```
@@ -42,6 +44,16 @@
 //!    [snapshot](Profiler::stats). Losses stand in the database with their reason and time.
 
 #![forbid(unsafe_code)]
+// What only the writer asks of the recorder is compiled all the same: conditions would be in half of its files.
+#![cfg_attr(not(feature = "database"), allow(dead_code, unused_imports))]
+// Links to what only a database has are checked where that is there.
+#![cfg_attr(not(feature = "database"), allow(rustdoc::broken_intra_doc_links))]
+
+#[cfg(not(any(feature = "database", feature = "collected")))]
+compile_error!(
+    "choose where spandrel records to: the feature `database` (a SQLite file, written by this program; \
+     `bundled` compiles SQLite, too), or `collected` (`spandrel collect` writes it; no SQLite here)"
+);
 
 // What an application holds: the profiler, its settings, sections, the report.
 mod handle;
@@ -53,6 +65,7 @@ mod front;
 mod recorder;
 
 // From records to rows: one thread, whose rounds are in `writer/mod.rs`.
+#[cfg(feature = "database")]
 mod writer;
 
 // What all of them use.
@@ -66,7 +79,7 @@ mod redact;
 mod sync;
 
 // Functions for fuzzing with arbitrary words, for `fuzz/`.
-#[cfg(any(test, spandrel_fuzz))]
+#[cfg(all(feature = "database", any(test, spandrel_fuzz)))]
 #[doc(hidden)]
 pub mod fuzz;
 
@@ -79,7 +92,9 @@ pub use recorder::entry_rules::{Entries, NoSuchEntries};
 pub use recorder::losses::{DropReason, Dropped};
 pub use recorder::stats::{Ledger, Stats};
 /// Why the store refused: the kind in [`ErrorKind::Storage`].
+#[cfg(feature = "database")]
 pub use spandrel_storage::ErrorKind as StorageErrorKind;
+#[cfg(feature = "database")]
 pub use spandrel_storage::{Snapshot, SqliteVersion, StoreOptions, Synchronous};
 #[cfg(feature = "faults")]
 pub use writer::Fault;

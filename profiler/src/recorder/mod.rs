@@ -48,6 +48,9 @@ pub(crate) mod callsites;
 pub(crate) mod chunks;
 pub(crate) mod threads;
 
+// Named moments.
+pub(crate) mod mark;
+
 // Ticks, and the timeline.
 pub(crate) mod clock;
 

@@ -4,8 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use spandrel_storage::MemoryUse;
-
+use crate::memory_use::MemoryUse;
 use crate::mutex::Mutex;
 use crate::panics;
 use crate::recorder::record::THREAD_MAX;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use spandrel_storage::{
     Batch, CallsiteInfo, CallsiteKind, EntryRow, Error, EventRow, LateChild, LinkRow, SpanRow,
-    Status, Store, TraceContext, TraceContextRow,
+    Status as RowStatus, Store, TraceContext, TraceContextRow,
 };
 use tracing_core::Metadata;
 
@@ -17,7 +17,7 @@ use crate::recorder::clock::Timeline;
 use crate::recorder::fields::Fields;
 use crate::recorder::open_spans::Seen;
 use crate::recorder::record::{
-    self, Entries, Entry, EventHead, ParentIds, ParentLink, Record, SpanHead,
+    self, Entries, Entry, EventHead, ParentIds, ParentLink, Record, SpanHead, Status,
 };
 use crate::recorder::said::{Role, Said};
 use crate::recorder::threads::Threads;
@@ -394,6 +394,7 @@ impl Converter {
             }
             _ => head.status,
         };
+        let status = row_status(status);
         // A span without entries, whose name counts by entries, has no self time: for example a system's
         // commands. If it has a parent, though, it is what the parent waited for.
         let is_idle = head.entries.count == 0
@@ -538,7 +539,7 @@ impl Converter {
                 longest_entry_ns: times.longest_entry_ns,
                 last_exit_ns: times.last_exit_ns,
                 longest_thread_id: times.longest_thread_id,
-                status: Status::Unfinished,
+                status: RowStatus::Unfinished,
                 fields: self.fields(seen.callsite, &seen.fields, seen.left_out, None),
             }
         });
@@ -857,6 +858,15 @@ impl LateChildren<'_> {
             self_times.add_child(parent, part);
         }
         parent_link.set_counted();
+    }
+}
+
+fn row_status(status: Status) -> RowStatus {
+    match status {
+        Status::Ok => RowStatus::Ok,
+        Status::Error => RowStatus::Error,
+        Status::Panicked => RowStatus::Panicked,
+        Status::Unfinished => RowStatus::Unfinished,
     }
 }
 

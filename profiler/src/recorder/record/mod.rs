@@ -15,6 +15,7 @@ mod heads;
 mod layout;
 mod parent_link;
 mod read;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -29,3 +30,4 @@ pub(crate) use self::layout::{
 };
 pub(crate) use self::parent_link::{ParentIds, ParentLink, entry_inside, parent_ids, parent_link};
 pub(crate) use self::read::{kind, read};
+pub(crate) use self::status::Status;
