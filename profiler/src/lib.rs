@@ -27,12 +27,20 @@
 //!
 //! # Features
 //!
-//! * `bundled` (default): compiles SQLite and links it statically.
+//! * `database` (with `bundled`): a thread of the program writes a SQLite file. It links SQLite, the system's
+//!   unless it is bundled.
+//! * `bundled` (default): `database`, and compiles SQLite and links it statically.
+//! * `collected`: the program writes no database; another process collects what it records. For a program
+//!   that should link no SQLite and needs no C compiler:
+//!   `spandrel = { version = "0.1", default-features = false, features = ["collected"] }`. Ten crates, and what only a
+//!   database has, such as [`ProfilerBuilder::database`] and [`StoreOptions`], is not there.
 //! * `log` (default): [`ProfilerSubscriber::init`] takes the records of the `log` crate, too.
 //! * `opentelemetry`: a layer keeps the ids by which a layer of `tracing-opentelemetry` 0.34 beside it knows
 //!   the spans with which traces begin. It takes that layer's locks, once for each span, when that is
 //!   entered for the first time.
 //! * `faults`: for tests of spandrel itself, whose writer can then be made to panic or to lose a batch.
+//!
+//! One of `database` and `collected` has to be chosen. Both may be: features add up over all crates of a program.
 //!
 //! # What it promises
 //!

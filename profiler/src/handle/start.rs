@@ -2,7 +2,7 @@
 
 use super::builder::ProfilerBuilder;
 use super::profiler::Profiler;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 impl ProfilerBuilder {
     /// Opens the database, allocates ring and tables, and starts the writer thread.
@@ -10,8 +10,8 @@ impl ProfilerBuilder {
     /// # Errors
     ///
     /// A setting out of range, or one that takes more memory than there is
-    /// ([`ErrorKind::InvalidOption`]), a database that cannot be opened
-    /// ([`ErrorKind::Storage`]; nothing on disk was changed), or a thread that cannot be started.
+    /// ([`ErrorKind::InvalidOption`](crate::ErrorKind::InvalidOption)), a database that cannot be opened
+    /// ([`ErrorKind::Storage`](crate::ErrorKind::Storage); nothing on disk was changed), or a thread that cannot be started.
     /// The program can go on without a profiler.
     ///
     /// # Blocking
@@ -32,6 +32,6 @@ impl Profiler {
     fn start(builder: ProfilerBuilder) -> Result<Self, Error> {
         builder.check(None)?;
         builder.rule()?;
-        Err(Error::new(ErrorKind::InvalidOption, "there is nowhere to record to"))
+        Err(Error::new(crate::ErrorKind::InvalidOption, "there is nowhere to record to"))
     }
 }
