@@ -6,7 +6,7 @@
 //! off its parent. There, events are balanced and never go back in time, which speedscope refuses to load
 //! otherwise. A profile's events have to stand together, so they wait in a [`Spool`]. All of them begin
 //! at the start of the run and end together, so that their axes are one. An unfinished span ends with the last
-//! moment, and its frame says that it is unfinished; it is in no sum. Events, links and fields have no
+//! moment, and its frame says that it is unfinished, or that its process crashed over it; it is in no sum. Events, links and fields have no
 //! place in the format.
 //!
 //! Times are whole nanoseconds since the start of the run; what would be before it is put at 0. Speedscope
@@ -62,6 +62,8 @@ fn at(ns: i64) -> i64 {
 enum FrameKey {
     Closed(i64),
     Unfinished(i64),
+    /// Likewise, of a process that died.
+    Crashed(i64),
     /// Of spans that live long.
     Entries(i64),
     MissingParent,
@@ -86,12 +88,12 @@ impl Slices for Speedscope {
         if lane.group == thread.id as u64 {
             self.thread_names.entry(lane.group).or_insert_with(|| name_of(thread));
         }
-        let frame = self.frame_of(slice.callsite, slice.to_ns.is_none());
+        let frame = self.frame_of(slice.callsite, slice.to_ns.is_none(), slice.is_crashed());
         self.event(lane, b'O', slice.from_ns, frame)
     }
 
     fn end(&mut self, lane: Lane, open: &Open) -> Result<(), ExportError> {
-        let frame = self.frame_of(&open.callsite, open.is_unfinished);
+        let frame = self.frame_of(&open.callsite, open.is_unfinished, open.is_crashed);
         let at_ns = if open.is_unfinished { self.last_ns } else { open.end_ns };
         self.event(lane, b'C', at_ns, frame)
     }
@@ -102,7 +104,11 @@ fn name_of(thread: &Thread) -> String {
 }
 
 impl Speedscope {
-    fn frame_of(&mut self, callsite: &Callsite, is_unfinished: bool) -> u64 {
+    fn frame_of(&mut self, callsite: &Callsite, is_unfinished: bool, is_crashed: bool) -> u64 {
+        if is_crashed {
+            let name = format!("{} (crashed)", callsite.name);
+            return self.frame(FrameKey::Crashed(callsite.id), &name, Some(callsite));
+        }
         if is_unfinished {
             let name = format!("{} (unfinished)", callsite.name);
             return self.frame(FrameKey::Unfinished(callsite.id), &name, Some(callsite));
@@ -150,7 +156,7 @@ impl Speedscope {
                     out.buffer.push(b',');
                 }
                 let number = match frame {
-                    Frame::Span(callsite) => self.frame_of(callsite, false),
+                    Frame::Span(callsite) => self.frame_of(callsite, false, false),
                     Frame::Entries { callsite, name } => {
                         self.frame(FrameKey::Entries(callsite.id), name, Some(callsite))
                     }

@@ -35,7 +35,8 @@ fn append(store: &mut Store, thread_id: i64, spans: &[(u8, i64, i64)]) {
         (row.start_ns, row.duration_ns) = (*start_ns, Some(*duration));
         (row.self_ns, row.busy_ns) = (Some(duration / 2), Some(duration / 3));
         if n % 3 == 2 {
-            (row.duration_ns, row.self_ns, row.status) = (None, None, Status::Unfinished);
+            let status = if n % 2 == 0 { Status::Unfinished } else { Status::Crashed };
+            (row.duration_ns, row.self_ns, row.status) = (None, None, status);
         }
         rows.push(row);
     }
@@ -131,7 +132,7 @@ fn stacks(reader: &Reader, scan: &Scan) -> Vec<String> {
 }
 
 /// Filters of which SQLite can decide all, a part, or nothing.
-const FILTERS: [&str; 24] = [
+const FILTERS: [&str; 25] = [
     "name=b",
     "name=b or name=c",
     "-name=b dur>20ns",
@@ -145,6 +146,7 @@ const FILTERS: [&str; 24] = [
     "busy<7ns",
     "idle>3ns",
     "status=unfinished",
+    "status=crashed",
     "status!=unfinished",
     "has:error",
     "is:root",

@@ -25,7 +25,6 @@ use super::scanning::{PIECE_ROWS, Pushdown, SpanSink, of_run};
 use super::{Columns, Filter, Scan, SpanRef};
 use crate::reader::{ENTRY_COLUMNS, Entry, LIVES_LONG, Reader, Span};
 use spandrel_storage::Error;
-use spandrel_storage::Status;
 use spandrel_storage::internals::Context;
 use spandrel_storage::internals::lived_long_to_the_end;
 
@@ -92,7 +91,7 @@ impl Reader {
         let mut open = Vec::new();
         self.scan_if(&scan.columns(columns), &mut pushdown, |_, span| {
             let lived_long = lived_long_to_the_end(span.entries, span.last_exit_ns);
-            if pass.has_longest() && span.status == Status::Unfinished && lived_long {
+            if pass.has_longest() && !span.status.has_closed() && lived_long {
                 open.push(span.to_span());
             }
             flow = hand_out(&pass, span, |span| matcher.matches(span), each);

@@ -8,8 +8,8 @@ use super::id_range::Range;
 use super::scanning::{LookUp, Predicate, Pushdown, SideBySide, Sums};
 use super::{Columns, Filter, Matcher, Scan, SpanRef};
 use crate::reader::{Reader, Span};
+use spandrel_storage::Error;
 use spandrel_storage::internals::lived_long_to_the_end;
-use spandrel_storage::{Error, Status};
 
 /// Sums over calls.
 pub(crate) trait Fold: Send + Sized {
@@ -83,7 +83,7 @@ impl<F: Fold, N> Counting<'_, F, N> {
             return;
         }
         if self.pass.has_longest()
-            && span.status == Status::Unfinished
+            && !span.status.has_closed()
             && lived_long_to_the_end(span.entries, span.last_exit_ns)
         {
             open.push(span.to_span());

@@ -150,7 +150,7 @@ impl Group {
             return;
         };
         self.counts_by(span.counted());
-        if span.entry.is_none() && span.status != Status::Unfinished {
+        if span.entry.is_none() && span.status.has_closed() {
             self.spans += 1;
             self.errors += u64::from(matches!(span.status, Status::Error | Status::Panicked));
         }

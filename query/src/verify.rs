@@ -27,8 +27,8 @@ pub struct Contradiction {
 /// Values that no recording makes, in the terms of a row of `span`.
 const IMPOSSIBLE: &str =
     "start_ns < 0 OR duration_ns < 0 OR busy_ns < 0 OR self_ns < 0 OR entries < 0
-    OR self_ns > duration_ns OR (duration_ns IS NULL) <> (status = 'unfinished')
-    OR status NOT IN ('ok', 'error', 'panicked', 'unfinished')";
+    OR self_ns > duration_ns OR (duration_ns IS NULL) <> (status IN ('unfinished', 'crashed'))
+    OR status NOT IN ('ok', 'error', 'panicked', 'unfinished', 'crashed')";
 
 /// The rows of a run, of `span`, `event` or `entry`.
 const ROWS: &str = "run_id = ?1 AND id >= (SELECT first_id FROM run WHERE id = ?1)";
@@ -142,9 +142,9 @@ impl Rows {
             found.nameless +=
                 i64::from(!callsites.contains(&callsite) || !threads.contains(&thread));
             let status = row.get_ref(4)?.as_bytes().unwrap_or_default();
-            found.unfinished += i64::from(status == b"unfinished");
+            let is_open = status == b"unfinished" || status == b"crashed";
+            found.unfinished += i64::from(is_open);
             let last_exit_ns = row.get_ref(8)?.as_i64_or_null().unwrap_or(None);
-            let is_open = status == b"unfinished";
             if is_open && lived_long_to_the_end(number(7)?.max(0) as u64, last_exit_ns) {
                 let longest = found.open.entry(callsite).or_insert(0);
                 *longest = number(6)?.max(*longest);

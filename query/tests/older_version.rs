@@ -11,6 +11,7 @@ use spandrel_query::Reader;
 use spandrel_storage::{SCHEMA_VERSION, StoreOptions};
 
 const VERSION_2: &str = include_str!("schemas/version_2.sql");
+const VERSION_3: &str = include_str!("schemas/version_3.sql");
 
 /// What was recorded with it.
 const RUN: &str =
@@ -129,6 +130,31 @@ fn a_file_of_version_2_is_read_as_it_is_and_becomes_what_a_new_one_is() {
     assert_eq!(count("SELECT count(*) FROM span WHERE batch_id IS NULL"), 2);
     assert_eq!(count("SELECT count(*) FROM span WHERE batch_id = 1"), 500);
     assert_eq!(count("SELECT last_batch_id FROM run ORDER BY id LIMIT 1"), 0);
+    common::assert_sound(&conn);
+}
+
+#[test]
+fn a_file_of_version_3_is_read_as_it_is_and_becomes_what_a_new_one_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, new) = (folder.path().join("p.db"), folder.path().join("new.db"));
+    let conn = made_by(3, VERSION_3, &path);
+    conn.execute_batch(&format!(
+        "{RUN} INSERT INTO span (id, run_id, root_id, callsite_id, thread_id, start_ns, duration_ns,
+           self_ns, entries, status) VALUES (10, 1, 10, 1, 1, 0, 9, 9, 1, 'ok')",
+    ))
+    .unwrap();
+    drop(conn);
+    assert_eq!(Reader::open(&path).unwrap().counts(1).unwrap().spans, 1, "read as it is");
+    for file in [&path, &new] {
+        let mut store = common::store(file, &StoreOptions::default());
+        common::record(&mut store, 500);
+        store.close().unwrap();
+    }
+    assert_eq!(definitions(&path), definitions(&new));
+    let conn = Connection::open(&path).unwrap();
+    let count = |sql| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("PRAGMA user_version"), i64::from(SCHEMA_VERSION));
+    assert_eq!(count("SELECT count(*) FROM span"), 501);
     common::assert_sound(&conn);
 }
 

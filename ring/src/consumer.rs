@@ -128,6 +128,12 @@ impl<T> Consumer<T> {
         self.keeps = true;
     }
 
+    /// Whether it does.
+    #[must_use]
+    pub fn keeps_slots(&self) -> bool {
+        self.keeps
+    }
+
     /// Gives the slots of a partition back that were handed out and kept, up to a [position](Self::position).
     /// What was given back before stays so, and what was not handed out is not given back.
     ///
@@ -217,6 +223,20 @@ impl<T> Consumer<T> {
         }
         drained.slots = progress.next - first;
         drained
+    }
+
+    /// Slots that were claimed and not handed out yet, over all partitions; slots that are [kept](Self::keep_slots) were.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        let tails = self.ring.all().map(|partition| partition.words().tail());
+        tails.zip(&self.read).map(|(tail, read)| tail.saturating_sub(*read)).sum()
+    }
+
+    /// Whether more than half of the slots of any partition are in use, those that are [kept](Self::keep_slots)
+    /// included.
+    #[must_use]
+    pub fn is_past_half(&self) -> bool {
+        self.ring.all().any(|partition| partition.backlog() > partition.slots.capacity() / 2)
     }
 
     /// Slots in use now, over all partitions; remembered for [`high_water`](Self::high_water).

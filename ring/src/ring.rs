@@ -41,6 +41,14 @@ impl RingOptions {
         Some((partitions, leased, power_of_two_within(rest)))
     }
 
+    /// The largest claim that any partition of a ring of this size grants, in slots: what [`Ring::claim_max`] will say.
+    /// 0 if there is no such ring.
+    #[must_use]
+    pub fn claim_max(self) -> usize {
+        let smallest = self.layout().map_or(0, |(_, leased, shared)| leased.min(shared));
+        smallest.min(SLOTS_PER_CLAIM_MAX)
+    }
+
     /// Bytes that the slots of a ring of this size take, if each has a value of so many.
     #[must_use]
     pub fn bytes(self, value: usize) -> Option<usize> {
@@ -302,6 +310,7 @@ mod tests {
                         assert_eq!(bytes, Some(slots * 64), "{options:?}");
                         assert_eq!(bytes, Some(ring.bytes()), "{options:?}");
                         assert!(ring.capacities().iter().all(|slots| slots.is_power_of_two()));
+                        assert_eq!(options.claim_max(), ring.claim_max(), "{options:?}");
                         let claim = ring.try_claim(ring.claim_max()).unwrap();
                         claim.publish();
                         let drained = consumer.drain(ring.shared_partition(), 9, |_| {});

@@ -8,6 +8,7 @@ use rusqlite::{Connection, Transaction, params};
 use crate::batches::{self, Commit, Extent, Ranges};
 use crate::bulk_insert::Loaded;
 use crate::column_values::{nullable, text_at};
+use crate::drained;
 use crate::earlier_entries;
 use crate::error::{Context, Error, ErrorKind};
 use crate::insert_entry;
@@ -135,6 +136,7 @@ pub(crate) fn write(
         tx.execute("DELETE FROM main.open_span WHERE run_id = ?1", [run_id])?;
         open_spans(tx, open, &batch.text, run_id, &mut totals)?;
     }
+    drained::store(tx, &batch.drained)?;
     run.add(tx, &totals)?;
     if let Some(report) = &batch.report {
         run.tell(tx, report)?;

@@ -70,6 +70,12 @@ impl Interner {
         Ok(interner)
     }
 
+    /// Threads have the ids that those of a run had whose numbers began above this one.
+    pub(crate) fn begin_threads_above(&mut self, earlier: i64) {
+        self.earlier_threads = earlier;
+        self.moved_threads.clear();
+    }
+
     pub(crate) fn callsite(&mut self, info: &CallsiteInfo) -> i64 {
         if is_too_long(info) {
             return self.callsite(&shortened(info));

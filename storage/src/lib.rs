@@ -33,6 +33,7 @@ mod totals;
 // Rows: large batches are copied, small ones go through statements.
 mod bulk_insert;
 mod column_values;
+mod drained;
 mod earlier_entries;
 mod insert_entry;
 mod insert_event;
@@ -99,13 +100,13 @@ pub use merge::{Merged, merge};
 pub use options::{StoreOptions, Synchronous};
 pub use read_only::ReadOnly;
 pub use record::{
-    Batch, CallsiteInfo, CallsiteKind, EarlierRow, EntryRow, EventRow, LateChild, LateEntryTime,
-    LinkRow, LossRow, MARK_LABEL_BYTES_MAX, MarkRow, OpenSpanRow, RunInfo, SpanRow, Status, Text,
-    TraceContextRow, WriterStatRow, mark_label,
+    Batch, CallsiteInfo, CallsiteKind, DrainedRow, EarlierRow, EntryRow, EventRow, LateChild,
+    LateEntryTime, LinkRow, LossRow, MARK_LABEL_BYTES_MAX, MarkRow, OpenSpanRow, RingId, RunInfo,
+    SpanRow, Status, Text, TraceContextRow, WriterStatRow, mark_label,
 };
 pub use retention::Pruned;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION, schema};
 pub use snapshot::{Snapshot, snapshot};
 pub use sqlite::SqliteVersion;
-pub use store::{Left, Recovered, Store};
+pub use store::{Left, Recovered, Resumed, Store};
 pub use trace_context::{NoId, OtelSpanId, TraceContext, TraceId};

@@ -19,7 +19,7 @@ use crate::insert_entry;
 use crate::insert_event;
 use crate::insert_span;
 use crate::intern::{Interner, Renamed};
-use crate::record::{Batch, EventRow, SpanRow, Status};
+use crate::record::{Batch, EventRow, SpanRow};
 use crate::totals::Totals;
 
 /// How many spans with changed ids are remembered, for rows that refer to them; with more, such rows are
@@ -165,7 +165,7 @@ impl Trial<'_, '_> {
                 Ok(true) => true,
                 Ok(false) => {
                     mended.renumbered = before;
-                    if span.status == Status::Unfinished {
+                    if !span.status.has_closed() {
                         mended.unfinished += 1;
                     } else {
                         mended.spans += 1;

@@ -89,6 +89,8 @@ pub enum Status {
     Panicked,
     /// It was still open when the recording ended.
     Unfinished,
+    /// It was still open when its process died, and was found in what that has left behind.
+    Crashed,
 }
 
 impl Status {
@@ -99,7 +101,14 @@ impl Status {
             Self::Error => "error",
             Self::Panicked => "panicked",
             Self::Unfinished => "unfinished",
+            Self::Crashed => "crashed",
         }
+    }
+
+    /// Whether the span has closed, so that it is known how long it was. If not, it is unfinished in the
+    /// wider sense: it was open at the end of the recording, whichever that was.
+    pub const fn has_closed(self) -> bool {
+        matches!(self, Self::Ok | Self::Error | Self::Panicked)
     }
 }
 
@@ -122,7 +131,7 @@ pub struct SpanRow {
     pub thread_id: i64,
     /// When it was created.
     pub start_ns: i64,
-    /// From creation to close; `None` for an unfinished span.
+    /// From creation to close; `None` for a span that has not [closed](Status::has_closed).
     pub duration_ns: Option<i64>,
     /// Time inside the span, summed over its entries; `None` if that is not measured in this run.
     pub busy_ns: Option<i64>,
@@ -426,6 +435,20 @@ pub struct MarkRow {
     pub fields: Option<String>,
 }
 
+/// Which ring in a file: the identity of the run in its header.
+pub type RingId = [u8; 16];
+
+/// How far a partition of a ring in a file is stored, together with what is stored of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainedRow {
+    /// The ring.
+    pub ring: RingId,
+    /// The number of the partition; `None`: nothing of the ring is needed any more, as all is stored.
+    pub partition: Option<u32>,
+    /// Where to go on: everything before this position is stored or counted. It never goes back.
+    pub position: u64,
+}
+
 /// Everything that one transaction appends.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -453,6 +476,8 @@ pub struct Batch {
     pub writer_stat: Option<WriterStatRow>,
     /// The spans open now: `Some` replaces the whole table for this run.
     pub open_spans: Option<Vec<OpenSpanRow>>,
+    /// How far rings in files are stored, this batch included.
+    pub drained: Vec<DrainedRow>,
     /// What the row of the run says in `report` until the run has ended, a JSON object. `Some` replaces
     /// what it said before.
     pub report: Option<String>,
@@ -475,6 +500,7 @@ impl Batch {
             && self.marks.is_empty()
             && self.writer_stat.is_none()
             && self.open_spans.is_none()
+            && self.drained.is_empty()
             && self.report.is_none()
     }
 
@@ -507,6 +533,7 @@ impl Batch {
         self.marks.clear();
         self.writer_stat = None;
         self.open_spans = None;
+        self.drained.clear();
         self.report = None;
         self.text.clear();
         if self.text.capacity() > TEXT_KEPT.max(8 * used) {

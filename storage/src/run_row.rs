@@ -1,6 +1,6 @@
 //! The row of the run that is being recorded.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::record::RunInfo;
 use crate::totals::Totals;
@@ -38,6 +38,58 @@ impl RunRow {
         };
         run.insert(conn)?;
         Ok(run)
+    }
+
+    /// The run with this `uuid`, to go on with it, if it is in the file and has no end.
+    pub(crate) fn read(conn: &Connection, uuid: &str) -> rusqlite::Result<Option<Self>> {
+        let sql =
+            "SELECT id, first_id, uuid, label, started_unix_ns, pid, program, args, host, os, cpus,
+              clock, settings, report, last_id, last_ns, spans, unfinished, events, links, entries,
+              dropped_spans, dropped_events, dropped_entries, pruned_spans, pruned_events,
+              pruned_entries, last_batch_id
+            FROM main.run WHERE uuid = ?1 AND ended_unix_ns IS NULL ORDER BY id DESC LIMIT 1";
+        let read = |row: &Row<'_>| {
+            let number = |at: usize| row.get::<_, i64>(at);
+            let info = RunInfo {
+                uuid: row.get(2)?,
+                label: row.get(3)?,
+                started_unix_ns: row.get(4)?,
+                pid: row.get(5)?,
+                program: row.get(6)?,
+                args: row.get(7)?,
+                host: row.get(8)?,
+                os: row.get(9)?,
+                cpus: row.get(10)?,
+                clock: row.get(11)?,
+                settings: row.get(12)?,
+            };
+            let sums = Totals {
+                last_ns: number(15)?,
+                spans: number(16)?,
+                unfinished: number(17)?,
+                events: number(18)?,
+                links: number(19)?,
+                entries: number(20)?,
+                dropped_spans: number(21)?,
+                dropped_events: number(22)?,
+                dropped_entries: number(23)?,
+                pruned_spans: number(24)?,
+                pruned_events: number(25)?,
+                pruned_entries: number(26)?,
+                last_batch_id: number(27)?,
+                ..Totals::new(u64::try_from(number(14)?).unwrap_or(0))
+            };
+            Ok(Self { id: number(0)?, first_id: number(1)?, info, report: row.get(13)?, sums })
+        };
+        conn.query_row(sql, [uuid], read).optional()
+    }
+
+    pub(crate) fn info(&self) -> &RunInfo {
+        &self.info
+    }
+
+    pub(crate) fn first_id(&self) -> u64 {
+        u64::try_from(self.first_id).unwrap_or(0)
     }
 
     /// Adds the totals of a batch. Writes the row again if it was deleted.

@@ -12,7 +12,7 @@ pub(crate) use self::inspect::{Found, Use, inspect, limit, limit_to, quick_check
 pub const APPLICATION_ID: i32 = 0x5350_414E;
 
 /// `PRAGMA user_version` of the files that this crate writes.
-pub const SCHEMA_VERSION: i32 = 3;
+pub const SCHEMA_VERSION: i32 = 4;
 
 /// The data definition of a profile database, with a comment on each column.
 pub fn schema() -> &'static str {
@@ -20,7 +20,7 @@ pub fn schema() -> &'static str {
 }
 
 /// The tables that [`schema`] makes.
-pub(crate) const TABLES: [&str; 17] = [
+pub(crate) const TABLES: [&str; 18] = [
     "run",
     "callsite",
     "thread",
@@ -38,11 +38,23 @@ pub(crate) const TABLES: [&str; 17] = [
     "loss",
     "batch",
     "batch_range",
+    "drained",
 ];
 
-/// Tables that files of earlier versions do not have.
-pub(crate) const SINCE_3: [&str; 5] =
-    ["batch", "batch_range", "entry", "entry_rollup", "trace_context"];
+/// Tables that files of earlier versions do not have, and the version that has brought them.
+const SINCE: [(&str, i32); 6] = [
+    ("batch", 3),
+    ("batch_range", 3),
+    ("entry", 3),
+    ("entry_rollup", 3),
+    ("trace_context", 3),
+    ("drained", 4),
+];
+
+/// The version that has brought a table.
+pub(crate) fn since(table: &str) -> i32 {
+    SINCE.iter().find(|(name, _)| *name == table).map_or(1, |(_, version)| *version)
+}
 
 /// Steps to [`SCHEMA_VERSION`]: the version from which a step starts, and its SQL. Each raises the
 /// version by one. Views are dropped before the first step, and made again after the last one; missing
@@ -90,6 +102,8 @@ pub(crate) const MIGRATIONS: &[(i32, &str)] = &[
          WHERE type = 'table' AND name IN
            ('run', 'callsite', 'thread', 'span', 'event', 'mark', 'gauge', 'open_span', 'loss')",
     ),
+    // The table `drained`, which is made like any that is missing; and the status 'crashed'.
+    (3, ""),
 ];
 
 /// Makes the tables and views of a new file.
@@ -179,10 +193,10 @@ pub(crate) fn application_id(conn: &Connection) -> rusqlite::Result<i32> {
 pub(crate) fn missing_table(conn: &Connection) -> rusqlite::Result<Option<&'static str>> {
     let mut find =
         conn.prepare("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1")?;
-    let older = version(conn)? < 3;
+    let version = version(conn)?;
     for table in TABLES {
         let count: i64 = find.query_row([table], |row| row.get(0))?;
-        if count == 0 && !(older && SINCE_3.contains(&table)) {
+        if count == 0 && since(table) <= version {
             return Ok(Some(table));
         }
     }

@@ -1,4 +1,4 @@
--- The profile database of spandrel, version 3. This file is the contract.
+-- The profile database of spandrel, version 4. This file is the contract.
 --
 -- Times are integer nanoseconds. Names that end in _unix_ns count from the Unix epoch; start_ns,
 -- at_ns, until_ns, from_ns, to_ns and seen_ns count from the start of the run
@@ -26,7 +26,7 @@ CREATE TABLE run (
   last_id INTEGER NOT NULL,        -- largest id in its rows, references to unstored spans included
   last_ns INTEGER NOT NULL,        -- latest moment in its rows, ns since the start of the run
   spans INTEGER NOT NULL,          -- span rows stored; those pruned since are counted too
-  unfinished INTEGER NOT NULL,     -- how many of them have the status 'unfinished'
+  unfinished INTEGER NOT NULL,     -- how many of them have the status 'unfinished' or 'crashed'
   events INTEGER NOT NULL,         -- event rows stored; those pruned since are counted too
   links INTEGER NOT NULL,          -- link rows stored; those pruned since are counted too
   dropped_spans INTEGER NOT NULL,  -- sum of loss.spans
@@ -59,7 +59,7 @@ CREATE TABLE thread (
   name TEXT                        -- NULL: the thread has no name
 ) STRICT;
 
--- A span that closed, or that was open when the recording ended. There is no index but the primary
+-- A span that closed, or that was open when the recording ended or its process died. There is no index but the primary
 -- key: ids grow with time, so a window of time is a range of them.
 CREATE TABLE span (
   id INTEGER PRIMARY KEY NOT NULL, -- unique in the file; grows with the time of creation
@@ -69,19 +69,20 @@ CREATE TABLE span (
   callsite_id INTEGER NOT NULL,    -- callsite.id
   thread_id INTEGER NOT NULL,      -- the thread that created it, thread.id
   start_ns INTEGER NOT NULL,       -- when it was created, ns since the start of the run
-  duration_ns INTEGER,             -- from creation to close, ns; NULL: unfinished
+  duration_ns INTEGER,             -- from creation to close, ns; NULL: it has not closed
   busy_ns INTEGER,                 -- time inside the span, ns, summed over its entries;
                                    -- NULL: not measured in this run
   self_ns INTEGER,                 -- from creation to the last exit, less the union of the same of its
                                    -- children that were done before it, and of the entries that its
                                    -- threads made meanwhile into other spans; 0: also one that was never
-                                   -- entered; NULL: unfinished, or it lived long and its entries count
+                                   -- entered; NULL: it has not closed, or lived long and its entries count
                                    -- instead, or it is a root of such a callsite that nobody entered
   entries INTEGER NOT NULL,        -- how many times it was entered; one more than a future was polled,
                                    -- since dropping the future enters its span once more
   status TEXT NOT NULL,            -- 'ok' (nothing said that it failed; a future that was dropped
-                                   -- half-way is as one that came to its end), 'error', 'panicked'
-                                   -- or 'unfinished'
+                                   -- half-way is as one that came to its end), 'error', 'panicked',
+                                   -- 'unfinished' (open at the end of the recording) or 'crashed'
+                                   -- (open when its process died; recovered from its ring file)
   fields TEXT,                     -- JSON object; NULL: no fields
   first_entry_ns INTEGER,          -- from creation to the first entry, ns; NULL: never entered, or
                                    -- not measured in this run
@@ -172,7 +173,7 @@ CREATE TABLE batch (
   spans INTEGER NOT NULL,          -- span rows that it stored; those pruned since are counted too
   events INTEGER NOT NULL,         -- event rows, likewise
   links INTEGER NOT NULL,          -- link rows, likewise
-  to_ns INTEGER,                   -- latest end of its spans (start, if unfinished) or moment of its
+  to_ns INTEGER,                   -- latest end of its spans (start, if not closed) or moment of its
                                    -- events or end of its entries; NULL: it has none
   longest_ns INTEGER,              -- largest duration_ns of its spans; NULL: none of them has ended
   entries INTEGER NOT NULL         -- entry rows that it stored; those pruned since are counted too
@@ -301,6 +302,16 @@ CREATE TABLE loss (
   thread_id INTEGER,               -- thread.id; NULL: several, or not known
   entries INTEGER NOT NULL DEFAULT 0 -- entries lost, of those that are recorded one by one
 ) STRICT;
+
+-- How far the rings of processes are stored, where they lie in files. Written in the transaction that
+-- stores the rows, so that a ring file which a dead process has left behind is read exactly once,
+-- whoever is killed meanwhile; the rows are deleted with the file.
+CREATE TABLE drained (
+  ring BLOB NOT NULL,              -- which ring: the identity of the run in its header, 16 bytes
+  partition INTEGER NOT NULL,      -- number of the partition; -1: all is stored, the file is not needed
+  position INTEGER NOT NULL,       -- slots before this one are stored, or counted as lost
+  PRIMARY KEY (ring, partition)
+) STRICT, WITHOUT ROWID;
 
 -- Views for people. Milliseconds and ISO-8601 text (UTC) stand beside the nanoseconds.
 --

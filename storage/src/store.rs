@@ -3,6 +3,7 @@
 mod aside;
 mod leave;
 mod recover;
+mod resume;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use self::leave::Left;
 pub use self::recover::Recovered;
+pub use self::resume::Resumed;
 
 use crate::append::{self, Appended};
 use crate::batches::Commit;
@@ -614,6 +616,24 @@ impl Store {
             image: self.bulk_insert.memory(),
             pages: MemoryUse { reserved: pages, used: pages.min(stored) },
         }
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.conn
+    }
+
+    /// Does something in a transaction of its own.
+    pub(crate) fn in_transaction(
+        &mut self,
+        doing: &str,
+        act: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), Error> {
+        self.check_files()?;
+        let tx = begin(&mut self.conn, &self.path)?;
+        act(&tx).context(&self.path, doing)?;
+        append::commit(tx, &self.path)?;
+        self.note_log();
+        Ok(())
     }
 
     fn require_run(&self) -> Result<&RunRow, Error> {

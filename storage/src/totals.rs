@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use crate::record::{EntryRow, EventRow, LinkRow, LossRow, MarkRow, SpanRow, Status};
+use crate::record::{EntryRow, EventRow, LinkRow, LossRow, MarkRow, SpanRow};
 
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
@@ -38,7 +38,7 @@ impl Totals {
         self.see_ids(span);
         self.last_ns = self.last_ns.max(end_ns);
         self.spans += 1;
-        self.unfinished += i64::from(span.status == Status::Unfinished);
+        self.unfinished += i64::from(!span.status.has_closed());
     }
 
     /// Not counted: it is not stored as a span yet.

@@ -11,7 +11,7 @@ use spandrel_storage::{Batch, SpanRow, Status, StoreOptions};
 type Made = (u8, i64, i64, u8, u8);
 
 fn made() -> impl Strategy<Value = Vec<Vec<Made>>> {
-    let span = (0_u8..4, 0_i64..1_000, 0_u32..34, any::<i64>(), 0_u8..=100, 0_u8..8).prop_map(
+    let span = (0_u8..4, 0_i64..1_000, 0_u32..34, any::<i64>(), 0_u8..=100, 0_u8..9).prop_map(
         |(callsite, end, bits, duration, share, status)| {
             (callsite, end, duration & ((1 << bits) - 1), share, status)
         },
@@ -21,7 +21,7 @@ fn made() -> impl Strategy<Value = Vec<Vec<Made>>> {
 
 fn row((callsite, end, duration, share, status): Made, id: u64, sites: &[i64]) -> SpanRow {
     let self_ns = duration / 100 * i64::from(share);
-    let unfinished = status == 7;
+    let unfinished = status >= 7;
     SpanRow {
         start_ns: end * 10_000_000 - duration,
         duration_ns: (!unfinished).then_some(duration),
@@ -29,6 +29,7 @@ fn row((callsite, end, duration, share, status): Made, id: u64, sites: &[i64]) -
         self_ns: (!unfinished).then_some(self_ns),
         status: match status {
             7 => Status::Unfinished,
+            8 => Status::Crashed,
             6 => Status::Panicked,
             5 => Status::Error,
             _ => Status::Ok,

@@ -52,7 +52,9 @@ prop_compose! {
         busy_ns in proptest::option::of(integer()),
         duration_ns in proptest::option::of(integer()),
         self_ns in proptest::option::of(integer()),
-        status in select(vec![Status::Ok, Status::Error, Status::Panicked, Status::Unfinished]),
+        status in select(vec![
+            Status::Ok, Status::Error, Status::Panicked, Status::Unfinished, Status::Crashed,
+        ]),
         fields in text(),
         moments in proptest::array::uniform4(proptest::option::of(integer())),
         longest_thread_id in prop_oneof![Just(0), integer()],

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use spandrel_query::{Callsite, Span, Thread};
+use spandrel_storage::Status;
 
 /// A span from its begin to its end, or an entry.
 pub(crate) struct Slice<'a> {
@@ -62,6 +63,7 @@ pub(crate) struct Open {
     pub(crate) number: u64,
     pub(crate) end_ns: i64,
     pub(crate) is_unfinished: bool,
+    pub(crate) is_crashed: bool,
     pub(crate) callsite: Arc<Callsite>,
     pub(super) span_id: u64,
     /// It is the span itself, and not just an entry.
@@ -73,6 +75,11 @@ impl Slice<'_> {
     /// From start to end; an unfinished span has none, and nothing ends before it starts.
     pub(super) fn interval(&self) -> (i64, i64) {
         (self.from_ns, self.to_ns.map_or(i64::MAX, |to| to.max(self.from_ns)))
+    }
+
+    /// Whether it is a span that was open when its process died.
+    pub(crate) fn is_crashed(&self) -> bool {
+        matches!(self.what, What::Span(span) if span.status == Status::Crashed)
     }
 
     pub(super) fn parent_id(&self) -> Option<u64> {
@@ -114,6 +121,7 @@ impl Open {
             number,
             end_ns,
             is_unfinished: slice.to_ns.is_none(),
+            is_crashed: slice.is_crashed(),
             callsite: slice.callsite.clone(),
             span_id,
             is_span,

@@ -15,7 +15,8 @@
 //! * Events are events of their span; those that say what failed are exceptions. An event outside of spans
 //!   has no place in a trace and is left out.
 //! * Links go to spans that are stored, even if those are not exported.
-//! * An unfinished span ends with the run, and has the attribute `spandrel.unfinished`.
+//! * An unfinished span ends with the run, and has the attribute `spandrel.unfinished`; one that was open when its
+//!   process died has `spandrel.crashed`, too.
 
 mod attached;
 mod attributes;

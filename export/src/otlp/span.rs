@@ -115,6 +115,9 @@ fn ours<W: WireFormat>(
     if span.duration_ns.is_none() {
         attributes.add("spandrel.unfinished", &Value::Bool(true));
     }
+    if span.status == Status::Crashed {
+        attributes.add("spandrel.crashed", &Value::Bool(true));
+    }
 }
 
 impl SpanSemantics {

@@ -7,17 +7,22 @@ use tracing_core::LevelFilter;
 use super::database::settings::DatabaseSettings;
 use crate::error::{Error, ErrorKind};
 use crate::memory;
-use crate::recorder::DoesNotFit;
 use crate::recorder::entry_rules::{Entries, EntryRules};
 use crate::recorder::open_spans::OpenSpans;
 use crate::recorder::record::Slot;
 use crate::recorder::rule::Rule;
+use crate::recorder::{DoesNotFit, RecorderOptions};
 use crate::redact::Redaction;
 
 /// Most partitions that a thread can have for itself.
 pub(crate) const PARTITIONS_MAX: usize = 64;
 /// Longest encoded fields of one span or event: as much as one claim of the ring can hold.
 pub(crate) const FIELD_BYTES_MAX: usize = 32 * 1024;
+
+/// Slots of the ring by default.
+const RING: usize = 65_536;
+/// The same where slots are kept until what was in them is committed.
+const RING_IN_FILE: usize = 4 * RING;
 
 /// The names of environment variables that are settings begin with this.
 pub(super) const VARIABLE_PREFIX: &str = "SPANDREL_";
@@ -28,7 +33,7 @@ pub(super) const VARIABLE_PREFIX: &str = "SPANDREL_";
 pub struct ProfilerBuilder {
     pub(crate) label: Option<String>,
     pub(crate) commit: Option<String>,
-    pub(crate) ring_capacity: usize,
+    pub(crate) ring_capacity: Option<usize>,
     pub(crate) partitions: usize,
     pub(crate) max_open_spans: usize,
     pub(crate) max_field_bytes: usize,
@@ -74,7 +79,7 @@ impl Default for ProfilerBuilder {
         Self {
             label: None,
             commit: None,
-            ring_capacity: 65_536,
+            ring_capacity: None,
             partitions: std::thread::available_parallelism().map_or(4, |n| n.get().min(16)),
             max_open_spans: 16_384,
             max_field_bytes: 4_096,
@@ -107,12 +112,27 @@ impl ProfilerBuilder {
     }
 
     /// Slots of the ring over all partitions, 64 bytes each. Rounded down to a power of two.
-    /// Default 65,536 (4 MiB).
+    /// Default 65,536 (4 MiB); four times as many where the ring is to outlive the process.
     ///
     /// A span without fields takes one slot, one with three small fields two.
     pub fn ring_capacity(mut self, slots: usize) -> Self {
-        self.ring_capacity = slots;
+        self.ring_capacity = Some(slots);
         self
+    }
+
+    /// Slots of the ring, as it was set or by default.
+    pub(crate) fn ring_slots(&self) -> usize {
+        let default = if self.is_in_file() { RING_IN_FILE } else { RING };
+        self.ring_capacity.unwrap_or(default)
+    }
+
+    /// Whether the ring is to lie in a file.
+    pub(super) fn is_in_file(&self) -> bool {
+        #[cfg(feature = "database")]
+        let is_crash_proof = self.database.crash_proof;
+        #[cfg(not(feature = "database"))]
+        let is_crash_proof = false;
+        is_crash_proof
     }
 
     /// How many threads can have a partition of the ring for themselves; all others share one
@@ -263,9 +283,23 @@ impl ProfilerBuilder {
         Rule::new(self.spans, self.events).with_text(&self.filter)
     }
 
+    pub(super) fn recorder_options(&self, rule: Rule, first_id: u64) -> RecorderOptions {
+        RecorderOptions {
+            ring_capacity: self.ring_slots(),
+            partitions: self.partitions,
+            open_spans_max: self.max_open_spans,
+            field_bytes_max: self.max_field_bytes,
+            rule,
+            busy_time: self.busy_time,
+            status_rules: self.status_rules,
+            entries: self.entries.clone(),
+            first_id,
+        }
+    }
+
     /// Checks the settings of the recorder. `others` takes memory, too.
     pub(super) fn check(&self, others: Option<Memory>) -> Result<(), Error> {
-        self.check_range("ring_capacity", self.ring_capacity, 1, 1 << 32)?;
+        self.check_range("ring_capacity", self.ring_slots(), 1, 1 << 32)?;
         self.check_range("partitions", self.partitions, 1, PARTITIONS_MAX)?;
         self.check_range("max_open_spans", self.max_open_spans, 1, 1 << 24)?;
         self.check_range("max_field_bytes", self.max_field_bytes, 0, FIELD_BYTES_MAX)?;
@@ -314,7 +348,7 @@ impl ProfilerBuilder {
 
     /// What takes memory of the recorder's, and about how many bytes.
     fn memory(&self) -> [Memory; 2] {
-        let ring = RingOptions { capacity: self.ring_capacity, partitions: self.partitions };
+        let ring = RingOptions { capacity: self.ring_slots(), partitions: self.partitions };
         let ring = ring.bytes(size_of::<Slot>()).map_or(u64::MAX, |bytes| bytes as u64);
         let spans = OpenSpans::bytes(self.max_open_spans, self.max_field_bytes / 8) as u64;
         let memory = |setting, bytes| Memory { setting, value: self.value_of(setting), bytes };
@@ -329,7 +363,7 @@ impl ProfilerBuilder {
 
     fn value_of(&self, name: &str) -> usize {
         match name {
-            "ring_capacity" => self.ring_capacity,
+            "ring_capacity" => self.ring_slots(),
             _ => self.max_open_spans,
         }
     }

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::recorder::entry_rules::NotRules;
 
 /// All variables that are read here.
-const SETTINGS: [&str; 21] = [
+const SETTINGS: [&str; 22] = [
     "SPANDREL_DB",
     "SPANDREL_LABEL",
     "SPANDREL_COMMIT",
@@ -34,6 +34,7 @@ const SETTINGS: [&str; 21] = [
     "SPANDREL_REDACT",
     "SPANDREL_CONTROL",
     "SPANDREL_LIVE_READERS",
+    "SPANDREL_CRASH_PROOF",
 ];
 /// Variables that the command line and the tests of spandrel read. They are set, too, when those start a
 /// program.
@@ -196,6 +197,7 @@ mod tests {
             ("SPANDREL_LIVE_READERS", "0"),
             ("SPANDREL_ARGS", "off"),
             ("SPANDREL_REDACT", "card,!key"),
+            ("SPANDREL_CRASH_PROOF", if cfg!(feature = "crash-proof") { "1" } else { "0" }),
         ];
         let builder = builder(from(&variables)).unwrap().unwrap();
         assert_eq!(builder.entries.to_string(), "off,a::b=all");
@@ -205,9 +207,10 @@ mod tests {
         assert_eq!(builder.database.path.to_str(), Some("a.db"));
         assert_eq!(builder.label.as_deref(), Some("a label"));
         assert_eq!(builder.commit.as_deref(), Some("a1b2c3d"));
-        assert_eq!((builder.ring_capacity, builder.partitions), (128, 3));
+        assert_eq!((builder.ring_slots(), builder.partitions), (128, 3));
         assert_eq!(builder.database.batch_size, 10);
         assert_eq!(builder.database.flush_interval, Duration::from_millis(20));
+        assert_eq!(builder.database.crash_proof, cfg!(feature = "crash-proof"));
         assert_eq!((builder.max_open_spans, builder.max_field_bytes), (30, 40));
         assert_eq!((builder.spans, builder.events), (LevelFilter::TRACE, LevelFilter::DEBUG));
         assert_eq!(builder.filter, "h2=off");
@@ -219,6 +222,15 @@ mod tests {
         assert_eq!(builder.arguments, Arguments::Omitted);
         let secrecy = |name| builder.redaction.secrecy(name);
         assert_eq!((secrecy("card"), secrecy("key")), (Secrecy::All, Secrecy::None));
+    }
+
+    #[test]
+    #[cfg(not(feature = "crash-proof"))]
+    fn what_the_program_was_built_without_is_refused_with_the_way_out() {
+        let builder = builder(from(&[("SPANDREL_DB", "a.db"), ("SPANDREL_CRASH_PROOF", "true")]));
+        let error = builder.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidOption);
+        assert!(error.to_string().contains("the feature `crash-proof`, or unset"), "{error}");
     }
 
     #[test]

@@ -73,6 +73,7 @@ impl Profiler {
     /// | `SPANDREL_STATUS_RULES` | [`ProfilerBuilder::status_rules`]: the same |
     /// | `SPANDREL_CONTROL` | [`ProfilerBuilder::control`]: `true` or `1`, `false` or `0` |
     /// | `SPANDREL_LIVE_READERS` | [`ProfilerBuilder::live_readers`]: `true` or `1`, `false` or `0` |
+    /// | `SPANDREL_CRASH_PROOF` | `ProfilerBuilder::crash_proof`: `true` or `1`, `false` or `0`; feature `crash-proof` |
     /// | `SPANDREL_MAX_BYTES` | [`ProfilerBuilder::max_bytes`] |
     /// | `SPANDREL_MAX_AGE_S` | [`ProfilerBuilder::max_age`], seconds |
     ///

@@ -41,12 +41,13 @@ pub(super) struct OtherSettings {
 pub(super) fn describe_run(
     builder: &ProfilerBuilder,
     recorder: &Recorder,
+    uuid: String,
     others: OtherSettings,
 ) -> Run {
     let started = recorder.clock.origin_unix();
     let program = std::env::current_exe().unwrap_or_default();
     Run {
-        uuid: uuid(),
+        uuid,
         label: builder.label.clone(),
         started_unix_ns: i64::try_from(started.as_nanos()).unwrap_or(i64::MAX),
         pid: std::process::id(),
@@ -62,7 +63,7 @@ pub(super) fn describe_run(
 
 /// 128 random bits as hexadecimal digits. The standard library seeds its hash maps from the
 /// system's random numbers.
-fn uuid() -> String {
+pub(crate) fn uuid() -> String {
     let random = || std::hash::RandomState::new().build_hasher().finish();
     format!("{:016x}{:016x}", random(), random())
 }
@@ -107,11 +108,11 @@ fn settings(builder: &ProfilerBuilder, recorder: &Recorder, others: OtherSetting
         concat!(
             r#"{{"version":"{}",{}"ring_capacity":{},"partition_slots":[{}],{}"#,
             r#""max_open_spans":{},"max_field_bytes":{},"#,
-            r#""spans":"{}","events":"{}","filter":{},"busy_time":{},"status_rules":{},"entries":{},{}"commit":{}}}"#
+            r#""spans":"{}","events":"{}","filter":{},"busy_time":{},"status_rules":{},"entries":{},{}"commit":{},"crash_proof":{}}}"#
         ),
         env!("CARGO_PKG_VERSION"),
         place,
-        builder.ring_capacity,
+        builder.ring_slots(),
         slots.join(","),
         batches,
         builder.max_open_spans,
@@ -124,5 +125,6 @@ fn settings(builder: &ProfilerBuilder, recorder: &Recorder, others: OtherSetting
         text(&builder.entries.to_string()),
         rest,
         builder.commit.as_deref().map_or("null".to_owned(), text),
+        recorder.is_in_file(),
     )
 }

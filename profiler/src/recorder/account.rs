@@ -8,6 +8,12 @@
 //! to be read. So nobody waits, even if the writer is suspended in the middle; and a reader tries again
 //! only if the writer has gone on meanwhile.
 
+#[cfg(feature = "crash-proof")]
+use std::sync::Arc;
+
+#[cfg(feature = "crash-proof")]
+use spandrel_ring::file::RingFile;
+
 use crate::recorder::losses::{DropReason, Drops, KINDS, Kind, PerKind, REASONS};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -90,9 +96,19 @@ impl Account {
 #[derive(Debug)]
 pub(crate) struct Shown(Copies<WORDS>);
 
+/// How many counters a ring file has for it.
+#[cfg(feature = "crash-proof")]
+pub(crate) const SHOWN_WORDS: usize = Copies::<WORDS>::LEN;
+
 impl Shown {
     pub(crate) fn new() -> Self {
         Self(Copies::new())
+    }
+
+    /// In the counters of this file, which has [`SHOWN_WORDS`].
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn in_file(file: Arc<RingFile>) -> Self {
+        Self(Copies { words: CopyWords::File(file) })
     }
 
     /// Publishes the account. Only the writer may call this.
@@ -115,42 +131,84 @@ impl Shown {
     }
 }
 
+#[cfg(feature = "crash-proof")]
+#[allow(dead_code, reason = "for whoever recovers")]
+impl Account {
+    /// The account that was published last in the counters of a ring file, whose owner is dead; none if there are too
+    /// few words.
+    pub(crate) fn of_words(words: &[u64]) -> Option<Self> {
+        let version = words.first()?;
+        let copy = words.get(Copies::<WORDS>::copy_at(*version))?;
+        let mut account = Self::default();
+        for (column, word) in account.columns().zip(copy) {
+            *column = *word;
+        }
+        Some(account)
+    }
+}
+
 /// Words that one thread writes together and others read together.
 #[derive(Debug)]
 struct Copies<const N: usize> {
-    /// Its last bit tells which copy is to be read. Grows by one with each writing.
-    version: AtomicU64,
-    copies: [[AtomicU64; N]; 2],
+    /// The version, and two copies. Its last bit tells which copy is to be read. Grows by one with each writing.
+    words: CopyWords,
+}
+
+/// Where they are.
+#[derive(Debug)]
+enum CopyWords {
+    Heap(Box<[AtomicU64]>),
+    #[cfg(feature = "crash-proof")]
+    File(Arc<RingFile>),
 }
 
 impl<const N: usize> Copies<N> {
+    const LEN: usize = 1 + 2 * N;
+
     fn new() -> Self {
-        let copy = || std::array::from_fn(|_| AtomicU64::new(0));
-        Self { version: AtomicU64::new(0), copies: [copy(), copy()] }
+        let words = (0..Self::LEN).map(|_| AtomicU64::new(0)).collect();
+        Self { words: CopyWords::Heap(words) }
+    }
+
+    /// Where the copy is that is to be read in this version.
+    fn copy_at(version: u64) -> std::ops::Range<usize> {
+        let at = 1 + (version % 2) as usize * N;
+        at..at + N
+    }
+
+    fn words(&self) -> &[AtomicU64] {
+        match &self.words {
+            CopyWords::Heap(words) => words,
+            #[cfg(feature = "crash-proof")]
+            CopyWords::File(file) => file.counters(),
+        }
     }
 
     fn write(&self, words: &[u64; N]) {
-        // Relaxed: nobody else writes it.
-        let next = self.version.load(Ordering::Relaxed) + 1;
-        for (place, word) in self.copies[(next % 2) as usize].iter().zip(words) {
+        let all = self.words();
+        let version = &all[0];
+        // Relaxed: nobody else writes it. Wrapping: in a file it may be anything.
+        let next = version.load(Ordering::Relaxed).wrapping_add(1);
+        for (place, word) in all[Self::copy_at(next)].iter().zip(words) {
             // Release: pairs with the Acquire in `read`. A reader that sees a word of this writing in a
             // copy that it began to read before also sees that the version has changed since.
             place.store(*word, Ordering::Release);
         }
         // Release: pairs with the Acquire in `read`, which then sees all words of this writing, and all
         // records in it as published.
-        self.version.store(next, Ordering::Release);
+        version.store(next, Ordering::Release);
     }
 
     fn read(&self) -> [u64; N] {
+        let all = self.words();
         loop {
             // Acquire: pairs with the Release of the version in `write`.
-            let version = self.version.load(Ordering::Acquire);
-            let copy = &self.copies[(version % 2) as usize];
+            let version = all[0].load(Ordering::Acquire);
+            let copy = &all[Self::copy_at(version)];
             // Acquire: pairs with the Release of the words in `write`.
             let words = std::array::from_fn(|word| copy[word].load(Ordering::Acquire));
             // Relaxed: stays behind the loads above, which are Acquire.
-            if self.version.load(Ordering::Relaxed) == version {
+            if all[0].load(Ordering::Relaxed) == version {
                 return words;
             }
             #[cfg(spandrel_loom)]
@@ -174,6 +232,14 @@ mod tests {
         let shown = Shown::new();
         shown.show(&account);
         assert_eq!(shown.look(), account);
+        #[cfg(feature = "crash-proof")]
+        {
+            let words: Vec<_> =
+                shown.0.words().iter().map(|word| word.load(Ordering::Relaxed)).collect();
+            assert_eq!(words.len(), SHOWN_WORDS);
+            assert_eq!(Account::of_words(&words), Some(account));
+            assert_eq!(Account::of_words(&words[..WORDS]), None);
+        }
     }
 
     #[test]

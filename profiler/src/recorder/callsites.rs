@@ -8,6 +8,7 @@ use tracing_core::Metadata;
 
 use crate::recorder::chunks::Chunks;
 use crate::recorder::entry_rules::{EntryRules, RuleOf};
+use crate::recorder::names::Names;
 
 /// The number of a callsite within this recording.
 pub(crate) type CallsiteNumber = u32;
@@ -19,6 +20,7 @@ pub(crate) struct Callsites {
     all: Chunks<Known>,
     /// Which entries are recorded one by one.
     entries: EntryRules,
+    names: Names,
 }
 
 #[derive(Debug)]
@@ -29,15 +31,19 @@ struct Known {
 }
 
 impl Callsites {
-    pub(crate) fn new(entries: EntryRules) -> Self {
-        Self { all: Chunks::default(), entries }
+    pub(crate) fn new(entries: EntryRules, names: Names) -> Self {
+        Self { all: Chunks::default(), entries, names }
     }
 
-    /// Adds a callsite. `None` if there are more than a record can tell apart, which is 134 million.
+    /// Adds a callsite. `None` if there are more than a record can tell apart, which is 134 million, or than a ring file has
+    /// room for the names of.
     #[cold]
     pub(crate) fn add(&self, metadata: &'static Metadata<'static>) -> Option<CallsiteNumber> {
-        let known = Known { metadata, entries: self.entries.of(metadata) };
-        self.all.push(known).and_then(|index| CallsiteNumber::try_from(index).ok())
+        let entries = self.entries.of(metadata);
+        let index = self.all.push(Known { metadata, entries })?;
+        let number = CallsiteNumber::try_from(index).ok()?;
+        // Before anybody has the number.
+        self.names.add_callsite(number, metadata, entries).then_some(number)
     }
 
     /// The callsite with this number.

@@ -32,6 +32,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use spandrel_ring::timestamp;
 
+#[cfg(feature = "crash-proof")]
+use crate::recorder::ring_file::pieces::{PieceSaid, Pieces};
+
 /// Where ticks come from.
 #[derive(Debug, Clone)]
 pub(crate) struct Clock {
@@ -89,6 +92,25 @@ impl Clock {
             now.saturating_sub(since_origin)
         };
         (0..8).map(|_| read()).min().unwrap_or_default()
+    }
+
+    /// The kind of this clock and what turns its ticks into times, as a ring file's header has them.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn anchors(&self) -> (u64, [u64; 8]) {
+        use crate::recorder::ring_file::layout::{anchors, clock};
+        let kind = match self.name() {
+            "tsc" => clock::TSC,
+            "cntvct" => clock::CNTVCT,
+            _ => clock::MONOTONIC,
+        };
+        let since = u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let mut words = [0; 8];
+        words[anchors::ORIGIN_TICKS] = self.origin_ticks;
+        let unix = u64::try_from(self.origin_unix().as_nanos());
+        words[anchors::ORIGIN_UNIX_NS] = unix.unwrap_or(u64::MAX);
+        let monotonic = spandrel_ring::file::monotonic_ns();
+        words[anchors::ORIGIN_MONOTONIC_NS] = monotonic.saturating_sub(since);
+        (kind, words)
     }
 
     fn monotonic_ns(&self) -> i64 {
@@ -239,6 +261,9 @@ pub(crate) struct Timeline {
     /// Whether it has jumped.
     has_jumped: bool,
     recent: Cell<Recent>,
+    /// Where pieces are kept for whoever reads when this process is gone.
+    #[cfg(feature = "crash-proof")]
+    kept: Option<Pieces>,
 }
 
 /// The first rate is measured over at least this long.
@@ -289,6 +314,74 @@ impl Timeline {
             reading: (ticks, ns),
             has_jumped: false,
             recent: Cell::new(Recent::new(first, u64::MAX)),
+            #[cfg(feature = "crash-proof")]
+            kept: None,
+        }
+    }
+
+    /// From now on its pieces are kept there, too.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn keep_in(&mut self, pieces: Pieces) {
+        self.kept = Some(pieces);
+        self.keep(self.last());
+    }
+
+    /// Keeps the newest piece.
+    #[cfg(feature = "crash-proof")]
+    fn keep(&mut self, piece: Piece) {
+        let Some(kept) = &mut self.kept else { return };
+        let newest = self.eras.len() - 1;
+        let begins_era = newest > 0 && self.eras[newest].first + 1 == self.pieces.len();
+        let era_ended = if begins_era { self.eras[newest - 1].last_ticks } else { 0 };
+        let Piece { ticks, ns, rate } = piece;
+        kept.keep(PieceSaid { ticks, ns, rate: rate.0, era_ended });
+    }
+
+    /// The timeline of a process that is gone, of the clock's origin and of the pieces that it has kept; ticks before them
+    /// are on a straight line from the origin. A process that was killed before it had any has none: then
+    /// `ns_per_tick` is asked. What is [now](Self::now_ns) it does not know.
+    #[cfg(feature = "crash-proof")]
+    #[allow(dead_code, reason = "for whoever recovers")]
+    pub(crate) fn of_dead(
+        has_counter: bool,
+        origin_ticks: u64,
+        kept: &[PieceSaid],
+        ns_per_tick: impl FnOnce() -> f64,
+    ) -> Self {
+        let clock = Clock { has_counter, origin: Instant::now(), origin_ticks };
+        let mut pieces = Vec::with_capacity(kept.len() + 1);
+        let mut eras = vec![Era { first: 0, last_ticks: u64::MAX }];
+        match kept.first() {
+            // From the origin to the first that is there, if no era has ended between the two.
+            Some(first) if first.ticks > origin_ticks && first.ns > 0 => {
+                let rate = Rate::new(rate(first.ticks - origin_ticks, first.ns));
+                pieces.push(Piece { ticks: origin_ticks, ns: 0, rate });
+            }
+            Some(_) => {}
+            None => {
+                let rate = if has_counter { ns_per_tick() } else { 1.0 };
+                pieces.push(Piece { ticks: origin_ticks, ns: 0, rate: Rate::new(rate) });
+            }
+        }
+        for (n, piece) in kept.iter().enumerate() {
+            if piece.era_ended > 0 && n > 0 {
+                eras.last_mut().into_iter().for_each(|era| era.last_ticks = piece.era_ended);
+                eras.push(Era { first: pieces.len(), last_ticks: u64::MAX });
+            }
+            pieces.push(Piece { ticks: piece.ticks, ns: piece.ns, rate: Rate(piece.rate) });
+        }
+        let last = pieces[pieces.len() - 1];
+        // What was recorded after the last piece is within a second of it, or much later where nothing was: there is no
+        // reading that would bound it.
+        Self {
+            origin_ticks,
+            clock,
+            reading: (last.ticks, last.ns),
+            has_jumped: eras.len() > 1,
+            recent: Cell::new(Recent::new(last, u64::MAX)),
+            pieces,
+            eras,
+            kept: None,
         }
     }
 
@@ -384,6 +477,8 @@ impl Timeline {
 
     fn push(&mut self, piece: Piece) {
         self.pieces.push(piece);
+        #[cfg(feature = "crash-proof")]
+        self.keep(piece);
         self.recent.set(Recent::new(piece, self.end()));
     }
 

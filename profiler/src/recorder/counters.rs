@@ -13,28 +13,32 @@
 //! A producer counts *before* it publishes, and a snapshot reads the writer's account *before* the
 //! producers' counters: so nothing is seen as drained that is not seen as published.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
-use crossbeam_utils::CachePadded;
-use spandrel_ring::Ring;
+use spandrel_ring::{Ring, TooLarge, Zeros};
 
 use crate::recorder::account::{Account, Shown};
 use crate::recorder::losses::{DropReason, Drops, KINDS, Kind, PerKind, REASONS, add_drops};
 use crate::recorder::record::Slot;
+use crate::recorder::ring_file::layout::{DROPS, drops};
+use crate::recorder::table_memory::TableMemory;
+use crate::sync::{AtomicU64, Ordering};
 
-/// Counters of one partition.
-#[derive(Debug)]
+/// Counters of one partition, on lines of their own.
+#[derive(Debug, Default)]
+#[repr(C, align(128))]
 pub(crate) struct PartitionCounters {
     dropped: [[AtomicU64; KINDS]; REASONS],
     /// Number of the thread that leases the partition.
-    lessee: AtomicU32,
+    lessee: AtomicU64,
 }
 
-impl PartitionCounters {
-    fn new() -> Self {
-        Self { dropped: Default::default(), lessee: AtomicU32::new(0) }
-    }
+spandrel_ring::zeroed!(PartitionCounters { dropped, lessee });
+#[cfg(feature = "crash-proof")]
+spandrel_ring::in_file!(PartitionCounters { dropped, lessee });
 
+#[cfg(not(spandrel_loom))]
+const _: () = assert!(std::mem::offset_of!(PartitionCounters, lessee) == 8 * drops::LESSEE);
+
+impl PartitionCounters {
     #[cold]
     pub(crate) fn drop_one(&self, kind: Kind, reason: DropReason) {
         self.drop_many(kind, reason, 1);
@@ -47,13 +51,13 @@ impl PartitionCounters {
 
     pub(crate) fn set_lessee(&self, thread: u32) {
         // Relaxed: for the `thread_id` of losses only.
-        self.lessee.store(thread, Ordering::Relaxed);
+        self.lessee.store(u64::from(thread), Ordering::Relaxed);
     }
 
     /// Number of the thread that last leased the partition, 0 for none.
     pub(crate) fn lessee(&self) -> u32 {
         // Relaxed: as in `set_lessee`.
-        self.lessee.load(Ordering::Relaxed)
+        self.lessee.load(Ordering::Relaxed) as u32
     }
 
     pub(crate) fn drops(&self) -> Drops {
@@ -70,7 +74,7 @@ fn read(counters: &[AtomicU64; KINDS]) -> PerKind {
 #[derive(Debug)]
 pub(crate) struct Counters {
     /// By partition of the ring, the shared one last.
-    partitions: Box<[CachePadded<PartitionCounters>]>,
+    partitions: Zeros<PartitionCounters>,
     /// What the writer has done.
     account: Shown,
 }
@@ -86,13 +90,12 @@ pub(crate) struct Snapshot {
 
 impl Counters {
     /// For so many partitions of the ring.
-    pub(crate) fn new(partitions: usize) -> Self {
-        Self {
-            partitions: (0..partitions)
-                .map(|_| CachePadded::new(PartitionCounters::new()))
-                .collect(),
-            account: Shown::new(),
-        }
+    pub(crate) fn try_new(
+        memory: TableMemory<'_>,
+        partitions: usize,
+        account: Shown,
+    ) -> Result<Self, TooLarge> {
+        Ok(Self { partitions: memory.zeros(DROPS, partitions)?, account })
     }
 
     #[inline]
@@ -107,7 +110,7 @@ impl Counters {
 
     /// The counters of all partitions, the shared one last.
     pub(crate) fn all(&self) -> impl Iterator<Item = &PartitionCounters> {
-        self.partitions.iter().map(|partition| &**partition)
+        self.partitions.iter()
     }
 
     /// Publishes what the writer has done. Only the writer may call this.
@@ -119,7 +122,7 @@ impl Counters {
         // First: so whatever the writer has drained is seen as published.
         let account = self.account.look();
         let mut dropped_early = Drops::default();
-        for partition in &self.partitions {
+        for partition in self.partitions.iter() {
             add_drops(&mut dropped_early, &partition.drops());
         }
         Snapshot { account, published: ring.published(), dropped_early }

@@ -79,6 +79,25 @@ pub(crate) struct RuleOf {
 
 impl RuleOf {
     pub(crate) const OFF: Self = Self { entries: Entries::Off, is_asked_for: false };
+
+    /// As a number, for a ring file: 0 off, 1 long-lived, 2 all; 4 more if they are asked for.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn bits(self) -> u64 {
+        self.entries as u64 | u64::from(self.is_asked_for) << 2
+    }
+
+    /// From such a number.
+    #[cfg(feature = "crash-proof")]
+    #[allow(dead_code, reason = "for whoever recovers")]
+    pub(crate) fn from_bits(bits: u64) -> Option<Self> {
+        let entries = match bits & 3 {
+            0 => Entries::Off,
+            1 => Entries::LongLived,
+            2 => Entries::All,
+            _ => return None,
+        };
+        (bits < 8).then_some(Self { entries, is_asked_for: bits & 4 != 0 })
+    }
 }
 
 /// The rules for all spans.

@@ -60,6 +60,11 @@ pub(crate) mod counters;
 pub(crate) mod losses;
 pub(crate) mod stats;
 
+// Where tables lie: on the heap, or in a file that outlives the process.
+pub(crate) mod names;
+pub(crate) mod ring_file;
+pub(crate) mod table_memory;
+
 // How much of a table the system has provided.
 pub(crate) mod page_map;
 

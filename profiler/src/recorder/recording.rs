@@ -3,20 +3,29 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+#[cfg(feature = "crash-proof")]
+use spandrel_ring::file::CreateError;
 use spandrel_ring::{Consumer, Ring, RingOptions, TooLarge};
 
 use crate::mutex::Mutex;
+use crate::recorder::account::Shown;
 use crate::recorder::callsites::Callsites;
 use crate::recorder::clock::Clock;
 use crate::recorder::counters::Counters;
 use crate::recorder::entry_rules::{Entries, EntryRules, TICKS_MIN};
 use crate::recorder::local::state::{NO_OWNER, OWNERS};
 use crate::recorder::losses::{DropReason, Kind};
+use crate::recorder::names::Names;
 use crate::recorder::open_spans::{DIRECT, INLINE_WORDS, OpenSpans};
 use crate::recorder::post_close_drain::PostCloseDrain;
 use crate::recorder::record::{FIRST_ID_MAX, SLOT_WORDS, SPAN_WORDS, SPAN_WORDS_WIDE, Slot};
+#[cfg(feature = "crash-proof")]
+use crate::recorder::ring_file::own::{FilePlan, OwnFile};
 use crate::recorder::rule::Rule;
 use crate::recorder::scope_owner;
+use crate::recorder::table_memory::HEAP;
+#[cfg(feature = "crash-proof")]
+use crate::recorder::table_memory::TableMemory;
 use crate::recorder::tally::Tally;
 use crate::recorder::threads::Threads;
 
@@ -60,6 +69,21 @@ pub(crate) struct Recorder {
     has_subscriber: AtomicBool,
     /// What is left of the recording once its writer has ended.
     pub(crate) post_close: Mutex<Option<PostCloseDrain>>,
+    /// The file in which the ring lies, if it does not lie on the heap.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) file: Option<OwnFile>,
+}
+
+/// What a recording is made of that may lie in a file.
+struct Parts {
+    ring: Ring<Slot>,
+    consumer: Consumer<Slot>,
+    open: OpenSpans,
+    counters: Counters,
+    names: Names,
+    clock: Clock,
+    #[cfg(feature = "crash-proof")]
+    file: Option<OwnFile>,
 }
 
 /// The sizes of a [`Recorder`].
@@ -90,12 +114,12 @@ impl RecorderOptions {
     }
 
     /// Most words of fields of one span or event.
-    fn field_words_max(&self, ring: &Ring<Slot>) -> usize {
+    pub(crate) fn field_words_max(&self) -> usize {
         // A record must fit into half of the smallest partition, or it might never find room. Records of
         // spans that were entered again are longer; in rings that small, they take what room there is.
         // The last word is for what the fields do not tell about the status.
         let words = |slots: usize, words: usize| (slots * SLOT_WORDS).saturating_sub(words + 1);
-        let most = ring.claim_max();
+        let most = self.ring().claim_max();
         let narrow = words((most / 2).max(1), SPAN_WORDS);
         (self.field_bytes_max / 8).min(narrow).min(words(most, SPAN_WORDS_WIDE))
     }
@@ -114,30 +138,70 @@ impl Recorder {
     ) -> Result<(Arc<Self>, Consumer<Slot>), DoesNotFit> {
         let of = |setting| move |source| DoesNotFit { setting, source };
         let (ring, consumer) = Ring::try_new(options.ring()).map_err(of("ring_capacity"))?;
-        let words = options.field_words_max(&ring);
-        let open = OpenSpans::try_new(options.open_spans_max, words);
-        Ok(Self::with(options, ring, consumer, open.map_err(of("max_open_spans"))?))
+        let open = OpenSpans::try_new(options.open_spans_max, options.field_words_max());
+        let counters = Counters::try_new(HEAP, consumer.partitions(), Shown::new());
+        let parts = Parts {
+            ring,
+            consumer,
+            open: open.map_err(of("max_open_spans"))?,
+            counters: counters.map_err(of("partitions"))?,
+            names: Names::default(),
+            clock: Clock::start(),
+            #[cfg(feature = "crash-proof")]
+            file: None,
+        };
+        Ok(Self::with(options, parts))
+    }
+
+    /// The same in a file, which is made for it.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn try_new_in_file(
+        options: &RecorderOptions,
+        plan: &FilePlan,
+    ) -> Result<(Arc<Self>, Consumer<Slot>), CreateError> {
+        let clock = Clock::start();
+        let own = plan.make(options, &clock)?;
+        let made = Self::parts_in(options, &own, clock);
+        match made {
+            Ok(parts) => Ok(Self::with(options, Parts { file: Some(own), ..parts })),
+            Err(error) => {
+                // Nobody will find anything in it. The error that is being returned is the one that counts.
+                _ = own.remove();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// What lies in this file, which was made for these sizes.
+    #[cfg(feature = "crash-proof")]
+    fn parts_in(options: &RecorderOptions, own: &OwnFile, clock: Clock) -> Result<Parts, TooLarge> {
+        let memory = TableMemory::File(own.file());
+        let (ring, consumer) = own.ring().ok_or(TooLarge { bytes: None })?;
+        let (spans_max, words) = (options.open_spans_max, options.field_words_max());
+        let account = Shown::in_file(Arc::clone(own.file()));
+        Ok(Parts {
+            open: OpenSpans::try_new_in(memory, spans_max, words)?,
+            counters: Counters::try_new(memory, consumer.partitions(), account)?,
+            names: Names::in_file(own.file()),
+            clock,
+            ring,
+            consumer,
+            file: None,
+        })
     }
 
     /// The same for sizes that are known to be sensible.
+    #[allow(clippy::expect_used, reason = "as an allocation that fails")]
     pub(crate) fn new(options: &RecorderOptions) -> (Arc<Self>, Consumer<Slot>) {
-        let (ring, consumer) = Ring::new(options.ring());
-        let open = OpenSpans::new(options.open_spans_max, options.field_words_max(&ring));
-        Self::with(options, ring, consumer, open)
+        Self::try_new(options).expect("a recording of a sensible size")
     }
 
-    fn with(
-        options: &RecorderOptions,
-        ring: Ring<Slot>,
-        consumer: Consumer<Slot>,
-        open: OpenSpans,
-    ) -> (Arc<Self>, Consumer<Slot>) {
+    fn with(options: &RecorderOptions, parts: Parts) -> (Arc<Self>, Consumer<Slot>) {
         static RECORDERS: AtomicU32 = AtomicU32::new(0);
-        let field_words_max = options.field_words_max(&ring);
-        let partitions = consumer.partitions();
+        let Parts { ring, consumer, open, counters, names, clock, .. } = parts;
+        let field_words_max = options.field_words_max();
         // Relaxed: the numbers only have to differ.
         let id = RECORDERS.fetch_add(1, Ordering::Relaxed) % OWNERS + 1;
-        let clock = Clock::start();
         // Fast paths read the processor's counter, and use all words of a slot, without checks. If a
         // slot has so few words that they have to be shared out among the fields, the general path has
         // to do it.
@@ -149,10 +213,10 @@ impl Recorder {
             is_fast: clock.is_counter(),
             clock,
             ring,
-            counters: Counters::new(partitions),
+            counters,
             open,
-            callsites: Callsites::new(options.entries.clone()),
-            threads: Threads::default(),
+            callsites: Callsites::new(options.entries.clone(), names.clone()),
+            threads: Threads::new(names),
             next_id: AtomicU64::new(options.first_id.max(1)),
             next_layer: AtomicU64::new(0),
             rule: Arc::new(options.rule.clone()),
@@ -166,6 +230,8 @@ impl Recorder {
             has_dispatch: AtomicBool::new(false),
             has_subscriber: AtomicBool::new(false),
             post_close: Mutex::new(None),
+            #[cfg(feature = "crash-proof")]
+            file: parts.file,
         };
         (Arc::new(recorder), consumer)
     }
@@ -184,6 +250,14 @@ impl Recorder {
         // Relaxed: as in `take_ids`.
         self.next_id.fetch_max(above + 1, Ordering::Relaxed);
         Some(self.take_ids(1))
+    }
+
+    /// Whether the ring lies in a file, which outlives the process.
+    pub(crate) fn is_in_file(&self) -> bool {
+        #[cfg(feature = "crash-proof")]
+        return self.file.is_some();
+        #[cfg(not(feature = "crash-proof"))]
+        false
     }
 
     /// The `id` of this recording if its fast paths are open.

@@ -105,6 +105,10 @@ pub struct Stats {
     /// was made anew; the recording goes on. See
     /// [`ProfilerBuilder::control`](crate::ProfilerBuilder::control).
     pub control_error: Option<String>,
+    /// Whether what is recorded outlives the process, however that ends: `ProfilerBuilder::crash_proof`.
+    pub is_crash_proof: bool,
+    /// Why it does not, though it should.
+    pub crash_proof_error: Option<String>,
     /// The SQLite that the program has linked; [`SqliteVersion::caution`] warns of known problems.
     #[cfg(feature = "database")]
     pub sqlite: SqliteVersion,

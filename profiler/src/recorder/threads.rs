@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::memory_use::MemoryUse;
 use crate::mutex::Mutex;
 use crate::panics;
+use crate::recorder::names::Names;
 use crate::recorder::record::THREAD_MAX;
 
 /// What is known of a thread.
@@ -26,7 +27,10 @@ static NUMBERS: AtomicU32 = AtomicU32::new(1);
 ///
 /// Nothing is allocated or freed under the lock: an allocator may open spans, on a thread that is new.
 #[derive(Debug, Default)]
-pub(crate) struct Threads(Mutex<Registered>);
+pub(crate) struct Threads {
+    registered: Mutex<Registered>,
+    names: Names,
+}
 
 /// Most new threads that are kept for the writer, some 2 MB. It asks for them with every batch: there
 /// can be more only while the store refuses.
@@ -60,17 +64,25 @@ fn make_room<T>(list: &mut Vec<T>, spare: &mut Vec<T>) -> Result<(), usize> {
 }
 
 impl Threads {
-    /// Registers the calling thread. Beyond 16,777,214 threads all share the last number.
+    /// Whose names are appended there.
+    pub(crate) fn new(names: Names) -> Self {
+        Self { registered: Mutex::default(), names }
+    }
+
+    /// Registers the calling thread. Beyond 16,777,214 threads all share the last number; so do those whose names a ring
+    /// file has no room for.
     pub(crate) fn register_current(&self) -> u32 {
         // Relaxed: numbers only have to differ. They stop at the last one, and do not wrap.
         let next = |number| (number < THREAD_MAX).then_some(number + 1);
         let number = NUMBERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
-        let info = match number {
-            Ok(number) => ThreadInfo { number, os_id: os_thread_id(), name: current_name() },
-            Err(_) => {
-                ThreadInfo { number: THREAD_MAX, os_id: 0, name: Some("(further threads)".into()) }
-            }
-        };
+        let info = |number| ThreadInfo { number, os_id: os_thread_id(), name: current_name() };
+        // Its name before anybody has the number.
+        let info = number.ok().map(info).filter(|info| self.names.add_thread(info));
+        let info = info.unwrap_or_else(|| ThreadInfo {
+            number: THREAD_MAX,
+            os_id: 0,
+            name: Some("(further threads)".into()),
+        });
         let number = info.number;
         self.register(Arc::new(info));
         number
@@ -81,7 +93,7 @@ impl Threads {
         loop {
             // In a forked child the lock may be held for ever: then nothing is done; its spans are
             // stored nowhere anyway.
-            let Some(mut registered) = self.0.lock() else { return };
+            let Some(mut registered) = self.registered.lock() else { return };
             let Registered { new, overflowed, live } = &mut *registered;
             let Err(at) = live.binary_search_by_key(&info.number, |info| info.number) else {
                 return;
@@ -119,7 +131,7 @@ impl Threads {
         if number == THREAD_MAX {
             return;
         }
-        let Some(mut registered) = self.0.lock() else { return };
+        let Some(mut registered) = self.registered.lock() else { return };
         let live = &mut registered.live;
         let found = live.binary_search_by_key(&number, |info| info.number);
         let ended = found.ok().map(|at| live.remove(at));
@@ -133,7 +145,7 @@ impl Threads {
 
     /// Moves the living ones into a smaller list, if they still fit.
     fn shrink(&self, mut smaller: Vec<Arc<ThreadInfo>>) {
-        let Some(mut registered) = self.0.lock() else { return };
+        let Some(mut registered) = self.registered.lock() else { return };
         if registered.live.len() <= smaller.capacity() {
             smaller.append(&mut registered.live);
             std::mem::swap(&mut registered.live, &mut smaller);
@@ -145,7 +157,7 @@ impl Threads {
     pub(crate) fn live(&self) -> Vec<u32> {
         let mut numbers = Vec::new();
         loop {
-            let Some(registered) = self.0.lock() else { return Vec::new() };
+            let Some(registered) = self.registered.lock() else { return Vec::new() };
             let len = registered.live.len();
             if len <= numbers.capacity() {
                 numbers.extend(registered.live.iter().map(|info| info.number));
@@ -158,7 +170,7 @@ impl Threads {
 
     /// Memory that this takes.
     pub(crate) fn memory(&self) -> MemoryUse {
-        let Some(registered) = self.0.lock() else { return MemoryUse::default() };
+        let Some(registered) = self.registered.lock() else { return MemoryUse::default() };
         let Registered { new, live, .. } = &*registered;
         // An `Arc` has two counters.
         let each = size_of::<ThreadInfo>() + 2 * size_of::<usize>();
@@ -169,7 +181,7 @@ impl Threads {
     /// The threads that were registered since the last call; `None` if there were more than are kept:
     /// then call [`take_all`](Self::take_all).
     pub(crate) fn take_new(&self) -> Option<Vec<Arc<ThreadInfo>>> {
-        let Some(mut registered) = self.0.lock() else { return Some(Vec::new()) };
+        let Some(mut registered) = self.registered.lock() else { return Some(Vec::new()) };
         (!registered.overflowed).then(|| std::mem::take(&mut registered.new))
     }
 
@@ -178,7 +190,7 @@ impl Threads {
     pub(crate) fn take_all(&self) -> Vec<Arc<ThreadInfo>> {
         let mut live = Vec::new();
         let mut all = loop {
-            let Some(mut registered) = self.0.lock() else { return Vec::new() };
+            let Some(mut registered) = self.registered.lock() else { return Vec::new() };
             let len = registered.live.len();
             if len <= live.capacity() {
                 live.extend(registered.live.iter().cloned());
@@ -234,7 +246,7 @@ mod tests {
         let numbers =
             |all: Vec<Arc<ThreadInfo>>| all.iter().map(|info| info.number).collect::<Vec<_>>();
         assert_eq!(numbers(threads.take_all()), [lives], "for a new file");
-        let registered = threads.0.lock().unwrap();
+        let registered = threads.registered.lock().unwrap();
         assert!(registered.live.capacity() < 64, "{}", registered.live.capacity());
     }
 
@@ -246,7 +258,7 @@ mod tests {
             threads.ended(threads.register_current());
         }
         let late = threads.register_current();
-        assert!(threads.0.lock().unwrap().new.capacity() <= 2 * NEW_MAX);
+        assert!(threads.registered.lock().unwrap().new.capacity() <= 2 * NEW_MAX);
         assert_eq!(threads.take_new(), None, "some are missing");
         let all = threads.take_all();
         assert_eq!(all.len(), NEW_MAX + 1, "the first ones, and one that lives");

@@ -47,6 +47,8 @@ pub(super) struct Pending {
     /// Losses that become rows with this batch.
     pub(super) losses: Option<NewLosses>,
     marks: PendingMarks,
+    /// Up to where the slots of each partition may be given back once it is committed, if they are kept.
+    kept: Option<Vec<u64>>,
     /// How often refused rows were taken out of it.
     mends: u32,
 }
@@ -272,6 +274,10 @@ impl Writer {
         self.count_memory_if_due();
         self.add_housekeeping_rows(now_ns, counts);
         self.converter.put_contexts(&mut self.batch);
+        for raw in [&mut self.raw, &mut self.next] {
+            self.keeping.pass(raw.take_passed());
+        }
+        let kept = self.keeping.tell(&mut self.batch.drained);
         self.pending = Some(Pending {
             counts,
             cut: self.converter.take_cut(),
@@ -280,6 +286,7 @@ impl Writer {
             positions,
             losses: new_losses,
             marks,
+            kept,
             mends: 0,
         });
         self.show_account();
@@ -417,6 +424,9 @@ impl Writer {
         }
         if let Some(positions) = pending.positions {
             self.committed = positions;
+        }
+        if let Some(kept) = pending.kept {
+            self.keeping.told(kept, &mut self.consumer);
         }
         if !self.waiting.is_empty() {
             // The file has to be there still when the waiting threads are told.

@@ -62,9 +62,17 @@ impl Writer {
     /// done, there is room for them elsewhere, nobody waits for a flush, and this has not been so for
     /// long.
     pub(super) fn is_postponed(&self) -> bool {
-        self.burst.goes_on(self.options.flush_interval)
+        !self.is_crowded()
+            && self.burst.goes_on(self.options.flush_interval)
             && self.waiting.is_empty()
             && self.room.is_in_backlog(&self.chunks)
+    }
+
+    /// Whether the ring is more than half full of slots that a commit would give back: those are kept until then.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.keeping.is_on()
+            && (self.raw.has_runs() || self.keeping.is_untold())
+            && self.consumer.is_past_half()
     }
 
     /// Takes everything there is.
@@ -162,7 +170,7 @@ impl Relief<'_> {
     /// Drains the ring, unless it holds little.
     #[inline]
     pub(super) fn relieve(&mut self, next: &mut RawBatch) {
-        let is_much = self.consumer.backlog() > self.room.ring_slots as u64 / 32;
+        let is_much = self.consumer.unread() > self.room.ring_slots as u64 / 32;
         if is_much && !self.room.is_closed {
             let Self { consumer, chunks, room } = self;
             drain_pass(consumer, next, chunks, |next, chunks| room.is_in_next(next, chunks));
@@ -180,7 +188,7 @@ fn drain_pass(
     chunks: &mut Chunks,
     has_room: impl Fn(&RawBatch, &Chunks) -> bool,
 ) -> u64 {
-    let there = consumer.backlog();
+    let there = consumer.unread();
     chunks.expect_many(there > MANY);
     let mut drained = 0;
     loop {
@@ -190,8 +198,7 @@ fn drain_pass(
                 return drained;
             }
             let end = consumer.position(partition) + LOT;
-            let push = |entry: Entry<'_, Slot>| into.push(entry, chunks);
-            drained += consumer.drain_until(partition, end, push).slots;
+            drained += drain_run(consumer, partition, end, into, chunks);
         }
         if drained == before || drained >= there {
             return drained;
@@ -209,6 +216,38 @@ fn drain_until(
 ) {
     for partition in 0..consumer.partitions() {
         let end = positions.map_or(u64::MAX, |positions| positions[partition]);
-        consumer.drain_until(partition, end, |entry| into.push(entry, chunks));
+        if !keeps(consumer) {
+            consumer.drain_until(partition, end, |entry| into.push(entry, chunks));
+            continue;
+        }
+        // In runs, so that batches can be committed in pieces.
+        loop {
+            let lot = end.min(consumer.position(partition) + LOT);
+            if drain_run(consumer, partition, lot, into, chunks) == 0 {
+                break;
+            }
+        }
     }
+}
+
+/// Drains a partition up to this position, and notes how far that was where it has to be known. Returns how many slots.
+#[inline(always)]
+fn drain_run(
+    consumer: &mut Consumer<Slot>,
+    partition: usize,
+    end: u64,
+    into: &mut RawBatch,
+    chunks: &mut Chunks,
+) -> u64 {
+    let push = |entry: Entry<'_, Slot>| into.push(entry, chunks);
+    let slots = consumer.drain_until(partition, end, push).slots;
+    if slots > 0 && keeps(consumer) {
+        into.end_run(partition, consumer.position(partition));
+    }
+    slots
+}
+
+/// Whether slots are kept until what was in them is committed.
+fn keeps(consumer: &Consumer<Slot>) -> bool {
+    cfg!(feature = "crash-proof") && consumer.keeps_slots()
 }

@@ -10,6 +10,7 @@ use super::housekeeping::{WAS_RENAMED, tell_lost, tell_renamed};
 use super::stats;
 use super::{STRAGGLER_GRACE, Writer, WriterState};
 use crate::panics;
+use crate::recorder::Recorder;
 use crate::recorder::losses::{DropReason, Kind, PerKind};
 use crate::recorder::open_spans::Seen;
 use crate::recorder::post_close_drain::PostCloseDrain;
@@ -239,6 +240,8 @@ impl Writer {
         // By the run's own clock, as all its moments are: the system's time may have been set meanwhile.
         let length_ns = self.converter.timeline.now_ns().max(0);
         let ended = self.options.run.started_unix_ns.saturating_add(length_ns);
+        // Everything that the ring has had is in the file, or its ledger says why not.
+        let is_all_told = !timed_out && !self.keeping.is_untold();
         let Self { recorder, state, consumer, store, mut account, mut in_file, mut marks, .. } =
             self;
         if let Some(mut post_close) = recorder.post_close.lock() {
@@ -247,8 +250,10 @@ impl Writer {
         let Some(mut store) = store else { return };
         trim(&mut store, deadline, &state);
         let report = stats::collect(&recorder, &state).to_json(timed_out);
-        if let Err(error) = store.end_run_with_losses(ended, &report, &losses) {
-            state.set_error(error.to_string());
+        match store.end_run_with_losses(ended, &report, &losses) {
+            Ok(()) if is_all_told => remove_ring_file(&recorder, &mut store, &state),
+            Ok(()) => {}
+            Err(error) => state.set_error(error.to_string()),
         }
         let path = store.path().display().to_string();
         let left = store.leave();
@@ -268,6 +273,22 @@ impl Writer {
             state.set_error(error.to_string());
         }
     }
+}
+
+/// The ring file of a recording that has ended well is needed no more.
+fn remove_ring_file(recorder: &Recorder, store: &mut Store, state: &WriterState) {
+    #[cfg(feature = "crash-proof")]
+    if let Some(file) = &recorder.file {
+        // In this order: as long as the file is there, the profile says that it has nothing that is new.
+        let path = file.path().display();
+        let done = file.remove().map_err(|error| format!("{path}: cannot be removed: {error}"));
+        let done = done
+            .and_then(|()| store.forget_drained(&file.run()).map_err(|error| error.to_string()));
+        if let Err(why) = done {
+            state.set_error(why);
+        }
+    }
+    _ = (recorder, store, state);
 }
 
 /// Shortens a file that is larger than it may be, as far as there is time.

@@ -239,6 +239,7 @@ impl Writer {
                 pending.losses = None;
             }
             if let Some(store) = &mut self.store {
+                self.keeping.begin_file();
                 self.converter.begin_file(store);
             }
             self.open_spans.clear();
@@ -252,6 +253,11 @@ impl Writer {
         match self.try_reopen() {
             Ok(mut store) => {
                 self.so_far.forget();
+                self.keeping.begin_file();
+                #[cfg(feature = "crash-proof")]
+                if let Some(file) = &self.recorder.file {
+                    file.set_threads_above(store.thread_id(0));
+                }
                 self.converter.begin_file(&mut store);
                 self.converter.self_times.begin_file();
                 self.store = Some(store);

@@ -43,6 +43,7 @@ mod keys;
 mod aside;
 mod commit;
 mod in_file;
+mod keeping;
 mod losses;
 mod marks;
 
@@ -84,6 +85,8 @@ use crate::recorder::Recorder;
 use crate::recorder::account::Account;
 use crate::recorder::clock::Timeline;
 use crate::recorder::record::Slot;
+#[cfg(feature = "crash-proof")]
+use crate::recorder::ring_file::pieces::Pieces;
 use crate::redact::Redaction;
 use crate::writer::control::Flush;
 
@@ -94,6 +97,7 @@ use convert::Converter;
 use drain::Room;
 use in_file::InFile;
 use installed::Installed;
+use keeping::Keeping;
 use losses::Losses;
 use marks::MarkRows;
 use memory::Counted;
@@ -190,6 +194,8 @@ pub(crate) struct Writer {
     requests: Requests,
     /// Positions of the partitions up to which everything is committed.
     committed: Vec<u64>,
+    /// Where the ring lies in a file: what is known of slots that are kept.
+    keeping: Keeping,
     waiting: Vec<Waiting>,
     pause: Duration,
     last_commit: Instant,
@@ -228,13 +234,23 @@ impl Writer {
     pub(crate) fn new(
         recorder: Arc<Recorder>,
         state: Arc<WriterState>,
-        consumer: Consumer<Slot>,
+        #[cfg_attr(not(feature = "crash-proof"), allow(unused_mut))] mut consumer: Consumer<Slot>,
         (control, pill): (Receiver<Flush>, Receiver<Instant>),
         store: Store,
         requests: Requests,
         options: WriterOptions,
     ) -> Self {
-        let timeline = Timeline::start(recorder.clock.clone());
+        #[cfg_attr(not(feature = "crash-proof"), allow(unused_mut))]
+        let mut timeline = Timeline::start(recorder.clock.clone());
+        #[cfg(feature = "crash-proof")]
+        let keeping = recorder.file.as_ref().map(|file| {
+            if let Some(cells) = file.clock_pieces() {
+                timeline.keep_in(Pieces::new(cells));
+            }
+            Keeping::begin(file.run(), &mut consumer)
+        });
+        #[cfg(not(feature = "crash-proof"))]
+        let keeping = None::<Keeping>;
         recorder.set_ticks_per_second(timeline.ticks_per_second());
         let partitions = consumer.partitions();
         let ring_slots = recorder.ring.capacities().iter().sum();
@@ -271,6 +287,7 @@ impl Writer {
             marks: MarkRows::default(),
             requests,
             committed: vec![0; partitions],
+            keeping: keeping.unwrap_or_default(),
             waiting: Vec::new(),
             pause: PAUSE_MIN,
             last_commit: now,
@@ -385,7 +402,7 @@ impl Writer {
         if self.is_refused() {
             return self.backoff.is_over();
         }
-        if self.sealed {
+        if self.sealed || self.is_crowded() {
             return true;
         }
         if !self.waiting.is_empty() || self.marks_are_due() {
@@ -404,10 +421,11 @@ impl Writer {
     fn rest(&mut self, drained: u64) {
         let smallest = self.recorder.ring.claim_max() as u64;
         let is_postponed = self.is_postponed();
-        let has_more = self.sealed || self.raw.len() >= self.options.batch_size;
+        let has_more =
+            self.sealed || self.raw.len() >= self.options.batch_size || self.is_crowded();
         // Not if the backlog is there because a producer is between claim and publish: it may need this
         // processor.
-        let comes = self.consumer.backlog() > smallest && drained > smallest / 8;
+        let comes = self.consumer.unread() > smallest && drained > smallest / 8;
         let is_behind = !self.is_refused() && (has_more && !is_postponed || comes);
         if is_behind {
             self.pause = PAUSE_MIN;

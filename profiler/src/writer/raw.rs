@@ -28,6 +28,20 @@ pub(super) struct RawBatch {
     pushed: PerKind,
     /// ... and are not here any more.
     gone: PerKind,
+    /// Where runs of records of one partition end, if that has to be known.
+    ends: VecDeque<End>,
+    /// Ends whose records were taken, until somebody asks.
+    passed: Vec<(u32, u64)>,
+}
+
+/// The end of a run of records that came from one partition.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    /// How many records came up to there since the batch was empty.
+    records: usize,
+    partition: u32,
+    /// Up to where the partition was drained.
+    position: u64,
 }
 
 /// Whole records, each after a word with its length.
@@ -124,9 +138,41 @@ impl RawBatch {
         (self.full_words + self.last.len) * size_of::<u64>()
     }
 
-    /// The next records to be taken, at most so many.
+    /// The next records to be taken, at most so many; where it is known where runs end, up to the end of one.
     pub(super) fn piece(&self, most: usize) -> Range<usize> {
-        self.taken..self.records.min(self.taken.saturating_add(most))
+        let end = self.taken.saturating_add(most);
+        if end >= self.records {
+            return self.taken..self.records;
+        }
+        // Those within, of which the last one counts; or the first one, though it is farther.
+        let within = self.ends.partition_point(|known| known.records <= end);
+        let known = self.ends.get(within.saturating_sub(1)).map_or(end, |known| known.records);
+        self.taken..known
+    }
+
+    /// A run of records of this partition has ended, which was drained up to this position.
+    pub(super) fn end_run(&mut self, partition: usize, position: u64) {
+        self.ends.push_back(End { records: self.records, partition: partition as u32, position });
+    }
+
+    /// Whether there are runs, perhaps without records, that were not taken.
+    pub(super) fn has_runs(&self) -> bool {
+        !self.ends.is_empty()
+    }
+
+    /// Up to where partitions were taken since the last call.
+    pub(super) fn take_passed(&mut self) -> impl Iterator<Item = (u32, u64)> + use<'_> {
+        self.passed.drain(..)
+    }
+
+    /// All runs up to this record were taken.
+    fn pass_up_to(&mut self, record: usize) {
+        while let Some(end) = self.ends.front()
+            && end.records <= record
+        {
+            self.passed.push((end.partition, end.position));
+            self.ends.pop_front();
+        }
     }
 
     /// Frees a piece after use. Returns how many records of each kind it had.
@@ -155,6 +201,7 @@ impl RawBatch {
         add(&mut self.gone, counts);
         add(&mut self.gone, spoiled);
         self.taken = piece.end.max(self.taken);
+        self.pass_up_to(self.taken);
         while self.full.len() > kept
             && let Some(chunk) = self.full.pop_front()
         {
@@ -223,6 +270,7 @@ impl RawBatch {
 
     /// Empties the batch.
     pub(super) fn clear(&mut self, chunks: &mut Chunks) {
+        self.pass_up_to(usize::MAX);
         let last = std::mem::take(&mut self.last);
         for chunk in self.full.drain(..).chain([last]) {
             chunks.give_back(chunk.words);

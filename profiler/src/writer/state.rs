@@ -26,6 +26,8 @@ pub(crate) struct WriterState {
     file_bytes: AtomicU64,
     troubles: Mutex<Troubles>,
     control_error: Mutex<Option<ControlError>>,
+    #[cfg(feature = "crash-proof")]
+    crash_proof_error: OnceLock<String>,
     pub(crate) marks: Marks,
     pub(crate) memory: Shown,
     thread: OnceLock<ThreadId>,
@@ -103,6 +105,21 @@ impl WriterState {
 
     pub(crate) fn file_bytes(&self) -> u64 {
         self.file_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Notes why the ring does not lie in a file.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn set_crash_proof_error(&self, why: String) {
+        self.set_error(why.clone());
+        _ = self.crash_proof_error.set(why);
+    }
+
+    /// Why the ring does not lie in a file, though it should.
+    pub(crate) fn crash_proof_error(&self) -> Option<String> {
+        #[cfg(feature = "crash-proof")]
+        return self.crash_proof_error.get().cloned();
+        #[cfg(not(feature = "crash-proof"))]
+        None
     }
 
     /// Notes why other processes can ask nothing; `None` if they can.

@@ -78,7 +78,7 @@ fn made(plans: &[Plan]) -> TestProfile {
         match plan.kind {
             Kind::Open => made.open(row, 8 * SECOND),
             Kind::Left => {
-                let status = Status::Unfinished;
+                let status = if id % 2 == 0 { Status::Unfinished } else { Status::Crashed };
                 let left = SpanRow { duration_ns: None, self_ns: None, status, ..row };
                 made.add(left, r#"{"shard":7}"#);
             }

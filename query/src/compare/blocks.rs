@@ -249,7 +249,7 @@ impl Samples {
         hints: Option<&mut CellHints>,
     ) {
         self.runs = 1;
-        if span.entry.is_none() && span.status != Status::Unfinished {
+        if span.entry.is_none() && span.status.has_closed() {
             let failed = matches!(span.status, Status::Error | Status::Panicked);
             self.errors += u64::from(failed);
             self.spans += 1;

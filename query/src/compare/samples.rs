@@ -9,7 +9,6 @@ use super::blocks::{BlockLookUp, CellHints, Samples};
 use crate::fold_calls::Fold;
 use crate::reader::{CountedBy, Reader, Run};
 use spandrel_storage::Error;
-use spandrel_storage::Status;
 use spandrel_storage::internals::QuickMap;
 
 /// Values of what spans are grouped by that are kept apart: each has a histogram for each block.
@@ -224,7 +223,7 @@ const HINTED_MAX: usize = 256;
 impl Fold for KeyIndex<'_> {
     fn add(&mut self, call: &SpanRef<'_>) {
         let Some(duration_ns) = call.duration_ns else { return };
-        let is_span = call.entry.is_none() && call.status != Status::Unfinished;
+        let is_span = call.entry.is_none() && call.status.has_closed();
         self.traces += u64::from(is_span && call.parent_id.is_none());
         let Some(at) = self.of(call) else { return };
         let block = self.blocks.get(call.start_ns.wrapping_sub(self.from_ns));

@@ -14,7 +14,7 @@
 //! | `name~^db\.` | in whose name the regular expression is found; `(?i)` ignores case |
 //! | `target` `module` `file` `thread` | as `name`; a thread without a name is `thread 1234` |
 //! | `level<=info` | of level INFO and those more severe |
-//! | `status=error` | that ended so: `ok`, `error`, `panicked` or `unfinished` |
+//! | `status=error` | that ended so: `ok`, `error`, `panicked`, `unfinished` or `crashed` |
 //! | `dur>10ms` `self` `busy` `idle` | by duration, self time, busy time, duration less busy time |
 //! | `self_busy`, as in `self_busy>10ms` | by the time in which a thread was inside, and in no other span meanwhile |
 //! | `longest>10ms` | by the longest entry: the longest time that a thread was inside at a stretch |
@@ -25,7 +25,7 @@
 //! | `field.shard=7` `field.user.name~^a` | by a field; dots lead into objects and arrays |
 //! | `has:error` | that failed: `error` or `panicked` |
 //! | `has:fields` `has:parent` `has:trace_id` `has:field.NAME` | that have some |
-//! | `is:root` `is:ok` `is:error` `is:panicked` `is:unfinished` | that are so |
+//! | `is:root` `is:ok` `is:error` `is:panicked` `is:unfinished` `is:crashed` | that are so |
 //!
 //! `thread` is the thread of the longest entry, where the work was done; of a span that was never entered,
 //! the one that created it.

@@ -15,10 +15,11 @@ use spandrel_storage::Status;
 use spandrel_storage::nearest;
 
 /// What follows `is:` and `has:`.
-const IS: [&str; 5] = ["root", "ok", "error", "panicked", "unfinished"];
+const IS: [&str; 6] = ["root", "ok", "error", "panicked", "unfinished", "crashed"];
 const HAS: [&str; 5] = ["error", "fields", "parent", "trace_id", "field."];
 
-const STATUSES: [Status; 4] = [Status::Ok, Status::Error, Status::Panicked, Status::Unfinished];
+const STATUSES: [Status; 5] =
+    [Status::Ok, Status::Error, Status::Panicked, Status::Unfinished, Status::Crashed];
 
 /// A term that has been understood, and its text.
 #[derive(Debug, Clone)]
@@ -281,7 +282,7 @@ fn status(operator: Operator, value: &Value<'_>) -> Result<Test, Fault> {
         Some(status) => Ok(Test::Status { status, negative: operator.is_negative() }),
         None => {
             let fault = Fault::new(value.span.clone(), format!("unknown status {:?}", value.raw));
-            Err(fault.hint("there are ok, error, panicked and unfinished"))
+            Err(fault.hint("there are ok, error, panicked, unfinished and crashed"))
         }
     }
 }

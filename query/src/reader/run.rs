@@ -201,7 +201,7 @@ impl Reader {
             let range = "id BETWEEN (SELECT first_id FROM run WHERE id = ?1)
                          AND (SELECT last_id FROM run WHERE id = ?1) AND run_id = ?1";
             let spans = format!(
-                "SELECT count(*), coalesce(sum(status = 'unfinished'), 0) FROM span WHERE {range}"
+                "SELECT count(*), coalesce(sum(status IN ('unfinished', 'crashed')), 0) FROM span WHERE {range}"
             );
             let (spans, unfinished): (i64, i64) =
                 tx.query_row(&spans, [run_id], |row| Ok((row.get(0)?, row.get(1)?)))?;

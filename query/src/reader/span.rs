@@ -239,7 +239,7 @@ pub(crate) fn read_status(row: &Row<'_>, column: usize) -> rusqlite::Result<Stat
 
 /// The status of this name.
 pub(crate) fn status_named(name: &[u8]) -> Option<Status> {
-    let known = [Status::Ok, Status::Error, Status::Panicked, Status::Unfinished];
+    let known = [Status::Ok, Status::Error, Status::Panicked, Status::Unfinished, Status::Crashed];
     known.into_iter().find(|status| status.as_str().as_bytes() == name)
 }
 

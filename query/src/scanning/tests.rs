@@ -56,8 +56,14 @@ fn length() -> impl Strategy<Value = Option<i64>> {
 }
 
 fn span() -> impl Strategy<Value = (SpanRow, usize)> {
-    const STATUSES: [Status; 5] =
-        [Status::Ok, Status::Ok, Status::Error, Status::Panicked, Status::Unfinished];
+    const STATUSES: [Status; 6] = [
+        Status::Ok,
+        Status::Ok,
+        Status::Error,
+        Status::Panicked,
+        Status::Unfinished,
+        Status::Crashed,
+    ];
     let text = prop_oneof![4 => 0_usize..80, 1 => 3_000_usize..5_000, 1 => 60_000_usize..90_000];
     let numbers = (length(), length(), length(), length(), length(), length(), length(), length());
     let ids = (1_u64..5, 1_i64..4, 0_u64..3_000, any::<bool>());

@@ -8,7 +8,7 @@ use super::builder::{TOP, TreeBuilder};
 use super::entry_lookup::{EntryLookup, OngoingEntry};
 use super::node_cache::NodeCache;
 use crate::reader::{Callsite, Entry};
-use spandrel_storage::{Error, Status};
+use spandrel_storage::Error;
 
 /// Ancestors that are looked at to place one span; a longer chain counts as one without a parent.
 const CHAIN_MAX: usize = 100_000;
@@ -70,7 +70,7 @@ pub(super) struct Placing {
 /// Whether a span was open at the end, and its entries count.
 #[inline]
 fn lived_long<S: Surroundings>(span: &SpanRef<'_>, by: &mut S) -> Result<bool, S::Stop> {
-    if span.status != Status::Unfinished || span.entries < LONG_ENTRIES_MIN {
+    if span.status.has_closed() || span.entries < LONG_ENTRIES_MIN {
         return Ok(false);
     }
     Ok(by.ancestor(span.id)?.is_some_and(|span| span.lives_long))

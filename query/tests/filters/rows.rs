@@ -126,8 +126,13 @@ pub fn row() -> impl Strategy<Value = Row> {
         Some(r#"{"a":18446744073709551615}"#),
         Some("no json"),
     ]);
-    let status =
-        prop::sample::select(vec![Status::Ok, Status::Error, Status::Panicked, Status::Unfinished]);
+    let status = prop::sample::select(vec![
+        Status::Ok,
+        Status::Error,
+        Status::Panicked,
+        Status::Unfinished,
+        Status::Crashed,
+    ]);
     let ns = || prop::option::weighted(0.8, 0..4_i64);
     (
         (0..6_usize, 0..3_usize, 0..5_u64, prop::option::of(0..5_u64), 0..5_u64),

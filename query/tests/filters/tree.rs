@@ -79,6 +79,8 @@ pub fn tree() -> impl Strategy<Value = Tree> {
             "is:error",
             "is:panicked",
             "is:unfinished",
+            "is:crashed",
+            "status!=crashed",
             "has:error",
             "has:fields",
             "has:parent",

@@ -84,3 +84,22 @@ pub use self::names::{KINDS_MAX, Name, Names, NamesFull, NamesRead};
 pub use self::owner::{FileSettings, OwnerId, RingFile};
 pub use self::reader::{PartitionSeen, Reader, State};
 pub use self::source::Source;
+
+/// The user as whom this process makes files; 0 where there are no ring files.
+#[must_use]
+pub fn user_id() -> u32 {
+    #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
+    return system::user();
+    #[cfg(not(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri)))))]
+    0
+}
+
+/// The system's monotonic clock, in nanoseconds: the same for all processes of a machine. 0 where there are no ring
+/// files.
+#[must_use]
+pub fn monotonic_ns() -> u64 {
+    #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
+    return system::monotonic_ns();
+    #[cfg(not(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri)))))]
+    0
+}

@@ -49,6 +49,22 @@ pub(super) fn user() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// The system's monotonic clock, which all processes of a machine have in common, in nanoseconds. That of
+/// `std::time::Instant`.
+pub(super) fn monotonic_ns() -> u64 {
+    #[cfg(target_os = "linux")]
+    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
+    #[cfg(target_os = "macos")]
+    const CLOCK: libc::clockid_t = libc::CLOCK_UPTIME_RAW;
+    let mut now = MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: room for the answer.
+    let asked = unsafe { libc::clock_gettime(CLOCK, now.as_mut_ptr()) };
+    // SAFETY: zeros are a value of it, and now it was written.
+    let now = unsafe { now.assume_init() };
+    let ns = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
+    if asked == 0 { ns } else { 0 }
+}
+
 /// How long a file of this process may be; beyond it there is a signal.
 pub(super) fn file_size_limit() -> u64 {
     let mut limit = MaybeUninit::<libc::rlimit>::zeroed();

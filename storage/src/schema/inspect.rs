@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use rusqlite::limits::Limit;
 
 use super::classify::{Nature, Object, nature};
-use super::{SINCE_3, TABLES, version};
+use super::{TABLES, since, version};
 use crate::compat::Settled;
 use crate::error::{Context, Error, ErrorKind};
 use crate::steps::Steps;
@@ -101,7 +101,7 @@ fn judge(path: &Path, conn: &Connection, purpose: Use) -> rusqlite::Result<Resul
             sql: row.get_ref(3)?.as_str_or_null().unwrap_or(Some("'")),
         };
         let is_table = object.kind == "table" && TABLES.contains(&object.name);
-        tables += usize::from(is_table && !SINCE_3.contains(&object.name));
+        tables += usize::from(is_table && since(object.name) == 1);
         let error = match (nature(&object), purpose) {
             (Nature::Ours, _) => continue,
             (Nature::Harmless, _) | (Nature::RunsOnWrites, Use::Reading) => None,
@@ -112,7 +112,9 @@ fn judge(path: &Path, conn: &Connection, purpose: Use) -> rusqlite::Result<Resul
         refused = refused.or(error);
     }
     match refused {
-        Some(error) if tables == TABLES.len() - SINCE_3.len() => Ok(Err(error)),
+        Some(error) if tables == TABLES.iter().filter(|table| since(table) == 1).count() => {
+            Ok(Err(error))
+        }
         // The file is damaged: the next check will find that a table is missing, and stop.
         _ => Ok(Ok(found)),
     }
@@ -157,8 +159,8 @@ pub(crate) fn quick_check(conn: &Connection, found: &Found) -> rusqlite::Result<
     if found.others == 0 {
         return verdict("PRAGMA main.quick_check(1)");
     }
-    let older = version(conn)? < 3;
-    for table in TABLES.into_iter().filter(|table| !(older && SINCE_3.contains(table))) {
+    let version = version(conn)?;
+    for table in TABLES.into_iter().filter(|table| since(table) <= version) {
         let verdict = verdict(&format!("PRAGMA main.quick_check({table})"))?;
         if verdict != "ok" {
             return Ok(verdict);

@@ -255,7 +255,7 @@ pub(super) fn run_totals(
                   dropped_events, dropped_entries
                 FROM main.run WHERE id = ?1";
     let counted = "SELECT (SELECT count(*) FROM main.span WHERE run_id = ?1) + pruned_spans,
-                     (SELECT count(*) FROM main.span WHERE run_id = ?1 AND status = 'unfinished'),
+                     (SELECT count(*) FROM main.span WHERE run_id = ?1 AND status IN ('unfinished', 'crashed')),
                      (SELECT count(*) FROM main.event WHERE run_id = ?1) + pruned_events,
                      (SELECT count(*) FROM main.link WHERE run_id = ?1),
                      (SELECT count(*) FROM main.entry WHERE run_id = ?1) + pruned_entries,

@@ -164,7 +164,7 @@ pub fn nasty() -> Nasty {
         (20, 19, query, worker, 120, Some(30), 30, 30, Status::Ok, ""),
         (30, 0, request, main, 8000, None, 60, 0, Status::Unfinished, r#"{"open":true}"#),
         (31, 30, query, main, 8100, Some(90), 90, 90, Status::Error, ""),
-        (32, 31, query, main, 8150, None, 1, 0, Status::Unfinished, ""),
+        (32, 31, query, main, 8150, None, 1, 0, Status::Crashed, ""),
         (33, 30, query_too, nameless, 8200, Some(i64::MAX / 4), 1, 3, Status::Ok, ""),
         (34, 0, nul, nameless, -50, Some(20), 20, 20, Status::Ok, r#"{"x":"\ud83d\ude00\u202e"}"#),
     ];

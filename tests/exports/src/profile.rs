@@ -96,7 +96,8 @@ impl Given {
 
     pub fn status(&self, at: usize) -> Status {
         match (self.spans[at].duration_ns, at % 5) {
-            (None, _) => Status::Unfinished,
+            (None, 0..3) => Status::Unfinished,
+            (None, _) => Status::Crashed,
             (_, 3) => Status::Error,
             (_, 4) => Status::Panicked,
             _ => Status::Ok,

@@ -77,13 +77,13 @@ impl Lines {
         if !self.is_human_readable() {
             return self.record(out, span_members(span, started));
         }
-        let duration = span.duration_ns.map_or_else(|| "unfinished".into(), text::duration);
+        let duration = span.duration_ns.map_or_else(|| span.status.as_str().into(), text::duration);
         let busy = span
             .busy_ns
             .map_or_else(String::new, |busy| format!("busy {}", text::duration_in_words(busy)));
         let fields = pairs(span.fields.as_deref());
         let status = match span.status {
-            Status::Ok | Status::Unfinished => "",
+            Status::Ok | Status::Unfinished | Status::Crashed => "",
             Status::Error => "  ERROR",
             Status::Panicked => "  PANICKED",
         };

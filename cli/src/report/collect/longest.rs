@@ -73,7 +73,7 @@ impl Longest {
             timeline.status.push(match row.status {
                 Status::Error => 1,
                 Status::Panicked => 2,
-                Status::Ok | Status::Unfinished => 0,
+                Status::Ok | Status::Unfinished | Status::Crashed => 0,
             });
         }
         timeline

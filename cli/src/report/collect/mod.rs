@@ -21,7 +21,6 @@ mod waterfall;
 use std::collections::{HashMap, HashSet};
 
 use spandrel_query::{Columns, SpanRef, StackTree, Stacks, Trace};
-use spandrel_storage::Status;
 
 use self::longest::Longest;
 use self::names::{Names, Threads};
@@ -154,7 +153,7 @@ impl Texts {
                 Kind::Entry { earlier: entry.earlier_entries, earlier_ns: entry.earlier_ns }
             }
             None if !span.counts_by_entries() => Kind::Span,
-            None if span.status == Status::Unfinished => Kind::LivesLong { longest_ns },
+            None if !span.status.has_closed() => Kind::LivesLong { longest_ns },
             None => Kind::LivedLong { longest_ns },
         };
         Row {
@@ -191,7 +190,7 @@ impl Totals {
             return;
         }
         self.spans += 1;
-        self.unfinished += u64::from(row.status == Status::Unfinished);
+        self.unfinished += u64::from(!row.status.has_closed());
         self.errors += u64::from(row.is_error());
         self.not_busy += u64::from(row.busy_ns.is_none() && row.duration_ns.is_some());
     }

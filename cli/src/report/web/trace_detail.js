@@ -1,7 +1,7 @@
 // What is known of one span of a trace, in words.
 
 function statusMark(row) {
-  const words = { error: "! error", panicked: "! panicked", unfinished: "… unfinished" };
+  const words = { error: "! error", panicked: "! panicked", unfinished: "… unfinished", crashed: "! crashed" };
   return words[row.status] ? [el("span", { class: "status" }, words[row.status])] : [];
 }
 
@@ -13,7 +13,7 @@ function rowName(row) {
 /** How long it took, where that says anything. */
 function rowLength(row) {
   if (row.by === "entries") return "lives long";
-  return row.duration_ns === null ? "unfinished" : duration(row.duration_ns);
+  return row.duration_ns === null ? row.status : duration(row.duration_ns);
 }
 
 function rowWords(row) {

@@ -186,7 +186,7 @@ class Waterfall {
       zone.append(stretch);
     }
     const end = (row.start_ns - this.from + spanNs) / length;
-    const time = el("span", { class: "row-time" }, open ? "unfinished" : duration(row.duration_ns));
+    const time = el("span", { class: "row-time" }, open ? row.status : duration(row.duration_ns));
     if (end > 0.8) {
       const start = (row.start_ns - this.from) / length;
       if (start > 0.2) time.style.insetInlineEnd = `${(1 - start) * 100}%`;

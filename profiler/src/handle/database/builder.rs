@@ -92,6 +92,25 @@ impl ProfilerBuilder {
         self
     }
 
+    /// Whether what is recorded outlives the process, however that ends: `kill -9`, an abort, out of memory. Default
+    /// `false`. (Feature `crash-proof`; Linux and macOS.)
+    ///
+    /// The ring, the open spans and the names of both then lie in a mapped file in memory, `$XDG_RUNTIME_DIR/spandrel` or
+    /// `/dev/shm/spandrel-UID`, some 50 MB. [`close`](crate::Profiler::close) removes it. If the process ends before that, whoever
+    /// next records into the same database moves what is in the file into it, and `spandrel recover` does: every span
+    /// that was published, and those that were open, with the status `crashed`. A power failure takes the file with it.
+    ///
+    /// Slots of the ring are free again when what was in them is committed. So the ring, and not the writer's memory, is what
+    /// a burst has to fit into: [`ring_capacity`](Self::ring_capacity) is four times as large by default.
+    ///
+    /// If the file cannot be made, because there is no room for it, say, recording goes on without;
+    /// [`Stats::crash_proof_error`](crate::Stats::crash_proof_error) says why.
+    #[cfg(feature = "crash-proof")]
+    pub fn crash_proof(mut self, outlives: bool) -> Self {
+        self.database.crash_proof = outlives;
+        self
+    }
+
     /// The writer brings a fault upon itself: for tests of what becomes of a recording then.
     #[cfg(feature = "faults")]
     pub fn fault(mut self, fault: Fault) -> Self {

@@ -20,6 +20,8 @@ pub(crate) struct DatabaseSettings {
     pub(crate) control: bool,
     pub(crate) close_timeout: Duration,
     pub(crate) store: StoreOptions,
+    /// Whether the ring is to lie in a file.
+    pub(crate) crash_proof: bool,
     #[cfg(feature = "faults")]
     pub(crate) fault: Option<Fault>,
 }
@@ -33,6 +35,7 @@ impl Default for DatabaseSettings {
             control: true,
             close_timeout: Duration::from_secs(30),
             store: StoreOptions::default(),
+            crash_proof: false,
             #[cfg(feature = "faults")]
             fault: None,
         }

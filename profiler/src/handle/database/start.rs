@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use spandrel_ring::fork;
+#[cfg(feature = "crash-proof")]
+use spandrel_ring::file::CreateError;
+use spandrel_ring::{Consumer, fork};
 use spandrel_storage::Store;
 
 use super::path_pattern;
@@ -11,13 +13,91 @@ use super::thread::{Closing, Database};
 use crate::error::{Error, ErrorKind};
 use crate::handle::builder::ProfilerBuilder;
 use crate::handle::profiler::Profiler;
-use crate::handle::run_info::describe_run;
+use crate::handle::run_info::{describe_run, uuid};
 use crate::mutex::Mutex;
 use crate::recorder::local;
-use crate::recorder::record::FIRST_ID_MAX;
+use crate::recorder::record::{FIRST_ID_MAX, Slot};
+#[cfg(feature = "crash-proof")]
+use crate::recorder::ring_file::{own::FilePlan, place};
 use crate::recorder::{Recorder, RecorderOptions};
 use crate::writer::control::FLUSHES_MAX;
 use crate::writer::{Requests, Writer, WriterOptions, WriterState};
+
+/// Allocates ring and tables, or makes a file for them.
+fn make_recorder(
+    builder: &ProfilerBuilder,
+    options: &RecorderOptions,
+    uuid: &str,
+    state: &WriterState,
+) -> Result<(Arc<Recorder>, Consumer<Slot>), Error> {
+    #[cfg(feature = "crash-proof")]
+    if builder.database.crash_proof {
+        match make_in_file(builder, options, uuid) {
+            Ok(made) => return Ok(made),
+            // No other machine of its kind can, so nobody should rely on it.
+            Err(NoFile::Unsupported(error)) => return Err(error),
+            Err(NoFile::Refused(why)) => state.set_crash_proof_error(why),
+        }
+    }
+    _ = (uuid, state);
+    Recorder::try_new(options).map_err(|refused| builder.too_large(refused))
+}
+
+/// Why the ring does not lie in a file.
+#[cfg(feature = "crash-proof")]
+enum NoFile {
+    Unsupported(Error),
+    Refused(String),
+}
+
+#[cfg(feature = "crash-proof")]
+fn make_in_file(
+    builder: &ProfilerBuilder,
+    options: &RecorderOptions,
+    uuid: &str,
+) -> Result<(Arc<Recorder>, Consumer<Slot>), NoFile> {
+    let refused = |why: &dyn std::fmt::Display| {
+        NoFile::Refused(format!(
+            "the recording does not outlive its process, what is not committed is lost if that is killed: {why}"
+        ))
+    };
+    let database = place::canonical(&builder.database.path).map_err(|error| refused(&error))?;
+    let plan = FilePlan { database, run: uuid.to_owned() };
+    Recorder::try_new_in_file(options, &plan).map_err(|error| match error {
+        CreateError::Unsupported => {
+            let message = format!("crash_proof: {error}");
+            NoFile::Unsupported(Error::new(ErrorKind::InvalidOption, message))
+        }
+        error => refused(&error),
+    })
+}
+
+/// Removes the ring file of a profiler that is not built after all.
+#[cfg(feature = "crash-proof")]
+struct Unbuilt(Option<Arc<Recorder>>);
+
+#[cfg(feature = "crash-proof")]
+impl Unbuilt {
+    fn is_built(mut self, threads_above: i64) {
+        if let Some(recorder) = self.0.take()
+            && let Some(file) = &recorder.file
+        {
+            file.begin(threads_above);
+        }
+    }
+}
+
+#[cfg(feature = "crash-proof")]
+impl Drop for Unbuilt {
+    fn drop(&mut self) {
+        if let Some(recorder) = self.0.take()
+            && let Some(file) = &recorder.file
+        {
+            // The error that is being returned is the one that counts; a file without records is removed by the next one.
+            _ = file.remove();
+        }
+    }
+}
 
 impl Profiler {
     /// Opens the database in a thread of its own.
@@ -69,22 +149,16 @@ impl Profiler {
         if first_id >= FIRST_ID_MAX {
             return Err(Error::damaged_ids(&builder.database.path));
         }
-        let options = RecorderOptions {
-            ring_capacity: builder.ring_capacity,
-            partitions: builder.partitions,
-            open_spans_max: builder.max_open_spans,
-            field_bytes_max: builder.max_field_bytes,
-            rule,
-            busy_time: builder.busy_time,
-            status_rules: builder.status_rules,
-            entries: builder.entries.clone(),
-            first_id,
-        };
-        let made = Recorder::try_new(&options).map_err(|refused| builder.too_large(refused));
-        let (recorder, consumer) = made?;
-        let run = run_row(describe_run(&builder, &recorder, others(&builder.database)));
-        store.begin_run(&run)?;
+        let uuid = uuid();
+        let options = builder.recorder_options(rule, first_id);
         let state = Arc::new(WriterState::default());
+        let (recorder, consumer) = make_recorder(&builder, &options, &uuid, &state)?;
+        #[cfg(feature = "crash-proof")]
+        let unbuilt = Unbuilt(Some(Arc::clone(&recorder)));
+        let run = run_row(describe_run(&builder, &recorder, uuid, others(&builder.database)));
+        store.begin_run(&run)?;
+        #[cfg(feature = "crash-proof")]
+        let threads_above = store.thread_id(0);
         state.marks.ids_begin_at(store.next_mark_id()?);
         let requests = Requests::begin(builder.database.control, &store, &state);
         let (control, inbox) = crossbeam_channel::bounded(FLUSHES_MAX);
@@ -126,6 +200,8 @@ impl Profiler {
             Error::new(ErrorKind::Thread, format!("cannot start the writer thread: {error}"))
                 .with_source(error)
         })?;
+        #[cfg(feature = "crash-proof")]
+        unbuilt.is_built(threads_above);
         let backend = Database {
             recorder: Arc::clone(&recorder),
             state: Arc::clone(&state),

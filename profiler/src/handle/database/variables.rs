@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use crate::error::Error;
+#[cfg(not(feature = "crash-proof"))]
+use crate::error::ErrorKind;
 use crate::handle::builder::ProfilerBuilder;
 use crate::handle::variables::Variables;
 
@@ -28,5 +30,23 @@ pub(in crate::handle) fn builder(from: &Variables<'_>) -> Result<Option<Profiler
     if let Some(may_read) = from.switch("SPANDREL_LIVE_READERS")? {
         builder = builder.live_readers(may_read);
     }
+    if let Some(outlives) = from.switch("SPANDREL_CRASH_PROOF")? {
+        builder = crash_proof(builder, outlives)?;
+    }
     Ok(Some(builder))
+}
+
+#[cfg(feature = "crash-proof")]
+fn crash_proof(builder: ProfilerBuilder, outlives: bool) -> Result<ProfilerBuilder, Error> {
+    Ok(builder.crash_proof(outlives))
+}
+
+#[cfg(not(feature = "crash-proof"))]
+fn crash_proof(builder: ProfilerBuilder, outlives: bool) -> Result<ProfilerBuilder, Error> {
+    if outlives {
+        let message = "SPANDREL_CRASH_PROOF is set, and this program was built without that: give its dependency on \
+                       spandrel the feature `crash-proof`, or unset the variable";
+        return Err(Error::new(ErrorKind::InvalidOption, message));
+    }
+    Ok(builder)
 }

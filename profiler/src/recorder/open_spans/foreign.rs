@@ -41,6 +41,7 @@ const LOOKED_AT: u64 = 1 << 62;
 /// All zeros while no other thread has entered the span. The owner's entries move here when its own
 /// count has no more room.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Foreign {
     /// And [`STRAY`], [`LOOKED_AT`].
     count: AtomicU64,
@@ -59,6 +60,8 @@ pub(crate) struct Foreign {
 }
 
 spandrel_ring::zeroed!(Foreign { count, busy, first, last, longest, since, inside });
+#[cfg(feature = "crash-proof")]
+spandrel_ring::in_file!(Foreign { count, busy, first, last, longest, since, inside });
 
 impl Foreign {
     // Release on what is written: for the table's sequence lock.

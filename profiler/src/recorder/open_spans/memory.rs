@@ -23,8 +23,12 @@ impl OpenSpans {
     /// counts as used.
     pub(crate) fn memory(&self, pages: Option<PageMap>) -> MemoryUse {
         let mut sum = Sum { pages, sum: MemoryUse::whole(self.direct.bytes()) };
-        sum.add(self.spans.cells());
         sum.add(&self.close_claims);
+        if self.is_there {
+            // The pages of a file are the system's, and there from the beginning.
+            sum.pages = None;
+        }
+        sum.add(self.spans.cells());
         sum.add(&self.foreign);
         self.spills.tables().into_iter().for_each(|table| sum.add(table));
         sum.add(self.overwrites.table());

@@ -4,8 +4,10 @@
 //! It is not reset when the slot is given to another span: so a thread that comes too late for a span
 //! does not disturb the next one.
 
-use spandrel_ring::Zeros;
+use spandrel_ring::{TooLarge, Zeros};
 
+use crate::recorder::ring_file::layout::OVERWRITES;
+use crate::recorder::table_memory::TableMemory;
 use crate::sync::{AtomicU64, Ordering};
 
 /// `count << 9 | field << 1 | odd` of each slot.
@@ -34,8 +36,13 @@ pub(super) enum Refused {
 }
 
 impl Overwrites {
+    pub(super) fn try_new(memory: TableMemory<'_>, slots: usize) -> Result<Self, TooLarge> {
+        memory.zeros(OVERWRITES, slots).map(Self)
+    }
+
+    #[cfg(all(test, not(spandrel_loom)))]
     pub(super) fn new(slots: usize) -> Self {
-        Self(Zeros::new(slots))
+        Self::try_new(crate::recorder::table_memory::HEAP, slots).unwrap()
     }
 
     /// The sequences.

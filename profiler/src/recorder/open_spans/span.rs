@@ -67,6 +67,24 @@ spandrel_ring::zeroed!(SpanSlot {
     outer,
     fields,
 });
+#[cfg(feature = "crash-proof")]
+spandrel_ring::in_file!(SpanSlot {
+    key,
+    id,
+    origin,
+    root,
+    start,
+    head,
+    first,
+    last,
+    extra,
+    busy,
+    longest,
+    own_depth,
+    spill,
+    outer,
+    fields,
+});
 
 impl SpanSlot {
     // Relaxed in the accessors below: between creation and close only callbacks for this span use them,

@@ -5,10 +5,12 @@
 //! id that was kept too long, notices that the buffer belongs to another one. So all that is written
 //! into a buffer belongs to the span that has it.
 
-use spandrel_ring::Zeros;
+use spandrel_ring::{TooLarge, Zeros};
 
 use super::ATTEMPTS;
 use crate::recorder::record::ID_BITS;
+use crate::recorder::ring_file::layout::{SPILL_WORDS, SPILLS_TAKEN};
+use crate::recorder::table_memory::TableMemory;
 use crate::sync::{AtomicU64, Ordering};
 
 /// The position of the span's id in the word of a buffer, above the number of writers.
@@ -26,9 +28,27 @@ pub(super) struct Spills {
 }
 
 impl Spills {
+    /// How many buffers there are: none if each would have no words.
+    pub(super) fn buffers(buffers: usize, words_each: usize) -> usize {
+        if words_each == 0 { 0 } else { buffers }
+    }
+
+    pub(super) fn try_new(
+        memory: TableMemory<'_>,
+        buffers: usize,
+        words_each: usize,
+    ) -> Result<Self, TooLarge> {
+        let buffers = Self::buffers(buffers, words_each);
+        Ok(Self {
+            taken: memory.zeros(SPILLS_TAKEN, buffers)?,
+            words: memory.zeros(SPILL_WORDS, buffers * words_each)?,
+            words_each,
+        })
+    }
+
+    #[cfg(test)]
     pub(super) fn new(buffers: usize, words_each: usize) -> Self {
-        let buffers = if words_each == 0 { 0 } else { buffers };
-        Self { taken: Zeros::new(buffers), words: Zeros::new(buffers * words_each), words_each }
+        Self::try_new(crate::recorder::table_memory::HEAP, buffers, words_each).unwrap()
     }
 
     /// Its tables.

@@ -1,5 +1,7 @@
 //! All slots; how spans come and go.
 
+#[cfg(feature = "crash-proof")]
+use spandrel_ring::file::CellTable;
 use spandrel_ring::{Table, TooLarge, Zeros};
 
 use super::bits::{CLONED, CLOSED, DIRECT, FOREIGN, LAYER_SHIFT, RESERVED_KEY};
@@ -11,6 +13,8 @@ use super::{
     ATTEMPTS, INLINE_WORDS, NewSpan, SLOTS_MAX, SlotPosition, SpanSlot, WAYS, index, key_in,
     position,
 };
+use crate::recorder::ring_file::layout::{FOREIGN as FOREIGN_TABLE, OPEN_SPANS};
+use crate::recorder::table_memory::{HEAP, TableMemory};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// A number whose lower bits tell the set of a key.
@@ -48,6 +52,8 @@ pub(crate) struct OpenSpans {
     /// Whether the first layer is a direct one.
     pub(super) first_is_direct: AtomicBool,
     pub(super) direct: SlotFreeList,
+    /// Whether its memory is there from the beginning, touched or not.
+    pub(super) is_there: bool,
 }
 
 impl OpenSpans {
@@ -76,31 +82,52 @@ impl OpenSpans {
         let bytes = Self::bytes(spans_max, field_words_max);
         let refused = TooLarge { bytes: Some(bytes) };
         Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| refused)?;
-        let (slots, ..) = Self::layout(spans_max, field_words_max);
-        let spans = Table::try_zeroed(WAYS, slots / WAYS)?;
-        Ok(Self::with(spans, spans_max, field_words_max))
+        Self::try_new_in(HEAP, spans_max, field_words_max)
     }
 
     /// The same for a size that is known to be sensible.
-    #[allow(clippy::expect_used, reason = "as an allocation that fails")]
+    #[cfg(test)]
     pub(crate) fn new(spans_max: usize, field_words_max: usize) -> Self {
-        Self::try_new(spans_max, field_words_max).expect("a table of a sensible size")
+        Self::try_new(spans_max, field_words_max).unwrap()
     }
 
-    fn with(spans: Table<SpanSlot>, spans_max: usize, field_words_max: usize) -> Self {
+    /// The same there. What a reader of a file needs lies in it: who may close a span, and which slots are free, is this
+    /// process's own.
+    pub(crate) fn try_new_in(
+        memory: TableMemory<'_>,
+        spans_max: usize,
+        field_words_max: usize,
+    ) -> Result<Self, TooLarge> {
         let (slots, spills, spill_words) = Self::layout(spans_max, field_words_max);
-        Self {
-            spans,
+        Ok(Self {
+            spans: memory.table(OPEN_SPANS, WAYS, slots / WAYS)?,
             ways_used: AtomicU32::new(1),
-            close_claims: Zeros::new(slots),
-            foreign: Zeros::new(slots),
-            spills: Spills::new(spills, spill_words),
-            overwrites: Overwrites::new(slots),
+            close_claims: Zeros::try_new(slots)?,
+            foreign: memory.zeros(FOREIGN_TABLE, slots)?,
+            spills: Spills::try_new(memory, spills, spill_words)?,
+            overwrites: Overwrites::try_new(memory, slots)?,
             field_words_max,
             first_is_direct: AtomicBool::new(false),
             // The upper half: hashed front ends use the lower ways first.
             direct: SlotFreeList::new(slots / 2, slots),
-        }
+            is_there: memory.is_there(),
+        })
+    }
+
+    /// The tables of a file for so many, in their order; and how many words a buffer for more fields has.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn cell_tables(spans_max: usize, field_words_max: usize) -> ([CellTable; 5], usize) {
+        let (slots, spills, spill_words) = Self::layout(spans_max, field_words_max);
+        let buffers = Spills::buffers(spills, spill_words);
+        let word = size_of::<AtomicU64>();
+        let tables = [
+            CellTable { cell: size_of::<SpanSlot>(), cells: slots },
+            CellTable { cell: size_of::<Foreign>(), cells: slots },
+            CellTable { cell: word, cells: slots },
+            CellTable { cell: word, cells: buffers },
+            CellTable { cell: word, cells: buffers * spill_words },
+        ];
+        (tables, spill_words)
     }
 
     /// A front end begins; `is_direct` tells whether its keys name the slots. Touches the slots that it
@@ -109,7 +136,7 @@ impl OpenSpans {
     /// need not wait for pages later.
     pub(crate) fn touch(&self, is_direct: bool) {
         const PAGE: usize = 4_096;
-        if cfg!(any(spandrel_loom, miri)) {
+        if cfg!(any(spandrel_loom, miri)) || self.is_there {
             return;
         }
         let first = if is_direct { self.direct.used().start } else { 0 };

@@ -76,7 +76,7 @@ proptest! {
         window in prop::option::of((0_i64..1_000, 0_i64..1 << 40)),
     ) {
         // Of those that are unfinished no length is known.
-        let is_over = |row: &SpanRow| row.status != Status::Unfinished;
+        let is_over = |row: &SpanRow| row.status.has_closed();
         let spans: Vec<_> = spans.into_iter().map(|(row, text)| {
             (SpanRow { duration_ns: row.duration_ns.filter(|_| is_over(&row)), ..row }, text)
         }).collect();

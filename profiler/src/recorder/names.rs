@@ -1,0 +1,89 @@
+//! What the numbers in records mean, for whoever reads them when this process is gone.
+//!
+//! A callsite or a thread gets its number in cold code, once. Where the ring lies in a file, its name is appended there
+//! before anybody has the number: so a record that is published has all its names. Without a file nothing is done.
+
+#[cfg(feature = "crash-proof")]
+use std::sync::Arc;
+
+#[cfg(feature = "crash-proof")]
+use spandrel_ring::file::RingFile;
+use tracing_core::Metadata;
+
+use crate::recorder::entry_rules::RuleOf;
+#[cfg(feature = "crash-proof")]
+use crate::recorder::ring_file::layout::names;
+use crate::recorder::threads::ThreadInfo;
+
+/// Where names are appended, if anywhere.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names {
+    #[cfg(feature = "crash-proof")]
+    file: Option<Arc<RingFile>>,
+}
+
+impl Names {
+    /// In this file.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn in_file(file: &Arc<RingFile>) -> Self {
+        Self { file: Some(Arc::clone(file)) }
+    }
+
+    /// A callsite is about to get this number. `false` if there is no room for its name: then nobody may use the number.
+    #[cold]
+    pub(crate) fn add_callsite(
+        &self,
+        number: u32,
+        metadata: &Metadata<'_>,
+        entries: RuleOf,
+    ) -> bool {
+        #[cfg(feature = "crash-proof")]
+        if let Some(file) = &self.file {
+            let numbers = [
+                u64::from(number),
+                level_number(metadata),
+                u64::from(!metadata.is_span()),
+                metadata.line().map_or(0, |line| u64::from(line) + 1),
+                entries.bits(),
+                u64::from(metadata.file().is_some()),
+                u64::from(metadata.module_path().is_some()),
+            ];
+            let mut texts = vec![
+                metadata.name(),
+                metadata.target(),
+                metadata.file().unwrap_or_default(),
+                metadata.module_path().unwrap_or_default(),
+            ];
+            texts.extend(metadata.fields().iter().map(|field| field.name()));
+            return file.names().append(names::CALLSITE, &numbers, &texts).is_ok();
+        }
+        _ = (number, metadata, entries);
+        true
+    }
+
+    /// The same for a thread.
+    #[cold]
+    pub(crate) fn add_thread(&self, info: &ThreadInfo) -> bool {
+        #[cfg(feature = "crash-proof")]
+        if let Some(file) = &self.file {
+            let numbers = [u64::from(info.number), info.os_id, u64::from(info.name.is_some())];
+            let texts = [info.name.as_deref().unwrap_or_default()];
+            return file.names().append(names::THREAD, &numbers, &texts).is_ok();
+        }
+        _ = info;
+        true
+    }
+}
+
+/// 1 is ERROR, 5 is TRACE.
+#[cfg(feature = "crash-proof")]
+fn level_number(metadata: &Metadata<'_>) -> u64 {
+    use tracing_core::Level;
+    match *metadata.level() {
+        Level::ERROR => 1,
+        Level::WARN => 2,
+        Level::INFO => 3,
+        Level::DEBUG => 4,
+        Level::TRACE => 5,
+    }
+}

@@ -1,0 +1,130 @@
+//! The numbers that whoever records and whoever recovers have in common.
+//!
+//! # Tables, by number
+//!
+//! | number | cell | cells |
+//! |---|---|---|
+//! | [`OPEN_SPANS`] | a slot of the table of open spans, 256 bytes; its second word is the span's id, 0 if there is none | twice as many as spans may be open, a power of two |
+//! | [`FOREIGN`] | what other threads did with the span of a slot, 7 words | one a slot |
+//! | [`OVERWRITES`] | odd while a field of the slot's span is overwritten, by somebody who may be dead: then its fields are left out | one a slot |
+//! | [`SPILLS_TAKEN`] | `span << 16 \| writers` of a buffer for more fields | buffers |
+//! | [`SPILL_WORDS`] | the words of the buffers | buffers times [`settings::SPILL_WORDS_EACH`] |
+//! | [`CLOCK_PIECES`] | a piece of the timeline, 8 words | 64, of which the newest are kept |
+//! | [`DROPS`] | what was dropped before it was published: [`drops`] | one a partition, the shared one last |
+//!
+//! # Counters
+//!
+//! The writer's account: which copy is to be read, and two copies; see [`account`](crate::recorder::account). Who reads them
+//! takes `Account::of_words`.
+
+use crate::recorder::losses::{KINDS, REASONS};
+use crate::recorder::open_spans::{INLINE_WORDS, SpanSlot};
+use crate::recorder::record::SLOT_WORDS;
+
+/// Tables, by number.
+pub(crate) const OPEN_SPANS: usize = 0;
+pub(crate) const FOREIGN: usize = 1;
+pub(crate) const OVERWRITES: usize = 2;
+pub(crate) const SPILLS_TAKEN: usize = 3;
+pub(crate) const SPILL_WORDS: usize = 4;
+pub(crate) const CLOCK_PIECES: usize = 5;
+pub(crate) const DROPS: usize = 6;
+pub(crate) const TABLES: usize = 7;
+
+/// The kinds of names.
+pub(crate) mod names {
+    /// Numbers: its number, level (1 is ERROR, 5 is TRACE), 0 for a span and 1 for an event, line + 1 or 0, rule of
+    /// its entries (as [`RuleOf::bits`](crate::recorder::entry_rules::RuleOf::bits)), 1 if it has a file, 1 if it has
+    /// a module. Texts: name, target, file, module, and the name of each field.
+    pub(crate) const CALLSITE: u8 = 1;
+    /// Numbers: its number, the system's id, 1 if it has a name. Text: its name.
+    pub(crate) const THREAD: u8 = 2;
+    /// For numbers that stand for texts; there are none yet.
+    #[allow(dead_code, reason = "the number is taken")]
+    pub(crate) const STRING: u8 = 3;
+    /// One of them, before anything is recorded. Numbers: [`HASH`](super::HASH), the process, the first id of the
+    /// recording, the hash of the path. Texts: the profile's path, the run's uuid, spandrel's version, the program.
+    pub(crate) const RUN: u8 = 4;
+}
+
+/// The words of the header that are the recorder's.
+pub(crate) mod settings {
+    /// [`HASH`](super::HASH): another one is of a build whose records are others.
+    pub(crate) const HASH: usize = 0;
+    /// The first id of the recording.
+    pub(crate) const FIRST_ID: usize = 1;
+    /// Most words of fields of a span.
+    pub(crate) const FIELD_WORDS_MAX: usize = 2;
+    /// Words of each buffer for more fields than a slot has room for.
+    pub(crate) const SPILL_WORDS_EACH: usize = 3;
+    /// See below.
+    pub(crate) const FLAGS: usize = 4;
+
+    /// The time inside spans is measured.
+    pub(crate) const BUSY_TIME: u64 = 1;
+    /// Fields with names of conventions tell how spans have ended.
+    pub(crate) const STATUS_RULES: u64 = 2;
+}
+
+/// The words of whoever drains, which is the writer thread of the process itself.
+pub(crate) mod drainer {
+    /// One more than which id in the profile a thread of the number 0 would have (`Store::thread_id(0)`); 0 if that is
+    /// not known yet. Another one once another file has taken the place of the profile.
+    pub(crate) const THREADS_ABOVE: usize = 0;
+}
+
+/// Kinds of clocks, in the header.
+pub(crate) mod clock {
+    /// Ticks are nanoseconds since the origin.
+    pub(crate) const MONOTONIC: u64 = 0;
+    /// The time-stamp counter of x86-64.
+    pub(crate) const TSC: u64 = 1;
+    /// The virtual counter of aarch64.
+    pub(crate) const CNTVCT: u64 = 2;
+}
+
+/// The anchors of the clock, in the header.
+pub(crate) mod anchors {
+    /// The beginning of the run, in ticks.
+    pub(crate) const ORIGIN_TICKS: usize = 0;
+    /// The same in the system's time, nanoseconds since 1970.
+    pub(crate) const ORIGIN_UNIX_NS: usize = 1;
+    /// The same by the system's monotonic clock, as `spandrel_ring::file::monotonic_ns` tells it.
+    pub(crate) const ORIGIN_MONOTONIC_NS: usize = 2;
+}
+
+/// The words of a cell of [`DROPS`].
+pub(crate) mod drops {
+    use super::{KINDS, REASONS};
+
+    /// Of each reason, by kind.
+    pub(crate) const WORDS: usize = REASONS * KINDS;
+    /// The thread that last leased the partition, 0 for none.
+    pub(crate) const LESSEE: usize = WORDS;
+}
+
+/// How many pieces of the timeline are kept.
+pub(crate) const CLOCK_PIECES_KEPT: usize = 64;
+
+/// Of all that is said here, and of what records and tables are made of. To be raised when a word or bit of a record
+/// gets another meaning.
+pub(crate) const HASH: u64 = {
+    const MEANING: u64 = 1;
+    let parts = [
+        MEANING,
+        SLOT_WORDS as u64,
+        INLINE_WORDS as u64,
+        size_of::<SpanSlot>() as u64,
+        KINDS as u64,
+        REASONS as u64,
+        TABLES as u64,
+        CLOCK_PIECES_KEPT as u64,
+    ];
+    let (mut sum, mut at) = (0_u64, 0);
+    while at < parts.len() {
+        sum = (sum ^ parts[at]).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        sum ^= sum >> 32;
+        at += 1;
+    }
+    sum
+};

@@ -1,0 +1,13 @@
+//! A recording whose ring lies in a file, and outlives its process: what is where, and how such files are found.
+//!
+//! The file itself is the ring's (`spandrel_ring::file`, and the page `docs/src/reference/ring-file.md`); here is what the
+//! recorder puts into it. Whoever writes and whoever reads take the numbers from [`layout`].
+
+#[cfg_attr(not(feature = "crash-proof"), allow(dead_code, reason = "numbers in a file"))]
+pub(crate) mod layout;
+#[cfg(feature = "crash-proof")]
+pub(crate) mod own;
+#[cfg(feature = "crash-proof")]
+pub(crate) mod pieces;
+#[cfg(feature = "crash-proof")]
+pub(crate) mod place;

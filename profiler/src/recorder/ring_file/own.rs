@@ -1,0 +1,180 @@
+//! The ring file of this process: how it is made, and what it says before anything is recorded.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use spandrel_ring::file::{CellTable, CreateError, FileSettings, RingFile};
+use spandrel_ring::{Consumer, Ring, Zeros};
+
+use super::layout::{self, CLOCK_PIECES, CLOCK_PIECES_KEPT, TABLES, drainer, names, settings};
+use super::place;
+use crate::recorder::account::SHOWN_WORDS;
+use crate::recorder::clock::Clock;
+use crate::recorder::counters::PartitionCounters;
+use crate::recorder::open_spans::OpenSpans;
+use crate::recorder::record::Slot;
+use crate::recorder::recording::RecorderOptions;
+use crate::sync::{AtomicU64, Ordering};
+
+/// Room for the names of some twenty thousand callsites.
+const NAMES_BYTES: usize = 4 << 20;
+
+/// A word of the clock's pieces.
+pub(crate) type PieceCell = [AtomicU64; 8];
+
+/// What is to be recorded into a file.
+#[derive(Debug, Clone)]
+pub(crate) struct FilePlan {
+    /// The profile, which is there, by its canonical path.
+    pub(crate) database: PathBuf,
+    /// The run's uuid, 32 hexadecimal digits.
+    pub(crate) run: String,
+}
+
+/// The ring file of a recording.
+#[derive(Debug)]
+pub(crate) struct OwnFile {
+    file: Arc<RingFile>,
+    path: PathBuf,
+    run: [u8; 16],
+}
+
+/// The 16 bytes of a uuid.
+pub(crate) fn run_bytes(uuid: &str) -> [u8; 16] {
+    u128::from_str_radix(uuid, 16).unwrap_or_default().to_be_bytes()
+}
+
+impl FilePlan {
+    /// Makes a file, in the first folder that takes it, and says in it whose it is. Nobody may record into it yet.
+    pub(crate) fn make(
+        &self,
+        options: &RecorderOptions,
+        clock: &Clock,
+    ) -> Result<OwnFile, CreateError> {
+        let mut first_error = None;
+        for folder in place::folders() {
+            // `/run/user/1000` is the system's to make, and so is `/dev/shm`.
+            if !folder.parent().is_some_and(Path::is_dir) {
+                continue;
+            }
+            match self.make_in(&folder, options, clock) {
+                Ok(made) => return Ok(made),
+                // The best place is the one to be told of.
+                Err(error) => _ = first_error.get_or_insert(error),
+            }
+        }
+        Err(first_error.unwrap_or(CreateError::Unsupported))
+    }
+
+    fn make_in(
+        &self,
+        folder: &Path,
+        options: &RecorderOptions,
+        clock: &Clock,
+    ) -> Result<OwnFile, CreateError> {
+        let pid = std::process::id();
+        let path = folder.join(place::file_name(&self.database, pid, &self.run));
+        let run = run_bytes(&self.run);
+        let field_words_max = options.field_words_max();
+        let ([open, foreign, overwrites, spills, spill_words], spill_words_each) =
+            OpenSpans::cell_tables(options.open_spans_max, field_words_max);
+        let pieces = CellTable { cell: size_of::<PieceCell>(), cells: CLOCK_PIECES_KEPT };
+        let partitions = options.partitions.max(1) + 1;
+        let drops = CellTable { cell: size_of::<PartitionCounters>(), cells: partitions };
+        let tables: [CellTable; TABLES] =
+            [open, foreign, overwrites, spills, spill_words, pieces, drops];
+        let (kind, anchors) = clock.anchors();
+        let mut settings = [0; 8];
+        settings[settings::HASH] = layout::HASH;
+        settings[settings::FIRST_ID] = options.first_id;
+        settings[settings::FIELD_WORDS_MAX] = field_words_max as u64;
+        settings[settings::SPILL_WORDS_EACH] = spill_words_each as u64;
+        settings[settings::FLAGS] = if options.busy_time { settings::BUSY_TIME } else { 0 }
+            | if options.status_rules { settings::STATUS_RULES } else { 0 };
+        let file = RingFile::create::<Slot>(
+            &path,
+            &FileSettings {
+                ring: options.ring(),
+                tables: &tables,
+                names_bytes: NAMES_BYTES,
+                counters: SHOWN_WORDS,
+                run,
+                clock: kind,
+                anchors,
+                settings,
+            },
+        )?;
+        let own = OwnFile { file: Arc::new(file), path, run };
+        own.say_whose(self, options);
+        Ok(own)
+    }
+}
+
+impl OwnFile {
+    fn say_whose(&self, plan: &FilePlan, options: &RecorderOptions) {
+        let numbers = [
+            layout::HASH,
+            u64::from(std::process::id()),
+            options.first_id,
+            place::hash_of(&plan.database),
+        ];
+        let program = std::env::current_exe().unwrap_or_default();
+        let texts = [
+            &*plan.database.to_string_lossy(),
+            &plan.run,
+            env!("CARGO_PKG_VERSION"),
+            &*program.to_string_lossy(),
+        ];
+        // There is room: it is the first one.
+        _ = self.file.names().append(names::RUN, &numbers, &texts);
+    }
+
+    /// The ring, once.
+    pub(crate) fn ring(&self) -> Option<(Ring<Slot>, Consumer<Slot>)> {
+        self.file.ring()
+    }
+
+    pub(crate) fn file(&self) -> &Arc<RingFile> {
+        &self.file
+    }
+
+    /// Where pieces of the timeline are kept, once.
+    pub(crate) fn clock_pieces(&self) -> Option<Zeros<PieceCell>> {
+        self.file.cells(CLOCK_PIECES)
+    }
+
+    /// Recording begins: the profile has a row of the run, and gives this id to a thread of the number 0.
+    pub(crate) fn begin(&self, threads_above: i64) {
+        self.set_threads_above(threads_above);
+        self.file.set_recording();
+    }
+
+    /// The profile gives other ids to threads: another file is in its place.
+    pub(crate) fn set_threads_above(&self, threads_above: i64) {
+        if let Some(word) = self.file.drainer().get(drainer::THREADS_ABOVE) {
+            // Relaxed: read when this process is gone.
+            word.store(threads_above.cast_unsigned().wrapping_add(1), Ordering::Relaxed);
+        }
+    }
+
+    /// The identity of the run.
+    pub(crate) fn run(&self) -> [u8; 16] {
+        self.run
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Everything in it is elsewhere: nothing more comes, and the file goes. What is mapped stays as long as this.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        self.file.set_closed();
+        match std::fs::remove_file(&self.path) {
+            // Somebody has tidied up.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Slots that stay in the ring until what was in them is committed.
+//!
+//! Where the ring lies in a file, that outlives the process: what is in the writer's own memory does not. So there the writer
+//! copies records out of the ring as ever, and gives their slots back when their rows are committed. How far a commit
+//! reaches stands in the profile, in the transaction of the rows: whoever finds the file after a kill
+//! goes on there, and neither loses a record nor stores one twice.
+//!
+//! A batch is committed in pieces, and a piece ends where a run of records of one partition does: there it is known up
+//! to which position every partition has been taken.
+
+use spandrel_ring::Consumer;
+use spandrel_storage::{DrainedRow, RingId};
+
+use crate::recorder::record::Slot;
+
+/// What the writer knows of slots that it keeps.
+#[derive(Debug, Default)]
+pub(super) struct Keeping {
+    /// The identity of the ring; none if slots are given back as soon as they are read.
+    ring: Option<RingId>,
+    /// Up to where each partition has been made into rows, or was given up.
+    passed: Vec<u64>,
+    /// What of that the present file has.
+    told: Vec<u64>,
+}
+
+impl Keeping {
+    /// Begins to keep the slots of this ring.
+    #[cfg(feature = "crash-proof")]
+    pub(super) fn begin(ring: RingId, consumer: &mut Consumer<Slot>) -> Self {
+        consumer.keep_slots();
+        let none = vec![0; consumer.partitions()];
+        Self { ring: Some(ring), passed: none.clone(), told: none }
+    }
+
+    /// Whether slots are kept.
+    pub(super) fn is_on(&self) -> bool {
+        cfg!(feature = "crash-proof") && self.ring.is_some()
+    }
+
+    /// A partition has been made into rows up to there, or was given up.
+    pub(super) fn pass(&mut self, passed: impl Iterator<Item = (u32, u64)>) {
+        for (partition, position) in passed {
+            if let Some(known) = self.passed.get_mut(partition as usize) {
+                *known = position.max(*known);
+            }
+        }
+    }
+
+    /// Whether the present file does not have all of it yet.
+    pub(super) fn is_untold(&self) -> bool {
+        self.is_on() && self.passed != self.told
+    }
+
+    /// Rows for what the present file does not have yet; and up to where slots may be given back when it has them.
+    pub(super) fn tell(&self, rows: &mut Vec<DrainedRow>) -> Option<Vec<u64>> {
+        let ring = self.ring.filter(|_| self.is_on())?;
+        rows.clear();
+        for (partition, (passed, told)) in self.passed.iter().zip(&self.told).enumerate() {
+            if passed != told {
+                let partition = Some(partition as u32);
+                rows.push(DrainedRow { ring, partition, position: *passed });
+            }
+        }
+        Some(self.passed.clone())
+    }
+
+    /// The file has it: the slots are the producers' again.
+    pub(super) fn told(&mut self, positions: Vec<u64>, consumer: &mut Consumer<Slot>) {
+        for (partition, position) in positions.iter().enumerate() {
+            consumer.give_back(partition, *position);
+        }
+        self.told = positions;
+    }
+
+    /// Another file has taken the place of the one that had it.
+    pub(super) fn begin_file(&mut self) {
+        self.told.fill(0);
+    }
+}

@@ -1,0 +1,61 @@
+//! How far the rings of processes are stored, where they lie in files.
+//!
+//! The position stands in the transaction of the rows: whoever is killed while he stores what a ring has, or stores
+//! what a dead process has left behind, leaves either both or neither. So nothing is lost, and nothing is stored
+//! twice. What the file of the ring says of its own position decides nothing.
+
+use rusqlite::{Connection, params};
+
+use crate::error::{Context, Error};
+use crate::record::{DrainedRow, RingId};
+use crate::store::Store;
+
+/// Stands in the place of a partition's number when nothing of the ring is needed any more.
+const ALL: i64 = -1;
+
+pub(crate) fn store(tx: &Connection, drained: &[DrainedRow]) -> rusqlite::Result<()> {
+    if drained.is_empty() {
+        return Ok(());
+    }
+    let mut upsert = tx.prepare(
+        "INSERT INTO main.drained (ring, partition, position) VALUES (?1, ?2, ?3)
+         ON CONFLICT (ring, partition) DO UPDATE SET position = max(position, excluded.position)",
+    )?;
+    for DrainedRow { ring, partition, position } in drained {
+        let partition = partition.map_or(ALL, i64::from);
+        let position = i64::try_from(*position).unwrap_or(i64::MAX);
+        upsert.execute(params![ring.as_slice(), partition, position])?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// How far this ring is stored, by partition. Partitions of which nothing is stored are not in it.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn drained(&self, ring: &RingId) -> Result<Vec<DrainedRow>, Error> {
+        let read = || -> rusqlite::Result<Vec<DrainedRow>> {
+            let sql = "SELECT partition, position FROM main.drained WHERE ring = ?1";
+            let mut query = self.connection().prepare(sql)?;
+            let rows = query.query_map([ring.as_slice()], |row| {
+                let (partition, position): (i64, i64) = (row.get(0)?, row.get(1)?);
+                let position = u64::try_from(position).unwrap_or(0);
+                Ok(DrainedRow { ring: *ring, partition: u32::try_from(partition).ok(), position })
+            })?;
+            rows.collect()
+        };
+        read().context(self.path(), "read how far a ring is stored")
+    }
+
+    /// Forgets how far this ring is stored: its file is gone.
+    ///
+    /// # Errors
+    ///
+    /// As for [`append`](Self::append).
+    pub fn forget_drained(&mut self, ring: &RingId) -> Result<(), Error> {
+        let sql = "DELETE FROM main.drained WHERE ring = ?1";
+        self.in_transaction("forget a ring", |tx| tx.execute(sql, [ring.as_slice()]).map(drop))
+    }
+}

@@ -1,0 +1,66 @@
+//! Whoever finds what a dead process has left goes on with its run.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+mod common;
+
+use rusqlite::Connection;
+use spandrel_query::Reader;
+use spandrel_storage::{Batch, SpanRow, Status, Store, StoreOptions};
+
+/// The `uuid` of [`common::run_info`].
+const UUID: &str = "0123456789abcdef0123456789abcdef";
+
+#[test]
+fn a_run_goes_on_where_its_process_has_died() {
+    let (_folder, path) = common::place();
+    let mut dead = common::store(&path, &StoreOptions::default());
+    common::record(&mut dead, 10);
+    let threads = dead.thread_id(0);
+    let thread = dead.thread_id(1);
+    drop(dead); // without an end
+
+    let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
+    assert_eq!(store.resume_run("no such run", 0).unwrap(), None);
+    assert_eq!(store.run_id(), None);
+    let resumed = store.resume_run(UUID, threads).unwrap().unwrap();
+    assert_eq!((resumed.run_id, resumed.spans, resumed.unfinished), (1, 10, 0));
+    assert_eq!((resumed.first_id, &resumed.info), (1, &common::run_info()));
+    assert_eq!(store.thread_id(1), thread, "a thread has the id that it had");
+    assert_eq!(store.intern_thread(1, 1, Some("main")), thread, "its row may be there already");
+
+    let site = store.intern_callsite(&common::callsite("work"));
+    let closed = common::span(11, site, thread);
+    let open = SpanRow {
+        duration_ns: None,
+        self_ns: None,
+        status: Status::Crashed,
+        ..common::span(12, site, thread)
+    };
+    store.append(&mut Batch { spans: vec![closed, open], ..Batch::default() }).unwrap();
+    store.leave_run().unwrap();
+    let next = store.begin_run(&common::run_info()).unwrap();
+    assert_eq!((next, store.next_id()), (2, 13));
+    assert!(store.thread_id(1) > thread, "threads of the next run are others");
+    common::record(&mut store, 5);
+    store.close().unwrap();
+
+    let conn = Connection::open(&path).unwrap();
+    assert_eq!(common::stored(&conn, 1), common::recomputed(&conn, 1), "rollups go on, too");
+    let reader = Reader::open(&path).unwrap();
+    let counts = reader.counts(1).unwrap();
+    assert_eq!((counts.spans, counts.unfinished), (12, 1));
+    let run = reader.runs().unwrap().into_iter().find(|run| run.id == 1).unwrap();
+    assert_eq!((run.spans, run.unfinished, run.ended_unix_ns), (12, 1, None));
+    common::assert_counted(&path, 1);
+    common::assert_counted(&path, 2);
+    common::assert_sound(&conn);
+}
+
+#[test]
+fn a_run_that_has_ended_is_not_gone_on_with() {
+    let (_folder, path) = common::place();
+    let mut store = common::store(&path, &StoreOptions::default());
+    store.end_run(1_700_000_001_000_000_000, "{}").unwrap();
+    store.close().unwrap();
+    let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
+    assert_eq!(store.resume_run(UUID, 0).unwrap(), None);
+}
