@@ -25,6 +25,9 @@ pub enum ErrorKind {
     /// The profile database could not be opened; the storage crate's kind says why.
     #[cfg(feature = "database")]
     Storage(crate::StorageErrorKind),
+    /// The ring file that is to be collected could not be made.
+    #[cfg(feature = "collected")]
+    RingFile,
     /// The writer thread could not be started.
     Thread,
     /// The time allowed for a flush ran out. Nothing is lost: the writer goes on.
@@ -58,6 +61,12 @@ impl Error {
     pub(crate) fn or_else(mut self, way_out: &str) -> Self {
         self.message.push_str("; ");
         self.message.push_str(way_out);
+        self
+    }
+
+    #[cfg(feature = "collected")]
+    pub(crate) fn with_path(mut self, path: &Path) -> Self {
+        self.path = Some(path.to_path_buf());
         self
     }
 

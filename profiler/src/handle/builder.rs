@@ -1,5 +1,8 @@
 //! The settings of a profiler.
 
+#[cfg(feature = "collected")]
+use std::path::PathBuf;
+
 use spandrel_ring::RingOptions;
 use tracing_core::LevelFilter;
 
@@ -49,6 +52,9 @@ pub struct ProfilerBuilder {
     pub(crate) variables: Vec<&'static str>,
     #[cfg(feature = "database")]
     pub(crate) database: DatabaseSettings,
+    /// The folder to record into, in place of a database.
+    #[cfg(feature = "collected")]
+    pub(crate) collected: Option<PathBuf>,
 }
 
 /// A setting that takes memory.
@@ -94,6 +100,8 @@ impl Default for ProfilerBuilder {
             variables: Vec::new(),
             #[cfg(feature = "database")]
             database: DatabaseSettings::default(),
+            #[cfg(feature = "collected")]
+            collected: None,
         }
     }
 }
@@ -128,11 +136,14 @@ impl ProfilerBuilder {
 
     /// Whether the ring is to lie in a file.
     pub(super) fn is_in_file(&self) -> bool {
+        #[cfg(feature = "collected")]
+        if self.collected.is_some() {
+            return true;
+        }
         #[cfg(feature = "database")]
-        let is_crash_proof = self.database.crash_proof;
+        return self.database.crash_proof;
         #[cfg(not(feature = "database"))]
-        let is_crash_proof = false;
-        is_crash_proof
+        false
     }
 
     /// How many threads can have a partition of the ring for themselves; all others share one

@@ -12,8 +12,9 @@ use crate::error::{Error, ErrorKind};
 use crate::recorder::entry_rules::NotRules;
 
 /// All variables that are read here.
-const SETTINGS: [&str; 22] = [
+const SETTINGS: [&str; 23] = [
     "SPANDREL_DB",
+    "SPANDREL_COLLECT",
     "SPANDREL_LABEL",
     "SPANDREL_COMMIT",
     "SPANDREL_RING_CAPACITY",
@@ -47,6 +48,30 @@ const OTHERS: [&str; 6] = [
     "SPANDREL_WRITE_BOOK",
 ];
 const TESTS: &str = "SPANDREL_TEST_";
+
+/// Settings of a database, which a program that is collected does not write.
+const OF_DATABASE: [&str; 7] = [
+    "SPANDREL_BATCH_SIZE",
+    "SPANDREL_FLUSH_INTERVAL_MS",
+    "SPANDREL_MAX_BYTES",
+    "SPANDREL_MAX_AGE_S",
+    "SPANDREL_CONTROL",
+    "SPANDREL_LIVE_READERS",
+    "SPANDREL_CRASH_PROOF",
+];
+
+/// One line about settings that have no effect, among the names of those that are set.
+pub(crate) fn tell_unused(names: &[String]) -> Option<String> {
+    let is_set = |name: &str| names.iter().any(|set| set == name);
+    let unused: Vec<_> = OF_DATABASE.into_iter().filter(|name| is_set(name)).collect();
+    if unused.is_empty() || !is_set("SPANDREL_COLLECT") {
+        return None;
+    }
+    Some(format!(
+        "beside SPANDREL_COLLECT, {} says nothing: it is the collector that writes the database",
+        unused.join(", ")
+    ))
+}
 
 /// One line about variables that look like settings and are none: they may be misspelt.
 pub(crate) fn tell_unknown(names: impl Iterator<Item = String>) -> Option<String> {
@@ -129,12 +154,38 @@ pub(crate) fn builder(
     Ok(Some(builder))
 }
 
-/// A builder that knows where to record to.
+/// A builder that knows where to record to. Whoever names the folder of a collector may have named a profile for the
+/// command, too.
 fn somewhere(from: &Variables<'_>) -> Result<Option<ProfilerBuilder>, Error> {
-    #[cfg(feature = "database")]
-    return super::database::variables::builder(from);
-    #[cfg(not(feature = "database"))]
-    Ok(from.get("SPANDREL_DB").map(|_| ProfilerBuilder::default()))
+    match from.get("SPANDREL_COLLECT") {
+        Some(folder) => collected(folder).map(Some),
+        None => in_database(from),
+    }
+}
+
+#[cfg(feature = "collected")]
+fn collected(folder: OsString) -> Result<ProfilerBuilder, Error> {
+    Ok(ProfilerBuilder::default().collected(folder))
+}
+
+#[cfg(not(feature = "collected"))]
+fn collected(_: OsString) -> Result<ProfilerBuilder, Error> {
+    let message = "SPANDREL_COLLECT is set, and this program was built without that: give its dependency on spandrel \
+                   the feature `collected`, or unset the variable";
+    Err(Error::new(ErrorKind::InvalidOption, message))
+}
+
+#[cfg(feature = "database")]
+use super::database::variables::builder as in_database;
+
+#[cfg(not(feature = "database"))]
+fn in_database(from: &Variables<'_>) -> Result<Option<ProfilerBuilder>, Error> {
+    if from.get("SPANDREL_DB").is_none() {
+        return Ok(None);
+    }
+    let message = "SPANDREL_DB is set, and this program was built without a database: set SPANDREL_COLLECT to a folder, \
+                   and run `spandrel collect FOLDER -o FILE`";
+    Err(Error::new(ErrorKind::InvalidOption, message))
 }
 
 impl FromStr for Arguments {
@@ -202,8 +253,10 @@ mod tests {
         let builder = builder(from(&variables)).unwrap().unwrap();
         assert_eq!(builder.entries.to_string(), "off,a::b=all");
         let names = |of: &[&'static str]| of.iter().copied().collect::<BTreeSet<_>>();
-        assert_eq!(names(&builder.variables), names(&SETTINGS), "and of all it is told");
-        assert_eq!(variables.len(), SETTINGS.len());
+        let others =
+            SETTINGS.map(|name| if name == "SPANDREL_COLLECT" { "SPANDREL_DB" } else { name });
+        assert_eq!(names(&builder.variables), names(&others), "and of all it is told");
+        assert_eq!(variables.len(), SETTINGS.len() - 1);
         assert_eq!(builder.database.path.to_str(), Some("a.db"));
         assert_eq!(builder.label.as_deref(), Some("a label"));
         assert_eq!(builder.commit.as_deref(), Some("a1b2c3d"));
@@ -231,6 +284,44 @@ mod tests {
         let error = builder.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidOption);
         assert!(error.to_string().contains("the feature `crash-proof`, or unset"), "{error}");
+    }
+
+    #[test]
+    fn settings_without_effect_are_told_of() {
+        let told = |names: &[&str]| {
+            tell_unused(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(told(&["SPANDREL_DB", "SPANDREL_MAX_BYTES"]), None);
+        assert_eq!(told(&["SPANDREL_DB", "SPANDREL_COLLECT", "SPANDREL_LABEL"]), None);
+        let line = told(&["SPANDREL_MAX_AGE_S", "SPANDREL_COLLECT", "SPANDREL_CONTROL"]).unwrap();
+        assert!(
+            line.contains("SPANDREL_COLLECT, SPANDREL_MAX_AGE_S, SPANDREL_CONTROL says nothing"),
+            "{line}"
+        );
+        assert!(OF_DATABASE.iter().all(|name| SETTINGS.contains(name)));
+    }
+
+    #[test]
+    #[cfg(feature = "collected")]
+    fn the_folder_of_a_collector_takes_the_place_of_a_database() {
+        let variables = [
+            ("SPANDREL_DB", "a.db"),
+            ("SPANDREL_COLLECT", "/dev/shm/x"),
+            ("SPANDREL_MAX_BYTES", "1"),
+        ];
+        let builder = builder(from(&variables)).unwrap().unwrap();
+        assert_eq!(builder.collected.as_deref(), Some(std::path::Path::new("/dev/shm/x")));
+        assert_eq!(builder.database.store.max_bytes, None, "it is the collector's");
+        assert_eq!(builder.variables, ["SPANDREL_COLLECT"]);
+    }
+
+    #[test]
+    #[cfg(not(feature = "collected"))]
+    fn a_collector_is_refused_with_the_way_out_where_the_program_was_built_without() {
+        let builder = builder(from(&[("SPANDREL_DB", "a.db"), ("SPANDREL_COLLECT", "x")]));
+        let error = builder.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidOption);
+        assert!(error.to_string().contains("the feature `collected`, or unset"), "{error}");
     }
 
     #[test]
@@ -300,5 +391,27 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::InvalidOption);
             assert!(error.to_string().contains(name) && error.to_string().contains("many="));
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(feature = "database"))]
+mod tests_without_database {
+    use super::*;
+
+    #[test]
+    fn only_the_folder_of_a_collector_says_where_to_record_to() {
+        let with = |known: &'static [&str]| {
+            move |name: &str| known.contains(&name).then(|| OsString::from("/dev/shm/x"))
+        };
+        assert!(builder(with(&["SPANDREL_LABEL"])).unwrap().is_none());
+        let built = builder(with(&["SPANDREL_DB", "SPANDREL_COLLECT", "SPANDREL_LABEL"]));
+        let built = built.unwrap().unwrap();
+        assert_eq!(built.collected.as_deref(), Some(std::path::Path::new("/dev/shm/x")));
+        assert_eq!(built.label.as_deref(), Some("/dev/shm/x"));
+        let error = builder(with(&["SPANDREL_DB"])).unwrap_err();
+        assert!(error.to_string().contains("set SPANDREL_COLLECT to a folder"), "{error}");
+        let error = ProfilerBuilder::default().build().unwrap_err();
+        assert!(error.to_string().starts_with("there is nowhere to record to"), "{error}");
     }
 }

@@ -17,6 +17,8 @@ mod start;
 
 // Who takes what is recorded.
 mod backend;
+#[cfg(feature = "collected")]
+mod collected;
 #[cfg(feature = "database")]
 mod database;
 

@@ -51,12 +51,13 @@ impl Profiler {
         ProfilerBuilder::default()
     }
 
-    /// A profiler as the environment describes it; switched off, and costing nothing, if
-    /// `SPANDREL_DB` is not set.
+    /// A profiler as the environment describes it; switched off, and costing nothing, if neither
+    /// `SPANDREL_DB` nor `SPANDREL_COLLECT` is set.
     ///
     /// | variable | is |
     /// |---|---|
     /// | `SPANDREL_DB` | [`ProfilerBuilder::database`] |
+    /// | `SPANDREL_COLLECT` | `ProfilerBuilder::collected`, in place of `SPANDREL_DB` and of what is said about that; feature `collected` |
     /// | `SPANDREL_LABEL` | [`ProfilerBuilder::label`] |
     /// | `SPANDREL_COMMIT` | [`ProfilerBuilder::commit`] |
     /// | `SPANDREL_RING_CAPACITY` | [`ProfilerBuilder::ring_capacity`], slots |
@@ -81,7 +82,7 @@ impl Profiler {
     /// cannot be understood, the program goes on with one that is switched off, and one line on the
     /// standard error says why: a profile is never a reason for a program to end. Who wants to know
     /// calls [`try_from_env`](Self::try_from_env). Another line tells of variables that begin with
-    /// `SPANDREL_` and are none of these, as a misspelt one does.
+    /// `SPANDREL_` and are none of these, as a misspelt one does, or that have no effect beside another.
     ///
     /// # Errors
     ///
@@ -92,9 +93,10 @@ impl Profiler {
     /// As [`ProfilerBuilder::build`].
     pub fn from_env() -> Result<Self, Error> {
         let names = std::env::vars_os().filter(|(_, value)| !value.is_empty());
-        let names = names.filter_map(|(name, _)| name.into_string().ok());
-        if let Some(unknown) = environment::tell_unknown(names) {
-            _ = writeln!(std::io::stderr(), "spandrel: {unknown}");
+        let names: Vec<_> = names.filter_map(|(name, _)| name.into_string().ok()).collect();
+        let unused = environment::tell_unused(&names);
+        for line in environment::tell_unknown(names.into_iter()).into_iter().chain(unused) {
+            _ = writeln!(std::io::stderr(), "spandrel: {line}");
         }
         Ok(Self::try_from_env().unwrap_or_else(|error| {
             // If the standard error is closed, there is nobody to tell.
@@ -199,7 +201,7 @@ impl Profiler {
     /// # Errors
     ///
     /// [`ErrorKind::MarksFull`] when more marks come at once than the writer's channel holds, which is
-    /// some thousand ([`Stats::marks_dropped`] counts it); [`ErrorKind::Closed`] after `close`;
+    /// some thousand, or than a ring file has room for, which is some ten thousand ([`Stats::marks_dropped`] counts it); [`ErrorKind::Closed`] after `close`;
     /// [`ErrorKind::Forked`] in a forked child. A program can ignore them all. A profiler that is switched
     /// off takes any mark.
     ///
@@ -218,7 +220,7 @@ impl Profiler {
         let id = handle.marks.take_id();
         let mark = Mark { id, at, until: None, label: mark::cut(label.into()) };
         handle.marks.send(mark).map_err(|_full| {
-            let message = "too many marks at once; this one is dropped, and counted";
+            let message = "too many marks; this one is dropped, and counted";
             Error::new(ErrorKind::MarksFull, message)
         })
     }

@@ -5,13 +5,15 @@ use super::profiler::Profiler;
 use crate::error::Error;
 
 impl ProfilerBuilder {
-    /// Opens the database, allocates ring and tables, and starts the writer thread.
+    /// Opens the database, allocates ring and tables, and starts the writer thread. (Of a recording that is
+    /// `collected`: makes the ring file.)
     ///
     /// # Errors
     ///
     /// A setting out of range, or one that takes more memory than there is
     /// ([`ErrorKind::InvalidOption`](crate::ErrorKind::InvalidOption)), a database that cannot be opened
-    /// ([`ErrorKind::Storage`](crate::ErrorKind::Storage); nothing on disk was changed), or a thread that cannot be started.
+    /// ([`ErrorKind::Storage`](crate::ErrorKind::Storage); nothing on disk was changed), a ring file that cannot be
+    /// made, or a thread that cannot be started.
     /// The program can go on without a profiler.
     ///
     /// # Blocking
@@ -23,15 +25,18 @@ impl ProfilerBuilder {
 }
 
 impl Profiler {
-    #[cfg(feature = "database")]
     fn start(builder: ProfilerBuilder) -> Result<Self, Error> {
+        #[cfg(feature = "collected")]
+        if let Some(folder) = builder.collected.clone() {
+            return Self::start_collected(builder, folder);
+        }
         Self::start_with_database(builder)
     }
 
     #[cfg(not(feature = "database"))]
-    fn start(builder: ProfilerBuilder) -> Result<Self, Error> {
-        builder.check(None)?;
-        builder.rule()?;
-        Err(Error::new(crate::ErrorKind::InvalidOption, "there is nowhere to record to"))
+    fn start_with_database(_: ProfilerBuilder) -> Result<Self, Error> {
+        let message = "there is nowhere to record to: this program was built without a database, so name the folder of \
+                       a collector (`ProfilerBuilder::collected`)";
+        Err(Error::new(crate::ErrorKind::InvalidOption, message))
     }
 }

@@ -109,6 +109,8 @@ type Phrase = Vec<String>;
 pub(crate) struct Redaction {
     secrets: Vec<(Phrase, Secrecy)>,
     harmless: Vec<Phrase>,
+    /// What was added, as it was given.
+    given: Vec<String>,
 }
 
 impl Default for Redaction {
@@ -118,6 +120,7 @@ impl Default for Redaction {
         Self {
             secrets: secrets.chain(texts).collect(),
             harmless: HARMLESS.iter().map(|name| words(name)).collect(),
+            given: Vec::new(),
         }
     }
 }
@@ -126,6 +129,7 @@ impl Redaction {
     /// Adds a name. With `!` before it, the name is not secret; `!*` forgets all names.
     pub(crate) fn add(&mut self, name: &str) {
         let name = name.trim();
+        self.given.push(name.to_owned());
         match name.strip_prefix('!').map(str::trim) {
             Some("*") => self.secrets.clear(),
             Some(name) => self.harmless.extend(Some(words(name)).filter(|words| !words.is_empty())),
@@ -136,6 +140,15 @@ impl Redaction {
                 self.secrets.extend(Some(secret).filter(|(phrase, _)| !phrase.is_empty()));
             }
         }
+    }
+
+    /// What was added, in its order: another process that adds the same knows the same names.
+    #[cfg_attr(
+        not(feature = "collected"),
+        allow(dead_code, reason = "no other process has to know")
+    )]
+    pub(crate) fn given(&self) -> &[String] {
+        &self.given
     }
 
     /// Whether there are secrets at all, and this word was not declared harmless.

@@ -18,7 +18,10 @@ use crate::mutex::Mutex;
 use crate::recorder::local;
 use crate::recorder::record::{FIRST_ID_MAX, Slot};
 #[cfg(feature = "crash-proof")]
-use crate::recorder::ring_file::{own::FilePlan, place};
+use crate::recorder::ring_file::{
+    own::{Drainer, FilePlan},
+    place,
+};
 use crate::recorder::{Recorder, RecorderOptions};
 use crate::writer::control::FLUSHES_MAX;
 use crate::writer::{Requests, Writer, WriterOptions, WriterState};
@@ -62,7 +65,7 @@ fn make_in_file(
         ))
     };
     let database = place::canonical(&builder.database.path).map_err(|error| refused(&error))?;
-    let plan = FilePlan { database, run: uuid.to_owned() };
+    let plan = FilePlan { drainer: Drainer::Profile(database), run: uuid.to_owned() };
     Recorder::try_new_in_file(options, &plan).map_err(|error| match error {
         CreateError::Unsupported => {
             let message = format!("crash_proof: {error}");

@@ -23,19 +23,38 @@ const NAMES_BYTES: usize = 4 << 20;
 /// A word of the clock's pieces.
 pub(crate) type PieceCell = [AtomicU64; 8];
 
+/// For whom a file is.
+#[derive(Debug, Clone)]
+pub(crate) enum Drainer {
+    /// For the writer of this profile, which is there, by its canonical path.
+    Profile(PathBuf),
+    /// For whoever collects what is in this folder.
+    #[cfg_attr(not(feature = "collected"), allow(dead_code, reason = "that is who makes one"))]
+    Folder(PathBuf),
+}
+
 /// What is to be recorded into a file.
 #[derive(Debug, Clone)]
 pub(crate) struct FilePlan {
-    /// The profile, which is there, by its canonical path.
-    pub(crate) database: PathBuf,
+    pub(crate) drainer: Drainer,
     /// The run's uuid, 32 hexadecimal digits.
     pub(crate) run: String,
+}
+
+impl Drainer {
+    /// The profile; empty where the program knows none.
+    fn database(&self) -> &Path {
+        match self {
+            Self::Profile(database) => database,
+            Self::Folder(_) => Path::new(""),
+        }
+    }
 }
 
 /// The ring file of a recording.
 #[derive(Debug)]
 pub(crate) struct OwnFile {
-    file: Arc<RingFile>,
+    pub(super) file: Arc<RingFile>,
     path: PathBuf,
     run: [u8; 16],
 }
@@ -52,6 +71,9 @@ impl FilePlan {
         options: &RecorderOptions,
         clock: &Clock,
     ) -> Result<OwnFile, CreateError> {
+        if let Drainer::Folder(folder) = &self.drainer {
+            return self.make_in(folder, options, clock);
+        }
         let mut first_error = None;
         for folder in place::folders() {
             // `/run/user/1000` is the system's to make, and so is `/dev/shm`.
@@ -74,7 +96,11 @@ impl FilePlan {
         clock: &Clock,
     ) -> Result<OwnFile, CreateError> {
         let pid = std::process::id();
-        let path = folder.join(place::file_name(&self.database, pid, &self.run));
+        let name = match &self.drainer {
+            Drainer::Profile(database) => place::file_name(database, pid, &self.run),
+            Drainer::Folder(_) => place::file_name_of_collected(pid, &self.run),
+        };
+        let path = folder.join(name);
         let run = run_bytes(&self.run);
         let field_words_max = options.field_words_max();
         let ([open, foreign, overwrites, spills, spill_words], spill_words_each) =
@@ -117,11 +143,11 @@ impl OwnFile {
             layout::HASH,
             u64::from(std::process::id()),
             options.first_id,
-            place::hash_of(&plan.database),
+            place::hash_of(plan.drainer.database()),
         ];
         let program = std::env::current_exe().unwrap_or_default();
         let texts = [
-            &*plan.database.to_string_lossy(),
+            &*plan.drainer.database().to_string_lossy(),
             &plan.run,
             env!("CARGO_PKG_VERSION"),
             &*program.to_string_lossy(),
