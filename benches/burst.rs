@@ -17,7 +17,7 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use spandrel::Profiler;
-use spandrel_benches::Case;
+use spandrel_benches::{Case, in_file};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -35,14 +35,18 @@ fn main() -> ExitCode {
     };
     let before = kib("VmRSS:");
     let folder = tempfile::tempdir().expect("a folder for the database");
-    let profiler = Profiler::builder()
+    let builder = Profiler::builder()
         .database(folder.path().join("profile.db"))
-        .close_timeout(Duration::from_secs(600))
-        .build()
-        .expect("the profiler starts");
+        .close_timeout(Duration::from_secs(600));
+    let is_in_file = recorder.starts_with("in_file");
+    let builder = if is_in_file { in_file(builder) } else { builder };
+    let profiler = builder.build().expect("the profiler starts");
+    assert_eq!(profiler.stats().crash_proof_error, None);
     match recorder.as_str() {
-        "layer" => tracing_subscriber::registry().with(profiler.layer()).init(),
-        "subscriber" => profiler.subscriber().init().expect("this is the only subscriber"),
+        "layer" | "in_file_layer" => tracing_subscriber::registry().with(profiler.layer()).init(),
+        "subscriber" | "in_file" => {
+            profiler.subscriber().init().expect("this is the only subscriber")
+        }
         _ => return usage(),
     }
     let waited = writer_waited();
@@ -61,7 +65,7 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("burst CASE layer|subscriber SPANS THREADS");
+    eprintln!("burst CASE layer|subscriber|in_file_layer|in_file SPANS THREADS");
     ExitCode::from(2)
 }
 

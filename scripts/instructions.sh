@@ -45,7 +45,9 @@ entry_limit=1.5
 never_limit=1.1
 # By so many per cent may the figures of docs/src/rivals.md differ from those counted here.
 page_limit=5
-recorders=(no_subscriber registry noop_layer extensions spandrel ids_only subscriber ruled untimed)
+recorders=(no_subscriber registry noop_layer extensions spandrel ids_only subscriber ruled untimed in_file_layer in_file)
+# With its ring in a file a span may take so many times the instructions that it takes without.
+in_file_limit=1.10
 queues=(leased shared array_queue crossbeam_channel)
 
 check=yes
@@ -65,7 +67,7 @@ if ! command -v valgrind >/dev/null; then
     exit 0
 fi
 
-cargo build --quiet --release --package spandrel-benches --bins
+cargo build --quiet --release --package spandrel-benches --bins --features crash-proof
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -140,6 +142,17 @@ for at in "${!cases[@]}"; do
     done
 done
 echo
+
+echo
+printf '%-46s%8s%8s%8s%8s\n' "With the ring in a file" heap file ratio limit
+for pair in spandrel:in_file_layer subscriber:in_file; do
+    for case in "${cases[@]}"; do
+        awk -v what="${pair%:*}, $case" -v heap="${figures[$case,${pair%:*}]}" \
+            -v file="${figures[$case,${pair#*:}]}" -v limit="$in_file_limit" 'BEGIN {
+            printf "%-46s%8.0f%8.0f%8.2f%8s\n", what, heap, file, file / heap, limit
+            exit file > limit * heap }' || broken=yes
+    done
+done
 
 echo
 printf '%-46s%8s%8s\n' "Instructions per event" with limit

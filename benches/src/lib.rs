@@ -12,5 +12,5 @@ mod recording;
 
 pub use beside::record_under;
 pub use cases::Case;
-pub use recorders::{ExtensionsLayer, NoopLayer, Recorder};
+pub use recorders::{ExtensionsLayer, NoopLayer, Recorder, in_file};
 pub use recording::{Recording, Shape};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use spandrel::{Entries, Profiler};
+use spandrel::{Entries, Profiler, ProfilerBuilder};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber, subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -33,11 +33,34 @@ pub enum Recorder {
     Untimed,
     /// The same subscriber, with a rule that records all entries of other spans.
     Ruled,
+    /// Spandrel's layer, with its ring in a file.
+    InFileLayer,
+    /// Spandrel's own subscriber, with its ring in a file.
+    InFile,
+}
+
+/// With its ring in a file.
+#[cfg(feature = "crash-proof")]
+#[must_use]
+pub fn in_file(builder: ProfilerBuilder) -> ProfilerBuilder {
+    builder.crash_proof(true)
+}
+
+/// The same, of a program that was built without.
+///
+/// # Panics
+///
+/// Always.
+#[cfg(not(feature = "crash-proof"))]
+#[must_use]
+#[allow(clippy::panic, reason = "a benchmark of what is not there")]
+pub fn in_file(_: ProfilerBuilder) -> ProfilerBuilder {
+    panic!("this takes the feature `crash-proof`")
 }
 
 impl Recorder {
     /// Those that record, or could, in the order of the tables.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Nobody,
         Self::Registry,
         Self::Noop,
@@ -47,6 +70,8 @@ impl Recorder {
         Self::Subscriber,
         Self::Untimed,
         Self::Ruled,
+        Self::InFileLayer,
+        Self::InFile,
     ];
 
     /// The name in tables and on the command line.
@@ -62,6 +87,8 @@ impl Recorder {
             Self::Subscriber => "subscriber",
             Self::Untimed => "untimed",
             Self::Ruled => "ruled",
+            Self::InFileLayer => "in_file_layer",
+            Self::InFile => "in_file",
         }
     }
 
@@ -92,8 +119,17 @@ impl Recorder {
             Self::Noop => subscriber::set_global_default(registry.with(NoopLayer)),
             Self::Extensions => subscriber::set_global_default(registry.with(ExtensionsLayer)),
             Self::Ids => subscriber::set_global_default(IdsOnly(AtomicU64::new(1))),
-            Self::Spandrel | Self::Subscriber | Self::Untimed | Self::Ruled => {
+            Self::Spandrel
+            | Self::Subscriber
+            | Self::Untimed
+            | Self::Ruled
+            | Self::InFileLayer
+            | Self::InFile => {
                 let mut builder = Profiler::builder();
+                let is_in_file = matches!(self, Self::InFileLayer | Self::InFile);
+                if is_in_file {
+                    builder = in_file(builder);
+                }
                 if self == Self::Ruled {
                     builder = builder.entries_of("others", Entries::All);
                 }
@@ -105,7 +141,8 @@ impl Recorder {
                     .close_timeout(Duration::from_secs(600))
                     .build()
                     .expect("the profiler starts");
-                if self != Self::Spandrel {
+                assert_eq!(profiler.stats().crash_proof_error, None);
+                if !matches!(self, Self::Spandrel | Self::InFileLayer) {
                     profiler.subscriber().init().expect("this is the only subscriber");
                 } else {
                     subscriber::set_global_default(registry.with(profiler.layer::<Registry>()))

@@ -99,7 +99,7 @@ fn failure(error: Error, path: &Path, run: Option<&Run>, was_asked: bool) -> Fai
                 "{path}: process {pid} records into it and cannot be asked now: {why}"
             ))
         }
-        (_, Some(State::Killed)) if !was_asked => not_answering(format!(
+        (_, Some(State::Killed | State::Crashed)) if !was_asked => not_answering(format!(
             "{path}: no program is recording into this profile; process {pid}, which did, is gone"
         )),
         (ErrorKind::NotAnswering, _) | (_, Some(_)) => not_answering(error.to_string()),

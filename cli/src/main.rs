@@ -20,6 +20,7 @@ mod named_commands;
 mod output;
 mod profile;
 mod recorder;
+mod rings;
 #[cfg(test)]
 #[path = "../tests/recording/mod.rs"]
 mod recording;

@@ -19,6 +19,8 @@ pub(crate) enum State {
     Live,
     /// It has no end, and its process is gone.
     Killed,
+    /// Likewise, and what the process had left behind was recovered.
+    Crashed,
     /// It has no end; its process is on another machine, or none can be asked about.
     NotEnded,
 }
@@ -27,6 +29,7 @@ impl State {
     pub(crate) fn of(run: &Run) -> Self {
         match is_alive(run) {
             _ if run.ended_unix_ns.is_some() => Self::Ended,
+            _ if run.has_crashed() => Self::Crashed,
             Some(true) => Self::Live,
             Some(false) => Self::Killed,
             None => Self::NotEnded,
@@ -39,6 +42,7 @@ impl State {
             Self::Ended => "ended",
             Self::Live => "live",
             Self::Killed => "killed",
+            Self::Crashed => "crashed",
             Self::NotEnded => "not_ended",
         }
     }
@@ -130,6 +134,8 @@ mod tests {
             run.info.program = "/bin/another".into();
             assert_eq!(State::of(&run), State::Killed);
         }
+        run.report = Some(r#"{"crashed":true}"#.into());
+        assert_eq!(State::of(&run), State::Crashed);
         run.ended_unix_ns = Some(1);
         assert_eq!(State::of(&run), State::Ended);
     }

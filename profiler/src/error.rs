@@ -25,9 +25,6 @@ pub enum ErrorKind {
     /// The profile database could not be opened; the storage crate's kind says why.
     #[cfg(feature = "database")]
     Storage(crate::StorageErrorKind),
-    /// The ring file that is to be collected could not be made.
-    #[cfg(feature = "collected")]
-    RingFile,
     /// The writer thread could not be started.
     Thread,
     /// The time allowed for a flush ran out. Nothing is lost: the writer goes on.
@@ -42,6 +39,8 @@ pub enum ErrorKind {
     AlreadyInstalled,
     /// The program has a logger already, so that the subscriber gets no records of the `log` crate.
     LoggerInstalled,
+    /// A ring file cannot be made, or that of a process that is gone cannot be recovered.
+    RingFile,
     /// More marks came at once than the writer's channel holds; this one is dropped, and counted.
     MarksFull,
 }

@@ -76,6 +76,15 @@ mod recorder;
 #[cfg(feature = "database")]
 mod writer;
 
+/// What processes that are gone have left in their ring files, see
+/// [`ProfilerBuilder::crash_proof`](crate::ProfilerBuilder::crash_proof).
+#[cfg(all(feature = "database", feature = "crash-proof", not(spandrel_loom)))]
+pub mod recover {
+    pub use crate::writer::recover::{
+        OpenAtDeath, Recovery, RingOwner, WaitingRing, recover, waiting,
+    };
+}
+
 // What all of them use.
 mod error;
 mod json_string;

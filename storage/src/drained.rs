@@ -7,7 +7,9 @@
 use rusqlite::{Connection, params};
 
 use crate::error::{Context, Error};
+use crate::read_only::ReadOnly;
 use crate::record::{DrainedRow, RingId};
+use crate::schema;
 use crate::store::Store;
 
 /// Stands in the place of a partition's number when nothing of the ring is needed any more.
@@ -29,6 +31,30 @@ pub(crate) fn store(tx: &Connection, drained: &[DrainedRow]) -> rusqlite::Result
     Ok(())
 }
 
+fn read(conn: &Connection, ring: &RingId) -> rusqlite::Result<Vec<DrainedRow>> {
+    let sql = "SELECT partition, position FROM main.drained WHERE ring = ?1";
+    let mut query = conn.prepare(sql)?;
+    let rows = query.query_map([ring.as_slice()], |row| {
+        let (partition, position): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let position = u64::try_from(position).unwrap_or(0);
+        Ok(DrainedRow { ring: *ring, partition: u32::try_from(partition).ok(), position })
+    })?;
+    rows.collect()
+}
+
+/// How far a ring is stored, as [`Store::drained`] says it, for somebody who only reads. Nothing is in files of earlier
+/// versions.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn drained_in(file: &ReadOnly, ring: &RingId) -> Result<Vec<DrainedRow>, Error> {
+    file.query("read how far a ring is stored", |tx| match schema::version(tx)? {
+        ..4 => Ok(Vec::new()),
+        _ => read(tx, ring),
+    })
+}
+
 impl Store {
     /// How far this ring is stored, by partition. Partitions of which nothing is stored are not in it.
     ///
@@ -36,17 +62,7 @@ impl Store {
     ///
     /// When the file cannot be read.
     pub fn drained(&self, ring: &RingId) -> Result<Vec<DrainedRow>, Error> {
-        let read = || -> rusqlite::Result<Vec<DrainedRow>> {
-            let sql = "SELECT partition, position FROM main.drained WHERE ring = ?1";
-            let mut query = self.connection().prepare(sql)?;
-            let rows = query.query_map([ring.as_slice()], |row| {
-                let (partition, position): (i64, i64) = (row.get(0)?, row.get(1)?);
-                let position = u64::try_from(position).unwrap_or(0);
-                Ok(DrainedRow { ring: *ring, partition: u32::try_from(partition).ok(), position })
-            })?;
-            rows.collect()
-        };
-        read().context(self.path(), "read how far a ring is stored")
+        read(self.connection(), ring).context(self.path(), "read how far a ring is stored")
     }
 
     /// Forgets how far this ring is stored: its file is gone.

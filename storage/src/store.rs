@@ -13,7 +13,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use self::leave::Left;
 pub use self::recover::Recovered;
-pub use self::resume::Resumed;
+pub use self::resume::{Lost, Resumed};
 
 use crate::append::{self, Appended};
 use crate::batches::Commit;

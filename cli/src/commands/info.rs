@@ -49,6 +49,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let schema = profile.reader.schema_version()?;
     view.preamble.push(first_line(&files, schema, &profile.run, state));
     view.notes.extend(log_line(&files, profile.reader.lacks_log(), state));
+    view.notes.extend(crate::rings::waiting_note(&files.path));
     view.notes.extend(requests_line(&profile.run, state));
     view.notes.extend(writer_line(&profile, &files, &stats));
     let report = profile.run.report.as_deref().map_or(Value::Null, parsed);
@@ -159,6 +160,7 @@ fn first_line(files: &Files, schema: i32, run: &Run, state: State) -> String {
         State::Ended => "no program is recording".to_owned(),
         State::Live => format!("live: pid {pid} recording"),
         State::Killed => format!("run {} was killed: pid {pid} is gone", run.id),
+        State::Crashed => format!("run {} crashed: pid {pid} died, and was recovered", run.id),
         State::NotEnded => format!("run {} has not ended: pid {pid}, if it is there", run.id),
     });
     line
@@ -166,13 +168,13 @@ fn first_line(files: &Files, schema: i32, run: &Run, state: State) -> String {
 
 /// What an ended recording has left beside the file, or what is missing there.
 fn log_line(files: &Files, lacks_log: bool, state: State) -> Option<String> {
-    if lacks_log && state != State::Ended {
+    if lacks_log && !matches!(state, State::Ended | State::Crashed) {
         return Some(
             "! no log beside it: if the profile was copied without its -wal, the last commits are missing"
                 .to_owned(),
         );
     }
-    let is_over = matches!(state, State::Ended | State::Killed);
+    let is_over = matches!(state, State::Ended | State::Killed | State::Crashed);
     (is_over && files.wal_bytes > 0).then(|| {
         "! log not merged, copy both files (the profile and its -wal), or merge it: `spandrel merge`"
             .to_owned()

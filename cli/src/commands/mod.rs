@@ -22,6 +22,7 @@ mod optimize;
 mod prelude;
 mod prune;
 mod record;
+mod recover;
 mod report;
 mod runs;
 mod sides;
@@ -130,6 +131,8 @@ commands! {
     Info info,
     /// Merge a left-over write-ahead log, so that the profile is a single file
     Merge merge,
+    /// Move what a program that died had recorded last into its profile
+    Recover recover,
     /// Add indexes to a finished profile, to make queries on large ones fast
     Optimize optimize,
     /// Fail if a span got slower or a limit is exceeded, for use in CI

@@ -44,6 +44,9 @@ pub(crate) fn state(run: &Run, age_ns: i64, is_alive: impl FnOnce(&Run) -> Optio
     if run.ended_unix_ns.is_some() {
         return State::Ended;
     }
+    if run.has_crashed() {
+        return State::Killed;
+    }
     match is_alive(run) {
         Some(false) => State::Killed,
         Some(true) if age_ns < SILENT_NS => State::Recording,

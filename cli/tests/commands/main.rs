@@ -7,6 +7,7 @@ mod check;
 #[path = "../book/console.rs"]
 mod console;
 mod copies;
+mod crashed;
 mod events;
 mod exported;
 mod figures;

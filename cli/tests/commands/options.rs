@@ -37,7 +37,7 @@ const SHARED: [&str; 19] = [
 const RULES: &str = "[[rule]]\nmetric = \"unfinished\"\nmax = 0\n\n[[rule]]\nspan = \"http.request\"\nmetric = \"calls\"\nmax = 1000\n";
 
 /// Each command with what it needs to do something.
-const COMMANDS: [(&str, &[&str]); 25] = [
+const COMMANDS: [(&str, &[&str]); 26] = [
     ("top", &[]),
     ("slow", &[]),
     ("stalls", &["--blocking", "1us"]),
@@ -60,6 +60,7 @@ const COMMANDS: [(&str, &[&str]); 25] = [
     ),
     ("info", &[]),
     ("merge", &[]),
+    ("recover", &[]),
     ("optimize", &[]),
     ("check", &["--rules", "rules.toml"]),
     ("doctor", &[]),
@@ -199,7 +200,7 @@ fn lines(command: &str, option: &str) -> (Vec<String>, Vec<String>) {
             base.extend(["-o", "n\u{f6}/x.ndjson"]);
         }
         ("color", "tail") => base.extend(["-f", "table", "--run", "1", "-w", "has:error"]),
-        ("color" | "ascii", "merge" | "optimize" | "mark" | "prune" | "load" | "sql") => {
+        ("color" | "ascii", "merge" | "recover" | "optimize" | "mark" | "prune" | "load" | "sql") => {
             base.extend(["-o", "n\u{f6}/x"]);
         }
         ("ascii", "tail") => base.extend(["-o", "n\u{f6}/x"]),

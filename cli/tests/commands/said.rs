@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{
-    asked_by, changed, check, console, copies, events, exported, figures, frames, long_lived,
+    asked_by, changed, check, console, copies, crashed, events, exported, figures, frames, long_lived,
     lost_entries, meanwhile, never_entered, nothing_recorded, open_trace, prune, rows, spreadsheet,
     stalls_of_loops, symptoms, trace_ids, tree, unmeasured, waiting,
 };
@@ -65,6 +65,7 @@ pages! {
     check: check::write;
     completions: the_shop;
     copies: copies::write;
+    crashed: crashed::write;
     destinations: the_shop;
     endings: the_shop;
     events: events::write;

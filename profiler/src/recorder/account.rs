@@ -132,7 +132,6 @@ impl Shown {
 }
 
 #[cfg(feature = "crash-proof")]
-#[allow(dead_code, reason = "for whoever recovers")]
 impl Account {
     /// The account that was published last in the counters of a ring file, whose owner is dead; none if there are too
     /// few words.

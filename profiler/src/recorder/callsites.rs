@@ -25,7 +25,8 @@ pub(crate) struct Callsites {
 
 #[derive(Debug)]
 struct Known {
-    metadata: &'static Metadata<'static>,
+    /// None in the recording of a process that is gone.
+    metadata: Option<&'static Metadata<'static>>,
     /// The rule for the entries of its spans, decided once.
     entries: RuleOf,
 }
@@ -35,12 +36,22 @@ impl Callsites {
         Self { all: Chunks::default(), entries, names }
     }
 
+    /// Those of a process that is gone: by number, the rules for their entries.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn of_dead(rules: impl IntoIterator<Item = RuleOf>) -> Self {
+        let callsites = Self::default();
+        let known = rules.into_iter().map(|entries| Known { metadata: None, entries });
+        // Those for which there is no number are in no record.
+        known.for_each(|known| _ = callsites.all.push(known));
+        callsites
+    }
+
     /// Adds a callsite. `None` if there are more than a record can tell apart, which is 134 million, or than a ring file has
     /// room for the names of.
     #[cold]
     pub(crate) fn add(&self, metadata: &'static Metadata<'static>) -> Option<CallsiteNumber> {
         let entries = self.entries.of(metadata);
-        let index = self.all.push(Known { metadata, entries })?;
+        let index = self.all.push(Known { metadata: Some(metadata), entries })?;
         let number = CallsiteNumber::try_from(index).ok()?;
         // Before anybody has the number.
         self.names.add_callsite(number, metadata, entries).then_some(number)
@@ -48,7 +59,7 @@ impl Callsites {
 
     /// The callsite with this number.
     pub(crate) fn metadata(&self, number: CallsiteNumber) -> Option<&'static Metadata<'static>> {
-        self.all.get(number as usize).map(|known| known.metadata)
+        self.all.get(number as usize).and_then(|known| known.metadata)
     }
 
     /// The rule for the entries of this callsite's spans.

@@ -264,6 +264,9 @@ pub(crate) struct Timeline {
     /// Where pieces are kept for whoever reads when this process is gone.
     #[cfg(feature = "crash-proof")]
     kept: Option<Pieces>,
+    /// It is that of a process that is gone: no clock is asked.
+    #[cfg(feature = "crash-proof")]
+    is_dead: bool,
 }
 
 /// The first rate is measured over at least this long.
@@ -316,6 +319,8 @@ impl Timeline {
             recent: Cell::new(Recent::new(first, u64::MAX)),
             #[cfg(feature = "crash-proof")]
             kept: None,
+            #[cfg(feature = "crash-proof")]
+            is_dead: false,
         }
     }
 
@@ -339,9 +344,8 @@ impl Timeline {
 
     /// The timeline of a process that is gone, of the clock's origin and of the pieces that it has kept; ticks before them
     /// are on a straight line from the origin. A process that was killed before it had any has none: then
-    /// `ns_per_tick` is asked. What is [now](Self::now_ns) it does not know.
+    /// `ns_per_tick` is asked. What is [now](Self::now_ns) it has to be [told](Self::end_at).
     #[cfg(feature = "crash-proof")]
-    #[allow(dead_code, reason = "for whoever recovers")]
     pub(crate) fn of_dead(
         has_counter: bool,
         origin_ticks: u64,
@@ -382,7 +386,18 @@ impl Timeline {
             pieces,
             eras,
             kept: None,
+            is_dead: true,
         }
+    }
+
+    /// The last moment of a process that is gone, as far as it is known.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn end_at(&mut self, ticks: u64) {
+        let (last_ticks, last_ns) = self.reading;
+        let ns = self.find_in(self.eras.len() - 1, ticks.max(last_ticks));
+        self.reading = (ticks.max(last_ticks), ns.max(last_ns));
+        self.newest().last_ticks = self.reading.0;
+        self.recent.set(Recent::new(self.last(), self.end()));
     }
 
     /// Whether the counter has ever jumped, so that ticks cannot be subtracted from each other.
@@ -404,6 +419,10 @@ impl Timeline {
     /// has jumped. All ticks that were converted so far are before the new piece; those that are
     /// converted next were taken before.
     pub(crate) fn renew(&mut self) {
+        #[cfg(feature = "crash-proof")]
+        if self.is_dead {
+            return;
+        }
         if self.clock.has_counter {
             let (ticks, ns) = self.clock.read_both();
             self.renew_at(ticks, ns);
@@ -570,6 +589,10 @@ impl Timeline {
     /// Now; never earlier than the last reading. Right even if the counter has jumped since: nothing
     /// renews the timeline while nothing is recorded.
     pub(crate) fn now_ns(&self) -> i64 {
+        #[cfg(feature = "crash-proof")]
+        if self.is_dead {
+            return self.reading.1;
+        }
         let (by_ticks, ns) = (self.last().at(self.clock.ticks()), self.clock.monotonic_ns());
         let agree = by_ticks.abs_diff(ns) <= STEP_NS.unsigned_abs();
         (if agree { by_ticks } else { ns }).max(self.reading.1)

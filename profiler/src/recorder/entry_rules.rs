@@ -88,7 +88,6 @@ impl RuleOf {
 
     /// From such a number.
     #[cfg(feature = "crash-proof")]
-    #[allow(dead_code, reason = "for whoever recovers")]
     pub(crate) fn from_bits(bits: u64) -> Option<Self> {
         let entries = match bits & 3 {
             0 => Entries::Off,

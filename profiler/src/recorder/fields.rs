@@ -216,6 +216,12 @@ pub(crate) fn is_known(header: u64) -> bool {
     matches!(kind_of(header), KIND_I32..=KIND_BYTES)
 }
 
+/// Whether a header is of a field, with a value or without.
+#[cfg(feature = "crash-proof")]
+pub(crate) fn is_field(header: u64) -> bool {
+    is_known(header) || kind_of(header) == KIND_MISSING
+}
+
 /// Whether the value is not all that was recorded.
 #[inline(always)]
 pub(crate) fn is_cut(header: u64) -> bool {

@@ -14,12 +14,16 @@ use crate::recorder::rule::{Rule, Verdict};
 
 /// The field that has the target of the record.
 pub(crate) const TARGET: &str = "log.target";
+/// The target of all of them.
+pub(crate) const LOG_TARGET: &str = "log";
+/// Their name.
+pub(crate) const LOG_NAME: &str = "log event";
 
 /// Whether a callsite is that of `tracing-log` for a level.
 pub(crate) fn is_of_log(metadata: &Metadata<'_>) -> bool {
     metadata.is_event()
-        && metadata.target() == "log"
-        && metadata.name() == "log event"
+        && metadata.target() == LOG_TARGET
+        && metadata.name() == LOG_NAME
         && metadata.fields().field(TARGET).is_some()
 }
 

@@ -97,6 +97,10 @@ reasons! {
     /// Refused by the database for what is in it, such as an id that is there already; the rest of its
     /// batch is stored.
     RowRefused row_refused,
+    /// Found in the ring file of a process that had died, and not as a recorder leaves it there.
+    Damaged damaged,
+    /// Published by halves: its process died over it.
+    Abandoned abandoned,
 }
 
 impl Dropped {

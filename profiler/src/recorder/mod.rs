@@ -47,6 +47,7 @@ pub(crate) mod tally;
 // Small numbers for callsites and threads.
 pub(crate) mod callsites;
 pub(crate) mod chunks;
+pub(crate) mod described;
 pub(crate) mod threads;
 
 // Named moments.

@@ -172,6 +172,21 @@ impl Recorder {
         }
     }
 
+    /// That of a process that is gone, whose records are to be converted here: nothing is recorded into it.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn of_dead(
+        options: &RecorderOptions,
+        callsites: Callsites,
+        threads: Threads,
+    ) -> Result<Arc<Self>, DoesNotFit> {
+        let (mut recorder, _consumer) = Self::try_new(options)?;
+        // Nobody else has it yet.
+        if let Some(recorder) = Arc::get_mut(&mut recorder) {
+            (recorder.callsites, recorder.threads) = (callsites, threads);
+        }
+        Ok(recorder)
+    }
+
     /// What lies in this file, which was made for these sizes.
     #[cfg(feature = "crash-proof")]
     fn parts_in(options: &RecorderOptions, own: &OwnFile, clock: Clock) -> Result<Parts, TooLarge> {

@@ -64,6 +64,14 @@ fn make_room<T>(list: &mut Vec<T>, spare: &mut Vec<T>) -> Result<(), usize> {
 }
 
 impl Threads {
+    /// Those of a process that is gone, which nobody has been told of.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn of_dead(all: impl IntoIterator<Item = ThreadInfo>) -> Self {
+        let new = all.into_iter().map(Arc::new).collect();
+        let registered = Registered { new, ..Registered::default() };
+        Self { registered: Mutex::new(registered), names: Names::default() }
+    }
+
     /// Whose names are appended there.
     pub(crate) fn new(names: Names) -> Self {
         Self { registered: Mutex::default(), names }

@@ -109,8 +109,8 @@ type Phrase = Vec<String>;
 pub(crate) struct Redaction {
     secrets: Vec<(Phrase, Secrecy)>,
     harmless: Vec<Phrase>,
-    /// What was added, as it was given.
-    given: Vec<String>,
+    /// What was [added](Redaction::add), as it was given.
+    added: Vec<String>,
 }
 
 impl Default for Redaction {
@@ -120,16 +120,22 @@ impl Default for Redaction {
         Self {
             secrets: secrets.chain(texts).collect(),
             harmless: HARMLESS.iter().map(|name| words(name)).collect(),
-            given: Vec::new(),
+            added: Vec::new(),
         }
     }
 }
 
 impl Redaction {
+    /// What was added, so that whoever adds the same to a new one knows the same names.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn added(&self) -> &[String] {
+        &self.added
+    }
+
     /// Adds a name. With `!` before it, the name is not secret; `!*` forgets all names.
     pub(crate) fn add(&mut self, name: &str) {
+        self.added.push(name.to_owned());
         let name = name.trim();
-        self.given.push(name.to_owned());
         match name.strip_prefix('!').map(str::trim) {
             Some("*") => self.secrets.clear(),
             Some(name) => self.harmless.extend(Some(words(name)).filter(|words| !words.is_empty())),
@@ -140,15 +146,6 @@ impl Redaction {
                 self.secrets.extend(Some(secret).filter(|(phrase, _)| !phrase.is_empty()));
             }
         }
-    }
-
-    /// What was added, in its order: another process that adds the same knows the same names.
-    #[cfg_attr(
-        not(feature = "collected"),
-        allow(dead_code, reason = "no other process has to know")
-    )]
-    pub(crate) fn given(&self) -> &[String] {
-        &self.given
     }
 
     /// Whether there are secrets at all, and this word was not declared harmless.

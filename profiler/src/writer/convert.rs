@@ -10,15 +10,17 @@ use spandrel_storage::{
     Batch, CallsiteInfo, CallsiteKind, EntryRow, Error, EventRow, LateChild, LinkRow, SpanRow,
     Status as RowStatus, Store, TraceContext, TraceContextRow,
 };
-use tracing_core::Metadata;
 
 use crate::recorder::Recorder;
 use crate::recorder::clock::Timeline;
+use crate::recorder::described::Described;
 use crate::recorder::fields::Fields;
 use crate::recorder::open_spans::Seen;
 use crate::recorder::record::{
     self, Entries, Entry, EventHead, ParentIds, ParentLink, Record, SpanHead, Status,
 };
+#[cfg(feature = "crash-proof")]
+use crate::recorder::ring_file::dead_names::{DeadCallsite, DeadNames};
 use crate::recorder::said::{Role, Said};
 use crate::recorder::threads::Threads;
 use crate::redact::{Redaction, Secrecy};
@@ -57,18 +59,17 @@ struct Callsite {
 }
 
 impl Callsite {
-    fn new(metadata: &Metadata<'_>, store: &mut Store, redaction: &Redaction) -> Self {
-        let id = store.intern_callsite(&describe(metadata));
-        let names: Vec<_> = metadata.fields().iter().map(|field| field.name()).collect();
-        let index = |wanted| names.iter().position(|name| *name == wanted);
-        let message = index("message");
-        let keys = Keys::new(&names, |name| redaction.secrecy(name));
+    fn new(site: &Described<'_>, store: &mut Store, redaction: &Redaction) -> Self {
+        let id = store.intern_callsite(&describe(site));
+        let names = &site.fields;
+        let message = site.field("message");
+        let keys = Keys::new(names, |name| redaction.secrecy(name));
         let roles = names.iter().enumerate().filter_map(|(at, name)| Some((at, Role::of(name)?)));
-        let has_roles = metadata.is_span() && roles.clone().next().is_some();
+        let has_roles = site.is_span && roles.clone().next().is_some();
         let roles = roles.filter_map(|(at, role)| Some((u8::try_from(at).ok()?, role)));
         let roles = has_roles.then(|| roles.collect());
-        let ids = IdFields::of(metadata, redaction);
-        Self { id, keys, roles, ids, message, origin: Origin::of(metadata), has_calls: false }
+        let ids = IdFields::of(site, redaction);
+        Self { id, keys, roles, ids, message, origin: Origin::of(site), has_calls: false }
     }
 }
 
@@ -91,6 +92,9 @@ struct Times {
 #[derive(Debug)]
 pub(super) struct Converter {
     recorder: Arc<Recorder>,
+    /// Of a process that is gone, what its numbers mean.
+    #[cfg(feature = "crash-proof")]
+    names: Option<Arc<DeadNames>>,
     pub(super) timeline: Timeline,
     pub(super) self_times: SelfTimes,
     /// By number; known in this file. `None` for a callsite that has had no record yet.
@@ -122,6 +126,8 @@ impl Converter {
     ) -> Self {
         Self {
             recorder,
+            #[cfg(feature = "crash-proof")]
+            names: None,
             timeline,
             self_times: SelfTimes::new(open_spans_max),
             callsites: Vec::new(),
@@ -144,6 +150,12 @@ impl Converter {
             cut: 0,
             unplaced: 0,
         }
+    }
+
+    /// For the records of a process that is gone.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn with_names(self, names: Arc<DeadNames>) -> Self {
+        Self { names: Some(names), ..self }
     }
 
     /// How many spans and events have lost part of their fields since the last call.
@@ -504,6 +516,7 @@ impl Converter {
         &mut self,
         open: impl IntoIterator<Item = &'a Seen>,
         is_end: bool,
+        status: RowStatus,
         store: &mut Store,
         text: &mut String,
     ) -> Vec<SpanRow> {
@@ -539,7 +552,7 @@ impl Converter {
                 longest_entry_ns: times.longest_entry_ns,
                 last_exit_ns: times.last_exit_ns,
                 longest_thread_id: times.longest_thread_id,
-                status: RowStatus::Unfinished,
+                status,
                 fields: self.fields(seen.callsite, &seen.fields, seen.left_out, None),
             }
         });
@@ -610,10 +623,8 @@ impl Converter {
     ) -> EventRow {
         let site = known(&self.callsites, &self.unknown, head.callsite);
         let (callsite_id, skip) = (site.id, site.message);
-        let metadata = self.recorder.callsites.metadata(head.callsite);
         let mut sites = std::mem::take(&mut self.log_sites);
-        let found = metadata
-            .and_then(|metadata| sites.find(origin, head.callsite, metadata, fields, store));
+        let found = sites.find(origin, head.callsite, fields, store);
         self.unplaced += u64::from(found.is_none());
         let (callsite_id, fields) = found.unwrap_or((callsite_id, fields));
         let row = self.event_from(callsite_id, skip, head, fields, store);
@@ -692,6 +703,14 @@ impl Converter {
     #[cold]
     fn learn_callsites(&mut self, number: u32, store: &mut Store) {
         let known = self.callsites.len();
+        #[cfg(feature = "crash-proof")]
+        if let Some(names) = &self.names {
+            let site = names.callsites.get(&number).map(DeadCallsite::described);
+            let site = site.map(|site| Callsite::new(&site, store, &self.redaction));
+            self.callsites.resize_with(known.max(number as usize + 1), || None);
+            self.callsites[number as usize] = site;
+            return;
+        }
         let all = self.recorder.callsites.len();
         self.callsites.resize_with(all.max(known), || None);
         for index in (known..all).chain([number as usize]) {
@@ -700,7 +719,8 @@ impl Converter {
             let metadata = u32::try_from(index).ok();
             let metadata = metadata.and_then(|number| self.recorder.callsites.metadata(number));
             if let (Some(metadata), Some(place)) = (metadata, self.callsites.get_mut(index)) {
-                *place = Some(Callsite::new(metadata, store, &self.redaction));
+                let site = Described::of(metadata);
+                *place = Some(Callsite::new(&site, store, &self.redaction));
             }
         }
     }
@@ -914,14 +934,14 @@ impl ThreadsBeforeRotation {
     }
 }
 
-fn describe(metadata: &Metadata<'_>) -> CallsiteInfo {
+fn describe(site: &Described<'_>) -> CallsiteInfo {
     CallsiteInfo {
-        kind: if metadata.is_span() { CallsiteKind::Span } else { CallsiteKind::Event },
-        name: metadata.name().to_owned(),
-        target: metadata.target().to_owned(),
-        level: metadata.level().as_str(),
-        module: metadata.module_path().map(str::to_owned),
-        file: metadata.file().map(str::to_owned),
-        line: metadata.line(),
+        kind: if site.is_span { CallsiteKind::Span } else { CallsiteKind::Event },
+        name: site.name.to_owned(),
+        target: site.target.to_owned(),
+        level: site.level,
+        module: site.module.map(str::to_owned),
+        file: site.file.map(str::to_owned),
+        line: site.line,
     }
 }

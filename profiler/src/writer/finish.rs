@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use spandrel_storage::{LossRow, Store, after};
+use spandrel_storage::{LossRow, Status, Store, after};
 
 use super::commit::BACKLOG_BATCHES;
 use super::housekeeping::{WAS_RENAMED, tell_lost, tell_renamed};
@@ -159,7 +159,13 @@ impl Writer {
         let Self { converter, store: Some(store), batch, pending: Some(pending), .. } = self else {
             return;
         };
-        batch.spans.extend(converter.unfinished(open, true, store, &mut batch.text));
+        batch.spans.extend(converter.unfinished(
+            open,
+            true,
+            Status::Unfinished,
+            store,
+            &mut batch.text,
+        ));
         let open_ids: HashSet<u64> = open.iter().map(|seen| seen.id).collect();
         converter.self_times.end(|id| open_ids.contains(&id));
         converter.tell_late(store, batch);

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use spandrel_storage::{
-    Error, ErrorKind, Left, Location, OpenSpanRow, Recovered, Store, WriterStatRow,
+    Error, ErrorKind, Left, Location, OpenSpanRow, Recovered, Status, Store, WriterStatRow,
 };
 
 use super::Writer;
@@ -327,7 +327,7 @@ impl Writer {
         }
         self.open_spans = ids;
         let Self { converter, store: Some(store), batch, .. } = self else { return };
-        let rows = converter.unfinished(&seen, false, store, &mut batch.text);
+        let rows = converter.unfinished(&seen, false, Status::Unfinished, store, &mut batch.text);
         let rows = rows.into_iter().map(|span| OpenSpanRow { span, seen_ns: now_ns });
         batch.open_spans = Some(rows.collect());
     }

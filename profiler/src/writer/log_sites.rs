@@ -11,12 +11,11 @@
 
 use std::collections::HashMap;
 
-use spandrel_storage::{CallsiteInfo, CallsiteKind, Store};
-use tracing_core::Metadata;
-
 use crate::recorder::callsites::CallsiteNumber;
+use crate::recorder::described::Described;
 use crate::recorder::fields::{self, Fields, Value};
-use crate::recorder::log_events::{TARGET, is_of_log};
+use crate::recorder::log_events::{LOG_NAME, TARGET};
+use spandrel_storage::{CallsiteInfo, CallsiteKind, Store};
 
 /// Most origins that are remembered for one file.
 const SITES_MAX: usize = 4_096;
@@ -30,20 +29,21 @@ pub(super) struct Origin {
     module: usize,
     file: usize,
     line: usize,
+    level: &'static str,
 }
 
 impl Origin {
     /// Of a callsite of `tracing-log`; `None` for any other.
-    pub(super) fn of(metadata: &Metadata<'_>) -> Option<Self> {
-        if !is_of_log(metadata) {
+    pub(super) fn of(site: &Described<'_>) -> Option<Self> {
+        if !site.is_of_log() {
             return None;
         }
-        let index = |name| metadata.fields().field(name).map(|field| field.index());
         Some(Self {
-            target: index(TARGET)?,
-            module: index("log.module_path")?,
-            file: index("log.file")?,
-            line: index("log.line")?,
+            target: site.field(TARGET)?,
+            module: site.field("log.module_path")?,
+            file: site.field("log.file")?,
+            line: site.field("log.line")?,
+            level: site.level,
         })
     }
 
@@ -88,7 +88,6 @@ impl LogSites {
         &mut self,
         origin: Origin,
         number: CallsiteNumber,
-        metadata: &Metadata<'_>,
         words: &[u64],
         store: &mut Store,
     ) -> Option<(i64, &[u64])> {
@@ -103,9 +102,9 @@ impl LogSites {
         let said = said(origin, words)?;
         let id = store.intern_callsite(&CallsiteInfo {
             kind: CallsiteKind::Event,
-            name: metadata.name().to_owned(),
+            name: LOG_NAME.to_owned(),
             target: said.target,
-            level: metadata.level().as_str(),
+            level: origin.level,
             module: said.module,
             file: said.file,
             line: said.line,

@@ -64,6 +64,10 @@ mod stats;
 mod renewal;
 mod requests;
 
+// What a process that is gone has left behind.
+#[cfg(all(feature = "crash-proof", not(spandrel_loom)))]
+pub(crate) mod recover;
+
 // For tests.
 #[cfg(feature = "faults")]
 mod fault;

@@ -104,6 +104,24 @@ impl RawBatch {
         }
     }
 
+    /// The same for a record that was read from a file, and is no longer than a claim may be.
+    #[cfg(feature = "crash-proof")]
+    pub(super) fn push_words(&mut self, record: &[u64], chunks: &mut Chunks) {
+        let len = record.len();
+        if self.last.len + 1 + len > self.last.words.len() {
+            self.begin_chunk(chunks);
+        }
+        let chunk = &mut self.last;
+        let words = &mut chunk.words[chunk.len..chunk.len + 1 + len];
+        words[0] = len as u64;
+        words[1..].copy_from_slice(record);
+        chunk.len += 1 + len;
+        self.records += 1;
+        if let Some(kind) = record::kind(record) {
+            self.pushed[kind as usize] += 1;
+        }
+    }
+
     #[cold]
     fn begin_chunk(&mut self, chunks: &mut Chunks) {
         let chunk = Chunk { words: chunks.take(), len: 0 };

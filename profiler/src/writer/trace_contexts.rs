@@ -2,8 +2,8 @@
 //! and from an OpenTelemetry layer beside ours.
 
 use spandrel_storage::{OtelSpanId, TraceContext, TraceId};
-use tracing_core::Metadata;
 
+use crate::recorder::described::Described;
 use crate::recorder::fields::{Fields, Value};
 use crate::redact::{Redaction, Secrecy};
 
@@ -25,19 +25,19 @@ pub(super) struct IdFields(Option<Box<[(usize, Role)]>>);
 
 impl IdFields {
     /// Those fields of a callsite of spans, without secret ones.
-    pub(super) fn of(metadata: &Metadata<'_>, redaction: &Redaction) -> Self {
+    pub(super) fn of(site: &Described<'_>, redaction: &Redaction) -> Self {
         let role = |name: &str| match name {
             "trace_id" => Some(Role::Trace),
             "span_id" => Some(Role::Span),
             "traceparent" => Some(Role::Parent),
             _ => None,
         };
-        let fields = metadata.fields().iter().map(|field| field.name()).enumerate();
+        let fields = site.fields.iter().copied().enumerate();
         let roles = fields.filter_map(|(at, name)| Some((at, name, role(name)?)));
         let roles = roles.filter(|(_, name, _)| redaction.secrecy(name) == Secrecy::None);
         let roles: Box<[_]> = roles.map(|(at, _, role)| (at, role)).collect();
         let says_trace = roles.iter().any(|(_, role)| *role != Role::Span);
-        Self(Some(roles).filter(|_| metadata.is_span() && says_trace))
+        Self(Some(roles).filter(|_| site.is_span && says_trace))
     }
 
     /// How other systems know a span with these words of fields.

@@ -29,7 +29,7 @@ pub struct Run {
     pub told_ns: i64,
     /// Spans stored, unfinished and pruned ones included.
     pub spans: u64,
-    /// Unfinished spans stored.
+    /// Spans stored that never closed: unfinished ones, and those over which the process crashed.
     pub unfinished: u64,
     /// Events stored, pruned ones included.
     pub events: u64,
@@ -66,7 +66,7 @@ pub struct Counts {
     pub links: u64,
     /// Entries that are recorded one by one.
     pub entries: u64,
-    /// Spans that are unfinished.
+    /// Spans that never closed, unfinished or crashed.
     pub unfinished: u64,
 }
 
@@ -145,6 +145,14 @@ impl Run {
     pub fn has_busy_times(&self) -> bool {
         let settings = serde_json::from_str::<serde_json::Value>(&self.info.settings);
         settings.map_or(true, |settings| settings["busy_time"] != false)
+    }
+
+    /// Whether its process died, and what that had left behind was recovered: the run has no end, and will have none;
+    /// all that was recorded up to the last moment is here, or counted as dropped.
+    pub fn has_crashed(&self) -> bool {
+        let report = self.report.as_deref().filter(|_| self.ended_unix_ns.is_none());
+        let report = report.and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+        report.is_some_and(|report| report["crashed"] == true)
     }
 
     /// Spans, events and entries that were dropped.

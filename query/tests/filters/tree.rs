@@ -172,6 +172,7 @@ impl Tree {
             }
             Self::Flag(flag) => match *flag {
                 "is:root" => span.parent_id.is_none(),
+                "status!=crashed" => span.status.as_str() != "crashed",
                 "has:parent" => span.parent_id.is_some(),
                 "has:trace_id" => span.context.is_some(),
                 "trace_id=0af7.." => trace_id(span).is_some_and(|id| id.starts_with("0af7")),

@@ -70,6 +70,12 @@ pub struct OwnerId {
 }
 
 impl OwnerId {
+    /// Whether the machine runs since then without a pause, so that its clocks go on.
+    #[must_use]
+    pub fn is_of_this_boot(&self) -> bool {
+        self.boot != [0; 2] && self.boot == super::process::boot()
+    }
+
     pub(super) fn read(header: &[u64; HEADER_WORDS]) -> Self {
         Self {
             boot: [header[layout::BOOT], header[layout::BOOT + 1]],

@@ -1,11 +1,30 @@
 //! Going on with the run of a process that has died.
 
+use std::collections::HashSet;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
 use super::Store;
 use crate::error::{Context, Error};
 use crate::mend::Moved;
-use crate::record::RunInfo;
+use crate::record::{LateChild, RunInfo};
 use crate::rollup::{self, Rollups};
 use crate::run_row::RunRow;
+
+/// Ids grow with time, but a thread takes some at once: a child may have an id that is so much below its parent's.
+const IDS_AHEAD: u64 = 1 << 20;
+
+fn lost(conn: &Connection, run_id: i64) -> rusqlite::Result<Vec<Lost>> {
+    let mut query = conn.prepare(
+        "SELECT reason, sum(spans), sum(events), sum(entries) FROM main.loss WHERE run_id = ?1
+         GROUP BY reason",
+    )?;
+    let rows = query.query_map([run_id], |row| {
+        let count = |at: usize| row.get::<_, i64>(at).map(|n| u64::try_from(n).unwrap_or(0));
+        Ok(Lost { reason: row.get(0)?, spans: count(1)?, events: count(2)?, entries: count(3)? })
+    })?;
+    rows.collect()
+}
 
 /// A run without an end, as its process has left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +45,21 @@ pub struct Resumed {
     /// Links stored.
     pub links: u64,
     /// Entries stored.
+    pub entries: u64,
+    /// What was lost, by reason, as far as rows tell of it.
+    pub lost: Vec<Lost>,
+}
+
+/// What a run has lost for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// The name of the reason.
+    pub reason: String,
+    /// Spans.
+    pub spans: u64,
+    /// Events.
+    pub events: u64,
+    /// Entries.
     pub entries: u64,
 }
 
@@ -52,6 +86,7 @@ impl Store {
         (self.rollups, self.entry_rollups) = (rollups, entry_rollups);
         self.interner.begin_threads_above(threads_above);
         self.moved = Moved::default();
+        let lost = lost(&self.conn, run.id).context(&self.path, doing)?;
         let count = |n: i64| u64::try_from(n).unwrap_or(0);
         let sums = &run.sums;
         let resumed = Resumed {
@@ -63,9 +98,72 @@ impl Store {
             events: count(sums.events),
             links: count(sums.links),
             entries: count(sums.entries),
+            lost,
         };
         self.run = Some(run);
         Ok(Some(resumed))
+    }
+
+    /// Whether the file has a run with this `uuid`, and if so whether that has ended.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn has_ended(&self, uuid: &str) -> Result<Option<bool>, Error> {
+        let sql = "SELECT ended_unix_ns IS NOT NULL FROM main.run WHERE uuid = ?1 ORDER BY id DESC";
+        let found = self.conn.query_row(sql, [uuid], |row| row.get(0)).optional();
+        found.context(&self.path, "look for a run")
+    }
+
+    /// The children of these spans that are stored, of the run that was begun or gone on with, each as if it came late:
+    /// what a process that has died knew of them is gone.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    ///
+    /// # Blocking
+    ///
+    /// Looks at all spans that are younger than the oldest of these: some 0.1 s for a million.
+    pub fn stored_children(&self, parents: &HashSet<u64>) -> Result<Vec<LateChild>, Error> {
+        let (Some(run), Some(first)) = (&self.run, parents.iter().min()) else {
+            return Ok(Vec::new());
+        };
+        let from = first.saturating_sub(IDS_AHEAD).max(run.first_id());
+        let read = || -> rusqlite::Result<Vec<LateChild>> {
+            let mut query = self.conn.prepare(
+                "SELECT parent_id, start_ns, duration_ns, entries, first_entry_ns, busy_ns, last_exit_ns,
+                   coalesce(longest_thread_id, thread_id)
+                 FROM main.span
+                 WHERE id >= ?1 AND run_id = ?2 AND parent_id IS NOT NULL AND self_ns IS NOT NULL
+                   AND entries > 0",
+            )?;
+            let mut rows = query.query(params![from as i64, run.id])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                let parent_id = row.get::<_, i64>(0)?.cast_unsigned();
+                if !parents.contains(&parent_id) {
+                    continue;
+                }
+                let (start_ns, duration_ns, entries): (i64, i64, i64) =
+                    (row.get(1)?, row.get(2)?, row.get(3)?);
+                let [first, busy, last]: [Option<i64>; 3] = [row.get(4)?, row.get(5)?, row.get(6)?];
+                let once = first.zip(busy).map(|(first, busy)| first.saturating_add(busy));
+                let until = last.or(once).unwrap_or(duration_ns);
+                let since = first.filter(|_| entries == 1);
+                found.push(LateChild {
+                    parent_id,
+                    start_ns,
+                    end_ns: start_ns.saturating_add(until),
+                    inside_since_ns: since.map_or(i64::MAX, |ns| start_ns.saturating_add(ns)),
+                    thread_id: row.get(7)?,
+                    busy_ns: busy.unwrap_or(0),
+                });
+            }
+            found.sort_by_key(|child| child.parent_id);
+            Ok(found)
+        };
+        read().context(&self.path, "look for children")
     }
 
     /// Leaves the run that was gone on with, so that another one can begin: threads get ids above all in the file.

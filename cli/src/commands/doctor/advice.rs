@@ -273,7 +273,24 @@ fn levels(facts: &Facts) -> Vec<Finding> {
 /// How runs and spans ended.
 fn ends(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if !facts.ended && facts.recorder_gone {
+    if let Some(what) = &facts.ring_waits {
+        findings.push(Severity::Problem.finding(
+            "ring file",
+            what.clone(),
+            "`spandrel recover` moves it into the profile; the next recording into it does so by itself",
+        ));
+    }
+    if facts.crashed {
+        findings.push(Severity::Warning.finding(
+            "end",
+            format!(
+                "the process died; {} open then",
+                text::counted_with(facts.unfinished, "span", text::WAS)
+            ),
+            "all that was recorded up to then was recovered; what was open says what it was doing: \
+             `spandrel sql --recipe unfinished`",
+        ));
+    } else if !facts.ended && facts.recorder_gone && facts.ring_waits.is_none() {
         findings.push(Severity::Problem.finding(
             "end",
             "the run has no end, and its process is gone".into(),
@@ -311,7 +328,7 @@ fn ends(facts: &Facts) -> Vec<Finding> {
             "killed, or ended without close(); `spandrel runs` lists all",
         ));
     }
-    if facts.unfinished > 0 {
+    if facts.unfinished > 0 && !facts.crashed {
         findings.push(Severity::Warning.finding("unfinished",
             format!(
                 "{} open when the run ended",
@@ -469,6 +486,11 @@ mod tests {
         };
         assert_eq!(topics(Facts { recorder_gone: true, ..Facts::default() }), ["end"]);
         assert_eq!(topics(Facts { unfinished: 1, ..Facts::default() }), ["unfinished"]);
+        let crashed =
+            Facts { unfinished: 1, crashed: true, recorder_gone: true, ..Facts::default() };
+        assert_eq!(topics(crashed), ["end"]);
+        let waits = Facts { ring_waits: Some("x".into()), recorder_gone: true, ..Facts::default() };
+        assert_eq!(topics(waits), ["ring file"]);
         assert_eq!(topics(Facts { cut: 1, ..Facts::default() }), ["fields"]);
         assert_eq!(topics(Facts { log_unplaced: 1, ..Facts::default() }), ["log records"]);
         assert_eq!(topics(Facts { log_bytes: LOG_BYTES, ..Facts::default() }), ["log"]);

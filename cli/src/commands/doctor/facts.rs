@@ -33,6 +33,10 @@ pub(super) struct Facts {
     pub(super) dropped: u64,
     pub(super) ended: bool,
     pub(super) recorder_gone: bool,
+    /// What a process that has died had recorded last waits to be recovered.
+    pub(super) ring_waits: Option<String>,
+    /// Its process has died, and the run was recovered.
+    pub(super) crashed: bool,
     pub(super) earlier_killed: usize,
     pub(super) report_timed_out: bool,
     /// What was wrong between the writer and the database at the end, according to the report.
@@ -93,6 +97,8 @@ impl Facts {
             dropped: run.dropped(),
             ended: run.ended_unix_ns.is_some(),
             recorder_gone: crate::recorder::is_alive(run) == Some(false),
+            ring_waits: crate::rings::waiting(path).map(|waiting| waiting.what),
+            crashed: run.has_crashed(),
             earlier_killed: earlier.iter().filter(killed).count(),
             last_error: words(&report, "last_error"),
             last_refusal: words(&report, "last_refusal"),

@@ -121,6 +121,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         view.notes.extend(profile.passed_over_everything()?);
     }
     view.extra.insert("percentiles_exact".into(), arguments.exact.into());
+    view.notes.extend(crate::rings::waiting_note(profile.reader.path()));
     view.extra.insert("unfinished".into(), unfinished.into());
     context.output.show(view, ROWS)
 }

@@ -334,6 +334,7 @@ fn writing(page: &mut Page) {
         check(page, &["optimize"], Of::File, &copy, &words);
     }
     check(page, &["merge"], Of::File, &copy, &["merge"]);
+    check(page, &["recover"], Of::File, &copy, &["recover"]);
     check(page, &["prune"], Of::File, &copy, &["prune", "--runs", "1"]);
     let live = folder.path().join("live.db");
     let profiler = Profiler::builder().database(&live).build().unwrap();

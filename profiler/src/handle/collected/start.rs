@@ -28,7 +28,9 @@ impl Profiler {
         let uuid = uuid();
         // The collector gives ids to rows: those of the recorder mean something in this run only.
         let options = builder.recorder_options(builder.rule()?, 1);
-        let plan = FilePlan { drainer: Drainer::Folder(folder.clone()), run: uuid.clone() };
+        let redacted = builder.redaction.added().to_vec();
+        let plan =
+            FilePlan { drainer: Drainer::Folder(folder.clone()), run: uuid.clone(), redacted };
         let made = Recorder::try_new_in_file(&options, &plan);
         let (recorder, consumer) = made.map_err(|error| {
             let message = format!("cannot record into a ring file: {error}");
@@ -42,7 +44,7 @@ impl Profiler {
         place.push(',');
         let others = OtherSettings { place, ..OtherSettings::default() };
         let run = describe_run(&builder, &recorder, uuid, others);
-        let begun = say_about(file, &run, &builder).and_then(|()| settling::start(&recorder));
+        let begun = say_about(file, &run).and_then(|()| settling::start(&recorder));
         if let Err(error) = begun {
             // The error that is being returned is the one that counts.
             _ = file.remove();
@@ -57,13 +59,12 @@ impl Profiler {
 }
 
 /// Says in the file what there is to say of the run.
-fn say_about(file: &OwnFile, run: &Run, builder: &ProfilerBuilder) -> Result<(), Error> {
+fn say_about(file: &OwnFile, run: &Run) -> Result<(), Error> {
     let numbers =
         [run.started_unix_ns.cast_unsigned(), u64::from(run.cpus), u64::from(run.label.is_some())];
     let label = run.label.as_deref().unwrap_or_default();
     let say = |arguments: &str| {
-        let mut texts = vec![label, arguments, &run.host, &run.os, &run.clock, &run.settings];
-        texts.extend(builder.redaction.given().iter().map(String::as_str));
+        let texts = [label, arguments, &run.host, &run.os, &run.clock, &run.settings];
         file.say(names::ABOUT, &numbers, &texts)
     };
     // There may be megabytes of arguments, in which nobody is interested.

@@ -59,9 +59,15 @@ impl Default for DatabaseSettings {
             control: true,
             close_timeout: Duration::from_secs(30),
             store: StoreOptions::default(),
-            crash_proof: false,
+            crash_proof: is_tested_crash_proof(),
             #[cfg(feature = "faults")]
             fault: None,
         }
     }
+}
+
+/// All tests of spandrel itself can be run over ring files.
+fn is_tested_crash_proof() -> bool {
+    cfg!(all(feature = "crash-proof", any(test, feature = "faults")))
+        && std::env::var_os("SPANDREL_TEST_CRASH_PROOF").is_some()
 }

@@ -65,7 +65,8 @@ fn make_in_file(
         ))
     };
     let database = place::canonical(&builder.database.path).map_err(|error| refused(&error))?;
-    let plan = FilePlan { drainer: Drainer::Profile(database), run: uuid.to_owned() };
+    let redacted = builder.redaction.added().to_vec();
+    let plan = FilePlan { drainer: Drainer::Profile(database), run: uuid.to_owned(), redacted };
     Recorder::try_new_in_file(options, &plan).map_err(|error| match error {
         CreateError::Unsupported => {
             let message = format!("crash_proof: {error}");
@@ -148,6 +149,10 @@ impl Profiler {
                     false => error,
                 }
             })?;
+        // Before ids are taken: those that processes have left behind come first.
+        #[cfg(all(feature = "crash-proof", not(spandrel_loom)))]
+        let unrecovered =
+            crate::writer::recover::before_recording(&mut store, &builder.database.path).1;
         let first_id = store.next_id();
         if first_id >= FIRST_ID_MAX {
             return Err(Error::damaged_ids(&builder.database.path));
@@ -155,6 +160,8 @@ impl Profiler {
         let uuid = uuid();
         let options = builder.recorder_options(rule, first_id);
         let state = Arc::new(WriterState::default());
+        #[cfg(all(feature = "crash-proof", not(spandrel_loom)))]
+        unrecovered.iter().for_each(|error| state.set_error(error.to_string()));
         let (recorder, consumer) = make_recorder(&builder, &options, &uuid, &state)?;
         #[cfg(feature = "crash-proof")]
         let unbuilt = Unbuilt(Some(Arc::clone(&recorder)));

@@ -64,6 +64,25 @@ spandrel_ring::zeroed!(Foreign { count, busy, first, last, longest, since, insid
 spandrel_ring::in_file!(Foreign { count, busy, first, last, longest, since, inside });
 
 impl Foreign {
+    /// One with the words of a process that is gone. `None` if there is anything that cannot be: moments and lengths are
+    /// below the first bound, counts below the second.
+    #[cfg(feature = "crash-proof")]
+    pub(super) fn of_words(words: &[u64], ticks_end: u64, count_end: u64) -> Option<Self> {
+        let [count, busy, first, last, longest, since, inside] = *words else { return None };
+        let ticks = [busy, first, last, unpack(longest).0, since];
+        let is_sound = ticks.iter().all(|ticks| *ticks < ticks_end)
+            && count & !(STRAY | LOOKED_AT) < count_end;
+        is_sound.then(|| Self {
+            count: AtomicU64::new(count),
+            busy: AtomicU64::new(busy),
+            first: AtomicU64::new(first),
+            last: AtomicU64::new(last),
+            longest: AtomicU64::new(longest),
+            since: AtomicU64::new(since),
+            inside: AtomicU64::new(inside),
+        })
+    }
+
     // Release on what is written: for the table's sequence lock.
 
     /// A thread enters.

@@ -36,6 +36,8 @@ mod entries;
 mod fields;
 mod foreign;
 pub(crate) mod free_list;
+#[cfg(all(feature = "crash-proof", not(spandrel_loom)))]
+pub(crate) mod left_behind;
 mod look;
 #[cfg(all(test, spandrel_loom))]
 mod loom_models;

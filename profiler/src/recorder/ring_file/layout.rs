@@ -43,11 +43,12 @@ pub(crate) mod names {
     /// For numbers that stand for texts; there are none yet.
     pub(crate) const STRING: u8 = 3;
     /// One of them, before anything is recorded. Numbers: [`HASH`](super::HASH), the process, the first id of the
-    /// recording, the hash of the path. Texts: the profile's path, the run's uuid, spandrel's version, the program.
+    /// recording, the hash of the path. Texts: the profile's path, the run's uuid, spandrel's version, the program, and
+    /// the names of fields with secrets that were set, and those of others with `!`.
     pub(crate) const RUN: u8 = 4;
     /// One of them in the ring of a recording that is collected, after [`RUN`]. Numbers: the start in nanoseconds since
     /// 1970, processors, 1 if it has a label. Texts: label, arguments as a JSON array, host, system, clock, settings as a
-    /// JSON object, and then each name that was given to `redact_fields`.
+    /// JSON object.
     pub(crate) const ABOUT: u8 = 5;
     /// A mark or section. Numbers: its id (from 1 on), when it was, in ticks; one more than when it ended, in ticks, or 0.
     /// Text: its label. The end of a section is another one with the same id.

@@ -5,6 +5,8 @@
 
 #[cfg(feature = "collected")]
 mod collected;
+#[cfg(feature = "crash-proof")]
+pub(crate) mod dead_names;
 #[cfg_attr(not(feature = "crash-proof"), allow(dead_code, reason = "numbers in a file"))]
 pub(crate) mod layout;
 #[cfg(feature = "crash-proof")]
@@ -13,3 +15,5 @@ pub(crate) mod own;
 pub(crate) mod pieces;
 #[cfg(feature = "crash-proof")]
 pub(crate) mod place;
+#[cfg(all(test, feature = "crash-proof", target_os = "linux", not(any(miri, spandrel_loom))))]
+mod tests;

@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use spandrel_ring::file::{CellTable, CreateError, FileSettings, RingFile};
-use spandrel_ring::{Consumer, Ring, Zeros};
+use spandrel_ring::file::{CellTable, CreateError, FileSettings, NamesFull, RingFile};
+use spandrel_ring::{Consumer, Ring, TooLarge, Zeros};
 
 use super::layout::{self, CLOCK_PIECES, CLOCK_PIECES_KEPT, TABLES, drainer, names, settings};
 use super::place;
@@ -39,6 +39,8 @@ pub(crate) struct FilePlan {
     pub(crate) drainer: Drainer,
     /// The run's uuid, 32 hexadecimal digits.
     pub(crate) run: String,
+    /// Names of fields with secrets, as they were set: who recovers the file must store none.
+    pub(crate) redacted: Vec<String>,
 }
 
 impl Drainer {
@@ -132,13 +134,17 @@ impl FilePlan {
             },
         )?;
         let own = OwnFile { file: Arc::new(file), path, run };
-        own.say_whose(self, options);
+        if own.say_whose(self, options).is_err() {
+            // Only if megabytes of names of secrets were set.
+            _ = own.remove();
+            return Err(TooLarge { bytes: Some(NAMES_BYTES) }.into());
+        }
         Ok(own)
     }
 }
 
 impl OwnFile {
-    fn say_whose(&self, plan: &FilePlan, options: &RecorderOptions) {
+    fn say_whose(&self, plan: &FilePlan, options: &RecorderOptions) -> Result<(), NamesFull> {
         let numbers = [
             layout::HASH,
             u64::from(std::process::id()),
@@ -146,14 +152,11 @@ impl OwnFile {
             place::hash_of(plan.drainer.database()),
         ];
         let program = std::env::current_exe().unwrap_or_default();
-        let texts = [
-            &*plan.drainer.database().to_string_lossy(),
-            &plan.run,
-            env!("CARGO_PKG_VERSION"),
-            &*program.to_string_lossy(),
-        ];
-        // There is room: it is the first one.
-        _ = self.file.names().append(names::RUN, &numbers, &texts);
+        let (database, program) =
+            (plan.drainer.database().to_string_lossy(), program.to_string_lossy());
+        let mut texts = vec![&*database, &plan.run, env!("CARGO_PKG_VERSION"), &*program];
+        texts.extend(plan.redacted.iter().map(String::as_str));
+        self.file.names().append(names::RUN, &numbers, &texts)
     }
 
     /// The ring, once.

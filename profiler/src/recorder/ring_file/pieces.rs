@@ -50,7 +50,6 @@ impl Pieces {
 }
 
 /// The pieces in these cells, from the oldest to the newest, without gaps.
-#[allow(dead_code, reason = "for whoever recovers")]
 pub(crate) fn read<'a>(cells: impl Iterator<Item = &'a [u64]>) -> Vec<PieceSaid> {
     let mut found: Vec<(u64, PieceSaid)> = cells
         .filter_map(|cell| match *cell {

@@ -1,0 +1,170 @@
+//! `spandrel recover`: what a process that has died has left in its ring file, moved into the profile.
+
+use super::prelude::*;
+
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "A program that records with SPANDREL_CRASH_PROOF=1 keeps what it records in a \
+    file in memory until it is in\nthe profile. If it dies, all of that is still there, and what was open \
+    at that moment. This moves it into\nthe profile: what was open gets the status crashed, and the run its \
+    ledger. The next recording into the profile\ndoes the same by itself. Programs that live are left \
+    alone.\n\nExamples:\n  \
+    spandrel recover --dry-run\n  \
+    spandrel recover\n  \
+    spandrel sql --recipe unfinished             what was open"
+)]
+pub(crate) struct Arguments {
+    /// Only say what would be moved
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::DB | group::PAGE }>,
+}
+
+/// Open spans that are named.
+#[cfg(feature = "crash-proof")]
+const OPEN_SHOWN: usize = 20;
+
+#[cfg(not(feature = "crash-proof"))]
+pub(crate) fn run(_: &Arguments, _: &Context) -> Result<Exit, Failure> {
+    Err(Failure::usage("this build knows no ring files: it is without the feature crash-proof"))
+}
+
+#[cfg(feature = "crash-proof")]
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    use spandrel::recover::{RingOwner, recover, waiting};
+
+    let path = context.wanted.path()?;
+    // Says what is wrong with the profile, if anything is.
+    drop(context.wanted.reader()?);
+    let rings = waiting(&path).map_err(failed)?;
+    let done = match rings.iter().any(|ring| ring.owner == RingOwner::Dead) {
+        true => recover(&path, arguments.dry_run).map_err(failed)?,
+        // Nothing is opened for writing where nothing waits.
+        false => Vec::new(),
+    };
+    let shown = text::clean(&path.display().to_string());
+    let mut lines = Vec::new();
+    if done.is_empty() {
+        let how = if arguments.dry_run { " (looked only)" } else { "" };
+        lines.push(format!("{shown}: no process that has died has left anything here{how}"));
+    }
+    for ring in &done {
+        lines.extend(said(&shown, ring, arguments.dry_run));
+    }
+    for ring in &rings {
+        let pid = ring.pid;
+        lines.extend(match (ring.owner, &ring.refused) {
+            (_, Some(why)) => Some(format!("! {}", text::clean(why))),
+            (RingOwner::Alive, None) => Some(format!("process {pid} lives, and is left alone")),
+            (RingOwner::Dead, None) => None,
+            _ => Some(format!(
+                "! {}: whether process {pid} lives cannot be told from here; recover it where it ran",
+                text::clean(&ring.path.display().to_string())
+            )),
+        });
+    }
+    let mut view = View::new("recover", None, Table::new(Vec::new()));
+    view.drawing = Some(lines.iter().map(|line| format!("{line}\n")).collect());
+    view.extra.insert("dry_run".into(), json!(arguments.dry_run));
+    view.extra.insert("rings".into(), done.iter().map(members).collect());
+    context.output.show(view, 0)
+}
+
+#[cfg(feature = "crash-proof")]
+fn failed(error: spandrel::Error) -> Failure {
+    use spandrel::{ErrorKind, StorageErrorKind};
+
+    let failure = Failure::cannot_read(error.to_string());
+    match error.kind() {
+        ErrorKind::Storage(StorageErrorKind::InUse | StorageErrorKind::Busy) => {
+            failure.hint("whoever records into it has recovered it when he began, or does so when he begins again")
+        }
+        _ => failure,
+    }
+}
+
+/// A ring in a few lines.
+#[cfg(feature = "crash-proof")]
+fn said(path: &str, ring: &spandrel::recover::Recovery, dry_run: bool) -> Vec<String> {
+    let program = std::path::Path::new(&ring.program);
+    let program = program.file_name().map(|name| text::clean(&name.to_string_lossy()));
+    let what = if dry_run { "would be moved" } else { "moved" };
+    let run = ring.run_id.map_or(String::new(), |run| format!(" into run {run}"));
+    let mut parts = vec![text::counted(ring.spans, "span"), text::counted(ring.events, "event")];
+    if ring.entries > 0 {
+        parts.push(format!(
+            "{} {}",
+            text::count(ring.entries),
+            text::agree(ring.entries, "entry", "entries")
+        ));
+    }
+    let mut lines = vec![format!(
+        "{path}: process {} ({}) has died: {} {what}{run}; {} open then",
+        ring.pid,
+        program.unwrap_or_default(),
+        parts.join(" and "),
+        text::counted_with(ring.crashed, "span", text::WAS),
+    )];
+    if !dry_run {
+        let ledger = &ring.ledger;
+        lines.push(format!(
+            "the run: recorded {} = stored {} + dropped {}",
+            text::count(ledger.recorded),
+            text::count(ledger.stored),
+            ledger.dropped
+        ));
+    }
+    for span in ring.open.iter().take(OPEN_SHOWN) {
+        lines.push(format!(
+            "  open for {:>10}   s{} {} on {}",
+            text::duration(span.age_ns),
+            span.id,
+            text::clean(&span.name),
+            text::clean(&span.thread)
+        ));
+    }
+    let more = ring.crashed.saturating_sub(OPEN_SHOWN as u64);
+    if more > 0 {
+        lines.push(format!("  and {more} more: `spandrel sql --recipe unfinished` lists them"));
+    }
+    if ring.damaged > 0 {
+        lines.push(format!(
+            "! {} in the ring file {} not as a recorder writes it, and counted as damaged",
+            text::counted(ring.damaged, "place"),
+            text::agree(ring.damaged, "is", "are")
+        ));
+    }
+    if ring.torn > 0 {
+        lines.push(format!(
+            "! {} just recording a field then: the fields are left out",
+            text::counted_with(ring.torn, "span", text::WAS)
+        ));
+    }
+    lines
+}
+
+#[cfg(feature = "crash-proof")]
+fn members(ring: &spandrel::recover::Recovery) -> serde_json::Value {
+    let ledger = |ledger: &spandrel::Ledger| {
+        let dropped: serde_json::Map<_, _> = ledger
+            .dropped
+            .iter()
+            .filter(|(_, n)| *n > 0)
+            .map(|(reason, n)| (reason.as_str().to_owned(), json!(n)))
+            .collect();
+        json!({ "recorded": ledger.recorded, "stored": ledger.stored, "dropped_by": dropped })
+    };
+    json!({
+        "path": ring.ring.display().to_string(), "pid": ring.pid, "program": ring.program,
+        "run": ring.run_id, "spans": ring.spans, "events": ring.events, "links": ring.links,
+        "entries": ring.entries, "crashed": ring.crashed, "torn": ring.torn,
+        "damaged": ring.damaged, "spans_ledger": ledger(&ring.ledger),
+        "events_ledger": ledger(&ring.events_ledger),
+        "open": ring.open.iter().map(|span| json!({
+            "id": span.id, "parent_id": span.parent_id, "name": span.name,
+            "target": span.target, "thread": span.thread, "age_ns": span.age_ns,
+            "entries": span.entries,
+        })).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,143 @@
+//! The ledger of a run whose process has died: `recorded = stored + dropped`, with what the crash itself has cost.
+//!
+//! What was published is counted by the ring, before it is published; what was dropped by the threads and by the dead
+//! writer; what is stored by the profile. What is published, and nowhere, was being published when the process died.
+//! A span of that kind is still in the table of open spans: it is stored as crashed, and not lost. An event or an entry is,
+//! as *abandoned*.
+
+use spandrel_storage::{LossRow, Resumed};
+
+use super::scan::Scan;
+use crate::recorder::losses::{DropReason, Dropped, Drops, KINDS, Kind, PerKind, add_drops};
+use crate::recorder::stats::{Ledger, Stats};
+
+/// The ledger, by kind.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    stored: PerKind,
+    crashed: u64,
+    drops: Drops,
+    unfinished: u64,
+    cut: u64,
+}
+
+impl Told {
+    /// `stored` and `refused` are those of this recovery.
+    pub(super) fn of(
+        resumed: &Resumed,
+        scan: &Scan,
+        stored: PerKind,
+        refused: PerKind,
+        crashed: u64,
+    ) -> Self {
+        let closed = resumed.spans.saturating_sub(resumed.unfinished);
+        let before = [closed, resumed.events, resumed.links, resumed.entries];
+        let stored: PerKind = std::array::from_fn(|kind| before[kind].saturating_add(stored[kind]));
+        let mut drops = sane(&scan.account.drops());
+        // Found damaged here, and by whoever began to recover it before.
+        let told = |kind: usize| {
+            let row = resumed.lost.iter().find(|lost| lost.reason == DropReason::Damaged.as_str());
+            row.map_or(0, |lost| [lost.spans, lost.events, 0, lost.entries][kind])
+        };
+        let damaged: PerKind = std::array::from_fn(|kind| {
+            told(kind).saturating_add(scan.damaged[kind]).saturating_add(refused[kind])
+        });
+        let by_writer: PerKind = std::array::from_fn(|kind| {
+            drops.iter().map(|kinds| kinds[kind]).fold(0, u64::saturating_add)
+        });
+        add_drops(&mut drops, &scan.dropped_early);
+        let row = &mut drops[DropReason::Damaged as usize];
+        row.iter_mut().zip(damaged).for_each(|(to, n)| *to += n);
+        row[Kind::Span as usize] += scan.open_damaged;
+        for kind in 0..KINDS {
+            let known = stored[kind].saturating_add(by_writer[kind]).saturating_add(damaged[kind]);
+            let rest = scan.published[kind].saturating_sub(known);
+            // More than the ring can have had: the count is damaged, and says nothing.
+            let rest = if rest > scan.slots { 0 } else { rest };
+            let explained = match kind == Kind::Span as usize {
+                true => rest.min(crashed).min(scan.abandoned),
+                false => 0,
+            };
+            drops[DropReason::Abandoned as usize][kind] += rest - explained;
+        }
+        Self {
+            stored,
+            crashed,
+            drops,
+            unfinished: resumed.unfinished.saturating_add(crashed),
+            cut: scan.account.cut.min(stored[0].saturating_add(stored[1])),
+        }
+    }
+
+    fn ledger(&self, kind: Kind) -> Ledger {
+        let index = kind as usize;
+        let open = if kind == Kind::Span { self.unfinished } else { 0 };
+        let mut dropped = Dropped::default();
+        for (reason, kinds) in DropReason::ALL.iter().zip(self.drops) {
+            dropped.add(*reason, kinds[index]);
+        }
+        let stored = self.stored[index].saturating_add(open);
+        let recorded = stored.saturating_add(dropped.total());
+        Ledger { recorded, stored, dropped, in_flight: 0 }
+    }
+
+    pub(super) fn spans(&self) -> Ledger {
+        self.ledger(Kind::Span)
+    }
+
+    pub(super) fn events(&self) -> Ledger {
+        self.ledger(Kind::Event)
+    }
+
+    /// All that makes no sense.
+    pub(super) fn damaged(&self) -> u64 {
+        self.drops[DropReason::Damaged as usize].iter().sum()
+    }
+
+    /// Rows for what was lost and is in no row yet.
+    pub(super) fn losses_untold(
+        &self,
+        resumed: &Resumed,
+        damaged_told: PerKind,
+        to_ns: i64,
+    ) -> Vec<LossRow> {
+        let rows = DropReason::ALL.iter().zip(self.drops).filter_map(|(reason, lost)| {
+            let told = resumed.lost.iter().find(|told| told.reason == reason.as_str());
+            let mut told = told.map_or([0; KINDS], |it| [it.spans, it.events, 0, it.entries]);
+            if *reason == DropReason::Damaged {
+                told.iter_mut().zip(damaged_told).for_each(|(told, n)| *told += n);
+            }
+            let untold = std::array::from_fn(|kind| lost[kind].saturating_sub(told[kind]));
+            super::loss(*reason, untold, to_ns)
+        });
+        rows.collect()
+    }
+
+    /// For the row of the run. It has no end, as nobody knows when that was; but it says that this is all.
+    pub(super) fn report(&self, recovered_unix_ns: u64) -> String {
+        let Ledger { recorded, stored, dropped, in_flight } = self.spans();
+        let stats = Stats {
+            recorded,
+            stored,
+            dropped,
+            in_flight,
+            events: self.events(),
+            links: self.ledger(Kind::Link),
+            entries: self.ledger(Kind::Entry),
+            unfinished: self.unfinished,
+            cut: self.cut,
+            ..Stats::default()
+        };
+        let json = stats.to_json(false);
+        let rest = json.strip_prefix('{').unwrap_or(&json);
+        format!(
+            r#"{{"crashed":true,"crashed_spans":{},"recovered_unix_ns":{recovered_unix_ns},{rest}"#,
+            self.crashed
+        )
+    }
+}
+
+/// Without counts that no process reaches.
+fn sane(drops: &Drops) -> Drops {
+    drops.map(|kinds| kinds.map(|n| if n < 1 << 48 { n } else { 0 }))
+}

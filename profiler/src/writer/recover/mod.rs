@@ -1,0 +1,580 @@
+//! Moves what a process that is gone has left in its ring file into its profile.
+//!
+//! ```text
+//!   ring file --scan--> raw --convert--> batches --append--> profile
+//!   open spans --------------------------> the last batch: crashed spans, ledger, "nothing more is needed"
+//!                                                                  then the file is removed
+//! ```
+//!
+//! Each batch says, in its own transaction, up to which position of each partition it reaches, as the batches of the dead
+//! writer did; and the last one says that the ring is done with. So whoever is killed here, at any moment, leaves either
+//! a batch or none of it; and the next one goes on there. What the ring file says of its own positions decides nothing.
+//!
+//! Nothing in the file is trusted, see [`scan`] and [`check`]: what makes no sense is counted as damaged. Memory is that of
+//! the file, some times over.
+
+mod check;
+mod ledger;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use spandrel_ring::file::{Liveness, OpenError, Reader, State};
+use spandrel_storage::{
+    Batch, DrainedRow, ErrorKind as StorageErrorKind, LateChild, LossRow, Resumed, RingId, RunInfo,
+    Status, Store,
+};
+
+use self::ledger::Told;
+use self::scan::{Refused, Scan};
+pub use self::waiting::{RingOwner, WaitingRing, waiting};
+use super::convert::Converter;
+use super::raw::RawBatch;
+use tracing_core::LevelFilter;
+
+use crate::error::{Error, ErrorKind};
+use crate::panics;
+use crate::recorder::entry_rules::EntryRules;
+use crate::recorder::losses::{DropReason, KINDS, PerKind};
+use crate::recorder::record::FIRST_ID_MAX;
+use crate::recorder::ring_file::layout::drainer;
+use crate::recorder::ring_file::place;
+use crate::recorder::rule::Rule;
+use crate::recorder::stats::Ledger;
+use crate::recorder::threads::Threads;
+use crate::recorder::{Recorder, RecorderOptions};
+
+/// So many records become a batch.
+const BATCH_RECORDS: usize = 16_384;
+/// How often refused rows are taken out of one batch.
+const MENDS_MAX: u32 = 3;
+/// Spans that were open, to be told of.
+const OPEN_TOLD: usize = 1_000;
+
+/// What was recovered from a ring file, or would be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovery {
+    /// The ring file.
+    pub ring: PathBuf,
+    /// The process that has died.
+    pub pid: u64,
+    /// Its program.
+    pub program: String,
+    /// The run in the profile, if there was anything to store.
+    pub run_id: Option<i64>,
+    /// Spans that had closed, and were moved.
+    pub spans: u64,
+    /// Events that were moved.
+    pub events: u64,
+    /// Links that were moved.
+    pub links: u64,
+    /// Entries that were moved.
+    pub entries: u64,
+    /// Spans that were open, and are stored as crashed.
+    pub crashed: u64,
+    /// How many of these have lost fields that were just being changed.
+    pub torn: u64,
+    /// What was found and makes no sense.
+    pub damaged: u64,
+    /// The spans of the whole run; all zeros if nothing was stored.
+    pub ledger: Ledger,
+    /// The same of its events.
+    pub events_ledger: Ledger,
+    /// Spans that were open, the oldest first, a thousand at most.
+    pub open: Vec<OpenAtDeath>,
+}
+
+/// A span that was open when its process died.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OpenAtDeath {
+    /// Its id.
+    pub id: u64,
+    /// The id of the span that it is in; 0 if it is in none.
+    pub parent_id: u64,
+    /// Its name.
+    pub name: String,
+    /// Its target.
+    pub target: String,
+    /// The thread that made it.
+    pub thread: String,
+    /// For how long it had been open by the last moment that is known, in nanoseconds.
+    pub age_ns: i64,
+    /// Whether a thread was inside at that moment.
+    pub entries: u64,
+}
+
+/// Recovers all rings of a profile whose processes are gone, and removes their files; `dry_run` only looks. Those of
+/// living processes are left alone.
+///
+/// # Errors
+///
+/// If the profile cannot be opened, or does not take what was found: then the ring files stay, and what was stored is
+/// not stored again.
+///
+/// # Blocking
+///
+/// Some 0.5 s for a ring of the usual size that is full.
+pub fn recover(database: &Path, dry_run: bool) -> Result<Vec<Recovery>, Error> {
+    if dry_run {
+        return look(database);
+    }
+    let options = spandrel_storage::StoreOptions::default();
+    let mut store = Store::open(database, &options)?;
+    let (done, mut errors) = before_recording(&mut store, database);
+    store.close()?;
+    match errors.is_empty() {
+        true => Ok(done),
+        false => Err(errors.remove(0)),
+    }
+}
+
+/// The same with a store that is open, in which no run has begun. What cannot be recovered stays for the next time.
+pub(crate) fn before_recording(store: &mut Store, database: &Path) -> (Vec<Recovery>, Vec<Error>) {
+    let (mut done, mut errors) = (Vec::new(), Vec::new());
+    let Ok(canonical) = place::canonical(database) else { return (done, errors) };
+    for path in place::files_of(&canonical) {
+        // A fault of ours must not end the program that only wants to record.
+        let recovered = panics::catch(|| recover_one(store, &canonical, &path));
+        match recovered {
+            Ok(Ok(Some(recovery))) => done.push(recovery),
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => errors.push(error),
+            Err(_) => errors.push(about(&path, &"its recovery has panicked; it stays where it is")),
+        }
+        if store.run_id().is_some()
+            && let Err(error) = store.leave_run()
+        {
+            errors.push(error.into());
+            break;
+        }
+    }
+    (done, errors)
+}
+
+/// What [`recover`] would do.
+fn look(database: &Path) -> Result<Vec<Recovery>, Error> {
+    let canonical = place::canonical(database).map_err(|error| about(database, &error))?;
+    let reader = spandrel_storage::ReadOnly::open(&canonical)?;
+    let mut found = Vec::new();
+    for path in place::files_of(&canonical) {
+        let Some(mut ring) = Ring::open(&path, &canonical, false)? else { continue };
+        let drained = spandrel_storage::drained_in(&reader, &ring.id)?;
+        if is_done(&drained) {
+            continue;
+        }
+        let scan = ring.scan(&path, &drained)?;
+        found.push(scan.told(&path));
+    }
+    Ok(found)
+}
+
+fn about(path: &Path, what: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorKind::RingFile, format!("{}: {what}", path.display()))
+}
+
+fn is_done(drained: &[DrainedRow]) -> bool {
+    drained.iter().any(|row| row.partition.is_none())
+}
+
+/// A ring file of a process that is gone, of this profile.
+struct Ring {
+    reader: Reader<File>,
+    id: RingId,
+    uuid: String,
+    names: Option<crate::recorder::ring_file::dead_names::DeadNames>,
+}
+
+impl Ring {
+    /// `None` if it is another profile's, its process lives, or another process recovers it.
+    fn open(path: &Path, database: &Path, to_drain: bool) -> Result<Option<Self>, Error> {
+        let opened = match to_drain {
+            true => Reader::open_to_drain(path),
+            false => Reader::open(path),
+        };
+        let mut reader = match opened {
+            Ok(reader) => reader,
+            // It is being made, or its process has died over that; or it is gone meanwhile.
+            Err(OpenError::NoRing) => return Ok(None),
+            Err(OpenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            Err(error) => return Err(about(path, &error)),
+        };
+        if reader.liveness().map_err(|error| about(path, &error))? != Liveness::Dead {
+            return Ok(None);
+        }
+        if to_drain {
+            let has_lock = reader.lock_to_drain().map_err(|error| about(path, &error))?;
+            // Whoever had the lock before may have removed it.
+            if !has_lock || !is_still(path, reader.source()) {
+                return Ok(None);
+            }
+        }
+        let names = scan::names(&mut reader, true).map_err(|refused| refused.about(path))?;
+        let Some(run) = &names.run else { return Ok(None) };
+        if run.database != database.to_string_lossy() {
+            return Ok(None);
+        }
+        let uuid = run.uuid.clone();
+        Ok(Some(Self { id: reader.run(), reader, uuid, names: Some(names) }))
+    }
+
+    fn scan(&mut self, path: &Path, drained: &[DrainedRow]) -> Result<Scan, Error> {
+        let from: HashMap<u32, u64> =
+            drained.iter().filter_map(|row| Some((row.partition?, row.position))).collect();
+        let names = self.names.take().unwrap_or_default();
+        let from = |partition| from.get(&partition).copied().unwrap_or(0);
+        Scan::of(&mut self.reader, names, from).map_err(|refused| refused.about(path))
+    }
+}
+
+impl Refused {
+    fn about(self, path: &Path) -> Error {
+        match self {
+            Self::OtherBuild => about(
+                path,
+                &"it was written by another version of spandrel; recover it with that one, or remove it",
+            ),
+            Self::Nameless => about(path, &"it does not say whose it is; remove it"),
+            Self::Io(error) => about(path, &error),
+        }
+    }
+}
+
+/// Whether the path still names this file.
+fn is_still(path: &Path, file: &File) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let id = |found: std::fs::Metadata| (found.dev(), found.ino());
+        let (there, here) = (path.symlink_metadata().map(id), file.metadata().map(id));
+        there.is_ok_and(|there| here.is_ok_and(|here| here == there))
+    }
+    #[cfg(not(unix))]
+    {
+        _ = file;
+        path.exists()
+    }
+}
+
+/// Recovers one ring. `None` if there was nothing to do.
+fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option<Recovery>, Error> {
+    let Some(mut ring) = Ring::open(path, database, true)? else { return Ok(None) };
+    let drained = store.drained(&ring.id)?;
+    let is_empty = ring.reader.state().map_err(|error| about(path, &error))? == State::Building;
+    // Its writer had stored all, or somebody has before us; only the file was left.
+    if is_empty || is_done(&drained) || store.has_ended(&ring.uuid)? == Some(true) {
+        remove(store, path, &ring.id)?;
+        return Ok(None);
+    }
+    let words = ring.reader.drainer().map_err(|error| about(path, &error))?;
+    let threads_above = words.get(drainer::THREADS_ABOVE).filter(|word| **word != 0);
+    let threads_above = threads_above.map(|word| word.wrapping_sub(1).cast_signed());
+    let scan = ring.scan(path, &drained)?;
+    let recovery =
+        Recover::begin(store, path, (ring.id, &ring.uuid), scan, threads_above)?.run()?;
+    remove(store, path, &ring.id)?;
+    Ok(Some(recovery))
+}
+
+/// In this order: as long as the file is there, the profile says that nothing of it is needed.
+fn remove(store: &mut Store, path: &Path, ring: &RingId) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(about(path, &format!("cannot be removed: {error}")));
+        }
+        _ => store.forget_drained(ring)?,
+    }
+    Ok(())
+}
+
+/// A recovery that has begun.
+struct Recover<'a> {
+    store: &'a mut Store,
+    ring: RingId,
+    scan: Scan,
+    converter: Converter,
+    recorder: Arc<Recorder>,
+    resumed: Resumed,
+    /// Children that the dead writer had stored, by their parents.
+    stored_children: HashMap<u64, Vec<LateChild>>,
+    batch: Batch,
+    recovery: Recovery,
+    /// Stored here.
+    stored: PerKind,
+    /// Refused by the profile, as their ids were there.
+    refused: PerKind,
+    /// Damaged ones of which a row of this recovery tells.
+    damaged_told: PerKind,
+}
+
+impl<'a> Recover<'a> {
+    fn begin(
+        store: &'a mut Store,
+        path: &Path,
+        (ring, uuid): (RingId, &str),
+        mut scan: Scan,
+        threads_above: Option<i64>,
+    ) -> Result<Self, Error> {
+        let mut recovery = scan.told(path);
+        let above = threads_above.unwrap_or_else(|| store.thread_id(0));
+        let resumed = match store.resume_run(uuid, above)? {
+            Some(resumed) => resumed,
+            // Somebody has taken the profile away, or the row out of it.
+            None => {
+                store.begin_run(&scan.run_info(uuid))?;
+                let resumed = store.resume_run(uuid, store.thread_id(0))?;
+                resumed.ok_or_else(|| about(path, &"its run cannot be gone on with"))?
+            }
+        };
+        recovery.run_id = Some(resumed.run_id);
+        let first_id = store.next_id().max(scan.last_id.saturating_add(1));
+        if first_id >= FIRST_ID_MAX {
+            return Err(Error::damaged_ids(store.path()));
+        }
+        let options = RecorderOptions {
+            // Nothing is recorded here.
+            ring_capacity: 64,
+            partitions: 1,
+            open_spans_max: 64,
+            field_bytes_max: 1 << 10,
+            rule: Rule::new(LevelFilter::OFF, LevelFilter::OFF),
+            busy_time: scan.busy_time,
+            status_rules: scan.status_rules,
+            entries: EntryRules::default(),
+            first_id,
+        };
+        let names = std::mem::take(&mut scan.names);
+        let threads = Threads::of_dead(names.threads.values().cloned());
+        let recorder = Recorder::of_dead(&options, names.known_callsites(), threads);
+        let recorder = recorder.map_err(|refused| about(path, &refused.source))?;
+        let timeline = std::mem::replace(&mut scan.timeline, scan::no_timeline());
+        let redaction = names.redaction();
+        let open_spans_max = scan.slots.min(1 << 20) as usize;
+        let converter = Converter::new(Arc::clone(&recorder), timeline, open_spans_max, redaction)
+            .with_names(Arc::new(names));
+        let parents: HashSet<u64> = closed(&scan.records).collect();
+        let mut stored_children: HashMap<u64, Vec<LateChild>> = HashMap::new();
+        for child in store.stored_children(&parents)? {
+            stored_children.entry(child.parent_id).or_default().push(child);
+        }
+        Ok(Self {
+            store,
+            ring,
+            scan,
+            converter,
+            recorder,
+            resumed,
+            stored_children,
+            batch: Batch::default(),
+            recovery,
+            stored: [0; KINDS],
+            refused: [0; KINDS],
+            damaged_told: [0; KINDS],
+        })
+    }
+
+    fn run(mut self) -> Result<Recovery, Error> {
+        let mut none = RawBatch::default();
+        self.converter.count_late_children(&mut self.scan.records, &mut none, |_| ());
+        let marks = std::mem::take(&mut self.scan.marks);
+        let mut rest = marks.as_slice();
+        while let Some(first) = rest.first() {
+            let begun = self.scan.records.piece(0).start;
+            // As many marks as make a batch, and at least one.
+            let fits = |mark: &scan::Mark| mark.records - begun <= BATCH_RECORDS;
+            let count = rest.iter().take_while(|mark| fits(mark)).count().max(1);
+            let (these, behind) = rest.split_at(count);
+            let end = these.last().unwrap_or(first).records;
+            self.store_piece(begun..end, these)?;
+            rest = behind;
+        }
+        self.store_the_end()?;
+        Ok(self.recovery)
+    }
+
+    /// Records up to these marks, with the marks.
+    fn store_piece(
+        &mut self,
+        piece: std::ops::Range<usize>,
+        marks: &[scan::Mark],
+    ) -> Result<(), Error> {
+        let Self { converter, scan, store, batch, stored_children, .. } = self;
+        converter.convert(&scan.records, piece.clone(), store, batch, || ());
+        converter.put_contexts(batch);
+        for span in batch.spans.iter().filter(|span| span.self_ns.is_some()) {
+            batch.late_children.extend(stored_children.remove(&span.id).into_iter().flatten());
+        }
+        // Those of one parent side by side.
+        batch.late_children.sort_by_key(|child| child.parent_id);
+        let counts = scan.records.take(piece, &mut scan.chunks);
+        let mut damaged = PerKind::default();
+        for mark in marks {
+            crate::writer::raw::add(&mut damaged, mark.damaged);
+            batch.drained.push(DrainedRow {
+                ring: self.ring,
+                partition: Some(mark.partition),
+                position: mark.position,
+            });
+        }
+        let to_ns = converter.timeline.now_ns();
+        batch.losses.extend(loss(DropReason::Damaged, damaged, to_ns));
+        crate::writer::raw::add(&mut self.damaged_told, damaged);
+        self.append(counts)
+    }
+
+    /// What was open, the ledger, and that nothing more is needed: together, or not at all.
+    fn store_the_end(&mut self) -> Result<(), Error> {
+        let ids = self.scan.open.iter().map(|left| left.seen.id);
+        let stored: HashSet<u64> = self.store.stored_spans(ids)?.into_iter().collect();
+        self.scan.open.retain(|left| !stored.contains(&left.seen.id));
+        let open: Vec<_> = self.scan.open.iter().map(|left| &left.seen).collect();
+        let open_ids: HashSet<u64> = open.iter().map(|seen| seen.id).collect();
+        let crashed = open.len() as u64;
+        let Self { converter, store, batch, .. } = self;
+        let rows = converter.unfinished(open, true, Status::Crashed, store, &mut batch.text);
+        batch.spans.extend(rows);
+        converter.self_times.end(|id| open_ids.contains(&id));
+        converter.tell_late(store, batch);
+        converter.put_contexts(batch);
+        batch.open_spans = Some(Vec::new());
+        batch.drained.push(DrainedRow { ring: self.ring, partition: None, position: 1 });
+        self.recovery.crashed = crashed;
+        self.recovery.torn = self.scan.open.iter().filter(|left| left.is_torn).count() as u64;
+        let told = Told::of(&self.resumed, &self.scan, self.stored, self.refused, crashed);
+        let to_ns = self.converter.timeline.now_ns();
+        self.batch.losses.extend(told.losses_untold(&self.resumed, self.damaged_told, to_ns));
+        self.recovery.damaged = told.damaged();
+        self.batch.report = Some(told.report(unix_ns()));
+        (self.recovery.ledger, self.recovery.events_ledger) = (told.spans(), told.events());
+        self.append([0; KINDS])
+    }
+
+    /// Gives the batch to the store, without rows that it refuses.
+    fn append(&mut self, counts: PerKind) -> Result<(), Error> {
+        let mut mends = 0;
+        let mut lost = PerKind::default();
+        loop {
+            match self.store.append(&mut self.batch) {
+                Ok(_) => break,
+                Err(error)
+                    if error.kind() == StorageErrorKind::InvalidBatch && mends < MENDS_MAX =>
+                {
+                    mends += 1;
+                    let recorder = &self.recorder;
+                    let mended =
+                        self.store.mend(&mut self.batch, &mut |above| recorder.id_above(above))?;
+                    if mended.is_unchanged() {
+                        return Err(error.into());
+                    }
+                    let refused = [mended.spans, mended.events, mended.links, mended.entries];
+                    let to_ns = self.converter.timeline.now_ns();
+                    self.batch.losses.extend(loss(DropReason::Damaged, refused, to_ns));
+                    crate::writer::raw::add(&mut lost, refused);
+                    crate::writer::raw::add(&mut self.damaged_told, refused);
+                    if mended.renumbered > 0 {
+                        self.converter.forget_callsites();
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.converter.self_times.settle(true);
+        self.batch.clear();
+        for (kind, n) in counts.into_iter().enumerate() {
+            self.stored[kind] += n.saturating_sub(lost[kind]);
+            self.refused[kind] += lost[kind];
+        }
+        Ok(())
+    }
+}
+
+/// Spans that have closed.
+fn closed(records: &RawBatch) -> impl Iterator<Item = u64> + '_ {
+    records.records().filter_map(|record| record.span_id())
+}
+
+/// A row for what was lost, if anything was.
+fn loss(reason: DropReason, lost: PerKind, to_ns: i64) -> Option<LossRow> {
+    let [spans, events, _, entries] = lost;
+    (spans + events + entries > 0).then(|| LossRow {
+        reason: reason.as_str(),
+        from_ns: 0,
+        to_ns: to_ns.max(0),
+        spans,
+        events,
+        entries,
+        thread_id: None,
+    })
+}
+
+fn unix_ns() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Scan {
+    /// What is in it, as far as it is known before anything is stored.
+    fn told(&self, path: &Path) -> Recovery {
+        let run = self.names.run.as_ref();
+        let [spans, events, links, entries] = self.sound;
+        let now_ns = self.timeline.now_ns();
+        let open = self.open.iter().take(OPEN_TOLD).map(|left| {
+            let seen = &left.seen;
+            let site = self.names.callsites.get(&seen.callsite);
+            let thread = self.names.threads.get(&seen.thread);
+            let name = thread.and_then(|thread| thread.name.clone());
+            OpenAtDeath {
+                id: seen.id,
+                parent_id: seen.parent,
+                name: site.map(|site| site.name().to_owned()).unwrap_or_default(),
+                target: site.map(|site| site.target().to_owned()).unwrap_or_default(),
+                thread: name.unwrap_or_else(|| {
+                    format!("thread {}", thread.map_or(0, |thread| thread.os_id))
+                }),
+                age_ns: (now_ns - self.timeline.start_ns(seen.start, now_ns)).max(0),
+                entries: seen.entries.count,
+            }
+        });
+        Recovery {
+            ring: path.to_owned(),
+            pid: run.map_or(0, |run| run.pid),
+            program: run.map(|run| run.program.clone()).unwrap_or_default(),
+            run_id: None,
+            spans,
+            events,
+            links,
+            entries,
+            crashed: self.open.len() as u64,
+            torn: self.open.iter().filter(|left| left.is_torn).count() as u64,
+            damaged: self.damaged.iter().sum::<u64>() + self.open_damaged,
+            ledger: Ledger::default(),
+            events_ledger: Ledger::default(),
+            open: open.collect(),
+        }
+    }
+
+    /// The row of a run that the profile does not have any more.
+    fn run_info(&self, uuid: &str) -> RunInfo {
+        let run = self.names.run.as_ref();
+        RunInfo {
+            uuid: uuid.to_owned(),
+            started_unix_ns: self.origin_unix_ns,
+            pid: run.and_then(|run| u32::try_from(run.pid).ok()).unwrap_or(0),
+            program: run.map(|run| run.program.clone()).unwrap_or_default(),
+            args: "[]".into(),
+            clock: self.clock.into(),
+            settings: "{}".into(),
+            ..RunInfo::default()
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! Everything that the ring file of a process that is gone still has, and what of it is sound.
+//!
+//! All of it is in memory at once, which is no more than the file: so every child is met before its parent is converted,
+//! and what is stored piece by piece comes to the same as if it were stored at once.
+
+use std::io;
+
+use spandrel_ring::file::{FileDrained, Reader, Source};
+
+use super::check::{Check, moments};
+use crate::recorder::account::Account;
+use crate::recorder::clock::{Clock, Timeline};
+use crate::recorder::losses::{Drops, KINDS, PerKind, REASONS, add_drops};
+use crate::recorder::open_spans::left_behind::{SlotLeft, SpanLeft};
+use crate::recorder::record::{FIRST_ID_MAX, SLOT_WORDS};
+use crate::recorder::ring_file::dead_names::DeadNames;
+use crate::recorder::ring_file::layout::{
+    self, CLOCK_PIECES, DROPS, FOREIGN, OPEN_SPANS, OVERWRITES, SPILL_WORDS, SPILLS_TAKEN, anchors,
+    drops, settings,
+};
+use crate::recorder::ring_file::pieces::{self, PieceSaid};
+use crate::writer::chunks::Chunks;
+use crate::writer::raw::RawBatch;
+
+/// After so many records a piece may end.
+const MARK_RECORDS: usize = 4_096;
+/// Ids of a run are fewer than this many times what it has recorded: threads take them in blocks.
+const IDS_PER_RECORD: u64 = 80;
+/// No more ids than this, whatever was recorded.
+const IDS_MAX: u64 = 1 << 40;
+
+/// A place where a piece may end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// How many sound records come before it.
+    pub(super) records: usize,
+    /// Of this partition everything before this position is among them, or counted.
+    pub(super) partition: u32,
+    pub(super) position: u64,
+    /// Damaged records since the mark before.
+    pub(super) damaged: PerKind,
+}
+
+/// What a ring has.
+#[derive(Debug)]
+pub(super) struct Scan {
+    pub(super) names: DeadNames,
+    pub(super) records: RawBatch,
+    pub(super) chunks: Chunks,
+    pub(super) marks: Vec<Mark>,
+    /// Sound records, by kind.
+    pub(super) sound: PerKind,
+    /// Damaged ones.
+    pub(super) damaged: PerKind,
+    /// Places where claims were not published.
+    pub(super) abandoned: u64,
+    /// Spans that were open, the oldest first.
+    pub(super) open: Vec<SpanLeft>,
+    /// Slots of open spans that make no sense.
+    pub(super) open_damaged: u64,
+    pub(super) published: PerKind,
+    pub(super) dropped_early: Drops,
+    pub(super) account: Account,
+    pub(super) timeline: Timeline,
+    /// The beginning of the run, and the name of its clock.
+    pub(super) origin_unix_ns: i64,
+    pub(super) clock: &'static str,
+    pub(super) busy_time: bool,
+    pub(super) status_rules: bool,
+    pub(super) field_words_max: usize,
+    /// The largest id that was met.
+    pub(super) last_id: u64,
+    /// Slots of all partitions together.
+    pub(super) slots: u64,
+}
+
+/// Why a ring cannot be recovered by this program.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// Its records have another meaning.
+    OtherBuild,
+    /// It does not say whose it is.
+    Nameless,
+    Io(io::Error),
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// The names, if they are in words of ours.
+pub(super) fn names<S: Source>(
+    reader: &mut Reader<S>,
+    is_dead: bool,
+) -> Result<DeadNames, Refused> {
+    let words = reader.source().len()? / 8;
+    let mut names = DeadNames::of(words);
+    let read = reader.names(is_dead, |name| names.add(&name))?;
+    names.damaged += read.damaged;
+    match &names.run {
+        Some(run) if run.hash == layout::HASH && reader.value_words() == SLOT_WORDS => Ok(names),
+        Some(_) => Err(Refused::OtherBuild),
+        None => Err(Refused::Nameless),
+    }
+}
+
+impl Scan {
+    /// Looks at all of it. `from` says for each partition from where on.
+    pub(super) fn of<S: Source>(
+        reader: &mut Reader<S>,
+        names: DeadNames,
+        from: impl Fn(u32) -> u64,
+    ) -> Result<Self, Refused> {
+        let settings = reader.settings();
+        if settings[settings::HASH] != layout::HASH {
+            return Err(Refused::OtherBuild);
+        }
+        let file_words = reader.source().len()? / 8;
+        let flags = settings[settings::FLAGS];
+        let busy_time = flags & settings::BUSY_TIME != 0;
+        let first_id = settings[settings::FIRST_ID].clamp(1, FIRST_ID_MAX);
+        let field_words_max =
+            usize::try_from(settings[settings::FIELD_WORDS_MAX].min(file_words)).unwrap_or(0);
+        let (clock, anchors) = reader.clock();
+        let (timeline, ticks) = timeline(reader)?;
+        let mut scan = Self {
+            names,
+            records: RawBatch::default(),
+            chunks: Chunks::new(usize::MAX),
+            marks: Vec::new(),
+            sound: [0; KINDS],
+            damaged: [0; KINDS],
+            abandoned: 0,
+            open: Vec::new(),
+            open_damaged: 0,
+            published: [0; KINDS],
+            dropped_early: Drops::default(),
+            account: Account::of_words(&reader.counters()?).unwrap_or_default(),
+            timeline,
+            origin_unix_ns: i64::try_from(anchors[anchors::ORIGIN_UNIX_NS]).unwrap_or(0),
+            clock: match clock {
+                layout::clock::TSC => "tsc",
+                layout::clock::CNTVCT => "cntvct",
+                _ => "monotonic",
+            },
+            busy_time,
+            status_rules: flags & settings::STATUS_RULES != 0,
+            field_words_max,
+            last_id: first_id - 1,
+            slots: 0,
+        };
+        scan.count(reader)?;
+        let names = std::mem::take(&mut scan.names);
+        let mut check = Check {
+            names: &names,
+            ids: first_id..first_id + scan.ids_max(),
+            ticks,
+            busy_time,
+            spans: Default::default(),
+            events: Default::default(),
+            last_ticks: 0,
+        };
+        for partition in 0..reader.partitions() {
+            scan.drain(reader, partition, &from, &mut check)?;
+        }
+        scan.look_at_open(reader, &mut check, settings[settings::SPILL_WORDS_EACH])?;
+        let met = check.spans.iter().chain(&check.events).max();
+        scan.last_id = met.copied().unwrap_or(0).max(scan.last_id);
+        scan.timeline.end_at(check.last_ticks);
+        scan.names = names;
+        Ok(scan)
+    }
+
+    /// What the owner has counted.
+    fn count<S: Source>(&mut self, reader: &mut Reader<S>) -> io::Result<()> {
+        for partition in 0..reader.partitions() {
+            let seen = reader.partition(partition)?;
+            self.slots = self.slots.saturating_add(seen.slots as u64);
+            for (sum, n) in self.published.iter_mut().zip(seen.published) {
+                *sum = sum.saturating_add(n);
+            }
+        }
+        let mut sum = Drops::default();
+        reader.cells(DROPS, 0..usize::MAX, |_, cell| {
+            let Some(words) = cell.and_then(|cell| cell.get(..drops::WORDS)) else { return };
+            let mut all = Drops::default();
+            for (to, word) in all.as_flattened_mut().iter_mut().zip(words) {
+                // A count that no process reaches is no count.
+                *to = if *word < 1 << 48 { *word } else { 0 };
+            }
+            add_drops(&mut sum, &all);
+        })?;
+        self.dropped_early = sum;
+        const { assert!(drops::WORDS == KINDS * REASONS) };
+        Ok(())
+    }
+
+    /// How many ids the run can have taken.
+    fn ids_max(&self) -> u64 {
+        let dropped = self.dropped_early.as_flattened().iter();
+        let recorded =
+            self.published.iter().chain(dropped).fold(0_u64, |sum, n| sum.saturating_add(*n));
+        // Those that are open have none of these counts yet; there are at most so many as slots.
+        let others = self.slots.saturating_mul(2).saturating_add(1 << 20);
+        recorded.saturating_add(others).saturating_mul(IDS_PER_RECORD).min(IDS_MAX)
+    }
+
+    fn drain<S: Source>(
+        &mut self,
+        reader: &mut Reader<S>,
+        partition: usize,
+        from: &impl Fn(u32) -> u64,
+        check: &mut Check<'_>,
+    ) -> io::Result<()> {
+        let number = partition as u32;
+        let mut at = from(number);
+        loop {
+            let mut damaged = PerKind::default();
+            let Self { records, chunks, sound, .. } = self;
+            let drained: FileDrained =
+                reader.drain(partition, at, true, MARK_RECORDS as u64, |record| {
+                    match check.record(record.words) {
+                        Ok(kind) => {
+                            sound[kind as usize] += 1;
+                            records.push_words(record.words, chunks);
+                        }
+                        Err(kind) => damaged[kind as usize] += 1,
+                    }
+                })?;
+            // What it was is not known: most are spans.
+            damaged[0] += drained.damaged;
+            self.abandoned += drained.abandoned;
+            for (sum, n) in self.damaged.iter_mut().zip(damaged) {
+                *sum += n;
+            }
+            let has_moved = drained.next > at || damaged != PerKind::default();
+            if has_moved {
+                self.marks.push(Mark {
+                    records: self.records.len(),
+                    partition: number,
+                    position: drained.next,
+                    damaged,
+                });
+            }
+            let is_full = drained.entries + drained.tombstones >= MARK_RECORDS as u64;
+            if !is_full || drained.next <= at {
+                return Ok(());
+            }
+            at = drained.next;
+        }
+    }
+
+    /// What was open when the process died.
+    fn look_at_open<S: Source>(
+        &mut self,
+        reader: &mut Reader<S>,
+        check: &mut Check<'_>,
+        spill_words_each: u64,
+    ) -> io::Result<()> {
+        // The tables beside that of the spans are read where a span is.
+        let mut slots: Vec<(usize, Vec<u64>)> = Vec::new();
+        let mut torn_reads = 0;
+        reader.cells(OPEN_SPANS, 0..usize::MAX, |index, cell| match cell {
+            Some(words) if words.get(1).is_some_and(|id| *id != 0) => {
+                slots.push((index, words.to_vec()));
+            }
+            Some(_) => {}
+            None => torn_reads += 1,
+        })?;
+        self.open_damaged += torn_reads;
+        let cell = |reader: &mut Reader<S>, table, index: usize| {
+            let mut found = None;
+            reader.cells(table, index..index + 1, |_, words| found = words.map(<[u64]>::to_vec))?;
+            io::Result::Ok(found)
+        };
+        let each = usize::try_from(spill_words_each).unwrap_or(usize::MAX);
+        let mut ids = std::collections::HashSet::new();
+        for (index, words) in slots {
+            let foreign = cell(reader, FOREIGN, index)?;
+            let overwrites = cell(reader, OVERWRITES, index)?;
+            let is_torn = overwrites.is_none_or(|words| words.first().is_none_or(|it| it & 1 != 0));
+            let slot = SlotLeft {
+                index,
+                span: &words,
+                foreign: foreign.as_deref().unwrap_or_default(),
+                is_torn,
+            };
+            let mut failed = Ok(());
+            let spilled = |number: u16, id: u64| {
+                let buffer = usize::from(number).checked_sub(1)?;
+                let mut read = || -> io::Result<Option<Vec<u64>>> {
+                    let taken = cell(reader, SPILLS_TAKEN, buffer)?;
+                    let is_mine = taken.is_some_and(|words| words.first() == Some(&(id << 16)));
+                    let Some(from) = buffer.checked_mul(each).filter(|_| is_mine) else {
+                        return Ok(None);
+                    };
+                    let mut all = Vec::new();
+                    reader.cells(SPILL_WORDS, from..from.saturating_add(each), |_, word| {
+                        all.extend_from_slice(word.unwrap_or_default());
+                    })?;
+                    Ok(Some(all))
+                };
+                match read() {
+                    Ok(found) => found,
+                    Err(error) => {
+                        failed = Err(error);
+                        None
+                    }
+                }
+            };
+            let found = slot.look(check.last_ticks, self.field_words_max, spilled);
+            failed?;
+            match found {
+                // Its record is there as well: it has closed, and was about to leave the table.
+                Ok(Some(left)) if check.spans.contains(&left.seen.id) => {}
+                Ok(Some(left)) if self.is_open_span(&left, check) && ids.insert(left.seen.id) => {
+                    self.last_id = self.last_id.max(left.seen.id);
+                    self.open.push(left);
+                }
+                Ok(None) => {}
+                _ => self.open_damaged += 1,
+            }
+        }
+        let last = self.open.iter().map(|left| left.seen.start).max().unwrap_or(0);
+        check.last_ticks = check.last_ticks.max(last);
+        self.open.sort_by_key(|left| (left.seen.start, left.seen.id));
+        Ok(())
+    }
+
+    fn is_open_span(&self, left: &SpanLeft, check: &Check<'_>) -> bool {
+        let seen = &left.seen;
+        check.names.callsites.get(&seen.callsite).is_some_and(|site| site.is_span())
+            && check.names.has_thread(seen.thread)
+            && check.ids.contains(&seen.id)
+            && (seen.parent == 0 || check.ids.contains(&seen.parent))
+            && check.ids.contains(&seen.root)
+            && check.is_moment(seen.start)
+            && check.are_fields(seen.callsite, &seen.fields)
+    }
+}
+
+/// The timeline of the run, and which moments it can have.
+fn timeline<S: Source>(
+    reader: &mut Reader<S>,
+) -> io::Result<(Timeline, std::ops::RangeInclusive<u64>)> {
+    let (kind, anchors) = reader.clock();
+    let origin = anchors[anchors::ORIGIN_TICKS].min(1 << 62);
+    let has_counter = kind != layout::clock::MONOTONIC;
+    let mut cells = Vec::new();
+    reader.cells(CLOCK_PIECES, 0..usize::MAX, |_, cell| {
+        cells.extend(cell.map(<[u64]>::to_vec));
+    })?;
+    let kept = pieces::read(cells.iter().map(Vec::as_slice));
+    let kept = if are_pieces(&kept) { kept } else { Vec::new() };
+    let has_jumped = kept.iter().any(|piece| piece.era_ended > 0);
+    // The clocks of this machine still go on where those of the run have stopped.
+    let is_here = reader.owner().is_of_this_boot();
+    let here = Clock::start();
+    let (own_kind, own) = here.anchors();
+    let is_same_clock = is_here && own_kind == kind;
+    let passed_ns =
+        own[anchors::ORIGIN_MONOTONIC_NS].saturating_sub(anchors[anchors::ORIGIN_MONOTONIC_NS]);
+    let passed = match has_counter {
+        true => own[anchors::ORIGIN_TICKS].saturating_sub(origin),
+        false => passed_ns,
+    };
+    let ns_per_tick = || match is_same_clock && passed > 0 {
+        true => (passed_ns as f64 / passed as f64).clamp(1e-3, 1e6),
+        false => 1.0,
+    };
+    let now = (is_same_clock && !has_jumped).then(|| origin.saturating_add(passed));
+    let timeline = Timeline::of_dead(has_counter, origin, &kept, ns_per_tick);
+    let ticks = if has_jumped { 0..=1 << 62 } else { moments(origin, now) };
+    Ok((timeline, ticks))
+}
+
+/// For a scan that has given its own away.
+pub(super) fn no_timeline() -> Timeline {
+    Timeline::of_dead(false, 0, &[], || 1.0)
+}
+
+/// Whether pieces of a timeline are as a recorder keeps them.
+fn are_pieces(kept: &[PieceSaid]) -> bool {
+    let is_one = |piece: &PieceSaid| {
+        piece.ticks < 1 << 62
+            && (0..1 << 60).contains(&piece.ns)
+            && (1..1 << 60).contains(&piece.rate)
+            && piece.era_ended < 1 << 62
+    };
+    let follow = |pair: &[PieceSaid]| {
+        pair[0].ns <= pair[1].ns && (pair[1].era_ended > 0 || pair[0].ticks <= pair[1].ticks)
+    };
+    kept.iter().all(is_one) && kept.windows(2).all(follow)
+}

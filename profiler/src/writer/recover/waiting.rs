@@ -1,0 +1,83 @@
+//! Which ring files of a profile there are, and whether they wait to be recovered.
+
+use std::path::{Path, PathBuf};
+
+use spandrel_ring::file::{Liveness, OpenError, Reader};
+
+use super::scan;
+use super::{Refused, about};
+use crate::error::Error;
+use crate::recorder::ring_file::place;
+
+/// What is known of the process whose ring a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RingOwner {
+    /// It records.
+    Alive,
+    /// It is gone: its ring waits to be recovered.
+    Dead,
+    /// It is in another container, and cannot be asked.
+    Unknown,
+}
+
+/// A ring file of a profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WaitingRing {
+    /// The file.
+    pub path: PathBuf,
+    /// Whose it is.
+    pub owner: RingOwner,
+    /// The process.
+    pub pid: u64,
+    /// The run's `uuid` in the profile.
+    pub run: String,
+    /// Why this program cannot recover it, if it cannot.
+    pub refused: Option<String>,
+}
+
+/// The ring files of this profile, those of living processes included. Looks at their first pages only.
+///
+/// # Errors
+///
+/// If the profile is not there, or the system does not let us look.
+pub fn waiting(database: &Path) -> Result<Vec<WaitingRing>, Error> {
+    let canonical = place::canonical(database).map_err(|error| about(database, &error))?;
+    let mut found = Vec::new();
+    for path in place::files_of(&canonical) {
+        match look_at(&path, &canonical) {
+            Ok(ring) => found.extend(ring),
+            Err(OpenError::NoRing) => {}
+            Err(OpenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => found.push(WaitingRing {
+                owner: RingOwner::Unknown,
+                pid: place::pid_of(&path).map_or(0, u64::from),
+                run: String::new(),
+                refused: Some(error.to_string()),
+                path,
+            }),
+        }
+    }
+    Ok(found)
+}
+
+fn look_at(path: &Path, database: &Path) -> Result<Option<WaitingRing>, OpenError> {
+    let mut reader = Reader::open(path)?;
+    let owner = match reader.liveness()? {
+        Liveness::Alive => RingOwner::Alive,
+        Liveness::Dead => RingOwner::Dead,
+        Liveness::Unknown => RingOwner::Unknown,
+    };
+    let pid = reader.owner().pid;
+    let (run, refused) = match scan::names(&mut reader, owner == RingOwner::Dead) {
+        Ok(names) => {
+            let run = names.run.filter(|run| run.database == database.to_string_lossy());
+            let Some(run) = run else { return Ok(None) };
+            (run.uuid, None)
+        }
+        Err(Refused::Io(error)) => return Err(error.into()),
+        Err(refused) => (String::new(), Some(refused.about(path).to_string())),
+    };
+    Ok(Some(WaitingRing { path: path.to_owned(), owner, pid, run, refused }))
+}

@@ -1,0 +1,175 @@
+//! What a process that was killed has recorded is recovered from its ring file: all that was published, once, and what
+//! was open as crashed.
+
+use std::collections::HashMap;
+
+use spandrel::recover::{RingOwner, recover, waiting};
+use spandrel_query::Reader;
+use spandrel_tests::prelude::*;
+
+/// How many requests are recorded before the child says so.
+const REQUESTS: u64 = 1_500;
+
+/// In the child: requests with queries, of which one is open at the end, with what is in it.
+fn record_until_killed() {
+    let _limit = time_limit(60);
+    let path = std::env::var("SPANDREL_TEST_PATH").unwrap();
+    // Nothing is committed but by a flush: all else comes out of the ring.
+    let builder = Profiler::builder().database(&path).flush_interval(Duration::from_secs(3_600));
+    let profiler = builder.redact_fields(["pin"]).crash_proof(true).build().unwrap();
+    let commits = std::env::var_os("SPANDREL_TEST_COMMITS").is_some();
+    let in_the_middle = || {
+        if commits {
+            profiler.flush(Duration::from_secs(20)).unwrap();
+        }
+    };
+    assert_eq!(profiler.stats().crash_proof_error, None);
+    let dispatch = dispatch(&profiler);
+    within(&dispatch, || {
+        for n in 0..REQUESTS {
+            request(n, || if n == REQUESTS / 2 { in_the_middle() });
+        }
+        let open = info_span!("request", n = REQUESTS, pin = "1234", late = tracing::field::Empty);
+        let _inside = open.enter();
+        open.record("late", "recorded later, and longer than what fits a word");
+        let long = "x".repeat(700);
+        let _charge = info_span!("charge", order = 4_711, long).entered();
+        info!(n = REQUESTS, "charging");
+        child::say(if profiler.stats().stored == 0 { "nothing stored" } else { "some stored" });
+        child::listen();
+    });
+}
+
+fn request(n: u64, between: impl Fn()) {
+    info_span!("request", n).in_scope(|| {
+        for part in 0..3 {
+            info_span!("query", n, part).in_scope(|| {
+                spin(Duration::from_micros(2));
+                info!(n, part, "row");
+            });
+            if part == 1 {
+                between();
+            }
+        }
+    });
+}
+
+/// Starts a child, kills it when it has recorded all, and says what it had stored.
+fn kill_one(path: &Path, commits: bool) -> String {
+    let plan = child::plan("record").env("SPANDREL_TEST_PATH", path);
+    let plan = if commits { plan.env("SPANDREL_TEST_COMMITS", "1") } else { plan };
+    let mut child = plan.start();
+    let said = child.hear().unwrap();
+    let rings = waiting(path).unwrap();
+    assert_eq!(rings.iter().map(|ring| ring.owner).collect::<Vec<_>>(), [RingOwner::Alive]);
+    assert_eq!(recover(path, true).unwrap(), [], "who lives is left alone");
+    child.kill();
+    said
+}
+
+/// The run of a child that was killed and recovered.
+fn assert_all_is_there(path: &Path, run: i64) {
+    let db = Database::open(path);
+    assert_eq!(db.value::<String>("PRAGMA integrity_check"), "ok");
+    let count = |sql: &str| db.count(&format!("SELECT count(*) FROM spans WHERE run_id = {run} AND {sql}"));
+    assert_eq!(count("name = 'request' AND status = 'ok'"), REQUESTS);
+    assert_eq!(count("name = 'query' AND status = 'ok'"), 3 * REQUESTS);
+    assert_eq!(count("status = 'crashed'"), 2);
+    assert_eq!(count("status = 'crashed' AND duration_ns IS NULL AND self_ns IS NULL"), 2);
+    let numbers = "SELECT count(DISTINCT fields ->> 'n') FROM spans WHERE name = 'request' AND status = 'ok'";
+    assert_eq!(db.count(&format!("{numbers} AND run_id = {run}")), REQUESTS, "each of them once");
+    let events = format!("SELECT count(*) FROM event WHERE run_id = {run}");
+    assert_eq!(db.count(&events), 3 * REQUESTS + 1);
+    let fields = |name: &str| -> String {
+        db.value(&format!(
+            "SELECT fields FROM spans WHERE run_id = {run} AND status = 'crashed' AND name = '{name}'"
+        ))
+    };
+    let fields: HashMap<_, _> = ["request", "charge"].map(|name| (name, fields(name))).into();
+    let fields: HashMap<_, serde_json::Value> =
+        fields.into_iter().map(|(name, text)| (name, serde_json::from_str(&text).unwrap())).collect();
+    assert_eq!(fields["request"]["n"], REQUESTS);
+    assert_eq!(fields["request"]["late"], "recorded later, and longer than what fits a word");
+    assert_eq!(fields["request"]["pin"], "[redacted]", "secrets stay out of it");
+    assert_eq!((&fields["charge"]["order"], &fields["charge"]["long"]), (&4_711.into(), &"x".repeat(700).into()));
+    let parents = format!(
+        "SELECT count(*) FROM spans AS q JOIN spans AS r ON r.id = q.parent_id
+         WHERE q.run_id = {run} AND q.name = 'query' AND r.name = 'request'
+           AND q.fields ->> 'n' = r.fields ->> 'n' AND q.root_id = r.id
+           AND q.start_ns >= r.start_ns AND q.start_ns + q.duration_ns <= r.start_ns + r.duration_ns"
+    );
+    assert_eq!(db.count(&parents), 3 * REQUESTS, "parents enclose their children");
+    let self_times = format!(
+        "SELECT count(*) FROM span AS r WHERE r.run_id = {run} AND r.parent_id IS NULL AND r.duration_ns > 0
+           AND r.self_ns <> coalesce(r.last_exit_ns, r.first_entry_ns + r.busy_ns)
+             - (SELECT sum(coalesce(q.last_exit_ns, q.first_entry_ns + q.busy_ns))
+                FROM span AS q WHERE q.parent_id = r.id)"
+    );
+    assert_eq!(db.count(&self_times), 0, "self time is without the children, whoever stored them");
+    let reader = Reader::open(path).unwrap();
+    let found = reader.contradictions(run).unwrap();
+    assert!(found.is_empty(), "{found:?}");
+    let row = reader.run(run).unwrap().unwrap();
+    assert_eq!((row.spans, row.unfinished), (4 * REQUESTS + 2, 2));
+    assert!(row.has_crashed() && row.ended_unix_ns.is_none() && row.dropped() == 0, "{row:?}");
+    let report: serde_json::Value = serde_json::from_str(row.report.as_deref().unwrap()).unwrap();
+    assert_eq!(report["spans"]["recorded"], 4 * REQUESTS + 2);
+    assert_eq!(report["spans"]["stored"], 4 * REQUESTS + 2);
+    assert_eq!(report["events"]["recorded"], 3 * REQUESTS + 1);
+    let threads = format!("SELECT count(*), count(DISTINCT os_id) FROM thread WHERE run_id = {run}");
+    let threads: Vec<(i64, i64)> = db.rows(&threads, [], |row| Ok((row.get(0)?, row.get(1)?)));
+    assert_eq!(threads[0].0, threads[0].1, "no thread is there twice");
+    assert_eq!(db.count("SELECT count(*) FROM drained"), 0, "its ring is done with");
+    assert_eq!(db.count("SELECT count(*) FROM open_span"), 0);
+}
+
+#[test]
+fn all_that_was_published_is_moved_once_and_what_was_open_is_crashed() {
+    if child::role().is_some() {
+        return record_until_killed();
+    }
+    let _limit = time_limit(120);
+    for commits in [false, true] {
+        let scratch = scratch();
+        let said = kill_one(scratch.db(), commits);
+        assert_eq!(said == "nothing stored", !commits, "{said}");
+        let rings = waiting(scratch.db()).unwrap();
+        assert_eq!((rings.len(), rings[0].owner, &rings[0].refused), (1, RingOwner::Dead, &None));
+        let looked = recover(scratch.db(), true).unwrap();
+        let done = recover(scratch.db(), false).unwrap();
+        assert_eq!((looked.len(), done.len()), (1, 1));
+        assert_eq!((looked[0].spans, looked[0].events), (done[0].spans, done[0].events));
+        assert_eq!((done[0].crashed, done[0].damaged, done[0].torn), (2, 0, 0));
+        let open: Vec<_> = done[0].open.iter().map(|open| open.name.as_str()).collect();
+        assert_eq!(open, ["request", "charge"]);
+        assert!(!rings[0].path.exists() && waiting(scratch.db()).unwrap().is_empty());
+        assert_all_is_there(scratch.db(), 1);
+        assert_eq!(recover(scratch.db(), false).unwrap(), [], "there is nothing left");
+    }
+}
+
+#[test]
+fn the_next_recording_recovers_before_it_begins() {
+    if child::role().is_some() {
+        return record_until_killed();
+    }
+    let _limit = time_limit(120);
+    let scratch = scratch();
+    for _ in 0..2 {
+        kill_one(scratch.db(), false);
+        let profiler = Profiler::builder().database(scratch.db()).build().unwrap();
+        assert_eq!(profiler.stats().last_error, None);
+        within(&dispatch(&profiler), || request(0, || ()));
+        profiler.close().unwrap();
+        assert!(waiting(scratch.db()).unwrap().is_empty());
+    }
+    for (run, is_dead) in [(1, true), (2, false), (3, true), (4, false)] {
+        match is_dead {
+            true => assert_all_is_there(scratch.db(), run),
+            false => {
+                let db = Database::open(scratch.db());
+                assert_eq!(db.count(&format!("SELECT spans FROM run WHERE id = {run}")), 4);
+            }
+        }
+    }
+}
