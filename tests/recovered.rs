@@ -27,7 +27,11 @@ fn record_until_killed() {
     let dispatch = dispatch(&profiler);
     within(&dispatch, || {
         for n in 0..REQUESTS {
-            request(n, || if n == REQUESTS / 2 { in_the_middle() });
+            request(n, || {
+                if n == REQUESTS / 2 {
+                    in_the_middle()
+                }
+            });
         }
         let open = info_span!("request", n = REQUESTS, pin = "1234", late = tracing::field::Empty);
         let _inside = open.enter();
@@ -71,12 +75,14 @@ fn kill_one(path: &Path, commits: bool) -> String {
 fn assert_all_is_there(path: &Path, run: i64) {
     let db = Database::open(path);
     assert_eq!(db.value::<String>("PRAGMA integrity_check"), "ok");
-    let count = |sql: &str| db.count(&format!("SELECT count(*) FROM spans WHERE run_id = {run} AND {sql}"));
+    let count =
+        |sql: &str| db.count(&format!("SELECT count(*) FROM spans WHERE run_id = {run} AND {sql}"));
     assert_eq!(count("name = 'request' AND status = 'ok'"), REQUESTS);
     assert_eq!(count("name = 'query' AND status = 'ok'"), 3 * REQUESTS);
     assert_eq!(count("status = 'crashed'"), 2);
     assert_eq!(count("status = 'crashed' AND duration_ns IS NULL AND self_ns IS NULL"), 2);
-    let numbers = "SELECT count(DISTINCT fields ->> 'n') FROM spans WHERE name = 'request' AND status = 'ok'";
+    let numbers =
+        "SELECT count(DISTINCT fields ->> 'n') FROM spans WHERE name = 'request' AND status = 'ok'";
     assert_eq!(db.count(&format!("{numbers} AND run_id = {run}")), REQUESTS, "each of them once");
     let events = format!("SELECT count(*) FROM event WHERE run_id = {run}");
     assert_eq!(db.count(&events), 3 * REQUESTS + 1);
@@ -86,12 +92,17 @@ fn assert_all_is_there(path: &Path, run: i64) {
         ))
     };
     let fields: HashMap<_, _> = ["request", "charge"].map(|name| (name, fields(name))).into();
-    let fields: HashMap<_, serde_json::Value> =
-        fields.into_iter().map(|(name, text)| (name, serde_json::from_str(&text).unwrap())).collect();
+    let fields: HashMap<_, serde_json::Value> = fields
+        .into_iter()
+        .map(|(name, text)| (name, serde_json::from_str(&text).unwrap()))
+        .collect();
     assert_eq!(fields["request"]["n"], REQUESTS);
     assert_eq!(fields["request"]["late"], "recorded later, and longer than what fits a word");
     assert_eq!(fields["request"]["pin"], "[redacted]", "secrets stay out of it");
-    assert_eq!((&fields["charge"]["order"], &fields["charge"]["long"]), (&4_711.into(), &"x".repeat(700).into()));
+    assert_eq!(
+        (&fields["charge"]["order"], &fields["charge"]["long"]),
+        (&4_711.into(), &"x".repeat(700).into())
+    );
     let parents = format!(
         "SELECT count(*) FROM spans AS q JOIN spans AS r ON r.id = q.parent_id
          WHERE q.run_id = {run} AND q.name = 'query' AND r.name = 'request'
@@ -116,7 +127,8 @@ fn assert_all_is_there(path: &Path, run: i64) {
     assert_eq!(report["spans"]["recorded"], 4 * REQUESTS + 2);
     assert_eq!(report["spans"]["stored"], 4 * REQUESTS + 2);
     assert_eq!(report["events"]["recorded"], 3 * REQUESTS + 1);
-    let threads = format!("SELECT count(*), count(DISTINCT os_id) FROM thread WHERE run_id = {run}");
+    let threads =
+        format!("SELECT count(*), count(DISTINCT os_id) FROM thread WHERE run_id = {run}");
     let threads: Vec<(i64, i64)> = db.rows(&threads, [], |row| Ok((row.get(0)?, row.get(1)?)));
     assert_eq!(threads[0].0, threads[0].1, "no thread is there twice");
     assert_eq!(db.count("SELECT count(*) FROM drained"), 0, "its ring is done with");

@@ -85,6 +85,13 @@ pub mod recover {
     };
 }
 
+/// What many programs record into ring files of one folder, see
+/// [`ProfilerBuilder::collected`](crate::ProfilerBuilder::collected), collected into one profile.
+#[cfg(all(feature = "database", feature = "collected", not(spandrel_loom)))]
+pub mod collect {
+    pub use crate::writer::collect::{CollectOptions, Collected, Collecting, collect};
+}
+
 // What all of them use.
 mod error;
 mod json_string;

@@ -72,6 +72,12 @@ impl Threads {
         Self { registered: Mutex::new(registered), names: Names::default() }
     }
 
+    /// One more of another process.
+    #[cfg(feature = "collected")]
+    pub(crate) fn learn(&self, info: ThreadInfo) {
+        self.register(Arc::new(info));
+    }
+
     /// Whose names are appended there.
     pub(crate) fn new(names: Names) -> Self {
         Self { registered: Mutex::default(), names }

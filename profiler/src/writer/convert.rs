@@ -92,9 +92,13 @@ struct Times {
 #[derive(Debug)]
 pub(super) struct Converter {
     recorder: Arc<Recorder>,
-    /// Of a process that is gone, what its numbers mean.
+    /// Of another process, what its numbers mean.
     #[cfg(feature = "crash-proof")]
     names: Option<Arc<DeadNames>>,
+    /// Of another process that lives: the id of the next entry, each second one of which is an entry's. (Those of its
+    /// spans and events are the others.)
+    #[cfg(feature = "crash-proof")]
+    pub(super) entry_ids: Option<u64>,
     pub(super) timeline: Timeline,
     pub(super) self_times: SelfTimes,
     /// By number; known in this file. `None` for a callsite that has had no record yet.
@@ -128,6 +132,8 @@ impl Converter {
             recorder,
             #[cfg(feature = "crash-proof")]
             names: None,
+            #[cfg(feature = "crash-proof")]
+            entry_ids: None,
             timeline,
             self_times: SelfTimes::new(open_spans_max),
             callsites: Vec::new(),
@@ -156,6 +162,12 @@ impl Converter {
     #[cfg(feature = "crash-proof")]
     pub(crate) fn with_names(self, names: Arc<DeadNames>) -> Self {
         Self { names: Some(names), ..self }
+    }
+
+    /// The same when there are more of them.
+    #[cfg(feature = "collected")]
+    pub(super) fn set_names(&mut self, names: Arc<DeadNames>) {
+        self.names = Some(names);
     }
 
     /// How many spans and events have lost part of their fields since the last call.
@@ -561,6 +573,15 @@ impl Converter {
         rows
     }
 
+    fn take_entry_id(&mut self) -> u64 {
+        #[cfg(feature = "crash-proof")]
+        if let Some(next) = &mut self.entry_ids {
+            *next += 2;
+            return *next - 2;
+        }
+        self.recorder.take_ids(1)
+    }
+
     fn entry(&mut self, entry: &Entry, store: &mut Store) -> EntryRow {
         let end = self.timeline.ns(entry.left);
         let start = self.timeline.start_ns(entry.entered, end);
@@ -568,7 +589,7 @@ impl Converter {
         let is_inside = !entry.is_apart && entry.around != 0;
         // Its id is from the same series as those of spans and events, so that old rows of all kinds are
         // deleted together. Nothing refers to it.
-        let id = self.recorder.take_ids(1);
+        let id = self.take_entry_id();
         let arrived = Arrived { id, thread, start, end, counts, is_inside };
         let self_ns = self.self_times.entry(entry.span, arrived);
         if entry.around != 0 && !entry.counted {

@@ -16,19 +16,19 @@ use crate::recorder::ring_file::dead_names::DeadNames;
 
 /// What records of a ring may say.
 #[derive(Debug)]
-pub(super) struct Check<'a> {
-    pub(super) names: &'a DeadNames,
+pub(in crate::writer) struct Check<'a> {
+    pub(in crate::writer) names: &'a DeadNames,
     /// Ids of the run: from the first to the one behind the last.
-    pub(super) ids: std::ops::Range<u64>,
+    pub(in crate::writer) ids: std::ops::Range<u64>,
     /// Moments of the run, in ticks.
-    pub(super) ticks: std::ops::RangeInclusive<u64>,
+    pub(in crate::writer) ticks: std::ops::RangeInclusive<u64>,
     /// Whether the time inside spans was measured: then entries have moments.
-    pub(super) busy_time: bool,
+    pub(in crate::writer) busy_time: bool,
     /// Spans and events that were met: no id comes twice.
-    pub(super) spans: HashSet<u64>,
-    pub(super) events: HashSet<u64>,
+    pub(in crate::writer) spans: HashSet<u64>,
+    pub(in crate::writer) events: HashSet<u64>,
     /// The last moment of a sound record.
-    pub(super) last_ticks: u64,
+    pub(in crate::writer) last_ticks: u64,
 }
 
 /// Counters of two processors may differ by some ticks.
@@ -38,7 +38,7 @@ const COUNT_END: u64 = 1 << 48;
 
 impl Check<'_> {
     /// The kind of a record; an error with the kind that it may have been, if it is damaged.
-    pub(super) fn record(&mut self, words: &[u64]) -> Result<Kind, Kind> {
+    pub(in crate::writer) fn record(&mut self, words: &[u64]) -> Result<Kind, Kind> {
         let kind = record::kind(words);
         // Most records are spans.
         let likely = kind.unwrap_or(Kind::Span);
@@ -110,7 +110,7 @@ impl Check<'_> {
         self.names.callsites.get(&number).is_some_and(|site| site.is_span() == is_span)
     }
 
-    pub(super) fn is_moment(&self, ticks: u64) -> bool {
+    pub(in crate::writer) fn is_moment(&self, ticks: u64) -> bool {
         self.ticks.contains(&ticks)
     }
 
@@ -129,7 +129,7 @@ impl Check<'_> {
     }
 
     /// Whether these words are values of fields that the callsite has, from the first to the last.
-    pub(super) fn are_fields(&self, callsite: u32, words: &[u64]) -> bool {
+    pub(in crate::writer) fn are_fields(&self, callsite: u32, words: &[u64]) -> bool {
         let Some(site) = self.names.callsites.get(&callsite) else { return false };
         let count = site.field_count();
         let mut rest = words;
@@ -145,6 +145,6 @@ impl Check<'_> {
 }
 
 /// Moments from the beginning of a run to now; all of them if now is not known.
-pub(super) fn moments(origin: u64, now: Option<u64>) -> std::ops::RangeInclusive<u64> {
+pub(in crate::writer) fn moments(origin: u64, now: Option<u64>) -> std::ops::RangeInclusive<u64> {
     origin.saturating_sub(SKEW)..=now.map_or(1 << 62, |now| now.saturating_add(SKEW)).min(1 << 62)
 }

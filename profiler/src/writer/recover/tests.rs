@@ -11,7 +11,7 @@ use tracing::{Dispatch, dispatcher, info, info_span};
 
 use super::*;
 use crate::ProfilerSubscriber;
-use crate::recorder::ring_file::own::{FilePlan, run_bytes};
+use crate::recorder::ring_file::own::{Drainer, FilePlan, run_bytes};
 
 const UUID: &str = "00112233445566778899aabbccddeeff";
 const LONG: usize = 500;
