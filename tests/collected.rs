@@ -99,10 +99,14 @@ fn assert_has(database: &Path, run: i64, numbers: std::ops::Range<u64>) {
            SELECT parent_id, sum(coalesce(last_exit_ns, first_entry_ns + busy_ns)) AS ns
            FROM span WHERE run_id = {run} AND parent_id IS NOT NULL GROUP BY parent_id
          )
-         SELECT count(*) FROM inside AS i JOIN span AS r ON r.id = i.parent_id
+         SELECT r.id || ': self ' || r.self_ns || ', to its last exit '
+           || coalesce(r.last_exit_ns, r.first_entry_ns + r.busy_ns) || ', children ' || i.ns
+           || ', batch ' || r.batch_id
+         FROM inside AS i JOIN span AS r ON r.id = i.parent_id
          WHERE r.self_ns <> coalesce(r.last_exit_ns, r.first_entry_ns + r.busy_ns) - i.ns"
     );
-    assert_eq!(db.count(&self_times), 0, "self time is without the children, whoever stored them");
+    let wrong: Vec<String> = db.rows(&self_times, [], |row| row.get(0));
+    assert!(wrong.is_empty(), "self time is without the children, whoever stored them: {wrong:?}");
     let events = format!(
         "SELECT count(*) FROM event AS e JOIN span AS q ON q.id = e.span_id AND q.run_id = e.run_id
          WHERE e.run_id = {run}"

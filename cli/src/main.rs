@@ -20,13 +20,13 @@ mod named_commands;
 mod output;
 mod profile;
 mod recorder;
-mod rings;
 #[cfg(test)]
 #[path = "../tests/recording/mod.rs"]
 mod recording;
 #[cfg(test)]
 mod reference;
 mod report;
+mod rings;
 #[cfg(unix)]
 mod signals;
 

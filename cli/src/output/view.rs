@@ -105,7 +105,9 @@ impl Header {
             (State::Ended, false) => "   ! incomplete: figures are of what was stored",
             (State::Live, _) => "   still recording",
             (State::Killed, _) => "   ! killed: it has no end, and its process is gone",
-            (State::Crashed, _) => "   ! crashed: its process died; what was open then has the status crashed",
+            (State::Crashed, _) => {
+                "   ! crashed: its process died; what was open then has the status crashed"
+            }
             (State::NotEnded, _) => "   not ended: still recording, or killed",
         });
         let mut lines = vec![line];

@@ -200,7 +200,10 @@ fn lines(command: &str, option: &str) -> (Vec<String>, Vec<String>) {
             base.extend(["-o", "n\u{f6}/x.ndjson"]);
         }
         ("color", "tail") => base.extend(["-f", "table", "--run", "1", "-w", "has:error"]),
-        ("color" | "ascii", "merge" | "recover" | "optimize" | "mark" | "prune" | "load" | "sql") => {
+        (
+            "color" | "ascii",
+            "merge" | "recover" | "optimize" | "mark" | "prune" | "load" | "sql",
+        ) => {
             base.extend(["-o", "n\u{f6}/x"]);
         }
         ("ascii", "tail") => base.extend(["-o", "n\u{f6}/x"]),

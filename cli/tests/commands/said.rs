@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{
-    asked_by, changed, check, console, copies, crashed, events, exported, figures, frames, long_lived,
-    lost_entries, meanwhile, never_entered, nothing_recorded, open_trace, prune, rows, spreadsheet,
-    stalls_of_loops, symptoms, trace_ids, tree, unmeasured, waiting,
+    asked_by, changed, check, console, copies, crashed, events, exported, figures, frames,
+    long_lived, lost_entries, meanwhile, never_entered, nothing_recorded, open_trace, prune, rows,
+    spreadsheet, stalls_of_loops, symptoms, trace_ids, tree, unmeasured, waiting,
 };
 
 fn folder() -> PathBuf {
