@@ -16,4 +16,5 @@ pub(crate) mod pieces;
 #[cfg(feature = "crash-proof")]
 pub(crate) mod place;
 #[cfg(all(test, feature = "crash-proof", target_os = "linux", not(any(miri, spandrel_loom))))]
+#[cfg(feature = "database")]
 mod tests;

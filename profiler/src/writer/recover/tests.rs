@@ -69,7 +69,7 @@ impl Left {
         let mut reader = Reader::new(self.bytes.as_slice()).map_err(|error| error.to_string())?;
         let said = |refused: Refused| refused.about(Path::new("ring")).to_string();
         let names = scan::names(&mut reader, true).map_err(said)?;
-        Scan::of(&mut reader, names, |_| 0).map_err(said)
+        Scan::of(&mut reader, names, |_| 0, None).map_err(said)
     }
 }
 
@@ -91,7 +91,7 @@ fn profile() -> (TempDir, Store) {
 fn recovered(scan: Scan) -> (TempDir, Result<Recovery, Error>) {
     let (folder, mut store) = profile();
     let path = Path::new("ring");
-    let done = Recover::begin(&mut store, path, (run_bytes(UUID), UUID), scan, Some(0));
+    let done = Recover::begin(&mut store, path, (run_bytes(UUID), UUID), scan, Some(0), End::Crashed);
     let done = done.and_then(Recover::run);
     store.close().unwrap();
     (folder, done)
@@ -144,7 +144,7 @@ fn whoever_is_killed_between_two_batches_leaves_what_the_next_one_completes() {
     let (folder, mut store) = profile();
     let id = run_bytes(UUID);
     fn begin(store: &mut Store, scan: Scan) -> Result<Recover<'_>, Error> {
-        Recover::begin(store, Path::new("ring"), (run_bytes(UUID), UUID), scan, Some(0))
+        Recover::begin(store, Path::new("ring"), (run_bytes(UUID), UUID), scan, Some(0), End::Crashed)
     }
     for stop in [1, 2] {
         let drained = store.drained(&id).unwrap();
@@ -154,7 +154,7 @@ fn whoever_is_killed_between_two_batches_leaves_what_the_next_one_completes() {
         };
         let mut reader = Reader::new(left.bytes.as_slice()).unwrap();
         let names = scan::names(&mut reader, true).unwrap();
-        let scan = Scan::of(&mut reader, names, from).unwrap();
+        let scan = Scan::of(&mut reader, names, from, None).unwrap();
         if stop == 2 {
             begin(&mut store, scan).unwrap().run().unwrap();
             break;
