@@ -150,12 +150,11 @@ fn kill_one(kill: u64) -> Tally {
     let scratch = scratch();
     let (path, witness_path) = (scratch.db(), scratch.path("witness"));
     let witness = witness(&witness_path);
-    let (builds, closes) = (kill % 10 == 0, kill % 10 == 5);
+    let (builds, closes) = (kill.is_multiple_of(10), kill % 10 == 5);
     let plan = child::plan(if closes { "closes" } else { "records" });
     let plan = plan.env("SPANDREL_TEST_PATH", path).env("SPANDREL_TEST_WITNESS", &witness_path);
     let mut child = plan.start();
-    let published =
-        || (0..THREADS).map(|thread| said(witness, PUBLISHED + thread)).sum::<u64>();
+    let published = || (0..THREADS).map(|thread| said(witness, PUBLISHED + thread)).sum::<u64>();
     let random = kill.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
     // Not to wait for something, but so that the kill comes at any moment.
     let pause = |most_us: u64| std::thread::sleep(Duration::from_micros(random % most_us));
@@ -165,7 +164,7 @@ fn kill_one(kill: u64) -> Tally {
         }
         pause(if builds { 60_000 } else { 30_000 });
     } else {
-        while published() < random % 60_000 {
+        while published() < random % 25_000 {
             std::thread::yield_now();
         }
     }
@@ -181,8 +180,9 @@ fn look(path: &Path, witness: &[AtomicU64], kill: u64, pid: u32) -> Tally {
         return tally;
     }
     // By the next one that records there, or by somebody who wants to know.
-    if kill % 3 == 0 {
-        let next = Profiler::builder().database(path).crash_proof(kill % 2 == 0).build().unwrap();
+    if kill.is_multiple_of(3) {
+        let next =
+            Profiler::builder().database(path).crash_proof(kill.is_multiple_of(2)).build().unwrap();
         assert_eq!(next.stats().last_error, None);
         next.close().unwrap();
     } else {
@@ -221,7 +221,8 @@ fn look(path: &Path, witness: &[AtomicU64], kill: u64, pid: u32) -> Tally {
             numbers.entry(thread as usize).or_default().push(n as u64 / each);
         }
         for thread in 0..THREADS {
-            let (begun, published) = (said(witness, BEGUN + thread), said(witness, PUBLISHED + thread));
+            let (begun, published) =
+                (said(witness, BEGUN + thread), said(witness, PUBLISHED + thread));
             let mut of = numbers.remove(&thread).unwrap_or_default();
             of.sort_unstable();
             let found = of.len() as u64;
@@ -240,7 +241,8 @@ fn look(path: &Path, witness: &[AtomicU64], kill: u64, pid: u32) -> Tally {
 fn rings_of(pid: u32) -> u64 {
     // SAFETY: a number out.
     let user = unsafe { libc::geteuid() };
-    let mut folders = vec![format!("/dev/shm/spandrel-{user}"), format!("/run/user/{user}/spandrel")];
+    let mut folders =
+        vec![format!("/dev/shm/spandrel-{user}"), format!("/run/user/{user}/spandrel")];
     folders.extend(std::env::var("XDG_RUNTIME_DIR").map(|folder| format!("{folder}/spandrel")));
     folders.dedup();
     let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();

@@ -13,9 +13,9 @@ fn status(name: &str) -> u64 {
     line.split_whitespace().next().unwrap().parse::<u64>().unwrap() << 10
 }
 
-/// What nobody else has in memory: without programs and libraries.
+/// What nobody else has in memory: without programs and libraries, and with a ring file, which lies in memory.
 fn anonymous() -> u64 {
-    status("RssAnon:")
+    status("RssAnon:") + status("RssShmem:")
 }
 
 const MIB: u64 = 1 << 20;
@@ -83,7 +83,10 @@ fn memory_is_listed_as_the_process_has_it() {
         let [few, many] = [first, then].map(|memory| memory.by(MemoryPart::OpenSpans));
         assert_eq!(many.reserved, few.reserved);
         let (places, texts) = (30_000 * 256, 2_000 * 400);
-        assert!(many.used >= places + texts && many.used >= 2 * few.used, "{few:?}, {many:?}");
+        // What lies in a file is touched when that is made.
+        let grows = !profiler.stats().is_crash_proof;
+        assert!(many.used >= places + texts, "{few:?}, {many:?}");
+        assert!(many.used >= 2 * few.used || !grows, "{few:?}, {many:?}");
     });
     let report = profiler.close().unwrap();
     let memory = report.memory;

@@ -9,6 +9,8 @@ use spandrel_tests::prelude::*;
 
 /// How many requests are recorded before the child says so.
 const REQUESTS: u64 = 1_500;
+/// The same where a recovery is to take several batches.
+const MANY: u64 = 6_000;
 
 /// In the child: requests with queries, of which one is open at the end, with what is in it.
 fn record_until_killed() {
@@ -16,8 +18,10 @@ fn record_until_killed() {
     let path = std::env::var("SPANDREL_TEST_PATH").unwrap();
     // Nothing is committed but by a flush: all else comes out of the ring.
     let builder = Profiler::builder().database(&path).flush_interval(Duration::from_secs(3_600));
+    let builder = builder.ring_capacity(1 << 19).partitions(1);
     let profiler = builder.redact_fields(["pin"]).crash_proof(true).build().unwrap();
     let commits = std::env::var_os("SPANDREL_TEST_COMMITS").is_some();
+    let requests = requests();
     let in_the_middle = || {
         if commits {
             profiler.flush(Duration::from_secs(20)).unwrap();
@@ -26,22 +30,26 @@ fn record_until_killed() {
     assert_eq!(profiler.stats().crash_proof_error, None);
     let dispatch = dispatch(&profiler);
     within(&dispatch, || {
-        for n in 0..REQUESTS {
+        for n in 0..requests {
             request(n, || {
-                if n == REQUESTS / 2 {
+                if n == requests / 2 {
                     in_the_middle()
                 }
             });
         }
-        let open = info_span!("request", n = REQUESTS, pin = "1234", late = tracing::field::Empty);
+        let open = info_span!("request", n = requests, pin = "1234", late = tracing::field::Empty);
         let _inside = open.enter();
         open.record("late", "recorded later, and longer than what fits a word");
         let long = "x".repeat(700);
         let _charge = info_span!("charge", order = 4_711, long).entered();
-        info!(n = REQUESTS, "charging");
+        info!(n = requests, "charging");
         child::say(if profiler.stats().stored == 0 { "nothing stored" } else { "some stored" });
         child::listen();
     });
+}
+
+fn requests() -> u64 {
+    std::env::var("SPANDREL_TEST_REQUESTS").ok().and_then(|n| n.parse().ok()).unwrap_or(REQUESTS)
 }
 
 fn request(n: u64, between: impl Fn()) {
@@ -59,8 +67,9 @@ fn request(n: u64, between: impl Fn()) {
 }
 
 /// Starts a child, kills it when it has recorded all, and says what it had stored.
-fn kill_one(path: &Path, commits: bool) -> String {
+fn kill_one(path: &Path, commits: bool, requests: u64) -> String {
     let plan = child::plan("record").env("SPANDREL_TEST_PATH", path);
+    let plan = plan.env("SPANDREL_TEST_REQUESTS", requests.to_string());
     let plan = if commits { plan.env("SPANDREL_TEST_COMMITS", "1") } else { plan };
     let mut child = plan.start();
     let said = child.hear().unwrap();
@@ -72,20 +81,20 @@ fn kill_one(path: &Path, commits: bool) -> String {
 }
 
 /// The run of a child that was killed and recovered.
-fn assert_all_is_there(path: &Path, run: i64) {
+fn assert_all_is_there(path: &Path, run: i64, requests: u64) {
     let db = Database::open(path);
     assert_eq!(db.value::<String>("PRAGMA integrity_check"), "ok");
     let count =
         |sql: &str| db.count(&format!("SELECT count(*) FROM spans WHERE run_id = {run} AND {sql}"));
-    assert_eq!(count("name = 'request' AND status = 'ok'"), REQUESTS);
-    assert_eq!(count("name = 'query' AND status = 'ok'"), 3 * REQUESTS);
+    assert_eq!(count("name = 'request' AND status = 'ok'"), requests);
+    assert_eq!(count("name = 'query' AND status = 'ok'"), 3 * requests);
     assert_eq!(count("status = 'crashed'"), 2);
     assert_eq!(count("status = 'crashed' AND duration_ns IS NULL AND self_ns IS NULL"), 2);
     let numbers =
         "SELECT count(DISTINCT fields ->> 'n') FROM spans WHERE name = 'request' AND status = 'ok'";
-    assert_eq!(db.count(&format!("{numbers} AND run_id = {run}")), REQUESTS, "each of them once");
+    assert_eq!(db.count(&format!("{numbers} AND run_id = {run}")), requests, "each of them once");
     let events = format!("SELECT count(*) FROM event WHERE run_id = {run}");
-    assert_eq!(db.count(&events), 3 * REQUESTS + 1);
+    assert_eq!(db.count(&events), 3 * requests + 1);
     let fields = |name: &str| -> String {
         db.value(&format!(
             "SELECT fields FROM spans WHERE run_id = {run} AND status = 'crashed' AND name = '{name}'"
@@ -96,7 +105,7 @@ fn assert_all_is_there(path: &Path, run: i64) {
         .into_iter()
         .map(|(name, text)| (name, serde_json::from_str(&text).unwrap()))
         .collect();
-    assert_eq!(fields["request"]["n"], REQUESTS);
+    assert_eq!(fields["request"]["n"], requests);
     assert_eq!(fields["request"]["late"], "recorded later, and longer than what fits a word");
     assert_eq!(fields["request"]["pin"], "[redacted]", "secrets stay out of it");
     assert_eq!(
@@ -109,7 +118,7 @@ fn assert_all_is_there(path: &Path, run: i64) {
            AND q.fields ->> 'n' = r.fields ->> 'n' AND q.root_id = r.id
            AND q.start_ns >= r.start_ns AND q.start_ns + q.duration_ns <= r.start_ns + r.duration_ns"
     );
-    assert_eq!(db.count(&parents), 3 * REQUESTS, "parents enclose their children");
+    assert_eq!(db.count(&parents), 3 * requests, "parents enclose their children");
     let self_times = format!(
         "SELECT count(*) FROM span AS r WHERE r.run_id = {run} AND r.parent_id IS NULL AND r.duration_ns > 0
            AND r.self_ns <> coalesce(r.last_exit_ns, r.first_entry_ns + r.busy_ns)
@@ -121,12 +130,12 @@ fn assert_all_is_there(path: &Path, run: i64) {
     let found = reader.contradictions(run).unwrap();
     assert!(found.is_empty(), "{found:?}");
     let row = reader.run(run).unwrap().unwrap();
-    assert_eq!((row.spans, row.unfinished), (4 * REQUESTS + 2, 2));
+    assert_eq!((row.spans, row.unfinished), (4 * requests + 2, 2));
     assert!(row.has_crashed() && row.ended_unix_ns.is_none() && row.dropped() == 0, "{row:?}");
     let report: serde_json::Value = serde_json::from_str(row.report.as_deref().unwrap()).unwrap();
-    assert_eq!(report["spans"]["recorded"], 4 * REQUESTS + 2);
-    assert_eq!(report["spans"]["stored"], 4 * REQUESTS + 2);
-    assert_eq!(report["events"]["recorded"], 3 * REQUESTS + 1);
+    assert_eq!(report["spans"]["recorded"], 4 * requests + 2);
+    assert_eq!(report["spans"]["stored"], 4 * requests + 2);
+    assert_eq!(report["events"]["recorded"], 3 * requests + 1);
     let threads =
         format!("SELECT count(*), count(DISTINCT os_id) FROM thread WHERE run_id = {run}");
     let threads: Vec<(i64, i64)> = db.rows(&threads, [], |row| Ok((row.get(0)?, row.get(1)?)));
@@ -143,7 +152,7 @@ fn all_that_was_published_is_moved_once_and_what_was_open_is_crashed() {
     let _limit = time_limit(120);
     for commits in [false, true] {
         let scratch = scratch();
-        let said = kill_one(scratch.db(), commits);
+        let said = kill_one(scratch.db(), commits, REQUESTS);
         assert_eq!(said == "nothing stored", !commits, "{said}");
         let rings = waiting(scratch.db()).unwrap();
         assert_eq!((rings.len(), rings[0].owner, &rings[0].refused), (1, RingOwner::Dead, &None));
@@ -155,7 +164,7 @@ fn all_that_was_published_is_moved_once_and_what_was_open_is_crashed() {
         let open: Vec<_> = done[0].open.iter().map(|open| open.name.as_str()).collect();
         assert_eq!(open, ["request", "charge"]);
         assert!(!rings[0].path.exists() && waiting(scratch.db()).unwrap().is_empty());
-        assert_all_is_there(scratch.db(), 1);
+        assert_all_is_there(scratch.db(), 1, REQUESTS);
         assert_eq!(recover(scratch.db(), false).unwrap(), [], "there is nothing left");
     }
 }
@@ -168,7 +177,7 @@ fn the_next_recording_recovers_before_it_begins() {
     let _limit = time_limit(120);
     let scratch = scratch();
     for _ in 0..2 {
-        kill_one(scratch.db(), false);
+        kill_one(scratch.db(), false, REQUESTS);
         let profiler = Profiler::builder().database(scratch.db()).build().unwrap();
         assert_eq!(profiler.stats().last_error, None);
         within(&dispatch(&profiler), || request(0, || ()));
@@ -177,11 +186,56 @@ fn the_next_recording_recovers_before_it_begins() {
     }
     for (run, is_dead) in [(1, true), (2, false), (3, true), (4, false)] {
         match is_dead {
-            true => assert_all_is_there(scratch.db(), run),
+            true => assert_all_is_there(scratch.db(), run, REQUESTS),
             false => {
                 let db = Database::open(scratch.db());
                 assert_eq!(db.count(&format!("SELECT spans FROM run WHERE id = {run}")), 4);
             }
         }
     }
+}
+
+/// In a child: recovers, and is killed over it.
+fn recover_until_killed() {
+    let _limit = time_limit(60);
+    let path = std::env::var("SPANDREL_TEST_PATH").unwrap();
+    child::say("begun");
+    recover(Path::new(&path), false).unwrap();
+    child::say("done");
+    child::listen();
+}
+
+#[test]
+fn a_recovery_that_is_killed_at_any_moment_is_completed_by_the_next_one() {
+    match child::role().as_deref() {
+        Some("record") => return record_until_killed(),
+        Some(_) => return recover_until_killed(),
+        None => {}
+    }
+    let kills = std::env::var("SPANDREL_TEST_KILLS").ok().and_then(|n| n.parse().ok());
+    let kills: u64 = kills.unwrap_or(6);
+    let _limit = time_limit(120 + 10 * kills);
+    let (mut done, mut killed_over) = (0, 0);
+    let mut scratch = scratch();
+    kill_one(scratch.db(), false, MANY);
+    for kill in 0..kills {
+        if waiting(scratch.db()).unwrap().is_empty() {
+            assert_all_is_there(scratch.db(), 1, MANY);
+            done += 1;
+            scratch = spandrel_tests::scratch();
+            kill_one(scratch.db(), kill.is_multiple_of(2), MANY);
+        }
+        let mut child = child::plan("recover").env("SPANDREL_TEST_PATH", scratch.db()).start();
+        child.expect("begun");
+        // Not to wait for something, but so that the kill comes at any moment.
+        std::thread::sleep(Duration::from_micros(kill * 7_919_003 % 900_000));
+        killed_over += u64::from(child.kill().is_empty());
+    }
+    recover(scratch.db(), false).unwrap();
+    assert!(waiting(scratch.db()).unwrap().is_empty());
+    assert_all_is_there(scratch.db(), 1, MANY);
+    println!(
+        "{kills} kills, {killed_over} of them over a recovery, {done} completed before the last"
+    );
+    assert!(killed_over > 0);
 }

@@ -49,7 +49,10 @@ fn a_hundred_thousand_short_threads() {
     // Not `check_complete`, which would read all the rows.
     let db = ledger::check(scratch.db(), &report);
     assert_eq!((report.stored, report.dropped.total()), (3 * THREADS, 0), "{report}");
-    assert_eq!(db.count("SELECT count(*) FROM thread"), THREADS);
+    let threads = db.count("SELECT count(*) FROM thread");
+    // A ring file has room for the names of some sixty thousand; the others have a number in common.
+    let is_enough = if report.stats.is_crash_proof { threads > 50_000 } else { threads == THREADS };
+    assert!(is_enough, "{threads}");
     assert_eq!(db.count("SELECT count(DISTINCT fields ->> 'n') FROM span"), THREADS);
 }
 

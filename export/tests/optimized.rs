@@ -35,7 +35,7 @@ fn append(store: &mut Store, thread_id: i64, spans: &[(u8, i64, i64)]) {
         (row.start_ns, row.duration_ns) = (*start_ns, Some(*duration));
         (row.self_ns, row.busy_ns) = (Some(duration / 2), Some(duration / 3));
         if n % 3 == 2 {
-            let status = if n % 2 == 0 { Status::Unfinished } else { Status::Crashed };
+            let status = if n.is_multiple_of(2) { Status::Unfinished } else { Status::Crashed };
             (row.duration_ns, row.self_ns, row.status) = (None, None, status);
         }
         rows.push(row);

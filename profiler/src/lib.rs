@@ -38,6 +38,8 @@
 //! * `opentelemetry`: a layer keeps the ids by which a layer of `tracing-opentelemetry` 0.34 beside it knows
 //!   the spans with which traces begin. It takes that layer's locks, once for each span, when that is
 //!   entered for the first time.
+//! * `crash-proof`: `ProfilerBuilder::crash_proof`, by which what is recorded outlives the process, and `recover`, which moves
+//!   it into the profile. Linux and macOS.
 //! * `faults`: for tests of spandrel itself, whose writer can then be made to panic or to lose a batch.
 //!
 //! One of `database` and `collected` has to be chosen. Both may be: features add up over all crates of a program.

@@ -47,6 +47,18 @@ pub(crate) fn zero_in_child(first: usize, len: usize) -> bool {
     system::zero_in_child(first, len)
 }
 
+/// From now on a forked child calls this function, once the mappings are zero there: for what its only thread knows
+/// of them. It runs where only what is safe in a signal handler may be called. The first function stays the only one.
+#[cfg(feature = "mapped")]
+pub fn call_in_child(function: fn()) {
+    #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
+    system::call_in_child(function);
+    #[cfg(not(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri)))))]
+    {
+        _ = function;
+    }
+}
+
 /// Takes it back; to be called before the mapping ends.
 #[cfg(all(
     feature = "mapped",
@@ -127,7 +139,7 @@ mod system {
         any(target_os = "linux", target_os = "macos"),
         not(any(spandrel_loom, miri))
     ))]
-    pub(super) use mappings::{share_with_child, zero_in_child};
+    pub(super) use mappings::{call_in_child, share_with_child, zero_in_child};
 
     #[cfg(all(
         feature = "mapped",
@@ -135,9 +147,17 @@ mod system {
         not(any(spandrel_loom, miri))
     ))]
     mod mappings {
+        use std::sync::OnceLock;
         use std::sync::atomic::{AtomicUsize, Ordering};
 
         use super::super::MAPPINGS_MAX;
+
+        static CALLED: OnceLock<fn()> = OnceLock::new();
+
+        pub(in super::super) fn call_in_child(function: fn()) {
+            super::install();
+            CALLED.get_or_init(|| function);
+        }
 
         // Relaxed: as of the descriptors. A place is free while it has no address; whoever takes it says the length
         // last, and the child leaves alone what has none.
@@ -179,6 +199,10 @@ mod system {
                     // a value of all that is in them.
                     unsafe { libc::mmap(at, len, protection, own, -1, 0) };
                 }
+            }
+            // A load, and no lock: it was set long ago, or is not there.
+            if let Some(function) = CALLED.get() {
+                function();
             }
         }
     }

@@ -6,14 +6,19 @@
 
 use rusqlite::{Connection, params};
 
-use crate::error::{Context, Error};
+use crate::error::Error;
 use crate::read_only::ReadOnly;
 use crate::record::{DrainedRow, RingId};
 use crate::schema;
-use crate::store::Store;
 
 /// Stands in the place of a partition's number when nothing of the ring is needed any more.
 const ALL: i64 = -1;
+
+/// The file of a ring is gone.
+pub(crate) fn forget(tx: &Connection, ring: &RingId) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM main.drained WHERE ring = ?1";
+    tx.execute(sql, [ring.as_slice()]).map(drop)
+}
 
 pub(crate) fn store(tx: &Connection, drained: &[DrainedRow]) -> rusqlite::Result<()> {
     if drained.is_empty() {
@@ -31,7 +36,7 @@ pub(crate) fn store(tx: &Connection, drained: &[DrainedRow]) -> rusqlite::Result
     Ok(())
 }
 
-fn read(conn: &Connection, ring: &RingId) -> rusqlite::Result<Vec<DrainedRow>> {
+pub(crate) fn read(conn: &Connection, ring: &RingId) -> rusqlite::Result<Vec<DrainedRow>> {
     let sql = "SELECT partition, position FROM main.drained WHERE ring = ?1";
     let mut query = conn.prepare(sql)?;
     let rows = query.query_map([ring.as_slice()], |row| {
@@ -42,8 +47,8 @@ fn read(conn: &Connection, ring: &RingId) -> rusqlite::Result<Vec<DrainedRow>> {
     rows.collect()
 }
 
-/// How far a ring is stored, as [`Store::drained`] says it, for somebody who only reads. Nothing is in files of earlier
-/// versions.
+/// How far a ring is stored, as [`Store::drained`](crate::Store::drained) says it, for somebody who only reads.
+/// Files of earlier versions say nothing.
 ///
 /// # Errors
 ///
@@ -53,25 +58,4 @@ pub fn drained_in(file: &ReadOnly, ring: &RingId) -> Result<Vec<DrainedRow>, Err
         ..4 => Ok(Vec::new()),
         _ => read(tx, ring),
     })
-}
-
-impl Store {
-    /// How far this ring is stored, by partition. Partitions of which nothing is stored are not in it.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    pub fn drained(&self, ring: &RingId) -> Result<Vec<DrainedRow>, Error> {
-        read(self.connection(), ring).context(self.path(), "read how far a ring is stored")
-    }
-
-    /// Forgets how far this ring is stored: its file is gone.
-    ///
-    /// # Errors
-    ///
-    /// As for [`append`](Self::append).
-    pub fn forget_drained(&mut self, ring: &RingId) -> Result<(), Error> {
-        let sql = "DELETE FROM main.drained WHERE ring = ?1";
-        self.in_transaction("forget a ring", |tx| tx.execute(sql, [ring.as_slice()]).map(drop))
-    }
 }

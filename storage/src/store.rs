@@ -620,12 +620,8 @@ impl Store {
         }
     }
 
-    pub(crate) fn connection(&self) -> &Connection {
-        &self.conn
-    }
-
     /// Does something in a transaction of its own.
-    pub(crate) fn in_transaction(
+    fn in_transaction(
         &mut self,
         doing: &str,
         act: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,

@@ -18,7 +18,9 @@ impl ProfilerBuilder {
     ///
     /// # Blocking
     ///
-    /// For the time that it takes to open or make a database, usually some milliseconds.
+    /// For the time that it takes to open or make a database, usually some milliseconds. If a process that recorded into
+    /// it with `crash_proof` has died, what that had left is stored first: ids of this recording
+    /// have to be above those, and half a second is what a full ring of the usual size takes.
     pub fn build(self) -> Result<Profiler, Error> {
         Profiler::start(self)
     }

@@ -18,7 +18,8 @@ use spandrel_ring::{Ring, TooLarge, Zeros};
 use crate::recorder::account::{Account, Shown};
 use crate::recorder::losses::{DropReason, Drops, KINDS, Kind, PerKind, REASONS, add_drops};
 use crate::recorder::record::Slot;
-use crate::recorder::ring_file::layout::{DROPS, drops};
+use crate::recorder::ring_file::layout::drops;
+use crate::recorder::ring_file::tables::DROPS;
 use crate::recorder::table_memory::TableMemory;
 use crate::sync::{AtomicU64, Ordering};
 

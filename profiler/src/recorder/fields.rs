@@ -53,8 +53,8 @@ pub(crate) fn padding(words: usize) -> u64 {
     header(0, KIND_PAD, 0, words.saturating_sub(1) as u32)
 }
 
-/// The flag of padding that contains [`GivenIds`]. It is no cut, and tells no status.
-#[cfg(feature = "opentelemetry")]
+/// The flag of padding that contains ids from another system. It is no cut, and tells no status.
+#[cfg(any(feature = "opentelemetry", feature = "crash-proof"))]
 const GIVEN_IDS: u64 = 1 << 24;
 
 /// Ids that another system has given a span.
@@ -87,11 +87,13 @@ pub(crate) fn has_given_ids(header: u64) -> bool {
     };
 }
 
-/// The ids of trace and span among these words.
-#[cfg(feature = "opentelemetry")]
+/// The ids of trace and span among these words. (Who recovers a ring file may read those of a program that has the
+/// feature without having it.)
+#[cfg(any(feature = "opentelemetry", feature = "crash-proof"))]
 pub(crate) fn given_ids(mut words: &[u64]) -> Option<(u128, u64)> {
     while let [header, rest @ ..] = words {
-        if let (true, [high, low, span, ..]) = (has_given_ids(*header), rest) {
+        let is_given = is_padding(*header) && header & GIVEN_IDS != 0;
+        if let (true, [high, low, span, ..]) = (is_given, rest) {
             return Some((u128::from(*high) << 64 | u128::from(*low), *span));
         }
         words = words.get(len_of(*header)..)?;

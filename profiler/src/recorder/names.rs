@@ -12,8 +12,9 @@ use tracing_core::Metadata;
 
 use crate::recorder::entry_rules::RuleOf;
 #[cfg(feature = "crash-proof")]
+use crate::recorder::fields::FIELDS_MAX;
+#[cfg(feature = "crash-proof")]
 use crate::recorder::ring_file::layout::names;
-use crate::recorder::threads::ThreadInfo;
 
 /// Where names are appended, if anywhere.
 #[derive(Debug, Clone, Default)]
@@ -48,14 +49,20 @@ impl Names {
                 u64::from(metadata.file().is_some()),
                 u64::from(metadata.module_path().is_some()),
             ];
-            let mut texts = vec![
+            // On the stack: nothing is allocated after a thread's first span. Records know no more fields than that.
+            let mut texts = [""; 4 + FIELDS_MAX];
+            texts[..4].copy_from_slice(&[
                 metadata.name(),
                 metadata.target(),
                 metadata.file().unwrap_or_default(),
                 metadata.module_path().unwrap_or_default(),
-            ];
-            texts.extend(metadata.fields().iter().map(|field| field.name()));
-            return file.names().append(names::CALLSITE, &numbers, &texts).is_ok();
+            ]);
+            let mut len = 4;
+            for (to, field) in texts[4..].iter_mut().zip(metadata.fields().iter()) {
+                *to = field.name();
+                len += 1;
+            }
+            return file.names().append(names::CALLSITE, &numbers, &texts[..len]).is_ok();
         }
         _ = (number, metadata, entries);
         true
@@ -63,14 +70,20 @@ impl Names {
 
     /// The same for a thread.
     #[cold]
-    pub(crate) fn add_thread(&self, info: &ThreadInfo) -> bool {
+    pub(crate) fn add_thread(&self, number: u32, os_id: u64, name: Option<&str>) -> bool {
         #[cfg(feature = "crash-proof")]
         if let Some(file) = &self.file {
-            let numbers = [u64::from(info.number), info.os_id, u64::from(info.name.is_some())];
-            let texts = [info.name.as_deref().unwrap_or_default()];
+            // The last quarter is for callsites: a thread without a number of its own is recorded, a span of a callsite
+            // without a name is not.
+            let (used, room) = file.names().used();
+            if used > room / 4 * 3 {
+                return false;
+            }
+            let numbers = [u64::from(number), os_id, u64::from(name.is_some())];
+            let texts = [name.unwrap_or_default()];
             return file.names().append(names::THREAD, &numbers, &texts).is_ok();
         }
-        _ = info;
+        _ = (number, os_id, name);
         true
     }
 }

@@ -20,7 +20,7 @@ use crate::recorder::open_spans::{DIRECT, INLINE_WORDS, OpenSpans};
 use crate::recorder::post_close_drain::PostCloseDrain;
 use crate::recorder::record::{FIRST_ID_MAX, SLOT_WORDS, SPAN_WORDS, SPAN_WORDS_WIDE, Slot};
 #[cfg(feature = "crash-proof")]
-use crate::recorder::ring_file::own::{FilePlan, OwnFile};
+use crate::recorder::ring_file::own::{FilePlan, FileSizes, OwnFile};
 use crate::recorder::rule::Rule;
 use crate::recorder::scope_owner;
 use crate::recorder::table_memory::HEAP;
@@ -160,7 +160,15 @@ impl Recorder {
         plan: &FilePlan,
     ) -> Result<(Arc<Self>, Consumer<Slot>), CreateError> {
         let clock = Clock::start();
-        let own = plan.make(options, &clock)?;
+        let sizes = FileSizes {
+            ring: options.ring(),
+            open_spans_max: options.open_spans_max,
+            field_words_max: options.field_words_max(),
+            first_id: options.first_id,
+            busy_time: options.busy_time,
+            status_rules: options.status_rules,
+        };
+        let own = plan.make(&sizes, &clock)?;
         let made = Self::parts_in(options, &own, clock);
         match made {
             Ok(parts) => Ok(Self::with(options, Parts { file: Some(own), ..parts })),

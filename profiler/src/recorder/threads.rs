@@ -19,6 +19,13 @@ pub(crate) struct ThreadInfo {
     pub(crate) name: Option<String>,
 }
 
+impl ThreadInfo {
+    /// All for which there was no number.
+    pub(crate) fn further() -> Self {
+        Self { number: THREAD_MAX, os_id: 0, name: Some("(further threads)".into()) }
+    }
+}
+
 /// The next number of a thread.
 static NUMBERS: AtomicU32 = AtomicU32::new(1);
 
@@ -91,12 +98,11 @@ impl Threads {
         let number = NUMBERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         let info = |number| ThreadInfo { number, os_id: os_thread_id(), name: current_name() };
         // Its name before anybody has the number.
-        let info = number.ok().map(info).filter(|info| self.names.add_thread(info));
-        let info = info.unwrap_or_else(|| ThreadInfo {
-            number: THREAD_MAX,
-            os_id: 0,
-            name: Some("(further threads)".into()),
-        });
+        let info = number
+            .ok()
+            .map(info)
+            .filter(|info| self.names.add_thread(info.number, info.os_id, info.name.as_deref()));
+        let info = info.unwrap_or_else(ThreadInfo::further);
         let number = info.number;
         self.register(Arc::new(info));
         number

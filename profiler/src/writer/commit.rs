@@ -234,7 +234,8 @@ impl Writer {
     /// cheaper; but not so many that the ring fills up meanwhile.
     fn piece_max(&self) -> usize {
         let usual = self.options.batch_size;
-        if self.raw.len() <= usual {
+        // Slots that are kept are free again after a commit: the sooner, the better. And a ring in a file is large.
+        if self.raw.len() <= usual || self.keeping.is_on() {
             return usual;
         }
         usual.saturating_mul(BACKLOG_BATCHES).min(self.ring_slots / 8).max(usual)

@@ -407,8 +407,16 @@ impl Converter {
             }
         };
         let (rules, busy_time) = (self.recorder.status_rules, self.recorder.busy_time);
+        #[cfg(feature = "crash-proof")]
+        let is_dead = self.names.is_some();
         let site = self.callsite(head.callsite, store);
         let callsite_id = site.id;
+        #[cfg(feature = "crash-proof")]
+        let context = match is_dead {
+            true => site.ids.context_of_dead(fields),
+            false => site.ids.context(fields),
+        };
+        #[cfg(not(feature = "crash-proof"))]
         let context = site.ids.context(fields);
         let status = match &site.roles {
             Some(roles) if head.status != Status::Panicked => {
@@ -545,7 +553,17 @@ impl Converter {
                 true => self.close_calls(&head, so_far.1 - start_ns, &mut times),
                 false => head.entries.count,
             };
-            if let Some(context) = self.callsite(seen.callsite, store).ids.context(&seen.fields) {
+            #[cfg(feature = "crash-proof")]
+            let is_of_another = self.names.is_some();
+            let ids = &self.callsite(seen.callsite, store).ids;
+            #[cfg(feature = "crash-proof")]
+            let context = match is_of_another {
+                true => ids.context_of_dead(&seen.fields),
+                false => ids.context(&seen.fields),
+            };
+            #[cfg(not(feature = "crash-proof"))]
+            let context = ids.context(&seen.fields);
+            if let Some(context) = context {
                 self.knows(seen.id, seen.root, context);
             }
             SpanRow {

@@ -11,7 +11,11 @@
 use spandrel_ring::Consumer;
 use spandrel_storage::{DrainedRow, RingId};
 
+use crate::recorder::Recorder;
+use crate::recorder::clock::Timeline;
 use crate::recorder::record::Slot;
+#[cfg(feature = "crash-proof")]
+use crate::recorder::ring_file::pieces::Pieces;
 
 /// What the writer knows of slots that it keeps.
 #[derive(Debug, Default)]
@@ -25,12 +29,23 @@ pub(super) struct Keeping {
 }
 
 impl Keeping {
-    /// Begins to keep the slots of this ring.
-    #[cfg(feature = "crash-proof")]
-    pub(super) fn begin(ring: RingId, consumer: &mut Consumer<Slot>) -> Self {
-        consumer.keep_slots();
-        let none = vec![0; consumer.partitions()];
-        Self { ring: Some(ring), passed: none.clone(), told: none }
+    /// Of this recording: if its ring lies in a file, slots are kept from now on, and so are pieces of the timeline there.
+    pub(super) fn of(
+        recorder: &Recorder,
+        timeline: &mut Timeline,
+        consumer: &mut Consumer<Slot>,
+    ) -> Self {
+        #[cfg(feature = "crash-proof")]
+        if let Some(file) = &recorder.file {
+            if let Some(cells) = file.clock_pieces() {
+                timeline.keep_in(Pieces::new(cells));
+            }
+            consumer.keep_slots();
+            let none = vec![0; consumer.partitions()];
+            return Self { ring: Some(file.run()), passed: none.clone(), told: none };
+        }
+        _ = (recorder, timeline, consumer);
+        Self::default()
     }
 
     /// Whether slots are kept.

@@ -92,8 +92,6 @@ use crate::recorder::Recorder;
 use crate::recorder::account::Account;
 use crate::recorder::clock::Timeline;
 use crate::recorder::record::Slot;
-#[cfg(feature = "crash-proof")]
-use crate::recorder::ring_file::pieces::Pieces;
 use crate::redact::Redaction;
 use crate::writer::control::Flush;
 
@@ -241,23 +239,14 @@ impl Writer {
     pub(crate) fn new(
         recorder: Arc<Recorder>,
         state: Arc<WriterState>,
-        #[cfg_attr(not(feature = "crash-proof"), allow(unused_mut))] mut consumer: Consumer<Slot>,
+        mut consumer: Consumer<Slot>,
         (control, pill): (Receiver<Flush>, Receiver<Instant>),
         store: Store,
         requests: Requests,
         options: WriterOptions,
     ) -> Self {
-        #[cfg_attr(not(feature = "crash-proof"), allow(unused_mut))]
         let mut timeline = Timeline::start(recorder.clock.clone());
-        #[cfg(feature = "crash-proof")]
-        let keeping = recorder.file.as_ref().map(|file| {
-            if let Some(cells) = file.clock_pieces() {
-                timeline.keep_in(Pieces::new(cells));
-            }
-            Keeping::begin(file.run(), &mut consumer)
-        });
-        #[cfg(not(feature = "crash-proof"))]
-        let keeping = None::<Keeping>;
+        let keeping = Keeping::of(&recorder, &mut timeline, &mut consumer);
         recorder.set_ticks_per_second(timeline.ticks_per_second());
         let partitions = consumer.partitions();
         let ring_slots = recorder.ring.capacities().iter().sum();
@@ -294,7 +283,7 @@ impl Writer {
             marks: MarkRows::default(),
             requests,
             committed: vec![0; partitions],
-            keeping: keeping.unwrap_or_default(),
+            keeping,
             waiting: Vec::new(),
             pause: PAUSE_MIN,
             last_commit: now,

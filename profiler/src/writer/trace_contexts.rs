@@ -40,6 +40,13 @@ impl IdFields {
         Self(Some(roles).filter(|_| site.is_span && says_trace))
     }
 
+    /// The same of a span of a process that is gone, which may have had a layer of OpenTelemetry's.
+    #[cfg(feature = "crash-proof")]
+    pub(super) fn context_of_dead(&self, words: &[u64]) -> Option<TraceContext> {
+        let said = self.context(words);
+        given(words, said).or(said)
+    }
+
     /// How other systems know a span with these words of fields.
     #[inline(always)]
     pub(super) fn context(&self, words: &[u64]) -> Option<TraceContext> {
@@ -76,7 +83,7 @@ fn said(roles: &[(usize, Role)], words: &[u64]) -> Option<TraceContext> {
 }
 
 /// The ids from the OpenTelemetry layer; the fields tell the parent.
-#[cfg(feature = "opentelemetry")]
+#[cfg(any(feature = "opentelemetry", feature = "crash-proof"))]
 fn given(words: &[u64], said: Option<TraceContext>) -> Option<TraceContext> {
     let (trace_id, span_id) = crate::recorder::fields::given_ids(words)?;
     let trace_id = TraceId::new(trace_id)?;

@@ -78,7 +78,8 @@ fn made(plans: &[Plan]) -> TestProfile {
         match plan.kind {
             Kind::Open => made.open(row, 8 * SECOND),
             Kind::Left => {
-                let status = if id % 2 == 0 { Status::Unfinished } else { Status::Crashed };
+                let status =
+                    if id.is_multiple_of(2) { Status::Unfinished } else { Status::Crashed };
                 let left = SpanRow { duration_ns: None, self_ns: None, status, ..row };
                 made.add(left, r#"{"shard":7}"#);
             }

@@ -81,7 +81,7 @@ pub use self::liveness::Liveness;
 #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
 pub(crate) use self::mapping::Mapping;
 pub use self::names::{KINDS_MAX, Name, Names, NamesFull, NamesRead};
-pub use self::owner::{FileSettings, OwnerId, RingFile};
+pub use self::owner::{FileSettings, InFileValue, OwnerId, RingFile};
 pub use self::reader::{PartitionSeen, Reader, State};
 pub use self::source::Source;
 
@@ -102,4 +102,22 @@ pub fn monotonic_ns() -> u64 {
     return system::monotonic_ns();
     #[cfg(not(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri)))))]
     0
+}
+
+/// Removes a file that was about to become a ring file when its process died. Says whether it was one, and is gone.
+///
+/// The caller has to know that the process is not just about to make it: until that has made the file and locked it, which is a
+/// moment, it looks the same.
+///
+/// # Errors
+///
+/// What the system says; where there are no ring files, always.
+pub fn remove_unmade(path: &std::path::Path) -> std::io::Result<bool> {
+    #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
+    return place::remove_unmade(path);
+    #[cfg(not(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri)))))]
+    {
+        _ = path;
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
 }

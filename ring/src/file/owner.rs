@@ -285,11 +285,14 @@ impl RingFile {
     }
 }
 
-/// A value of a ring that lies in a file: whole words, of which any bits are a value.
-pub trait InFileValue: Copy + Default + Send + Sync + Sealed {}
+/// A value of a ring that lies in a file.
+///
+/// # Safety
+///
+/// It is whole words, of which any bits are a value.
+#[allow(unsafe_code)] // what is said of a type
+pub unsafe trait InFileValue: Copy + Default + Send + Sync {}
 
-#[doc(hidden)]
-pub trait Sealed {}
-
-impl<const N: usize> Sealed for [u64; N] {}
-impl<const N: usize> InFileValue for [u64; N] where Self: Default {}
+// SAFETY: words.
+#[allow(unsafe_code)]
+unsafe impl<const N: usize> InFileValue for [u64; N] where Self: Default {}

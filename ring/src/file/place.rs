@@ -120,6 +120,25 @@ pub(super) fn make(
     Ok(Made { mapping: mapping.keeping(file), is_locked })
 }
 
+/// Removes a file that is no ring file yet, if whoever was about to make one of it is dead: his lock is gone. Says whether it
+/// has.
+pub(super) fn remove_unmade(path: &Path) -> io::Result<bool> {
+    let mut options = File::options();
+    options.read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let file = options.open(path)?;
+    let mut first = [0; 8];
+    let read = std::os::unix::fs::FileExt::read_at(&file, &mut first, 0)?;
+    if read == first.len() && first != [0; 8] || !file.metadata()?.is_file() {
+        return Ok(false);
+    }
+    // Released when this returns.
+    if !system::lock(&file, liveness::OWNER_BYTE)? {
+        return Ok(false);
+    }
+    std::fs::remove_file(path)?;
+    Ok(true)
+}
+
 /// A folder that somebody else may write to is no place for what a process relies on.
 fn check_folder(folder: &Path) -> Result<(), CreateError> {
     let shared = |why| CreateError::Shared { folder: PathBuf::from(folder), why };

@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Store;
+use crate::drained;
 use crate::error::{Context, Error};
 use crate::mend::Moved;
-use crate::record::{LateChild, RunInfo};
+use crate::record::{DrainedRow, LateChild, RingId, RunInfo};
 use crate::rollup::{self, Rollups};
 use crate::run_row::RunRow;
 
@@ -183,5 +184,23 @@ impl Store {
         self.last_batch_id = self.last_batch_id.max(last.batch);
         self.interner.begin_threads_above(last.thread);
         Ok(())
+    }
+
+    /// How far this ring is stored, by partition. Partitions of which nothing is stored are not in it.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn drained(&self, ring: &RingId) -> Result<Vec<DrainedRow>, Error> {
+        drained::read(&self.conn, ring).context(&self.path, "read how far a ring is stored")
+    }
+
+    /// Forgets how far this ring is stored: its file is gone.
+    ///
+    /// # Errors
+    ///
+    /// As for [`append`](Self::append).
+    pub fn forget_drained(&mut self, ring: &RingId) -> Result<(), Error> {
+        self.in_transaction("forget a ring", |tx| drained::forget(tx, ring))
     }
 }

@@ -169,6 +169,12 @@ fn way_out(reason: &str, facts: &Facts) -> String {
         "writer_panic" => "the writer met an error of its own; please report it with the \
                            program's standard error"
             .into(),
+        "damaged" => {
+            "the ring file of a process that had died was not as a recorder writes it; keep \
+                      others away from its folder"
+                .into()
+        }
+        "abandoned" => "the process died while it was publishing these; nothing can be done".into(),
         _ => "this reason is one of a newer spandrel; upgrade this command".into(),
     }
 }

@@ -10,6 +10,8 @@ const REASONS = {
   reentrant: "they were made inside the recorder itself",
   writer_panic: "the writer failed",
   row_refused: "the database refused those rows",
+  damaged: "the ring file of a dead process was not as a recorder writes it",
+  abandoned: "the process died while it was publishing them",
 };
 
 function lossWords(loss) {

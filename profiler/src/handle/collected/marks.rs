@@ -7,9 +7,10 @@ use crate::handle::backend::{Marks, NoRoom};
 use crate::recorder::Recorder;
 use crate::recorder::mark::Mark;
 use crate::recorder::ring_file::layout::names;
+use crate::recorder::ring_file::own::NAMES_BYTES;
 
 /// Bytes of all marks together: a quarter of what names have. Callsites need the rest.
-const BYTES_MAX: usize = 1 << 20;
+const BYTES_MAX: usize = NAMES_BYTES / 4;
 
 /// Marks of a recording that is collected.
 #[derive(Debug)]

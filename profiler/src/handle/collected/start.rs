@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use spandrel_ring::fork;
+
 use super::backend::Collected;
 use super::marks::MarksInFile;
 use super::settling;
@@ -11,9 +13,9 @@ use crate::handle::builder::ProfilerBuilder;
 use crate::handle::profiler::Profiler;
 use crate::handle::run_info::{OtherSettings, Run, describe_run, uuid};
 use crate::json_string::push_string;
-use crate::recorder::Recorder;
 use crate::recorder::ring_file::layout::names;
 use crate::recorder::ring_file::own::{Drainer, FilePlan, OwnFile};
+use crate::recorder::{Recorder, local};
 
 impl Profiler {
     pub(in crate::handle) fn start_collected(
@@ -31,6 +33,8 @@ impl Profiler {
         let redacted = builder.redaction.added().to_vec();
         let plan =
             FilePlan { drainer: Drainer::Folder(folder.clone()), run: uuid.clone(), redacted };
+        // What a thread of a forked child knows of its parent's table is not so there.
+        fork::call_in_child(local::forget_in_child);
         let made = Recorder::try_new_in_file(&options, &plan);
         let (recorder, consumer) = made.map_err(|error| {
             let message = format!("cannot record into a ring file: {error}");

@@ -246,7 +246,7 @@ fn marks_without_end_leave_room_for_names() {
     assert!(!profiler.section("none").is_recorded() || profiler.stats().marks > marks);
     within(&profiler, || drop(info_span!("after all marks")));
     let report = profiler.close().unwrap();
-    assert!(marks > 1_000 && report.marks_dropped >= 1, "{marks} {report:?}");
+    assert!(marks > 100 && report.marks_dropped >= 1, "{marks} {report:?}");
     let said = read(&ring_file(folder.path()));
     assert_eq!(said.spans, ["after all marks"]);
     assert_eq!(said.of(names::MARK).len() as u64, report.marks);

@@ -103,6 +103,9 @@ impl ProfilerBuilder {
     /// Slots of the ring are free again when what was in them is committed. So the ring, and not the writer's memory, is what
     /// a burst has to fit into: [`ring_capacity`](Self::ring_capacity) is four times as large by default.
     ///
+    /// The file has room for the names of some 20,000 callsites, and of some 60,000 threads where callsites are few. Spans of
+    /// further callsites are dropped as `callsites_full`; further threads have one number in common.
+    ///
     /// If the file cannot be made, because there is no room for it, say, recording goes on without;
     /// [`Stats::crash_proof_error`](crate::Stats::crash_proof_error) says why.
     #[cfg(feature = "crash-proof")]

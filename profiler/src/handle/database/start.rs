@@ -66,6 +66,8 @@ fn make_in_file(
     };
     let database = place::canonical(&builder.database.path).map_err(|error| refused(&error))?;
     let redacted = builder.redaction.added().to_vec();
+    // What a thread of a forked child knows of its parent's table is not so there.
+    fork::call_in_child(local::forget_in_child);
     let plan = FilePlan { drainer: Drainer::Profile(database), run: uuid.to_owned(), redacted };
     Recorder::try_new_in_file(options, &plan).map_err(|error| match error {
         CreateError::Unsupported => {
@@ -82,7 +84,7 @@ struct Unbuilt(Option<Arc<Recorder>>);
 
 #[cfg(feature = "crash-proof")]
 impl Unbuilt {
-    fn is_built(mut self, threads_above: i64) {
+    fn begin(mut self, threads_above: i64) {
         if let Some(recorder) = self.0.take()
             && let Some(file) = &recorder.file
         {
@@ -211,7 +213,7 @@ impl Profiler {
                 .with_source(error)
         })?;
         #[cfg(feature = "crash-proof")]
-        unbuilt.is_built(threads_above);
+        unbuilt.begin(threads_above);
         let backend = Database {
             recorder: Arc::clone(&recorder),
             state: Arc::clone(&state),

@@ -165,7 +165,9 @@ impl ThreadToken {
             return None;
         }
         if link & DETAILED == 0 {
-            return open.get(link).map(|span| (Entered::Own(link), span.outer()));
+            // A slot without a key has no span: in a forked child the table may be empty.
+            let span = open.get(link).filter(|span| !span.has_key(0))?;
+            return Some((Entered::Own(link), span.outer()));
         }
         let index = index_in(link);
         let detailed = detailed(index)?;
@@ -178,7 +180,10 @@ impl ThreadToken {
     }
 
     fn chain_from(self, open: &OpenSpans, mut link: Link) -> impl Iterator<Item = Entered> {
+        // No more steps than there are slots and details: in a file the links may be anything.
+        let mut left = open.slots().cells().len() + INDEX as usize;
         std::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
             let (entered, next) = self.follow(open, link)?;
             link = next;
             Some(entered)

@@ -19,6 +19,8 @@ use spandrel_ring::{Lease, Table};
 
 pub(crate) use self::chain::{Entered, Within};
 pub(crate) use self::link::Detailed;
+#[cfg(feature = "crash-proof")]
+use self::link::OUTSIDE;
 pub(crate) use self::owned::{NoThreadState, with_thread_state, with_thread_state_in_user_code};
 pub(crate) use self::token::{ThreadToken, Unavailable};
 
@@ -52,6 +54,21 @@ pub(crate) fn look(recorder: &Recorder) -> Option<ThreadToken> {
 pub(crate) fn mute_current_thread() {
     set(|cells| &cells.idle, MUTED);
     set(|cells| &cells.state, MUTED);
+}
+
+/// In a forked child, where a table that lies in a file is empty: the thread is in no span, and keeps no slots. Only what is
+/// safe in the handler of a signal is done.
+#[cfg(feature = "crash-proof")]
+pub(crate) fn forget_in_child() {
+    CELLS.with(|cells| {
+        cells.innermost.set(OUTSIDE);
+        cells.unrecorded.set(0);
+        cells.details_len.set(0);
+        cells.details.iter().for_each(|detailed| detailed.set(Detailed::NONE));
+        cells.free_len.set(0);
+        cells.scope_free.set(OUTSIDE);
+        cells.scope_slots.set(0);
+    });
 }
 
 /// Runs `f` with the thread's lease, if there is one. Whoever records meanwhile, from a signal

@@ -63,9 +63,11 @@ impl ThreadToken {
 pub(super) fn give_back(open: Option<&OpenSpans>) {
     let mut position = CELLS.with(|cells| cells.scope_free.replace(OUTSIDE));
     set(|cells| &cells.scope_slots, 0);
-    while let Some(open) = open
-        && let Some(span) = open.get(position)
-    {
+    // No more than there can be: a table in a file may say anything.
+    for _ in 0..SCOPES {
+        let Some((open, span)) = open.and_then(|open| Some((open, open.get(position)?))) else {
+            return;
+        };
         let next = span.outer();
         let _given = open.give_slot_back(position);
         position = next;

@@ -97,7 +97,8 @@ impl SlotFreeList {
                 .compare_exchange(head, changed, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
             {
-                return Some(index);
+                // Not in a forked child whose table is empty: there it may be somebody's by now.
+                return spans.get(index as usize)?.has_no_key().then_some(index);
             }
         }
         None

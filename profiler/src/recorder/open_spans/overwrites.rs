@@ -6,7 +6,7 @@
 
 use spandrel_ring::{TooLarge, Zeros};
 
-use crate::recorder::ring_file::layout::OVERWRITES;
+use crate::recorder::ring_file::tables::OVERWRITES;
 use crate::recorder::table_memory::TableMemory;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -41,6 +41,7 @@ impl Overwrites {
     }
 
     #[cfg(all(test, not(spandrel_loom)))]
+    #[allow(clippy::unwrap_used)] // a test fails by panicking
     pub(super) fn new(slots: usize) -> Self {
         Self::try_new(crate::recorder::table_memory::HEAP, slots).unwrap()
     }

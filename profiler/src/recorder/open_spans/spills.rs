@@ -9,7 +9,7 @@ use spandrel_ring::{TooLarge, Zeros};
 
 use super::ATTEMPTS;
 use crate::recorder::record::ID_BITS;
-use crate::recorder::ring_file::layout::{SPILL_WORDS, SPILLS_TAKEN};
+use crate::recorder::ring_file::tables::{SPILL_WORDS, SPILLS_TAKEN};
 use crate::recorder::table_memory::TableMemory;
 use crate::sync::{AtomicU64, Ordering};
 

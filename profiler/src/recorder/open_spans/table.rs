@@ -13,7 +13,7 @@ use super::{
     ATTEMPTS, INLINE_WORDS, NewSpan, SLOTS_MAX, SlotPosition, SpanSlot, WAYS, index, key_in,
     position,
 };
-use crate::recorder::ring_file::layout::{FOREIGN as FOREIGN_TABLE, OPEN_SPANS};
+use crate::recorder::ring_file::tables::{FOREIGN as FOREIGN_TABLE, OPEN_SPANS};
 use crate::recorder::table_memory::{HEAP, TableMemory};
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 

@@ -175,6 +175,11 @@ impl DeadNames {
         Some(())
     }
 
+    /// There are records of threads for which there was no number.
+    pub(crate) fn add_further_threads(&mut self) {
+        self.threads.insert(THREAD_MAX, ThreadInfo::further());
+    }
+
     /// Whether records may be of this thread.
     pub(crate) fn has_thread(&self, number: u32) -> bool {
         // The last number is that of all for which there was none.

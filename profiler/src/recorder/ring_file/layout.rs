@@ -21,15 +21,10 @@ use crate::recorder::losses::{KINDS, REASONS};
 use crate::recorder::open_spans::{INLINE_WORDS, SpanSlot};
 use crate::recorder::record::SLOT_WORDS;
 
-/// Tables, by number.
-pub(crate) const OPEN_SPANS: usize = 0;
-pub(crate) const FOREIGN: usize = 1;
-pub(crate) const OVERWRITES: usize = 2;
-pub(crate) const SPILLS_TAKEN: usize = 3;
-pub(crate) const SPILL_WORDS: usize = 4;
-pub(crate) const CLOCK_PIECES: usize = 5;
-pub(crate) const DROPS: usize = 6;
-pub(crate) const TABLES: usize = 7;
+#[allow(unused_imports, reason = "for whoever reads")]
+pub(crate) use super::tables::{
+    CLOCK_PIECES, DROPS, FOREIGN, OPEN_SPANS, OVERWRITES, SPILL_WORDS, SPILLS_TAKEN, TABLES,
+};
 
 /// The kinds of names.
 #[allow(dead_code, reason = "some are for whoever collects")]

@@ -15,6 +15,8 @@ pub(crate) mod own;
 pub(crate) mod pieces;
 #[cfg(feature = "crash-proof")]
 pub(crate) mod place;
+#[cfg_attr(not(feature = "crash-proof"), allow(dead_code, reason = "numbers in a file"))]
+pub(crate) mod tables;
 #[cfg(all(test, feature = "crash-proof", target_os = "linux", not(any(miri, spandrel_loom))))]
 #[cfg(feature = "database")]
 mod tests;

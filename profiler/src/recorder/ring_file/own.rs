@@ -5,23 +5,31 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use spandrel_ring::file::{CellTable, CreateError, FileSettings, NamesFull, RingFile};
-use spandrel_ring::{Consumer, Ring, TooLarge, Zeros};
+use spandrel_ring::{Consumer, Ring, RingOptions, TooLarge, Zeros};
 
 use super::layout::{self, CLOCK_PIECES, CLOCK_PIECES_KEPT, TABLES, drainer, names, settings};
+use super::pieces::PieceCell;
 use super::place;
 use crate::recorder::account::SHOWN_WORDS;
 use crate::recorder::clock::Clock;
 use crate::recorder::counters::PartitionCounters;
 use crate::recorder::open_spans::OpenSpans;
 use crate::recorder::record::Slot;
-use crate::recorder::recording::RecorderOptions;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::Ordering;
 
 /// Room for the names of some twenty thousand callsites.
-const NAMES_BYTES: usize = 4 << 20;
+pub(crate) const NAMES_BYTES: usize = if cfg!(test) { 256 << 10 } else { 4 << 20 };
 
-/// A word of the clock's pieces.
-pub(crate) type PieceCell = [AtomicU64; 8];
+/// How much of what there is to be, and what the header says for whoever recovers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FileSizes {
+    pub(crate) ring: RingOptions,
+    pub(crate) open_spans_max: usize,
+    pub(crate) field_words_max: usize,
+    pub(crate) first_id: u64,
+    pub(crate) busy_time: bool,
+    pub(crate) status_rules: bool,
+}
 
 /// For whom a file is.
 #[derive(Debug, Clone)]
@@ -68,13 +76,9 @@ pub(crate) fn run_bytes(uuid: &str) -> [u8; 16] {
 
 impl FilePlan {
     /// Makes a file, in the first folder that takes it, and says in it whose it is. Nobody may record into it yet.
-    pub(crate) fn make(
-        &self,
-        options: &RecorderOptions,
-        clock: &Clock,
-    ) -> Result<OwnFile, CreateError> {
+    pub(crate) fn make(&self, sizes: &FileSizes, clock: &Clock) -> Result<OwnFile, CreateError> {
         if let Drainer::Folder(folder) = &self.drainer {
-            return self.make_in(folder, options, clock);
+            return self.make_in(folder, sizes, clock);
         }
         let mut first_error = None;
         for folder in place::folders() {
@@ -82,7 +86,7 @@ impl FilePlan {
             if !folder.parent().is_some_and(Path::is_dir) {
                 continue;
             }
-            match self.make_in(&folder, options, clock) {
+            match self.make_in(&folder, sizes, clock) {
                 Ok(made) => return Ok(made),
                 // The best place is the one to be told of.
                 Err(error) => _ = first_error.get_or_insert(error),
@@ -94,7 +98,7 @@ impl FilePlan {
     fn make_in(
         &self,
         folder: &Path,
-        options: &RecorderOptions,
+        sizes: &FileSizes,
         clock: &Clock,
     ) -> Result<OwnFile, CreateError> {
         let pid = std::process::id();
@@ -104,26 +108,26 @@ impl FilePlan {
         };
         let path = folder.join(name);
         let run = run_bytes(&self.run);
-        let field_words_max = options.field_words_max();
+        let field_words_max = sizes.field_words_max;
         let ([open, foreign, overwrites, spills, spill_words], spill_words_each) =
-            OpenSpans::cell_tables(options.open_spans_max, field_words_max);
+            OpenSpans::cell_tables(sizes.open_spans_max, field_words_max);
         let pieces = CellTable { cell: size_of::<PieceCell>(), cells: CLOCK_PIECES_KEPT };
-        let partitions = options.partitions.max(1) + 1;
+        let partitions = sizes.ring.partitions.max(1) + 1;
         let drops = CellTable { cell: size_of::<PartitionCounters>(), cells: partitions };
         let tables: [CellTable; TABLES] =
             [open, foreign, overwrites, spills, spill_words, pieces, drops];
         let (kind, anchors) = clock.anchors();
         let mut settings = [0; 8];
         settings[settings::HASH] = layout::HASH;
-        settings[settings::FIRST_ID] = options.first_id;
+        settings[settings::FIRST_ID] = sizes.first_id;
         settings[settings::FIELD_WORDS_MAX] = field_words_max as u64;
         settings[settings::SPILL_WORDS_EACH] = spill_words_each as u64;
-        settings[settings::FLAGS] = if options.busy_time { settings::BUSY_TIME } else { 0 }
-            | if options.status_rules { settings::STATUS_RULES } else { 0 };
+        settings[settings::FLAGS] = if sizes.busy_time { settings::BUSY_TIME } else { 0 }
+            | if sizes.status_rules { settings::STATUS_RULES } else { 0 };
         let file = RingFile::create::<Slot>(
             &path,
             &FileSettings {
-                ring: options.ring(),
+                ring: sizes.ring,
                 tables: &tables,
                 names_bytes: NAMES_BYTES,
                 counters: SHOWN_WORDS,
@@ -134,7 +138,7 @@ impl FilePlan {
             },
         )?;
         let own = OwnFile { file: Arc::new(file), path, run };
-        if own.say_whose(self, options).is_err() {
+        if own.say_whose(self, sizes).is_err() {
             // Only if megabytes of names of secrets were set.
             _ = own.remove();
             return Err(TooLarge { bytes: Some(NAMES_BYTES) }.into());
@@ -144,11 +148,11 @@ impl FilePlan {
 }
 
 impl OwnFile {
-    fn say_whose(&self, plan: &FilePlan, options: &RecorderOptions) -> Result<(), NamesFull> {
+    fn say_whose(&self, plan: &FilePlan, sizes: &FileSizes) -> Result<(), NamesFull> {
         let numbers = [
             layout::HASH,
             u64::from(std::process::id()),
-            options.first_id,
+            sizes.first_id,
             place::hash_of(plan.drainer.database()),
         ];
         let program = std::env::current_exe().unwrap_or_default();

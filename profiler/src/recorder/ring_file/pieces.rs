@@ -5,8 +5,10 @@
 
 use spandrel_ring::Zeros;
 
-use super::own::PieceCell;
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
+
+/// A cell.
+pub(crate) type PieceCell = [AtomicU64; 8];
 
 /// What is kept of a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! A process that is killed leaves a ring file that has, with the profile, everything that was published.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // a test fails by panicking, also in its helpers
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
@@ -214,6 +216,33 @@ fn what_was_published_before_a_kill_is_in_the_ring_or_in_the_profile_and_once() 
     assert!(in_ring > 0, "all was in the profile");
 }
 
+#[test]
+fn a_file_whose_maker_died_over_it_goes_and_one_that_is_being_made_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("p.db");
+    drop(Store::open(&database, &StoreOptions::default()).unwrap());
+    let canonical = place::canonical(&database).unwrap();
+    // The last one is there on every system.
+    let rings = place::folders().pop().unwrap();
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&rings).unwrap();
+    let mut ended = Command::new("true").spawn().unwrap();
+    ended.wait().unwrap();
+    let make = |pid: u32, bytes: u64| {
+        let path = rings.join(place::file_name(&canonical, pid, "00"));
+        File::create(&path).unwrap().set_len(bytes).unwrap();
+        path
+    };
+    let living = make(std::process::id(), 1 << 16);
+    for bytes in [0, 4, 4_096, 1 << 16] {
+        let dead = make(ended.id(), bytes);
+        assert_eq!(crate::recover::recover(&database, true).unwrap(), [], "only looks");
+        assert!(dead.exists());
+        assert_eq!(crate::recover::recover(&database, false).unwrap(), []);
+        assert!(!dead.exists() && living.exists(), "{bytes} bytes");
+    }
+    std::fs::remove_file(living).unwrap();
+}
+
 /// Checks what a kill has left. Returns how many spans were in the ring only.
 fn check(folder: &Folder, witness: &Witness) -> u64 {
     let mut numbers = vec![BTreeSet::new(); THREADS as usize];
@@ -243,7 +272,7 @@ fn check(folder: &Folder, witness: &Witness) -> u64 {
     let names = Names::read(&mut reader);
     assert_eq!(names.runs.len(), 1);
     assert_eq!(names.runs[0][..2], [database.to_str().unwrap().to_owned(), run.info.uuid.clone()]);
-    let store = Store::open(&folder.database(), &StoreOptions::default()).unwrap();
+    let store = Store::open(folder.database(), &StoreOptions::default()).unwrap();
     let drained = store.drained(&reader.run()).unwrap();
     let timeline = timeline(&mut reader);
     let mut in_ring = 0;

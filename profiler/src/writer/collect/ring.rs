@@ -22,7 +22,7 @@ use crate::recorder::ring_file::dead_names::DeadNames;
 use crate::recorder::ring_file::layout::{drainer, settings};
 use crate::recorder::rule::Rule;
 use crate::recorder::stats::Ledger;
-use crate::recorder::threads::Threads;
+use crate::recorder::threads::{ThreadInfo, Threads};
 use crate::recorder::{Recorder, RecorderOptions};
 use crate::writer::chunks::Chunks;
 use crate::writer::convert::Converter;
@@ -431,6 +431,7 @@ impl Ring {
             *at = drained.next;
         }
         let mut last = push.last;
+        let has_further_threads = check_known.has_further_threads;
         if let Into::Raw = into {
             run.next_at.copy_from_slice(&run.raw_at);
         }
@@ -452,6 +453,9 @@ impl Ring {
             }
         }
         last = push.last;
+        if has_further_threads || check_all.has_further_threads {
+            run.recorder.threads.learn(ThreadInfo::further());
+        }
         if let Some(next) = &mut run.converter.entry_ids {
             *next = (*next).max(next_of_entries(run.ids, last));
         }
@@ -551,6 +555,7 @@ fn check<'a>(names: &'a DeadNames, ids_end: u64, busy_time: bool) -> Check<'a> {
         spans: HashSet::new(),
         events: HashSet::new(),
         last_ticks: 0,
+        has_further_threads: false,
     }
 }
 

@@ -29,6 +29,8 @@ pub(in crate::writer) struct Check<'a> {
     pub(in crate::writer) events: HashSet<u64>,
     /// The last moment of a sound record.
     pub(in crate::writer) last_ticks: u64,
+    /// Whether any was of a thread for which there was no number.
+    pub(in crate::writer) has_further_threads: bool,
 }
 
 /// Counters of two processors may differ by some ticks.
@@ -91,13 +93,16 @@ impl Check<'_> {
         if !is_sound {
             return Err(record.kind());
         }
-        let last = match &record {
-            Record::Span(head, _) => head.end.max(head.start),
-            Record::Event(head, _) => head.at,
-            Record::Entry(entry) => entry.left,
-            Record::Link(_) => 0,
+        let (last, threads) = match &record {
+            Record::Span(head, _) => {
+                (head.end.max(head.start), [head.thread, head.entries.longest_thread])
+            }
+            Record::Event(head, _) => (head.at, [head.thread; 2]),
+            Record::Entry(entry) => (entry.left, [entry.thread; 2]),
+            Record::Link(_) => (0, [0; 2]),
         };
         self.last_ticks = self.last_ticks.max(last);
+        self.has_further_threads |= threads.contains(&THREAD_MAX);
         Ok(record.kind())
     }
 

@@ -16,8 +16,6 @@
 pub(super) mod check;
 mod ledger;
 pub(super) mod scan;
-#[cfg(test)]
-mod tests;
 mod waiting;
 
 use std::collections::{HashMap, HashSet};
@@ -57,6 +55,16 @@ const BATCH_RECORDS: usize = 16_384;
 const MENDS_MAX: u32 = 3;
 /// Spans that were open, to be told of.
 const OPEN_TOLD: usize = 1_000;
+
+/// A process may have died while it made its ring file: then nothing is in it, and it goes. (If that fails, the next one
+/// tries again.)
+fn remove_unmade(path: &Path) {
+    let lives =
+        |pid: u32| cfg!(target_os = "linux") && Path::new("/proc").join(pid.to_string()).exists();
+    if place::pid_of(path).is_some_and(|pid| !lives(pid)) {
+        _ = spandrel_ring::file::remove_unmade(path);
+    }
+}
 
 /// What was recovered from a ring file, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -203,7 +211,12 @@ impl Ring {
         let mut reader = match opened {
             Ok(reader) => reader,
             // It is being made, or its process has died over that; or it is gone meanwhile.
-            Err(OpenError::NoRing) => return Ok(None),
+            Err(OpenError::NoRing) => {
+                if to_drain {
+                    remove_unmade(path);
+                }
+                return Ok(None);
+            }
             Err(OpenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(None);
             }
@@ -612,3 +625,6 @@ impl Scan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

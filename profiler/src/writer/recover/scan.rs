@@ -12,7 +12,7 @@ use crate::recorder::account::Account;
 use crate::recorder::clock::{Clock, Timeline};
 use crate::recorder::losses::{Drops, KINDS, PerKind, REASONS, add_drops};
 use crate::recorder::open_spans::left_behind::{SlotLeft, SpanLeft};
-use crate::recorder::record::{FIRST_ID_MAX, Ids, SLOT_WORDS};
+use crate::recorder::record::{FIRST_ID_MAX, Ids, SLOT_WORDS, THREAD_MAX};
 use crate::recorder::ring_file::dead_names::DeadNames;
 use crate::recorder::ring_file::layout::{
     self, CLOCK_PIECES, DROPS, FOREIGN, OPEN_SPANS, OVERWRITES, SPILL_WORDS, SPILLS_TAKEN, anchors,
@@ -179,6 +179,7 @@ impl Scan {
             spans: Default::default(),
             events: Default::default(),
             last_ticks: 0,
+            has_further_threads: false,
         };
         for partition in 0..reader.partitions() {
             scan.drain(reader, partition, &from, &mut check)?;
@@ -187,6 +188,7 @@ impl Scan {
         let met = check.spans.iter().chain(&check.events).max();
         scan.last_id = met.copied().unwrap_or(0).max(scan.last_id);
         scan.timeline.end_at(check.last_ticks);
+        let has_further_threads = check.has_further_threads;
         if let Some(ids) = ids {
             scan.last_id = ids.of(scan.last_id);
             for SpanLeft { seen, .. } in &mut scan.open {
@@ -195,6 +197,9 @@ impl Scan {
             }
         }
         scan.names = names;
+        if has_further_threads {
+            scan.names.add_further_threads();
+        }
         Ok(scan)
     }
 
@@ -338,6 +343,7 @@ impl Scan {
                 Ok(Some(left)) if check.spans.contains(&left.seen.id) => {}
                 Ok(Some(left)) if self.is_open_span(&left, check) && ids.insert(left.seen.id) => {
                     self.last_id = self.last_id.max(left.seen.id);
+                    check.has_further_threads |= left.seen.thread == THREAD_MAX;
                     self.open.push(left);
                 }
                 Ok(None) => {}

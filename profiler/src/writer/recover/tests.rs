@@ -91,7 +91,8 @@ fn profile() -> (TempDir, Store) {
 fn recovered(scan: Scan) -> (TempDir, Result<Recovery, Error>) {
     let (folder, mut store) = profile();
     let path = Path::new("ring");
-    let done = Recover::begin(&mut store, path, (run_bytes(UUID), UUID), scan, Some(0), End::Crashed);
+    let done =
+        Recover::begin(&mut store, path, (run_bytes(UUID), UUID), scan, Some(0), End::Crashed);
     let done = done.and_then(Recover::run);
     store.close().unwrap();
     (folder, done)
@@ -144,7 +145,14 @@ fn whoever_is_killed_between_two_batches_leaves_what_the_next_one_completes() {
     let (folder, mut store) = profile();
     let id = run_bytes(UUID);
     fn begin(store: &mut Store, scan: Scan) -> Result<Recover<'_>, Error> {
-        Recover::begin(store, Path::new("ring"), (run_bytes(UUID), UUID), scan, Some(0), End::Crashed)
+        Recover::begin(
+            store,
+            Path::new("ring"),
+            (run_bytes(UUID), UUID),
+            scan,
+            Some(0),
+            End::Crashed,
+        )
     }
     for stop in [1, 2] {
         let drained = store.drained(&id).unwrap();
