@@ -552,6 +552,7 @@ fn check<'a>(names: &'a DeadNames, ids_end: u64, busy_time: bool) -> Check<'a> {
         ids: 1..ids_end,
         ticks: 0..=TICKS_END,
         busy_time,
+        keeps_ids: false,
         spans: HashSet::new(),
         events: HashSet::new(),
         last_ticks: 0,
@@ -584,7 +585,7 @@ impl Push<'_> {
 fn next_of_entries(ids: Ids, last_id: u64) -> u64 {
     let above = last_id.max(ids.first());
     // Those of entries are one more than those of spans and events.
-    if above.wrapping_sub(ids.first()) % 2 == 0 { above + 1 } else { above + 2 }
+    if above.wrapping_sub(ids.first()).is_multiple_of(2) { above + 1 } else { above + 2 }
 }
 
 /// The names; and whether none of them was just being appended.

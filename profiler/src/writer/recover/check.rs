@@ -24,7 +24,9 @@ pub(in crate::writer) struct Check<'a> {
     pub(in crate::writer) ticks: std::ops::RangeInclusive<u64>,
     /// Whether the time inside spans was measured: then entries have moments.
     pub(in crate::writer) busy_time: bool,
-    /// Spans and events that were met: no id comes twice.
+    /// Whether it is seen to that no id comes twice. Where a living process is drained for hours, the profile sees to it.
+    pub(in crate::writer) keeps_ids: bool,
+    /// Spans and events that were met.
     pub(in crate::writer) spans: HashSet<u64>,
     pub(in crate::writer) events: HashSet<u64>,
     /// The last moment of a sound record.
@@ -61,7 +63,7 @@ impl Check<'_> {
                     && self.are_entries(&head.entries)
                     && head.inside.is_none_or(|ticks| ticks < COUNT_END)
                     && self.are_fields(head.callsite, fields)
-                    && self.spans.insert(head.id)
+                    && (!self.keeps_ids || self.spans.insert(head.id))
             }
             Record::Event(head, fields) => {
                 self.fits(words, EVENT_WORDS + fields.len())
@@ -71,7 +73,7 @@ impl Check<'_> {
                     && (head.span == 0 || self.ids.contains(&head.span))
                     && self.is_moment(head.at)
                     && self.are_fields(head.callsite, fields)
-                    && self.events.insert(head.id)
+                    && (!self.keeps_ids || self.events.insert(head.id))
             }
             Record::Link(link) => {
                 self.fits(words, SLOT_WORDS)

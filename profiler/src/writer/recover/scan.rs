@@ -176,6 +176,7 @@ impl Scan {
             ids: first_id..first_id + scan.ids_max(),
             ticks,
             busy_time,
+            keeps_ids: true,
             spans: Default::default(),
             events: Default::default(),
             last_ticks: 0,
