@@ -1,9 +1,9 @@
 //! A snapshot of the ledger: all counts, put together.
 
-use crate::recorder::Recorder;
 use crate::recorder::account::Account;
 use crate::recorder::counters::Snapshot;
 use crate::recorder::losses::{DropReason, Dropped, Drops, Kind, add_drops};
+use crate::recorder::recording::Recorder;
 use crate::recorder::stats::{Ledger, Stats};
 
 /// What the recorder knows of the state of a recording now; and whether nobody drains it any more. The account is the

@@ -54,8 +54,9 @@ impl Ids {
 
 #[cfg(test)]
 mod tests {
+    use super::super::heads::{Earlier, Entry, EventHead, Link, Record};
+    use super::super::read::read;
     use super::*;
-    use crate::recorder::record::{self, Earlier, Entry, EventHead, Link, Record};
 
     #[test]
     fn all_ids_of_a_record_and_nothing_else_are_others() {
@@ -65,11 +66,11 @@ mod tests {
         let mut words = event.words(0).to_vec();
         ids.shift(&mut words);
         let expected = EventHead { id: 1_009, span: 1_005, ..event };
-        assert_eq!(record::read(&words), Some(Record::Event(expected, &[])));
+        assert_eq!(read(&words), Some(Record::Event(expected, &[])));
         let mut words = Link { span: 2, follows: 1 }.words().to_vec();
         ids.shift(&mut words);
         let expected = Link { span: 1_003, follows: 1_001 };
-        assert_eq!(record::read(&words), Some(Record::Link(expected)));
+        assert_eq!(read(&words), Some(Record::Link(expected)));
         let entry = Entry {
             callsite: 70_000,
             thread: 9,
@@ -85,7 +86,7 @@ mod tests {
         let mut words = entry.words().to_vec();
         ids.shift(&mut words);
         let expected = Entry { span: 1_007, ..entry };
-        assert_eq!(record::read(&words), Some(Record::Entry(expected)));
+        assert_eq!(read(&words), Some(Record::Entry(expected)));
         assert_eq!((ids.of(0), ids.free_above(4)), (0, 1_008));
         assert_eq!((ids.room_below(1_003), ids.room_below(0)), (1, 0));
     }
