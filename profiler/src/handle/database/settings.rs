@@ -44,7 +44,7 @@ impl DatabaseSettings {
         };
         let message = format!(
             "{setting} is set beside `collected`, and it is the collector that writes the database: set it there \
-             (`spandrel collect DIR {option}`), and not here"
+             (`spandrel collect DIR`, with {option}), and not here"
         );
         Err(Error::new(ErrorKind::InvalidOption, message))
     }
