@@ -32,7 +32,7 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/public-api
 features() {
     case $1 in
         spandrel-ring) echo mapped ;;
-        spandrel) echo crash-proof ;;
+        spandrel) echo collected ;; # which has crash-proof
     esac
 }
 

@@ -96,7 +96,7 @@ compile() {
     for version in 0.34.0 0.37.0 0.40.2; do
         (
             lock "$version" && SQLITE3_LIB_DIR=$folder CARGO_TARGET_DIR=$target \
-                cargo check --quiet -p spandrel -p spandrel-export --no-default-features
+                cargo check --quiet -p spandrel -p spandrel-export --no-default-features --features spandrel/database
         ) || return 1
         echo "compiles with rusqlite $version"
     done

@@ -1,5 +1,8 @@
 //! What can go wrong outside the hot path.
 
+#[cfg(feature = "database")]
+mod storage;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +23,7 @@ pub enum ErrorKind {
     /// A setting is out of range, or an environment variable cannot be understood.
     InvalidOption,
     /// The profile database could not be opened; the storage crate's kind says why.
+    #[cfg(feature = "database")]
     Storage(crate::StorageErrorKind),
     /// The writer thread could not be started.
     Thread,
@@ -35,7 +39,7 @@ pub enum ErrorKind {
     AlreadyInstalled,
     /// The program has a logger already, so that the subscriber gets no records of the `log` crate.
     LoggerInstalled,
-    /// The ring file of a process that is gone cannot be recovered.
+    /// A ring file cannot be made, or that of a process that is gone cannot be recovered.
     RingFile,
     /// More marks came at once than the writer's channel holds; this one is dropped, and counted.
     MarksFull,
@@ -44,17 +48,6 @@ pub enum ErrorKind {
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self { kind, path: None, message: message.into(), source: None }
-    }
-
-    /// A file that looks like a profile but has ids that no recording can reach.
-    pub(crate) fn damaged_ids(path: &Path) -> Self {
-        let message = format!(
-            "{}: has ids that no recording can reach, so the file is damaged; move it away, or \
-             record into another file",
-            path.display()
-        );
-        let kind = ErrorKind::Storage(spandrel_storage::ErrorKind::Corrupt);
-        Self { kind, path: Some(path.to_path_buf()), message, source: None }
     }
 
     /// The same error, with what it is about in front.
@@ -67,6 +60,12 @@ impl Error {
     pub(crate) fn or_else(mut self, way_out: &str) -> Self {
         self.message.push_str("; ");
         self.message.push_str(way_out);
+        self
+    }
+
+    #[cfg(feature = "collected")]
+    pub(crate) fn with_path(mut self, path: &Path) -> Self {
+        self.path = Some(path.to_path_buf());
         self
     }
 
@@ -106,16 +105,5 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_deref().map(|source| source as _)
-    }
-}
-
-impl From<spandrel_storage::Error> for Error {
-    fn from(error: spandrel_storage::Error) -> Self {
-        Self {
-            kind: ErrorKind::Storage(error.kind()),
-            path: Some(error.path().to_path_buf()),
-            message: error.to_string(),
-            source: Some(Box::new(error)),
-        }
     }
 }

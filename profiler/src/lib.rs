@@ -10,6 +10,7 @@
 //! use tracing_subscriber::prelude::*;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # #[cfg(feature = "database")] {
 //! # let folder = tempfile::tempdir()?;
 //! # std::env::set_current_dir(&folder)?;
 //! let profiler = Profiler::builder().database("profile.db").build()?;
@@ -19,13 +20,20 @@
 //!
 //! let report = profiler.close()?;
 //! assert_eq!((report.recorded, report.stored), (1, 1));
+//! # }
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! # Features
 //!
-//! * `bundled` (default): compiles SQLite and links it statically.
+//! * `database` (with `bundled`): a thread of the program writes a SQLite file. It links SQLite, the system's
+//!   unless it is bundled.
+//! * `bundled` (default): `database`, and compiles SQLite and links it statically.
+//! * `collected`: the program writes no database; another process collects what it records. For a program
+//!   that should link no SQLite and needs no C compiler:
+//!   `spandrel = { version = "0.1", default-features = false, features = ["collected"] }`. Ten crates, and what only a
+//!   database has, such as [`ProfilerBuilder::database`] and [`StoreOptions`], is not there.
 //! * `log` (default): [`ProfilerSubscriber::init`] takes the records of the `log` crate, too.
 //! * `opentelemetry`: a layer keeps the ids by which a layer of `tracing-opentelemetry` 0.34 beside it knows
 //!   the spans with which traces begin. It takes that layer's locks, once for each span, when that is
@@ -33,6 +41,8 @@
 //! * `crash-proof`: `ProfilerBuilder::crash_proof`, by which what is recorded outlives the process, and `recover`, which moves
 //!   it into the profile. Linux and macOS.
 //! * `faults`: for tests of spandrel itself, whose writer can then be made to panic or to lose a batch.
+//!
+//! One of `database` and `collected` has to be chosen. Both may be: features add up over all crates of a program.
 //!
 //! # What it promises
 //!
@@ -44,6 +54,16 @@
 //!    [snapshot](Profiler::stats). Losses stand in the database with their reason and time.
 
 #![forbid(unsafe_code)]
+// What only the writer asks of the recorder is compiled all the same: conditions would be in half of its files.
+#![cfg_attr(not(feature = "database"), allow(dead_code, unused_imports))]
+// Links to what only a database has are checked where that is there.
+#![cfg_attr(not(feature = "database"), allow(rustdoc::broken_intra_doc_links))]
+
+#[cfg(not(any(feature = "database", feature = "collected")))]
+compile_error!(
+    "choose where spandrel records to: the feature `database` (a SQLite file, written by this program; \
+     `bundled` compiles SQLite, too), or `collected` (`spandrel collect` writes it; no SQLite here)"
+);
 
 // What an application holds: the profiler, its settings, sections, the report.
 mod handle;
@@ -55,15 +75,23 @@ mod front;
 mod recorder;
 
 // From records to rows: one thread, whose rounds are in `writer/mod.rs`.
+#[cfg(feature = "database")]
 mod writer;
 
 /// What processes that are gone have left in their ring files, see
 /// [`ProfilerBuilder::crash_proof`](crate::ProfilerBuilder::crash_proof).
-#[cfg(all(feature = "crash-proof", not(spandrel_loom)))]
+#[cfg(all(feature = "database", feature = "crash-proof", not(spandrel_loom)))]
 pub mod recover {
     pub use crate::writer::recover::{
         OpenAtDeath, Recovery, RingOwner, WaitingRing, recover, waiting,
     };
+}
+
+/// What many programs record into ring files of one folder, see
+/// [`ProfilerBuilder::collected`](crate::ProfilerBuilder::collected), collected into one profile.
+#[cfg(all(feature = "database", feature = "collected", not(spandrel_loom)))]
+pub mod collect {
+    pub use crate::writer::collect::{CollectOptions, Collected, Collecting, collect};
 }
 
 // What all of them use.
@@ -77,7 +105,7 @@ mod redact;
 mod sync;
 
 // Functions for fuzzing with arbitrary words, for `fuzz/`.
-#[cfg(any(test, spandrel_fuzz))]
+#[cfg(all(feature = "database", any(test, spandrel_fuzz)))]
 #[doc(hidden)]
 pub mod fuzz;
 
@@ -90,7 +118,9 @@ pub use recorder::entry_rules::{Entries, NoSuchEntries};
 pub use recorder::losses::{DropReason, Dropped};
 pub use recorder::stats::{Ledger, Stats};
 /// Why the store refused: the kind in [`ErrorKind::Storage`].
+#[cfg(feature = "database")]
 pub use spandrel_storage::ErrorKind as StorageErrorKind;
+#[cfg(feature = "database")]
 pub use spandrel_storage::{Snapshot, SqliteVersion, StoreOptions, Synchronous};
 #[cfg(feature = "faults")]
 pub use writer::Fault;

@@ -1,9 +1,46 @@
 //! Memory that a recording takes, by part.
 
 use std::fmt;
+use std::ops::{Add, AddAssign};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use spandrel_storage::MemoryUse;
+/// Bytes of one part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct MemoryUse {
+    /// Allocated. The system provides memory when it is touched, so not all of it may exist.
+    pub reserved: u64,
+    /// How much of that holds something, or has been touched.
+    pub used: u64,
+}
+
+impl MemoryUse {
+    /// Bytes that are allocated and all in use.
+    #[must_use]
+    pub fn whole(bytes: usize) -> Self {
+        Self { reserved: bytes as u64, used: bytes as u64 }
+    }
+
+    /// A list: room for all its values is reserved, the present ones are used.
+    #[must_use]
+    pub fn of<T>(list: &Vec<T>) -> Self {
+        let bytes = |values: usize| (values * size_of::<T>()) as u64;
+        Self { reserved: bytes(list.capacity()), used: bytes(list.len()) }
+    }
+}
+
+impl Add for MemoryUse {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { reserved: self.reserved + other.reserved, used: self.used + other.used }
+    }
+}
+
+impl AddAssign for MemoryUse {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
 
 macro_rules! parts {
     ($($(#[$doc:meta])* $variant:ident $name:ident,)*) => {

@@ -121,6 +121,17 @@ impl<T> Consumer<T> {
         self.read[partition]
     }
 
+    /// Up to where the slots of a partition were given back; by another process, if one drains the ring from its
+    /// [file](crate::file).
+    ///
+    /// # Panics
+    ///
+    /// If there is no such partition.
+    #[must_use]
+    pub fn given_back(&self, partition: usize) -> u64 {
+        self.ring.partitions[partition].get().gating().acquire()
+    }
+
     /// From now on drains keep the slots of what they hand out: they are the producers' again after
     /// [`give_back`](Self::give_back). So what was handed out stays in the ring until it is elsewhere for
     /// certain; a ring that lies in a file has it after the process is gone.

@@ -76,6 +76,16 @@ impl Interner {
         self.moved_threads.clear();
     }
 
+    /// What decides about ids of threads, for another run to be the one that is recorded.
+    pub(crate) fn take_threads(&mut self) -> (i64, HashMap<u32, i64>) {
+        (self.earlier_threads, std::mem::take(&mut self.moved_threads))
+    }
+
+    /// The opposite.
+    pub(crate) fn put_threads(&mut self, earlier: i64, moved: HashMap<u32, i64>) {
+        (self.earlier_threads, self.moved_threads) = (earlier, moved);
+    }
+
     pub(crate) fn callsite(&mut self, info: &CallsiteInfo) -> i64 {
         if is_too_long(info) {
             return self.callsite(&shortened(info));

@@ -4,6 +4,7 @@ mod aside;
 mod leave;
 mod recover;
 mod resume;
+mod several_runs;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 pub use self::leave::Left;
 pub use self::recover::Recovered;
 pub use self::resume::{Lost, Resumed};
+pub use self::several_runs::RunAside;
 
 use crate::append::{self, Appended};
 use crate::batches::Commit;

@@ -2,6 +2,7 @@
 
 mod by;
 mod check;
+mod collect;
 pub(crate) mod completions;
 mod diff;
 mod distributions;
@@ -49,7 +50,11 @@ fn fits_its_name(command: &Command, context: &Context) -> Result<(), Failure> {
     let is_page = ending == "html" || ending == "htm";
     let refused = match command {
         // These make the file that they are told to, or look at the name themselves.
-        Command::Flame(_) | Command::Export(_) | Command::Record(_) | Command::Man(_) => false,
+        Command::Flame(_)
+        | Command::Export(_)
+        | Command::Record(_)
+        | Command::Collect(_)
+        | Command::Man(_) => false,
         Command::Report(_) => {
             ending == "svg" || path.is_some_and(|path| Format::of_file_name(path).is_some())
         }
@@ -119,6 +124,8 @@ commands! {
     Load load,
     /// Run a program that has the layer, and report what was recorded
     Record record,
+    /// Collect what programs record into ring files into one profile
+    Collect collect,
     /// Write a single HTML page with everything, which opens offline
     Report report,
     /// Follow a live recording, span by span

@@ -201,7 +201,7 @@ fn limits(arguments: &Arguments, runs: &[Run]) -> Result<(Option<i64>, Option<u6
 }
 
 /// `2GB`, `500MB`, `1GiB`, or a plain number of bytes.
-fn parse_bytes(text: &str) -> Result<u64, Failure> {
+pub(super) fn parse_bytes(text: &str) -> Result<u64, Failure> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit = match unit.trim().to_ascii_lowercase().as_str() {

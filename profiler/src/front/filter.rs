@@ -304,6 +304,7 @@ impl fmt::Debug for Filter {
 /// does nothing.
 ///
 /// ```
+/// # #[cfg(feature = "database")] {
 /// # let folder = tempfile::tempdir()?;
 /// # let profiler = spandrel::Profiler::builder().database(folder.path().join("profile.db")).build()?;
 /// use tracing::Level;
@@ -316,6 +317,7 @@ impl fmt::Debug for Filter {
 ///     assert!(!tracing::debug_span!(target: "my_crate::db", "query").is_disabled());
 ///     Ok::<(), tracing_subscriber::filter::ParseError>(())
 /// })?;
+/// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]

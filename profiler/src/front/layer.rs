@@ -1,6 +1,7 @@
 //! The front end for `tracing_subscriber`: a layer.
 
 #[cfg(test)]
+#[cfg(feature = "database")]
 mod tests;
 
 use std::any::TypeId;

@@ -36,6 +36,7 @@ use crate::recorder::{NO_ANCESTOR, Recorder, Source};
 /// may be used in one program, each on threads or in scopes of its own; they write to the same file.
 ///
 /// ```
+/// # #[cfg(feature = "database")] {
 /// # let folder = tempfile::tempdir()?;
 /// # let profiler = spandrel::Profiler::builder().database(folder.path().join("profile.db")).build()?;
 /// profiler.subscriber().init()?;
@@ -43,6 +44,7 @@ use crate::recorder::{NO_ANCESTOR, Recorder, Source};
 /// tracing::info_span!("greet", name = "world").in_scope(|| tracing::info!("hello"));
 ///
 /// assert_eq!(profiler.close()?.stored, 1);
+/// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use = "a subscriber does nothing until it is installed"]

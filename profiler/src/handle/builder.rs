@@ -1,34 +1,31 @@
 //! The settings of a profiler.
 
+#[cfg(feature = "collected")]
 use std::path::PathBuf;
-use std::time::Duration;
 
 use spandrel_ring::RingOptions;
-use spandrel_storage::{StoreOptions, Synchronous};
 use tracing_core::LevelFilter;
 
+#[cfg(feature = "database")]
+use super::database::settings::DatabaseSettings;
 use crate::error::{Error, ErrorKind};
 use crate::memory;
-use crate::recorder::DoesNotFit;
 use crate::recorder::entry_rules::{Entries, EntryRules};
 use crate::recorder::open_spans::OpenSpans;
 use crate::recorder::record::Slot;
 use crate::recorder::rule::Rule;
+use crate::recorder::{DoesNotFit, RecorderOptions};
 use crate::redact::Redaction;
-#[cfg(feature = "faults")]
-use crate::writer::Fault;
 
 /// Most partitions that a thread can have for itself.
 pub(crate) const PARTITIONS_MAX: usize = 64;
-/// Bytes that the writer holds for a record without fields: its slot and its row.
-const BATCH_BYTES: u64 = 200;
 /// Longest encoded fields of one span or event: as much as one claim of the ring can hold.
 pub(crate) const FIELD_BYTES_MAX: usize = 32 * 1024;
 
 /// Slots of the ring by default.
 const RING: usize = 65_536;
 /// The same where slots are kept until what was in them is committed.
-const CRASH_PROOF_RING: usize = 4 * RING;
+const RING_IN_FILE: usize = 4 * RING;
 
 /// The names of environment variables that are settings begin with this.
 pub(super) const VARIABLE_PREFIX: &str = "SPANDREL_";
@@ -37,13 +34,10 @@ pub(super) const VARIABLE_PREFIX: &str = "SPANDREL_";
 #[derive(Debug, Clone)]
 #[must_use = "call build() to start the profiler"]
 pub struct ProfilerBuilder {
-    pub(crate) database: PathBuf,
     pub(crate) label: Option<String>,
     pub(crate) commit: Option<String>,
     pub(crate) ring_capacity: Option<usize>,
     pub(crate) partitions: usize,
-    pub(crate) batch_size: usize,
-    pub(crate) flush_interval: Duration,
     pub(crate) max_open_spans: usize,
     pub(crate) max_field_bytes: usize,
     pub(crate) spans: LevelFilter,
@@ -56,13 +50,19 @@ pub struct ProfilerBuilder {
     pub(crate) redaction: Redaction,
     /// The environment variables that settings come from, to be named in messages.
     pub(crate) variables: Vec<&'static str>,
-    pub(crate) control: bool,
-    pub(crate) close_timeout: Duration,
-    pub(crate) store: StoreOptions,
-    #[cfg(feature = "crash-proof")]
-    pub(crate) crash_proof: bool,
-    #[cfg(feature = "faults")]
-    pub(crate) fault: Option<Fault>,
+    #[cfg(feature = "database")]
+    pub(crate) database: DatabaseSettings,
+    /// The folder to record into, in place of a database.
+    #[cfg(feature = "collected")]
+    pub(crate) collected: Option<PathBuf>,
+}
+
+/// A setting that takes memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Memory {
+    pub(super) setting: &'static str,
+    pub(super) value: usize,
+    pub(super) bytes: u64,
 }
 
 /// What is stored of the arguments of the program's command line.
@@ -83,13 +83,10 @@ pub enum Arguments {
 impl Default for ProfilerBuilder {
     fn default() -> Self {
         Self {
-            database: "%n.spandrel.db".into(),
             label: None,
             commit: None,
             ring_capacity: None,
             partitions: std::thread::available_parallelism().map_or(4, |n| n.get().min(16)),
-            batch_size: 8_192,
-            flush_interval: Duration::from_millis(500),
             max_open_spans: 16_384,
             max_field_bytes: 4_096,
             spans: LevelFilter::DEBUG,
@@ -101,36 +98,15 @@ impl Default for ProfilerBuilder {
             arguments: Arguments::default(),
             redaction: Redaction::default(),
             variables: Vec::new(),
-            control: true,
-            close_timeout: Duration::from_secs(30),
-            store: StoreOptions::default(),
-            #[cfg(feature = "crash-proof")]
-            crash_proof: is_tested_crash_proof(),
-            #[cfg(feature = "faults")]
-            fault: None,
+            #[cfg(feature = "database")]
+            database: DatabaseSettings::default(),
+            #[cfg(feature = "collected")]
+            collected: None,
         }
     }
 }
 
-/// All tests of spandrel itself can be run over ring files.
-#[cfg(feature = "crash-proof")]
-fn is_tested_crash_proof() -> bool {
-    cfg!(any(test, feature = "faults")) && std::env::var_os("SPANDREL_TEST_CRASH_PROOF").is_some()
-}
-
 impl ProfilerBuilder {
-    /// The profile database; made if it is missing, appended to if it is one of ours.
-    ///
-    /// `%p` in it is the process id, `%t` the time of the start (`20261128T162233Z`), `%n` the name of the
-    /// program and `%%` a percent sign, as in `"%n-%p.db"` for several processes of one program; any
-    /// other percent sign stands for itself.
-    ///
-    /// Default: `<program>.spandrel.db` in the current folder.
-    pub fn database(mut self, path: impl Into<PathBuf>) -> Self {
-        self.database = path.into();
-        self
-    }
-
     /// A name for this run, such as `"checkout, before the index"`.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
@@ -154,56 +130,26 @@ impl ProfilerBuilder {
 
     /// Slots of the ring, as it was set or by default.
     pub(crate) fn ring_slots(&self) -> usize {
-        let default = if self.is_crash_proof() { CRASH_PROOF_RING } else { RING };
+        let default = if self.is_in_file() { RING_IN_FILE } else { RING };
         self.ring_capacity.unwrap_or(default)
     }
 
     /// Whether the ring is to lie in a file.
-    pub(crate) fn is_crash_proof(&self) -> bool {
-        #[cfg(feature = "crash-proof")]
-        return self.crash_proof;
-        #[cfg(not(feature = "crash-proof"))]
+    pub(super) fn is_in_file(&self) -> bool {
+        #[cfg(feature = "collected")]
+        if self.collected.is_some() {
+            return true;
+        }
+        #[cfg(feature = "database")]
+        return self.database.crash_proof;
+        #[cfg(not(feature = "database"))]
         false
-    }
-
-    /// Whether what is recorded outlives the process, however that ends: `kill -9`, an abort, out of memory. Default
-    /// `false`. (Feature `crash-proof`; Linux and macOS.)
-    ///
-    /// The ring, the open spans and the names of both then lie in a mapped file in memory, `$XDG_RUNTIME_DIR/spandrel` or
-    /// `/dev/shm/spandrel-UID`, some 50 MB. [`close`](crate::Profiler::close) removes it. If the process ends before that, whoever
-    /// next records into the same database moves what is in the file into it, and `spandrel recover` does: every span
-    /// that was published, and those that were open, with the status `crashed`. A power failure takes the file with it.
-    ///
-    /// Slots of the ring are free again when what was in them is committed. So the ring, and not the writer's memory, is what
-    /// a burst has to fit into: [`ring_capacity`](Self::ring_capacity) is four times as large by default.
-    ///
-    /// The file has room for the names of some 20,000 callsites, and of some 60,000 threads where callsites are few. Spans of
-    /// further callsites are dropped as `callsites_full`; further threads have one number in common.
-    ///
-    /// If the file cannot be made, because there is no room for it, say, recording goes on without;
-    /// [`Stats::crash_proof_error`](crate::Stats::crash_proof_error) says why.
-    #[cfg(feature = "crash-proof")]
-    pub fn crash_proof(mut self, outlives: bool) -> Self {
-        self.crash_proof = outlives;
-        self
     }
 
     /// How many threads can have a partition of the ring for themselves; all others share one
     /// more. Default: the available parallelism, at most 16.
     pub fn partitions(mut self, partitions: usize) -> Self {
         self.partitions = partitions;
-        self
-    }
-
-    /// Commit when so many spans and events have come together. Default 8,192.
-    pub fn batch_size(mut self, records: usize) -> Self {
-        self.batch_size = records;
-        self
-    }
-
-    /// Commit at least so often while anything comes. Default 500 ms.
-    pub fn flush_interval(mut self, interval: Duration) -> Self {
-        self.flush_interval = interval;
         self
     }
 
@@ -343,133 +289,85 @@ impl ProfilerBuilder {
         self
     }
 
-    /// Whether other processes of the same user can ask the running recording for something, such as a
-    /// mark: through a small file beside the database, `<database>-ctl`, at which the writer looks
-    /// some 20 to 50 times a second, and which is removed at the end. Default `true`.
-    ///
-    /// If that file cannot be made or read the recording goes on without;
-    /// [`Stats::control_error`](crate::Stats::control_error) says why.
-    pub fn control(mut self, listen: bool) -> Self {
-        self.control = listen;
-        self
-    }
-
-    /// How long `close()` may wait for the database. Default 30 s.
-    ///
-    /// For a disk that was full before, and at the close still is, it waits 2 s at most. What could not be stored by then is counted as `store_error`.
-    pub fn close_timeout(mut self, timeout: Duration) -> Self {
-        self.close_timeout = timeout;
-        self
-    }
-
-    /// How careful SQLite is with power failures. Default [`Synchronous::Normal`]: a power failure
-    /// may lose the last commits, but never corrupts the file. (A crash of the program or a kill
-    /// loses no commit in any of them.)
-    pub fn synchronous(mut self, synchronous: Synchronous) -> Self {
-        self.store.synchronous = synchronous;
-        self
-    }
-
-    /// Keep the database below this size, about, by deleting the oldest spans. Default: no limit.
-    pub fn max_bytes(mut self, bytes: u64) -> Self {
-        self.store.max_bytes = Some(bytes);
-        self
-    }
-
-    /// Delete spans that are older than this. Default: never.
-    pub fn max_age(mut self, age: Duration) -> Self {
-        self.store.max_age = Some(age);
-        self
-    }
-
-    /// Whether other processes may read the profile while it is recorded. Default `true`.
-    ///
-    /// With `false` the file is locked for other processes meanwhile, and the index of its write-ahead log
-    /// is in memory. Otherwise that is a file, `<database>-shm`, which is mapped: a program that cuts it
-    /// short under the recording (`: > profile.db-shm`) may end it by SIGBUS.
-    pub fn live_readers(mut self, may_read: bool) -> Self {
-        self.store.live_readers = may_read;
-        self
-    }
-
-    /// All settings of the store at once, for what has no method of its own.
-    pub fn store_options(mut self, options: StoreOptions) -> Self {
-        self.store = options;
-        self
-    }
-
-    /// The writer brings a fault upon itself: for tests of what becomes of a recording then.
-    #[cfg(feature = "faults")]
-    pub fn fault(mut self, fault: Fault) -> Self {
-        self.fault = Some(fault);
-        self
-    }
-
     /// Which spans and events are kept.
     pub(crate) fn rule(&self) -> Result<Rule, Error> {
         Rule::new(self.spans, self.events).with_text(&self.filter)
     }
 
-    pub(super) fn check(&self) -> Result<(), Error> {
-        let range = |name, value: usize, least, most| {
-            if (least..=most).contains(&value) {
-                return Ok(());
-            }
-            Err(Error::new(
-                ErrorKind::InvalidOption,
-                format!("{} is {value}; choose a value from {least} to {most}", self.called(name)),
-            ))
-        };
-        range("ring_capacity", self.ring_slots(), 1, 1 << 32)?;
-        range("partitions", self.partitions, 1, PARTITIONS_MAX)?;
-        range("batch_size", self.batch_size, 1, 10_000_000)?;
-        range("max_open_spans", self.max_open_spans, 1, 1 << 24)?;
-        range("max_field_bytes", self.max_field_bytes, 0, FIELD_BYTES_MAX)?;
-        if self.flush_interval.is_zero() {
-            return Err(Error::new(
-                ErrorKind::InvalidOption,
-                format!("{} is zero; choose at least 1 ms", self.called("flush_interval")),
-            ));
+    pub(super) fn recorder_options(&self, rule: Rule, first_id: u64) -> RecorderOptions {
+        RecorderOptions {
+            ring_capacity: self.ring_slots(),
+            partitions: self.partitions,
+            open_spans_max: self.max_open_spans,
+            field_bytes_max: self.max_field_bytes,
+            rule,
+            busy_time: self.busy_time,
+            status_rules: self.status_rules,
+            entries: self.entries.clone(),
+            first_id,
         }
+    }
+
+    /// Checks the settings of the recorder. `others` takes memory, too.
+    pub(super) fn check(&self, others: Option<Memory>) -> Result<(), Error> {
+        self.check_range("ring_capacity", self.ring_slots(), 1, 1 << 32)?;
+        self.check_range("partitions", self.partitions, 1, PARTITIONS_MAX)?;
+        self.check_range("max_open_spans", self.max_open_spans, 1, 1 << 24)?;
+        self.check_range("max_field_bytes", self.max_field_bytes, 0, FIELD_BYTES_MAX)?;
         match memory::available() {
-            Some(available) => self.check_memory(available),
+            Some(available) => self.check_memory(others, available),
             None => Ok(()),
         }
     }
 
-    /// Checks whether everything that will be allocated fits into so many bytes.
-    fn check_memory(&self, available: u64) -> Result<(), Error> {
-        let needed = self.memory();
-        if needed.iter().map(|(_, bytes)| *bytes).fold(0, u64::saturating_add) <= available {
+    pub(super) fn check_range(
+        &self,
+        name: &str,
+        value: usize,
+        least: usize,
+        most: usize,
+    ) -> Result<(), Error> {
+        if (least..=most).contains(&value) {
             return Ok(());
         }
-        let (name, bytes) = needed.into_iter().max_by_key(|(_, bytes)| *bytes).unwrap_or_default();
+        Err(Error::new(
+            ErrorKind::InvalidOption,
+            format!("{} is {value}; choose a value from {least} to {most}", self.called(name)),
+        ))
+    }
+
+    /// Checks whether everything that will be allocated fits into so many bytes.
+    fn check_memory(&self, others: Option<Memory>, available: u64) -> Result<(), Error> {
+        let needed = || self.memory().into_iter().chain(others);
+        if needed().map(|memory| memory.bytes).fold(0, u64::saturating_add) <= available {
+            return Ok(());
+        }
+        let Some(Memory { setting, value, bytes }) = needed().max_by_key(|memory| memory.bytes)
+        else {
+            return Ok(());
+        };
         let (bytes, available) = (memory::human(bytes), memory::human(available));
         Err(Error::new(
             ErrorKind::InvalidOption,
             format!(
-                "{} is {}, which takes {bytes} of memory, and {available} are available; \
+                "{} is {value}, which takes {bytes} of memory, and {available} are available; \
                  choose a smaller value",
-                self.called(name),
-                self.value_of(name)
+                self.called(setting),
             ),
         ))
     }
 
-    /// What takes memory, and about how many bytes.
-    fn memory(&self) -> [(&'static str, u64); 3] {
+    /// What takes memory of the recorder's, and about how many bytes.
+    fn memory(&self) -> [Memory; 2] {
         let ring = RingOptions { capacity: self.ring_slots(), partitions: self.partitions };
-        let ring = ring.bytes(size_of::<Slot>());
-        let spans = OpenSpans::bytes(self.max_open_spans, self.max_field_bytes / 8);
-        [
-            ("ring_capacity", ring.map_or(u64::MAX, |bytes| bytes as u64)),
-            ("max_open_spans", spans as u64),
-            ("batch_size", (self.batch_size as u64).saturating_mul(BATCH_BYTES)),
-        ]
+        let ring = ring.bytes(size_of::<Slot>()).map_or(u64::MAX, |bytes| bytes as u64);
+        let spans = OpenSpans::bytes(self.max_open_spans, self.max_field_bytes / 8) as u64;
+        let memory = |setting, bytes| Memory { setting, value: self.value_of(setting), bytes };
+        [memory("ring_capacity", ring), memory("max_open_spans", spans)]
     }
 
     /// The name under which the user knows a setting: a method, or a variable.
-    fn called<'a>(&self, setting: &'a str) -> &'a str {
+    pub(super) fn called<'a>(&self, setting: &'a str) -> &'a str {
         let mut variables = self.variables.iter().copied();
         variables.find(|variable| is_of(variable, setting)).unwrap_or(setting)
     }
@@ -477,8 +375,7 @@ impl ProfilerBuilder {
     fn value_of(&self, name: &str) -> usize {
         match name {
             "ring_capacity" => self.ring_slots(),
-            "max_open_spans" => self.max_open_spans,
-            _ => self.batch_size,
+            _ => self.max_open_spans,
         }
     }
 

@@ -1,21 +1,20 @@
 //! Settings from environment variables.
 
-use std::cell::RefCell;
 use std::ffi::OsString;
-use std::fmt::Display;
-use std::str::{FromStr, ParseBoolError};
-use std::time::Duration;
+use std::str::FromStr;
 
-use spandrel_storage::nearest;
 use tracing_core::LevelFilter;
 
 use super::builder::{Arguments, ProfilerBuilder, VARIABLE_PREFIX};
+use super::misspelt::nearest;
+use super::variables::Variables;
 use crate::error::{Error, ErrorKind};
 use crate::recorder::entry_rules::NotRules;
 
 /// All variables that are read here.
-const SETTINGS: [&str; 22] = [
+const SETTINGS: [&str; 23] = [
     "SPANDREL_DB",
+    "SPANDREL_COLLECT",
     "SPANDREL_LABEL",
     "SPANDREL_COMMIT",
     "SPANDREL_RING_CAPACITY",
@@ -50,6 +49,30 @@ const OTHERS: [&str; 6] = [
 ];
 const TESTS: &str = "SPANDREL_TEST_";
 
+/// Settings of a database, which a program that is collected does not write.
+const OF_DATABASE: [&str; 7] = [
+    "SPANDREL_BATCH_SIZE",
+    "SPANDREL_FLUSH_INTERVAL_MS",
+    "SPANDREL_MAX_BYTES",
+    "SPANDREL_MAX_AGE_S",
+    "SPANDREL_CONTROL",
+    "SPANDREL_LIVE_READERS",
+    "SPANDREL_CRASH_PROOF",
+];
+
+/// One line about settings that have no effect, among the names of those that are set.
+pub(crate) fn tell_unused(names: &[String]) -> Option<String> {
+    let is_set = |name: &str| names.iter().any(|set| set == name);
+    let unused: Vec<_> = OF_DATABASE.into_iter().filter(|name| is_set(name)).collect();
+    if unused.is_empty() || !is_set("SPANDREL_COLLECT") {
+        return None;
+    }
+    Some(format!(
+        "beside SPANDREL_COLLECT, {} says nothing: it is the collector that writes the database",
+        unused.join(", ")
+    ))
+}
+
 /// One line about variables that look like settings and are none: they may be misspelt.
 pub(crate) fn tell_unknown(names: impl Iterator<Item = String>) -> Option<String> {
     let is_known =
@@ -60,7 +83,7 @@ pub(crate) fn tell_unknown(names: impl Iterator<Item = String>) -> Option<String
     let ends = || SETTINGS.iter().filter_map(|name| name.strip_prefix(VARIABLE_PREFIX));
     let told: Vec<_> = unknown
         .iter()
-        .map(|name| match nearest(&name[VARIABLE_PREFIX.len()..], ends(), 1).first() {
+        .map(|name| match nearest(&name[VARIABLE_PREFIX.len()..], ends()) {
             Some(near) => format!("{name} (did you mean {VARIABLE_PREFIX}{near}?)"),
             None => name.clone(),
         })
@@ -72,107 +95,97 @@ pub(crate) fn tell_unknown(names: impl Iterator<Item = String>) -> Option<String
     }
 }
 
-/// The settings from the environment; `None` without `SPANDREL_DB`.
+/// The settings from the environment; `None` if none says where to record to.
 pub(crate) fn builder(
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Option<ProfilerBuilder>, Error> {
-    let found = RefCell::new(Vec::new());
-    let set = |name: &'static str| {
-        let value = variable(name).filter(|value| !value.is_empty())?;
-        found.borrow_mut().push(name);
-        Some(value)
-    };
-    let Some(database) = set("SPANDREL_DB") else { return Ok(None) };
-    let mut builder = ProfilerBuilder::default().database(database);
-    if let Some(label) = set("SPANDREL_LABEL") {
+    let from = Variables::new(&variable);
+    let Some(mut builder) = somewhere(&from)? else { return Ok(None) };
+    if let Some(label) = from.get("SPANDREL_LABEL") {
         builder = builder.label(label.to_string_lossy());
     }
-    if let Some(commit) = set("SPANDREL_COMMIT") {
+    if let Some(commit) = from.get("SPANDREL_COMMIT") {
         builder = builder.commit(commit.to_string_lossy());
     }
-    let number = |name| parse::<usize>(name, set(name), "a whole number");
-    if let Some(slots) = number("SPANDREL_RING_CAPACITY")? {
+    if let Some(slots) = from.number("SPANDREL_RING_CAPACITY")? {
         builder = builder.ring_capacity(slots);
     }
-    if let Some(partitions) = number("SPANDREL_PARTITIONS")? {
+    if let Some(partitions) = from.number("SPANDREL_PARTITIONS")? {
         builder = builder.partitions(partitions);
     }
-    if let Some(records) = number("SPANDREL_BATCH_SIZE")? {
-        builder = builder.batch_size(records);
-    }
-    if let Some(ms) = number("SPANDREL_FLUSH_INTERVAL_MS")? {
-        builder = builder.flush_interval(Duration::from_millis(ms as u64));
-    }
-    if let Some(spans) = number("SPANDREL_MAX_OPEN_SPANS")? {
+    if let Some(spans) = from.number("SPANDREL_MAX_OPEN_SPANS")? {
         builder = builder.max_open_spans(spans);
     }
-    if let Some(bytes) = number("SPANDREL_MAX_FIELD_BYTES")? {
+    if let Some(bytes) = from.number("SPANDREL_MAX_FIELD_BYTES")? {
         builder = builder.max_field_bytes(bytes);
     }
-    if let Some(bytes) = number("SPANDREL_MAX_BYTES")? {
-        builder = builder.max_bytes(bytes as u64);
-    }
-    if let Some(seconds) = number("SPANDREL_MAX_AGE_S")? {
-        builder = builder.max_age(Duration::from_secs(seconds as u64));
-    }
     let levels = "off, error, warn, info, debug or trace";
-    if let Some(level) = parse::<LevelFilter>("SPANDREL_EVENTS", set("SPANDREL_EVENTS"), levels)? {
+    if let Some(level) = from.parse::<LevelFilter>("SPANDREL_EVENTS", levels)? {
         builder = builder.events(level);
     }
-    if let Some(level) = parse::<LevelFilter>("SPANDREL_SPANS", set("SPANDREL_SPANS"), levels)? {
+    if let Some(level) = from.parse::<LevelFilter>("SPANDREL_SPANS", levels)? {
         builder = builder.spans(level);
     }
-    if let Some(filter) = set("SPANDREL_FILTER") {
+    if let Some(filter) = from.get("SPANDREL_FILTER") {
         builder = builder.filter(filter.to_string_lossy());
         // Checked here, where the name of the variable is known.
         builder.rule().map_err(|error| error.about("SPANDREL_FILTER"))?;
     }
-    let switch = |name| parse::<Switch>(name, set(name), "true or false, or 1 or 0");
-    if let Some(Switch(measured)) = switch("SPANDREL_BUSY_TIME")? {
+    if let Some(measured) = from.switch("SPANDREL_BUSY_TIME")? {
         builder = builder.busy_time(measured);
     }
-    if let Some(Switch(are_applied)) = switch("SPANDREL_STATUS_RULES")? {
+    if let Some(are_applied) = from.switch("SPANDREL_STATUS_RULES")? {
         builder = builder.status_rules(are_applied);
     }
-    if let Some(rules) = set("SPANDREL_ENTRIES") {
+    if let Some(rules) = from.get("SPANDREL_ENTRIES") {
         let wrong = |error: NotRules| {
             Error::new(ErrorKind::InvalidOption, format!("SPANDREL_ENTRIES: {error}"))
         };
         builder.entries = rules.to_string_lossy().parse().map_err(wrong)?;
     }
     let kinds = "redacted, off or whole";
-    if let Some(kept) = parse::<Arguments>("SPANDREL_ARGS", set("SPANDREL_ARGS"), kinds)? {
+    if let Some(kept) = from.parse::<Arguments>("SPANDREL_ARGS", kinds)? {
         builder = builder.arguments(kept);
     }
-    if let Some(names) = set("SPANDREL_REDACT") {
+    if let Some(names) = from.get("SPANDREL_REDACT") {
         builder = builder.redact_fields(names.to_string_lossy().split(','));
     }
-    if let Some(Switch(listen)) = switch("SPANDREL_CONTROL")? {
-        builder = builder.control(listen);
-    }
-    if let Some(Switch(may_read)) = switch("SPANDREL_LIVE_READERS")? {
-        builder = builder.live_readers(may_read);
-    }
-    if let Some(Switch(outlives)) = switch("SPANDREL_CRASH_PROOF")? {
-        builder = crash_proof(builder, outlives)?;
-    }
-    builder.variables = found.take();
+    builder.variables = from.found();
     Ok(Some(builder))
 }
 
-#[cfg(feature = "crash-proof")]
-fn crash_proof(builder: ProfilerBuilder, outlives: bool) -> Result<ProfilerBuilder, Error> {
-    Ok(builder.crash_proof(outlives))
+/// A builder that knows where to record to. Whoever names the folder of a collector may have named a profile for the
+/// command, too.
+fn somewhere(from: &Variables<'_>) -> Result<Option<ProfilerBuilder>, Error> {
+    match from.get("SPANDREL_COLLECT") {
+        Some(folder) => collected(folder).map(Some),
+        None => in_database(from),
+    }
 }
 
-#[cfg(not(feature = "crash-proof"))]
-fn crash_proof(builder: ProfilerBuilder, outlives: bool) -> Result<ProfilerBuilder, Error> {
-    if outlives {
-        let message = "SPANDREL_CRASH_PROOF is set, and this program was built without that: give its dependency on \
-                       spandrel the feature `crash-proof`, or unset the variable";
-        return Err(Error::new(ErrorKind::InvalidOption, message));
+#[cfg(feature = "collected")]
+fn collected(folder: OsString) -> Result<ProfilerBuilder, Error> {
+    Ok(ProfilerBuilder::default().collected(folder))
+}
+
+#[cfg(not(feature = "collected"))]
+fn collected(_: OsString) -> Result<ProfilerBuilder, Error> {
+    let message = "SPANDREL_COLLECT is set, and this program was built without that: give its dependency on spandrel \
+                   the feature `collected`, or unset the variable";
+    Err(Error::new(ErrorKind::InvalidOption, message))
+}
+
+#[cfg(feature = "database")]
+use super::database::variables::builder as in_database;
+
+#[cfg(not(feature = "database"))]
+fn in_database(from: &Variables<'_>) -> Result<Option<ProfilerBuilder>, Error> {
+    if from.get("SPANDREL_DB").is_none() {
+        return Ok(None);
     }
-    Ok(builder)
+    let message = "SPANDREL_DB is set, and this program was built without a database: set SPANDREL_COLLECT to a folder, \
+                   and run `spandrel collect FOLDER -o FILE`";
+    Err(Error::new(ErrorKind::InvalidOption, message))
 }
 
 impl FromStr for Arguments {
@@ -188,38 +201,11 @@ impl FromStr for Arguments {
     }
 }
 
-/// `true` or `1`, `false` or `0`.
-struct Switch(bool);
-
-impl FromStr for Switch {
-    type Err = ParseBoolError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "1" => Ok(Self(true)),
-            "0" => Ok(Self(false)),
-            text => text.parse().map(Self),
-        }
-    }
-}
-
-fn parse<T: FromStr<Err: Display>>(
-    name: &str,
-    value: Option<OsString>,
-    wanted: &str,
-) -> Result<Option<T>, Error> {
-    let Some(value) = value else { return Ok(None) };
-    let value = value.to_string_lossy();
-    let parsed = value.trim().parse().map_err(|error| {
-        let message = format!("{name} is \"{value}\" ({error}); set it to {wanted}, or unset it");
-        Error::new(ErrorKind::InvalidOption, message)
-    })?;
-    Ok(Some(parsed))
-}
-
 #[cfg(test)]
+#[cfg(feature = "database")]
 mod tests {
     use std::collections::BTreeSet;
+    use std::time::Duration;
 
     use super::*;
     use crate::redact::Secrecy;
@@ -267,23 +253,25 @@ mod tests {
         let builder = builder(from(&variables)).unwrap().unwrap();
         assert_eq!(builder.entries.to_string(), "off,a::b=all");
         let names = |of: &[&'static str]| of.iter().copied().collect::<BTreeSet<_>>();
-        assert_eq!(names(&builder.variables), names(&SETTINGS), "and of all it is told");
-        assert_eq!(variables.len(), SETTINGS.len());
-        assert_eq!(builder.database.to_str(), Some("a.db"));
+        let others =
+            SETTINGS.map(|name| if name == "SPANDREL_COLLECT" { "SPANDREL_DB" } else { name });
+        assert_eq!(names(&builder.variables), names(&others), "and of all it is told");
+        assert_eq!(variables.len(), SETTINGS.len() - 1);
+        assert_eq!(builder.database.path.to_str(), Some("a.db"));
         assert_eq!(builder.label.as_deref(), Some("a label"));
         assert_eq!(builder.commit.as_deref(), Some("a1b2c3d"));
         assert_eq!((builder.ring_slots(), builder.partitions), (128, 3));
-        assert_eq!(builder.is_crash_proof(), cfg!(feature = "crash-proof"));
-        assert_eq!(builder.batch_size, 10);
-        assert_eq!(builder.flush_interval, Duration::from_millis(20));
+        assert_eq!(builder.database.batch_size, 10);
+        assert_eq!(builder.database.flush_interval, Duration::from_millis(20));
+        assert_eq!(builder.database.crash_proof, cfg!(feature = "crash-proof"));
         assert_eq!((builder.max_open_spans, builder.max_field_bytes), (30, 40));
         assert_eq!((builder.spans, builder.events), (LevelFilter::TRACE, LevelFilter::DEBUG));
         assert_eq!(builder.filter, "h2=off");
-        assert_eq!(builder.store.max_bytes, Some(50));
-        assert_eq!(builder.store.max_age, Some(Duration::from_secs(60)));
-        assert_eq!((builder.busy_time, builder.control), (false, false));
+        assert_eq!(builder.database.store.max_bytes, Some(50));
+        assert_eq!(builder.database.store.max_age, Some(Duration::from_secs(60)));
+        assert_eq!((builder.busy_time, builder.database.control), (false, false));
         assert!(!builder.status_rules);
-        assert!(!builder.store.live_readers);
+        assert!(!builder.database.store.live_readers);
         assert_eq!(builder.arguments, Arguments::Omitted);
         let secrecy = |name| builder.redaction.secrecy(name);
         assert_eq!((secrecy("card"), secrecy("key")), (Secrecy::All, Secrecy::None));
@@ -296,6 +284,44 @@ mod tests {
         let error = builder.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidOption);
         assert!(error.to_string().contains("the feature `crash-proof`, or unset"), "{error}");
+    }
+
+    #[test]
+    fn settings_without_effect_are_told_of() {
+        let told = |names: &[&str]| {
+            tell_unused(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(told(&["SPANDREL_DB", "SPANDREL_MAX_BYTES"]), None);
+        assert_eq!(told(&["SPANDREL_DB", "SPANDREL_COLLECT", "SPANDREL_LABEL"]), None);
+        let line = told(&["SPANDREL_MAX_AGE_S", "SPANDREL_COLLECT", "SPANDREL_CONTROL"]).unwrap();
+        assert!(
+            line.contains("SPANDREL_COLLECT, SPANDREL_MAX_AGE_S, SPANDREL_CONTROL says nothing"),
+            "{line}"
+        );
+        assert!(OF_DATABASE.iter().all(|name| SETTINGS.contains(name)));
+    }
+
+    #[test]
+    #[cfg(feature = "collected")]
+    fn the_folder_of_a_collector_takes_the_place_of_a_database() {
+        let variables = [
+            ("SPANDREL_DB", "a.db"),
+            ("SPANDREL_COLLECT", "/dev/shm/x"),
+            ("SPANDREL_MAX_BYTES", "1"),
+        ];
+        let builder = builder(from(&variables)).unwrap().unwrap();
+        assert_eq!(builder.collected.as_deref(), Some(std::path::Path::new("/dev/shm/x")));
+        assert_eq!(builder.database.store.max_bytes, None, "it is the collector's");
+        assert_eq!(builder.variables, ["SPANDREL_COLLECT"]);
+    }
+
+    #[test]
+    #[cfg(not(feature = "collected"))]
+    fn a_collector_is_refused_with_the_way_out_where_the_program_was_built_without() {
+        let builder = builder(from(&[("SPANDREL_DB", "a.db"), ("SPANDREL_COLLECT", "x")]));
+        let error = builder.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidOption);
+        assert!(error.to_string().contains("the feature `collected`, or unset"), "{error}");
     }
 
     #[test]
@@ -365,5 +391,27 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::InvalidOption);
             assert!(error.to_string().contains(name) && error.to_string().contains("many="));
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(feature = "database"))]
+mod tests_without_database {
+    use super::*;
+
+    #[test]
+    fn only_the_folder_of_a_collector_says_where_to_record_to() {
+        let with = |known: &'static [&str]| {
+            move |name: &str| known.contains(&name).then(|| OsString::from("/dev/shm/x"))
+        };
+        assert!(builder(with(&["SPANDREL_LABEL"])).unwrap().is_none());
+        let built = builder(with(&["SPANDREL_DB", "SPANDREL_COLLECT", "SPANDREL_LABEL"]));
+        let built = built.unwrap().unwrap();
+        assert_eq!(built.collected.as_deref(), Some(std::path::Path::new("/dev/shm/x")));
+        assert_eq!(built.label.as_deref(), Some("/dev/shm/x"));
+        let error = builder(with(&["SPANDREL_DB"])).unwrap_err();
+        assert!(error.to_string().contains("set SPANDREL_COLLECT to a folder"), "{error}");
+        let error = ProfilerBuilder::default().build().unwrap_err();
+        assert!(error.to_string().starts_with("there is nowhere to record to"), "{error}");
     }
 }

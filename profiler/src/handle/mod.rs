@@ -8,11 +8,19 @@ mod section;
 // Settings and their sources.
 mod builder;
 mod environment;
-mod path_pattern;
+mod misspelt;
+mod variables;
 
 // From settings to a profiler that records.
 mod run_info;
 mod start;
+
+// Who takes what is recorded.
+mod backend;
+#[cfg(feature = "collected")]
+mod collected;
+#[cfg(feature = "database")]
+mod database;
 
 pub use self::builder::{Arguments, ProfilerBuilder};
 pub use self::profiler::Profiler;

@@ -1,15 +1,10 @@
-//! The profiler as an application holds it: flushes, copies, names moments, and closes.
+//! The profiler as an application holds it: flushes, names moments, and closes.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
-use spandrel_ring::Waker;
-use spandrel_storage::{Snapshot, after};
-
+use super::backend::{Backend, Marks};
 use super::builder::ProfilerBuilder;
 use super::environment;
 use super::report::Report;
@@ -17,17 +12,9 @@ use super::section::Section;
 use crate::error::{Error, ErrorKind};
 use crate::front::ProfilerLayer;
 use crate::front::ProfilerSubscriber;
-use crate::mutex::Mutex;
-use crate::panics;
 use crate::recorder::Recorder;
-use crate::recorder::losses::DropReason;
+use crate::recorder::mark::{self, Mark};
 use crate::recorder::stats::Stats;
-use crate::writer::control::Flush;
-use crate::writer::mark_channel::{self, Mark};
-use crate::writer::{self, WriterState};
-
-/// How much longer than its deadline the writer may take, before `close` returns without it.
-const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// A profiler, and the guard that closes it.
 ///
@@ -52,27 +39,10 @@ pub struct Profiler {
 #[derive(Debug)]
 pub(super) struct Handle {
     pub(super) recorder: Arc<Recorder>,
-    pub(super) state: Arc<WriterState>,
-    pub(super) control: Sender<Flush>,
-    /// The poison pill goes through a channel of its own, in which there is always room for it.
-    pub(super) pill: Sender<Instant>,
-    pub(super) waker: Waker,
-    /// Ends when the writer does.
-    pub(super) ended: Receiver<()>,
-    pub(super) closing: Mutex<Closing>,
-    pub(super) close_timeout: Duration,
-    /// The profile, as an absolute path.
-    pub(super) database: PathBuf,
-    /// While a copy is made the log may grow to this length.
-    pub(super) copy_log_bytes_max: u64,
-    /// The process that all this belongs to; a forked child has a copy, but not the writer.
+    pub(super) backend: Box<dyn Backend>,
+    pub(super) marks: Arc<dyn Marks>,
+    /// The process that all this belongs to; a forked child has a copy, but not the backend's other end.
     pub(super) pid: u32,
-}
-
-#[derive(Debug)]
-pub(super) enum Closing {
-    Running(Option<JoinHandle<()>>),
-    Closed { timed_out: bool, took: Duration, log_bytes: u64 },
 }
 
 impl Profiler {
@@ -81,12 +51,13 @@ impl Profiler {
         ProfilerBuilder::default()
     }
 
-    /// A profiler as the environment describes it; switched off, and costing nothing, if
-    /// `SPANDREL_DB` is not set.
+    /// A profiler as the environment describes it; switched off, and costing nothing, if neither
+    /// `SPANDREL_DB` nor `SPANDREL_COLLECT` is set.
     ///
     /// | variable | is |
     /// |---|---|
     /// | `SPANDREL_DB` | [`ProfilerBuilder::database`] |
+    /// | `SPANDREL_COLLECT` | `ProfilerBuilder::collected`, in place of `SPANDREL_DB` and of what is said about that; feature `collected` |
     /// | `SPANDREL_LABEL` | [`ProfilerBuilder::label`] |
     /// | `SPANDREL_COMMIT` | [`ProfilerBuilder::commit`] |
     /// | `SPANDREL_RING_CAPACITY` | [`ProfilerBuilder::ring_capacity`], slots |
@@ -111,7 +82,7 @@ impl Profiler {
     /// cannot be understood, the program goes on with one that is switched off, and one line on the
     /// standard error says why: a profile is never a reason for a program to end. Who wants to know
     /// calls [`try_from_env`](Self::try_from_env). Another line tells of variables that begin with
-    /// `SPANDREL_` and are none of these, as a misspelt one does.
+    /// `SPANDREL_` and are none of these, as a misspelt one does, or that have no effect beside another.
     ///
     /// # Errors
     ///
@@ -122,9 +93,10 @@ impl Profiler {
     /// As [`ProfilerBuilder::build`].
     pub fn from_env() -> Result<Self, Error> {
         let names = std::env::vars_os().filter(|(_, value)| !value.is_empty());
-        let names = names.filter_map(|(name, _)| name.into_string().ok());
-        if let Some(unknown) = environment::tell_unknown(names) {
-            _ = writeln!(std::io::stderr(), "spandrel: {unknown}");
+        let names: Vec<_> = names.filter_map(|(name, _)| name.into_string().ok()).collect();
+        let unused = environment::tell_unused(&names);
+        for line in environment::tell_unknown(names.into_iter()).into_iter().chain(unused) {
+            _ = writeln!(std::io::stderr(), "spandrel: {line}");
         }
         Ok(Self::try_from_env().unwrap_or_else(|error| {
             // If the standard error is closed, there is nobody to tell.
@@ -194,101 +166,10 @@ impl Profiler {
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         let Some(handle) = &self.handle else { return Ok(()) };
         handle.check_caller("flush")?;
-        let closed = || Error::new(ErrorKind::Closed, "cannot flush: the profiler is closed");
         if handle.recorder.ring.is_closed() {
-            return Err(closed());
+            return Err(Error::new(ErrorKind::Closed, "cannot flush: the profiler is closed"));
         }
-        let (flush, waiter) = Flush::new();
-        let timed_out = || {
-            let error = handle.state.last_error();
-            let why = error.map_or(String::new(), |error| format!("; last error: {error}"));
-            Err(Error::new(
-                ErrorKind::Timeout,
-                format!("not everything was committed within {timeout:?}{why}"),
-            ))
-        };
-        match handle.control.try_send(flush) {
-            Ok(()) => handle.waker.wake(),
-            Err(TrySendError::Disconnected(_)) => return Err(closed()),
-            // So many threads wait already: the writer hangs in a system call.
-            Err(TrySendError::Full(_)) => return timed_out(),
-        }
-        match waiter.answer.recv_deadline(after(Instant::now(), timeout)) {
-            Ok(()) => Ok(()),
-            Err(RecvTimeoutError::Disconnected) => Err(closed()),
-            Err(RecvTimeoutError::Timeout) => timed_out(),
-        }
-    }
-
-    /// Copies the profile to a new file: everything that was recorded before this call, as it is at
-    /// one moment, and what has been committed since. The copy has mode 0600 and needs no other file;
-    /// the run has not ended in it.
-    ///
-    /// This is how a program reads, keeps or sends its own profile while it is recorded: it must never
-    /// open the file by itself, as with [`std::fs::read`] or [`std::fs::copy`]. When it closes a file
-    /// that SQLite has open in the same process, POSIX drops SQLite's locks on it.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let folder = tempfile::tempdir()?;
-    /// # let path = folder.path().join("profile.db");
-    /// # let copy = folder.path().join("copy.db");
-    /// let profiler = spandrel::Profiler::builder().database(&path).build()?;
-    /// // ...
-    /// let snapshot = profiler.snapshot(&copy)?;
-    /// assert_eq!(snapshot.bytes, std::fs::read(&copy)?.len() as u64);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// Those of [`flush`](Self::flush); [`ErrorKind::Timeout`] also when the copy takes too long, and
-    /// [`ErrorKind::Storage`] when it cannot be made: something is at the path already, the disk is
-    /// full, or so much is recorded meanwhile that the write-ahead log reaches half of
-    /// [`wal_bytes_max`](crate::StoreOptions::wal_bytes_max). Nothing is left behind then.
-    /// [`ErrorKind::Closed`] for a profiler that is switched off: there is no profile.
-    ///
-    /// # Blocking
-    ///
-    /// The calling thread, up to [`ProfilerBuilder::close_timeout`]: it reads and writes the whole file, some 2 s for
-    /// a GB. No other thread waits, and the recording goes on. Until the copy is made, the write-ahead
-    /// log cannot begin anew and grows by what is recorded.
-    pub fn snapshot(&self, path: impl AsRef<Path>) -> Result<Snapshot, Error> {
-        let timeout = self.handle.as_ref().map_or(Duration::ZERO, |handle| handle.close_timeout);
-        self.snapshot_within(path, timeout)
-    }
-
-    /// The same with a time-out of its own.
-    ///
-    /// # Errors
-    ///
-    /// As for [`snapshot`](Self::snapshot).
-    ///
-    /// # Blocking
-    ///
-    /// The calling thread, up to `timeout`.
-    pub fn snapshot_within(
-        &self,
-        path: impl AsRef<Path>,
-        timeout: Duration,
-    ) -> Result<Snapshot, Error> {
-        let Some(handle) = &self.handle else {
-            let message = "cannot make a copy: the profiler is switched off, and has no profile";
-            return Err(Error::new(ErrorKind::Closed, message));
-        };
-        handle.check_caller("make a copy")?;
-        let began = Instant::now();
-        self.flush(timeout)?;
-        let rest = timeout.saturating_sub(began.elapsed());
-        let (from, log_max) = (&handle.database, handle.copy_log_bytes_max);
-        spandrel_storage::snapshot(from, path, rest, log_max).map_err(|error| match error.kind() {
-            spandrel_storage::ErrorKind::TimedOut => {
-                let message = format!("no copy was made within {timeout:?}: {error}");
-                Error::new(ErrorKind::Timeout, message)
-            }
-            _ => error.into(),
-        })
+        handle.backend.flush(timeout)
     }
 
     /// Names this moment: a deployment, the start of a test, a click. It is stored in table `mark`, at
@@ -304,6 +185,7 @@ impl Profiler {
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[cfg(feature = "database")] {
     /// # let folder = tempfile::tempdir()?;
     /// # let path = folder.path().join("profile.db");
     /// let profiler = spandrel::Profiler::builder().database(&path).build()?;
@@ -311,6 +193,7 @@ impl Profiler {
     /// let report = profiler.close()?;
     /// assert_eq!(report.marks, 1);
     /// assert!(profiler.mark("too late").is_err());
+    /// # }
     /// # Ok(())
     /// # }
     /// ```
@@ -318,7 +201,7 @@ impl Profiler {
     /// # Errors
     ///
     /// [`ErrorKind::MarksFull`] when more marks come at once than the writer's channel holds, which is
-    /// some thousand ([`Stats::marks_dropped`] counts it); [`ErrorKind::Closed`] after `close`;
+    /// some thousand, or than a ring file has room for, which is some ten thousand ([`Stats::marks_dropped`] counts it); [`ErrorKind::Closed`] after `close`;
     /// [`ErrorKind::Forked`] in a forked child. A program can ignore them all. A profiler that is switched
     /// off takes any mark.
     ///
@@ -334,10 +217,10 @@ impl Profiler {
         if handle.recorder.ring.is_closed() {
             return Err(Error::new(ErrorKind::Closed, "cannot mark: the profiler is closed"));
         }
-        let id = handle.state.marks.take_id();
-        let mark = Mark { id, at, until: None, label: mark_channel::cut(label.into()) };
-        handle.state.marks.send(mark).map_err(|_full| {
-            let message = "too many marks at once; this one is dropped, and counted";
+        let id = handle.marks.take_id();
+        let mark = Mark { id, at, until: None, label: mark::cut(label.into()) };
+        handle.marks.send(mark).map_err(|_full| {
+            let message = "too many marks; this one is dropped, and counted";
             Error::new(ErrorKind::MarksFull, message)
         })
     }
@@ -349,6 +232,7 @@ impl Profiler {
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # #[cfg(feature = "database")] {
     /// # let folder = tempfile::tempdir()?;
     /// # let path = folder.path().join("profile.db");
     /// let profiler = spandrel::Profiler::builder().database(&path).build()?;
@@ -357,6 +241,7 @@ impl Profiler {
     ///     // ...
     /// }
     /// assert_eq!(profiler.close()?.marks, 1);
+    /// # }
     /// # Ok(())
     /// # }
     /// ```
@@ -370,8 +255,8 @@ impl Profiler {
     pub fn section(&self, label: impl Into<String>) -> Section {
         match &self.handle {
             Some(handle) if !handle.is_forked() && !handle.recorder.ring.is_closed() => {
-                let label = mark_channel::cut(label.into());
-                Section::begin(&handle.recorder, &handle.state, handle.pid, label)
+                let label = mark::cut(label.into());
+                Section::begin(&handle.recorder, &handle.marks, handle.pid, label)
             }
             _ => Section::none(),
         }
@@ -386,7 +271,7 @@ impl Profiler {
     pub fn stats(&self) -> Stats {
         match &self.handle {
             // If this process was forked in the middle of a change, the counters may disagree.
-            Some(handle) if !handle.is_forked() => handle.stats(),
+            Some(handle) if !handle.is_forked() => handle.backend.stats(),
             _ => Stats::default(),
         }
     }
@@ -414,8 +299,20 @@ impl Profiler {
     }
 }
 
+impl Profiler {
+    /// A profiler that records.
+    pub(super) fn with(
+        recorder: Arc<Recorder>,
+        backend: Box<dyn Backend>,
+        marks: Arc<dyn Marks>,
+    ) -> Self {
+        let pid = std::process::id();
+        Self { handle: Some(Arc::new(Handle { recorder, backend, marks, pid })) }
+    }
+}
+
 impl Handle {
-    /// Whether this process is a forked child, which has no writer.
+    /// Whether this process is a forked child, in which nobody takes what is recorded.
     fn is_forked(&self) -> bool {
         std::process::id() != self.pid
     }
@@ -425,95 +322,31 @@ impl Handle {
         Error::new(ErrorKind::Forked, message)
     }
 
-    fn check_caller(&self, doing: &str) -> Result<(), Error> {
+    pub(super) fn check_caller(&self, doing: &str) -> Result<(), Error> {
         if self.is_forked() {
             return Err(self.forked(doing));
         }
-        if self.state.is_current_thread() {
-            return Err(Error::new(
-                ErrorKind::OnWriterThread,
-                format!("cannot {doing} on the writer thread, which would wait for itself"),
-            ));
-        }
-        Ok(())
-    }
-
-    /// Bytes of the log beside the profile. A close merges it, unless somebody reads the file.
-    fn log_bytes(&self) -> u64 {
-        let mut log = self.database.as_os_str().to_owned();
-        log.push("-wal");
-        Path::new(&log).metadata().map_or(0, |log| log.len())
-    }
-
-    fn stats(&self) -> Stats {
-        writer::collect_stats(&self.recorder, &self.state)
+        self.backend.check_caller(doing)
     }
 
     fn close(&self) -> Result<Report, Error> {
         if self.is_forked() {
-            // Silent: file and writer are the parent's. No lock is touched either: another thread of the
+            // Silent: what is recorded is the parent's. No lock is touched either: another thread of the
             // parent may have held it at the fork.
             return Ok(Report::default());
         }
-        self.check_caller("close")?;
-        let Some(mut closing) = self.closing.lock() else { return Ok(Report::default()) };
-        if let Closing::Running(thread) = &mut *closing {
-            let began = Instant::now();
-            let thread = thread.take();
-            self.recorder.close_ring();
-            // An error means that the writer has ended already.
-            let deadline = after(began, self.close_timeout);
-            let _ended = self.pill.try_send(deadline);
-            self.waker.wake();
-            let ended = self.ended.recv_deadline(after(deadline, CLOSE_GRACE));
-            let timed_out = match ended {
-                Err(RecvTimeoutError::Disconnected) => {
-                    if let Some(Err(payload)) = thread.map(JoinHandle::join) {
-                        panics::discard(payload);
-                        self.state.set_error("the writer thread panicked".into());
-                    }
-                    self.state.timed_out()
-                }
-                // It hangs in a system call. It is left alone, and the report says so.
-                _ => true,
-            };
-            let log_bytes = self.log_bytes();
-            *closing = Closing::Closed { timed_out, took: began.elapsed(), log_bytes };
-        }
-        let Closing::Closed { timed_out, took, log_bytes } = *closing else {
-            return Err(Error::new(ErrorKind::Closed, "the profiler is closing"));
-        };
-        let mut stats = self.stats();
-        if timed_out && stats.in_flight > 0 {
-            // The writer has not ended: as far as we know, what it holds is not stored.
-            give_up(&mut stats);
-        }
-        Ok(Report { stats, timed_out, took, log_bytes })
-    }
-}
-
-/// Counts everything in flight as lost.
-fn give_up(stats: &mut Stats) {
-    let Stats { dropped, in_flight, events, links, entries, .. } = stats;
-    let others = [events, links, entries].map(|kind| (&mut kind.dropped, &mut kind.in_flight));
-    for (dropped, in_flight) in std::iter::once((dropped, in_flight)).chain(others) {
-        dropped.add(DropReason::StoreError, std::mem::take(in_flight));
+        self.backend.check_caller("close")?;
+        self.backend.close()
     }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if !self.is_forked() {
-            // Nobody is there to read the report; it is in the database, too.
+        if self.is_forked() {
+            self.backend.forget();
+        } else {
+            // Nobody is there to read the report; it is in the profile, too.
             let _report = self.close();
-            return;
         }
-        // The channels have locks of their own, which another thread of the parent may have held at the
-        // fork.
-        let (nobodys, _) = crossbeam_channel::bounded(1);
-        std::mem::forget(std::mem::replace(&mut self.control, nobodys));
-        let (nobodys, _) = crossbeam_channel::bounded(1);
-        std::mem::forget(std::mem::replace(&mut self.pill, nobodys));
-        std::mem::forget(std::mem::replace(&mut self.ended, crossbeam_channel::never()));
     }
 }

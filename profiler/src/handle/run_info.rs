@@ -1,23 +1,52 @@
-//! The row of a recording in table `run`: what program it is, and where it runs.
+//! What a recording says of itself: what program it is, where it runs, and how it is set.
 
 use std::hash::{BuildHasher, Hasher};
-
-use spandrel_storage::{RunInfo, SqliteVersion};
 
 use super::builder::{Arguments, ProfilerBuilder};
 use crate::json_string::push_string;
 use crate::recorder::Recorder;
 use crate::redact::redacted_arguments;
 
-/// The row for table `run`.
-pub(crate) fn describe_run(
+/// What there is to say of a run.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// 32 hexadecimal digits.
+    pub(super) uuid: String,
+    pub(super) label: Option<String>,
+    pub(super) started_unix_ns: i64,
+    pub(super) pid: u32,
+    /// The program's path.
+    pub(super) program: String,
+    /// The arguments, as far as they are kept, as a JSON array.
+    pub(super) args: String,
+    pub(super) host: String,
+    pub(super) os: String,
+    pub(super) cpus: u32,
+    pub(super) clock: String,
+    /// The settings in force as a JSON object.
+    pub(super) settings: String,
+}
+
+/// Settings of the recorder's other end, as parts of a JSON object: each `"name":value,`.
+#[derive(Debug, Default)]
+pub(super) struct OtherSettings {
+    /// Where everything goes.
+    pub(super) place: String,
+    /// How it is batched.
+    pub(super) batches: String,
+    pub(super) rest: String,
+}
+
+/// Describes the recording that begins.
+pub(super) fn describe_run(
     builder: &ProfilerBuilder,
     recorder: &Recorder,
     uuid: String,
-) -> RunInfo {
+    others: OtherSettings,
+) -> Run {
     let started = recorder.clock.origin_unix();
     let program = std::env::current_exe().unwrap_or_default();
-    RunInfo {
+    Run {
         uuid,
         label: builder.label.clone(),
         started_unix_ns: i64::try_from(started.as_nanos()).unwrap_or(i64::MAX),
@@ -28,7 +57,7 @@ pub(crate) fn describe_run(
         os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         cpus: std::thread::available_parallelism().map_or(0, |n| n.get() as u32),
         clock: recorder.clock.name().to_owned(),
-        settings: settings(builder, recorder),
+        settings: settings(builder, recorder, others),
     }
 }
 
@@ -67,50 +96,35 @@ fn host() -> String {
         .unwrap_or_default()
 }
 
-/// The settings in force as a JSON object.
-fn settings(builder: &ProfilerBuilder, recorder: &Recorder) -> String {
+fn settings(builder: &ProfilerBuilder, recorder: &Recorder, others: OtherSettings) -> String {
     let slots: Vec<_> = recorder.ring.capacities().iter().map(usize::to_string).collect();
-    let mut database = String::new();
-    push_string(&mut database, &builder.database.display().to_string());
-    let mut filter = String::new();
-    push_string(&mut filter, &builder.filter);
-    let mut entries = String::new();
-    push_string(&mut entries, &builder.entries.to_string());
-    let mut commit = String::from("null");
-    if let Some(known) = &builder.commit {
-        commit.clear();
-        push_string(&mut commit, known);
-    }
-    let optional = |value: Option<u64>| value.map_or("null".to_owned(), |value| value.to_string());
+    let text = |text: &str| {
+        let mut json = String::new();
+        push_string(&mut json, text);
+        json
+    };
+    let OtherSettings { place, batches, rest } = others;
     format!(
         concat!(
-            r#"{{"version":"{}","sqlite":"{}","database":{},"ring_capacity":{},"partition_slots":[{}],"#,
-            r#""batch_size":{},"flush_interval_ms":{},"max_open_spans":{},"max_field_bytes":{},"#,
-            r#""spans":"{}","events":"{}","filter":{},"busy_time":{},"status_rules":{},"entries":{},"control":{},"live_readers":{},"close_timeout_ms":{},"synchronous":"{:?}","#,
-            r#""max_bytes":{},"max_age_s":{},"commit":{},"crash_proof":{}}}"#
+            r#"{{"version":"{}",{}"ring_capacity":{},"partition_slots":[{}],{}"#,
+            r#""max_open_spans":{},"max_field_bytes":{},"#,
+            r#""spans":"{}","events":"{}","filter":{},"busy_time":{},"status_rules":{},"entries":{},{}"commit":{},"crash_proof":{}}}"#
         ),
         env!("CARGO_PKG_VERSION"),
-        SqliteVersion::linked(),
-        database,
+        place,
         builder.ring_slots(),
         slots.join(","),
-        builder.batch_size,
-        builder.flush_interval.as_millis(),
+        batches,
         builder.max_open_spans,
         recorder.field_words_max * 8,
         builder.spans,
         builder.events,
-        filter,
+        text(&builder.filter),
         builder.busy_time,
         builder.status_rules,
-        entries,
-        builder.control,
-        builder.store.live_readers,
-        builder.close_timeout.as_millis(),
-        builder.store.synchronous,
-        optional(builder.store.max_bytes),
-        optional(builder.store.max_age.map(|age| age.as_secs())),
-        commit,
+        text(&builder.entries.to_string()),
+        rest,
+        builder.commit.as_deref().map_or("null".to_owned(), text),
         recorder.is_in_file(),
     )
 }

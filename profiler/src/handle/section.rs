@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::backend::Marks;
 use crate::recorder::Recorder;
-use crate::writer::WriterState;
-use crate::writer::mark_channel::Mark;
+use crate::recorder::mark::Mark;
 
 /// A section of time under a name, which lasts until this is dropped; see [`Profiler::section`].
 ///
@@ -19,7 +19,7 @@ pub struct Section(Option<Begun>);
 #[derive(Debug)]
 struct Begun {
     recorder: Arc<Recorder>,
-    state: Arc<WriterState>,
+    marks: Arc<dyn Marks>,
     /// The process that the recording belongs to.
     pid: u32,
     mark: Mark,
@@ -31,19 +31,19 @@ impl Section {
         Self(None)
     }
 
-    /// Begins a section now. It is not recorded if the writer's channel is full.
-    pub(crate) fn begin(
+    /// Begins a section now. It is not recorded if too many marks wait already.
+    pub(super) fn begin(
         recorder: &Arc<Recorder>,
-        state: &Arc<WriterState>,
+        marks: &Arc<dyn Marks>,
         pid: u32,
         label: String,
     ) -> Self {
-        let (id, at) = (state.marks.take_id(), recorder.clock.ticks());
+        let (id, at) = (marks.take_id(), recorder.clock.ticks());
         let mark = |label| Mark { id, at, until: None, label };
-        match state.marks.send(mark(label.clone())) {
+        match marks.send(mark(label.clone())) {
             Ok(()) => Self(Some(Begun {
                 recorder: Arc::clone(recorder),
-                state: Arc::clone(state),
+                marks: Arc::clone(marks),
                 pid,
                 mark: mark(label),
             })),
@@ -61,13 +61,13 @@ impl Section {
 
 impl Drop for Section {
     fn drop(&mut self) {
-        let Some(Begun { recorder, state, pid, mut mark }) = self.0.take() else { return };
+        let Some(Begun { recorder, marks, pid, mut mark }) = self.0.take() else { return };
         let ticks = recorder.clock.ticks();
         if recorder.ring.is_closed() || std::process::id() != pid {
             return;
         }
         mark.until = Some(ticks);
         // If the channel is full, it has counted that.
-        let _counted = state.marks.send(mark);
+        let _counted = marks.send(mark);
     }
 }

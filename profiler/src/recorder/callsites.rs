@@ -46,6 +46,13 @@ impl Callsites {
         callsites
     }
 
+    /// Some more of them, in the order of their numbers.
+    #[cfg(feature = "collected")]
+    pub(crate) fn learn(&self, rules: impl IntoIterator<Item = RuleOf>) {
+        let known = rules.into_iter().map(|entries| Known { metadata: None, entries });
+        known.for_each(|known| _ = self.all.push(known));
+    }
+
     /// Adds a callsite. `None` if there are more than a record can tell apart, which is 134 million, or than a ring file has
     /// room for the names of.
     #[cold]

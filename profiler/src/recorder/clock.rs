@@ -51,6 +51,21 @@ impl Clock {
         Self::with_source(timestamp::AVAILABLE && kernel_trusts_counter())
     }
 
+    /// That of another process that runs on this machine since it was started, of what its ring file's header says; `None`
+    /// if it is not a clock that this process can read.
+    #[cfg(feature = "collected")]
+    pub(crate) fn of_another(kind: u64, anchors: &[u64; 8]) -> Option<Self> {
+        use crate::recorder::ring_file::layout::{anchors, clock};
+        let has_counter = kind != clock::MONOTONIC;
+        if has_counter && Self::start().anchors().0 != kind {
+            return None;
+        }
+        let since = spandrel_ring::file::monotonic_ns()
+            .checked_sub(anchors[anchors::ORIGIN_MONOTONIC_NS])?;
+        let origin = Instant::now().checked_sub(Duration::from_nanos(since))?;
+        Some(Self { has_counter, origin, origin_ticks: anchors[anchors::ORIGIN_TICKS] })
+    }
+
     fn with_source(has_counter: bool) -> Self {
         let mut clock = Self { has_counter, origin: Instant::now(), origin_ticks: 0 };
         if has_counter {

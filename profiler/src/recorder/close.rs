@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use spandrel_ring::ClaimError;
-use spandrel_storage::Status;
 
 use super::Recorder;
 use crate::recorder::local::{self, ThreadToken};
 use crate::recorder::losses::Kind;
 use crate::recorder::open_spans::{SlotPosition, SpanSlot};
-use crate::recorder::record::{ClosingSpan, Entries, SLOT_WORDS, slots};
+use crate::recorder::record::{ClosingSpan, Entries, SLOT_WORDS, Status, slots};
 use crate::recorder::said::Said;
 
 impl Recorder {

@@ -1,8 +1,7 @@
 //! Memory that a recorder takes.
 
-use spandrel_storage::MemoryUse;
-
 use super::Recorder;
+use crate::memory_use::MemoryUse;
 use crate::recorder::page_map::PageMap;
 use crate::recorder::sites::FAST_BYTES;
 use crate::sync::Ordering;

@@ -5,6 +5,7 @@
 //! ring is claimed.
 
 // The recorder, and what becomes of records when it has ended.
+pub(crate) mod installed;
 mod memory;
 pub(crate) mod post_close_drain;
 pub(crate) mod recording;
@@ -49,6 +50,9 @@ pub(crate) mod chunks;
 pub(crate) mod described;
 pub(crate) mod threads;
 
+// Named moments.
+pub(crate) mod mark;
+
 // Ticks, and the timeline.
 pub(crate) mod clock;
 
@@ -57,6 +61,7 @@ pub(crate) mod account;
 pub(crate) mod counters;
 pub(crate) mod losses;
 pub(crate) mod stats;
+pub(crate) mod stats_now;
 
 // Where tables lie: on the heap, or in a file that outlives the process.
 pub(crate) mod names;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+#[cfg(feature = "database")]
 use spandrel_storage::SqliteVersion;
 
 use crate::json_string::push_string;
@@ -109,6 +110,7 @@ pub struct Stats {
     /// Why it does not, though it should.
     pub crash_proof_error: Option<String>,
     /// The SQLite that the program has linked; [`SqliteVersion::caution`] warns of known problems.
+    #[cfg(feature = "database")]
     pub sqlite: SqliteVersion,
     /// Processor time that the writer thread has used, where the system tells (Linux).
     pub writer_cpu: Option<Duration>,

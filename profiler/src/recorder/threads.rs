@@ -4,8 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use spandrel_storage::MemoryUse;
-
+use crate::memory_use::MemoryUse;
 use crate::mutex::Mutex;
 use crate::panics;
 use crate::recorder::names::Names;
@@ -78,6 +77,12 @@ impl Threads {
         let new = all.into_iter().map(Arc::new).collect();
         let registered = Registered { new, ..Registered::default() };
         Self { registered: Mutex::new(registered), names: Names::default() }
+    }
+
+    /// One more of another process.
+    #[cfg(feature = "collected")]
+    pub(crate) fn learn(&self, info: ThreadInfo) {
+        self.register(Arc::new(info));
     }
 
     /// Whose names are appended there.

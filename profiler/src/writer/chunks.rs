@@ -7,9 +7,9 @@
 //! no chunk of it is in use.
 
 use spandrel_ring::{Part, SLOTS_PER_CLAIM_MAX, Zeros};
-use spandrel_storage::MemoryUse;
 
 use crate::memory;
+use crate::memory_use::MemoryUse;
 use crate::recorder::record::SLOT_WORDS;
 
 const WORD: usize = size_of::<u64>();

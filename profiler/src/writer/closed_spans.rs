@@ -1,6 +1,6 @@
 //! A set of the spans that have closed: a bit for each id.
 
-use spandrel_storage::MemoryUse;
+use crate::memory_use::MemoryUse;
 
 const WORD: usize = u64::BITS as usize;
 const BITS_MIN: usize = 1024;

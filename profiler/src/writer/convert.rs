@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use spandrel_storage::{
     Batch, CallsiteInfo, CallsiteKind, EntryRow, Error, EventRow, LateChild, LinkRow, SpanRow,
-    Status, Store, TraceContext, TraceContextRow,
+    Status as RowStatus, Store, TraceContext, TraceContextRow,
 };
 
 use crate::recorder::Recorder;
@@ -17,7 +17,7 @@ use crate::recorder::described::Described;
 use crate::recorder::fields::Fields;
 use crate::recorder::open_spans::Seen;
 use crate::recorder::record::{
-    self, Entries, Entry, EventHead, ParentIds, ParentLink, Record, SpanHead,
+    self, Entries, Entry, EventHead, ParentIds, ParentLink, Record, SpanHead, Status,
 };
 #[cfg(feature = "crash-proof")]
 use crate::recorder::ring_file::dead_names::{DeadCallsite, DeadNames};
@@ -92,9 +92,13 @@ struct Times {
 #[derive(Debug)]
 pub(super) struct Converter {
     recorder: Arc<Recorder>,
-    /// Of a process that is gone, what its numbers mean.
+    /// Of another process, what its numbers mean.
     #[cfg(feature = "crash-proof")]
     names: Option<Arc<DeadNames>>,
+    /// Of another process that lives: the id of the next entry, each second one of which is an entry's. (Those of its
+    /// spans and events are the others.)
+    #[cfg(feature = "crash-proof")]
+    pub(super) entry_ids: Option<u64>,
     pub(super) timeline: Timeline,
     pub(super) self_times: SelfTimes,
     /// By number; known in this file. `None` for a callsite that has had no record yet.
@@ -128,6 +132,8 @@ impl Converter {
             recorder,
             #[cfg(feature = "crash-proof")]
             names: None,
+            #[cfg(feature = "crash-proof")]
+            entry_ids: None,
             timeline,
             self_times: SelfTimes::new(open_spans_max),
             callsites: Vec::new(),
@@ -156,6 +162,12 @@ impl Converter {
     #[cfg(feature = "crash-proof")]
     pub(crate) fn with_names(self, names: Arc<DeadNames>) -> Self {
         Self { names: Some(names), ..self }
+    }
+
+    /// The same when there are more of them.
+    #[cfg(feature = "collected")]
+    pub(super) fn set_names(&mut self, names: Arc<DeadNames>) {
+        self.names = Some(names);
     }
 
     /// How many spans and events have lost part of their fields since the last call.
@@ -414,6 +426,7 @@ impl Converter {
             }
             _ => head.status,
         };
+        let status = row_status(status);
         // A span without entries, whose name counts by entries, has no self time: for example a system's
         // commands. If it has a parent, though, it is what the parent waited for.
         let is_idle = head.entries.count == 0
@@ -523,7 +536,7 @@ impl Converter {
         &mut self,
         open: impl IntoIterator<Item = &'a Seen>,
         is_end: bool,
-        status: Status,
+        status: RowStatus,
         store: &mut Store,
         text: &mut String,
     ) -> Vec<SpanRow> {
@@ -540,11 +553,13 @@ impl Converter {
                 true => self.close_calls(&head, so_far.1 - start_ns, &mut times),
                 false => head.entries.count,
             };
+            #[cfg(feature = "crash-proof")]
+            let is_of_another = self.names.is_some();
             let ids = &self.callsite(seen.callsite, store).ids;
             #[cfg(feature = "crash-proof")]
-            let context = match status {
-                Status::Crashed => ids.context_of_dead(&seen.fields),
-                _ => ids.context(&seen.fields),
+            let context = match is_of_another {
+                true => ids.context_of_dead(&seen.fields),
+                false => ids.context(&seen.fields),
             };
             #[cfg(not(feature = "crash-proof"))]
             let context = ids.context(&seen.fields);
@@ -576,6 +591,15 @@ impl Converter {
         rows
     }
 
+    fn take_entry_id(&mut self) -> u64 {
+        #[cfg(feature = "crash-proof")]
+        if let Some(next) = &mut self.entry_ids {
+            *next += 2;
+            return *next - 2;
+        }
+        self.recorder.take_ids(1)
+    }
+
     fn entry(&mut self, entry: &Entry, store: &mut Store) -> EntryRow {
         let end = self.timeline.ns(entry.left);
         let start = self.timeline.start_ns(entry.entered, end);
@@ -583,7 +607,7 @@ impl Converter {
         let is_inside = !entry.is_apart && entry.around != 0;
         // Its id is from the same series as those of spans and events, so that old rows of all kinds are
         // deleted together. Nothing refers to it.
-        let id = self.recorder.take_ids(1);
+        let id = self.take_entry_id();
         let arrived = Arrived { id, thread, start, end, counts, is_inside };
         let self_ns = self.self_times.entry(entry.span, arrived);
         if entry.around != 0 && !entry.counted {
@@ -893,6 +917,15 @@ impl LateChildren<'_> {
             self_times.add_child(parent, part);
         }
         parent_link.set_counted();
+    }
+}
+
+fn row_status(status: Status) -> RowStatus {
+    match status {
+        Status::Ok => RowStatus::Ok,
+        Status::Error => RowStatus::Error,
+        Status::Panicked => RowStatus::Panicked,
+        Status::Unfinished => RowStatus::Unfinished,
     }
 }
 

@@ -1,8 +1,7 @@
 //! The names of a callsite's fields, ready to be written.
 
-use spandrel_storage::MemoryUse;
-
 use crate::json_string::push_string;
+use crate::memory_use::MemoryUse;
 use crate::redact::{Address, Secrecy};
 
 /// Most keys are no longer than this; so many bytes are always written, whatever the length.

@@ -6,22 +6,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use spandrel_storage::mark_label;
+use spandrel_storage::MARK_LABEL_BYTES_MAX;
+
+use crate::recorder::mark::{LABEL_BYTES_MAX, Mark};
 
 /// How many marks can wait for the writer. It takes them at least every 50 ms, as long as the store
 /// accepts batches.
 pub(crate) const MARKS_MAX: usize = 1_024;
 
-/// A mark, or a section; the end of a section says all about it once more.
-#[derive(Debug)]
-pub(crate) struct Mark {
-    pub(crate) id: u64,
-    /// In ticks.
-    pub(crate) at: u64,
-    /// In ticks; `None` for a moment, and for a section that begins.
-    pub(crate) until: Option<u64>,
-    pub(crate) label: String,
-}
+const _: () = assert!(LABEL_BYTES_MAX == MARK_LABEL_BYTES_MAX, "no more is stored");
 
 /// Why a mark was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,16 +100,6 @@ impl Marks {
     }
 }
 
-/// The part of a label that is stored, with no more memory than it needs.
-pub(crate) fn cut(mut label: String) -> String {
-    let len = mark_label(&label).len();
-    if len < label.len() {
-        label.truncate(len);
-        label.shrink_to_fit();
-    }
-    label
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,12 +119,5 @@ mod tests {
         let ids: Vec<_> = std::iter::from_fn(|| marks.take()).map(|mark| mark.id).collect();
         assert_eq!(ids, (0..MARKS_MAX as u64).collect::<Vec<_>>());
         assert_eq!(marks.send(mark(7)), Ok(()));
-    }
-
-    #[test]
-    fn a_long_label_keeps_no_memory() {
-        let label = cut("\u{e9}".repeat(1_000_000));
-        assert!(label.len() <= 256 && label.capacity() < 1_024, "{}", label.capacity());
-        assert_eq!(cut("short".to_owned()), "short");
     }
 }

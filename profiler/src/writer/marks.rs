@@ -4,7 +4,8 @@
 use spandrel_storage::MarkRow;
 
 use super::Writer;
-use crate::writer::mark_channel::{MARKS_MAX, Mark, Marks};
+use crate::recorder::mark::Mark;
+use crate::writer::mark_channel::{MARKS_MAX, Marks};
 
 /// Most marks in one batch: all that can be waiting, and as many again from a batch whose file is gone.
 const BATCH_MAX: usize = 2 * MARKS_MAX;

@@ -3,10 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use spandrel_storage::MemoryUse;
-
 use super::Writer;
-use crate::memory_use::{Memory, MemoryPart};
+use crate::memory_use::{Memory, MemoryPart, MemoryUse};
 
 /// How often the rest is counted: this asks for the pages of tables one by one.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -19,13 +17,19 @@ pub(super) struct Counted {
     all_at: Option<Instant>,
 }
 
+/// What the store tells of its memory.
+fn told(bytes: spandrel_storage::MemoryUse) -> MemoryUse {
+    let spandrel_storage::MemoryUse { reserved, used } = bytes;
+    MemoryUse { reserved, used }
+}
+
 impl Writer {
     /// Counts what changes with each batch.
     pub(super) fn count_memory_in_hand(&mut self) {
         let Self { chunks, batch, converter, counted, state, .. } = self;
         let memory = &mut counted.memory;
         memory.set(MemoryPart::Drained, chunks.memory());
-        memory.set(MemoryPart::Rows, batch.memory() + converter.rows_memory());
+        memory.set(MemoryPart::Rows, told(batch.memory()) + converter.rows_memory());
         memory.counted();
         state.memory.show(memory);
     }
@@ -46,12 +50,12 @@ impl Writer {
         let memory = &mut counted.memory;
         memory.set(MemoryPart::Ring, MemoryUse::whole(recorder.ring.bytes()));
         memory.set(MemoryPart::OpenSpans, recorder.open_spans_memory());
-        let names = recorder.names_memory() + converter.names_memory() + stored.names;
+        let names = recorder.names_memory() + converter.names_memory() + told(stored.names);
         memory.set(MemoryPart::Names, names);
         memory.set(MemoryPart::SelfTimes, converter.self_times_memory());
-        memory.set(MemoryPart::Rollups, stored.rollups);
-        memory.set(MemoryPart::Image, stored.image);
-        memory.set(MemoryPart::Pages, stored.pages);
+        memory.set(MemoryPart::Rollups, told(stored.rollups));
+        memory.set(MemoryPart::Image, told(stored.image));
+        memory.set(MemoryPart::Pages, told(stored.pages));
         self.count_memory_in_hand();
     }
 }

@@ -67,6 +67,9 @@ mod requests;
 // What a process that is gone has left behind.
 #[cfg(all(feature = "crash-proof", not(spandrel_loom)))]
 pub(crate) mod recover;
+// What many programs record, for one profile.
+#[cfg(all(feature = "collected", not(spandrel_loom)))]
+pub(crate) mod collect;
 
 // For tests.
 #[cfg(feature = "faults")]

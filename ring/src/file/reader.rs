@@ -294,6 +294,15 @@ impl<S: Source> Reader<S> {
         Ok(read)
     }
 
+    /// A word that is another one once a name has been appended since the last call, or soon after.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn names_hint(&mut self) -> io::Result<u64> {
+        self.word(self.layout.names as u64)
+    }
+
     /// The counters.
     ///
     /// # Errors

@@ -37,6 +37,8 @@ pub struct Resumed {
     pub info: RunInfo,
     /// Its ids begin here.
     pub first_id: u64,
+    /// The largest one in its rows, or one less than the first.
+    pub last_id: u64,
     /// Spans stored, with those that never closed, and those that were deleted since.
     pub spans: u64,
     /// How many of them never closed.
@@ -94,6 +96,7 @@ impl Store {
             run_id: run.id,
             info: run.info().clone(),
             first_id: run.first_id(),
+            last_id: sums.last_id(),
             spans: count(sums.spans),
             unfinished: count(sums.unfinished),
             events: count(sums.events),

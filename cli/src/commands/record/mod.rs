@@ -5,6 +5,8 @@
 //! error, so that a pipe gets the program's output and nothing else.
 
 mod child;
+#[cfg(feature = "collected")]
+mod collected;
 mod find_recorded;
 #[cfg(unix)]
 mod unix;
@@ -30,6 +32,9 @@ pub(crate) struct Arguments {
     /// Label for the run, such as 'after the index'
     #[arg(long)]
     label: Option<String>,
+    /// Collect what the program, and those that it starts, record into ring files: they link no SQLite, and may be many
+    #[arg(long)]
+    collect: bool,
     /// Program to run, with its arguments, after --
     #[arg(last = true, required = true, value_name = "PROGRAM")]
     program: Vec<OsString>,
@@ -53,7 +58,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         command.env("SPANDREL_COMMIT", commit);
     }
     let began = SystemTime::now();
-    let exit = child::run(&mut command, &context.output)?;
+    let exit = attend(arguments.collect, &path, &mut command, context)?;
     let mut runs = runs_after(&path, known, context)?;
     let mut recorded = path.clone();
     if runs.is_empty()
@@ -72,6 +77,37 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         Exit::Ok if context.output.strict && !runs.iter().all(Run::is_complete) => Exit::Incomplete,
         exit => exit,
     })
+}
+
+#[cfg(feature = "collected")]
+fn attend(
+    collects: bool,
+    path: &Path,
+    command: &mut Command,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    if !collects {
+        return child::run(command, &context.output);
+    }
+    let collector = collected::Collector::start(path, command)?;
+    let exit = child::run(command, &context.output);
+    collector.finish(context)?;
+    exit
+}
+
+#[cfg(not(feature = "collected"))]
+fn attend(
+    collects: bool,
+    _: &Path,
+    command: &mut Command,
+    context: &Context,
+) -> Result<Exit, Failure> {
+    match collects {
+        true => {
+            Err(Failure::usage("this build collects nothing: it is without the feature collected"))
+        }
+        false => child::run(command, &context.output),
+    }
 }
 
 /// Says where the program has recorded instead, and what.

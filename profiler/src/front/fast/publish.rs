@@ -173,11 +173,9 @@ fn entries_into(slot: &mut Slot, span: &SpanSlot) {
 
 #[cfg(all(test, not(spandrel_loom)))]
 mod tests {
-    use spandrel_storage::Status;
-
     use super::*;
     use crate::recorder::open_spans::NewSpan;
-    use crate::recorder::record::{ClosingSpan, Entries};
+    use crate::recorder::record::{ClosingSpan, Entries, Status};
 
     /// A span of thread 7, which is created at 1,000.
     fn span() -> SpanSlot {

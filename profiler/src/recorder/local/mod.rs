@@ -18,9 +18,9 @@ use std::sync::Arc;
 use spandrel_ring::{Lease, Table};
 
 pub(crate) use self::chain::{Entered, Within};
-pub(crate) use self::link::{Detailed, link_of};
 #[cfg(feature = "crash-proof")]
 use self::link::OUTSIDE;
+pub(crate) use self::link::{Detailed, link_of};
 pub(crate) use self::owned::{NoThreadState, with_thread_state, with_thread_state_in_user_code};
 pub(crate) use self::token::{ThreadToken, Unavailable};
 

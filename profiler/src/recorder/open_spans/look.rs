@@ -1,10 +1,8 @@
 //! Looking at open spans from another thread.
 
-use spandrel_storage::Status;
-
 use super::bits::{FAILED, LEFT_OUT, settled_words};
 use super::{OpenSpans, PATIENCE, SlotPosition, SpanSlot, index, position};
-use crate::recorder::record::{self, Entries, SpanHead};
+use crate::recorder::record::{self, Entries, SpanHead, Status};
 use crate::sync::Ordering;
 
 /// An open span as it was at one moment.

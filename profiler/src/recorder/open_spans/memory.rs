@@ -1,8 +1,7 @@
 //! Memory that the table takes, and how much of it has been touched.
 
-use spandrel_storage::MemoryUse;
-
 use super::OpenSpans;
+use crate::memory_use::MemoryUse;
 use crate::recorder::page_map::PageMap;
 
 /// Adds up lists.

@@ -1,13 +1,12 @@
 //! The record of a span that closes.
 
-use spandrel_storage::Status;
-
 use super::entries::Entries;
 use super::layout::{
     CALLSITE_HIGH, ENTERED, EntriesWords, LEFT_OUT_SHIFT, SAYS_INSIDE_SHIFT, SLOT_WORDS,
     SPAN_WORDS, SPAN_WORDS_WIDE, STATUS_SHIFT, STRAY_SHIFT, Slot, SpanWords, THREAD_MAX, UNTIMED,
     UNTIMED_ENTRIES_MAX, UPPER_SHIFT, WAIT_MAX, WIDE, id_and, thread,
 };
+use super::status::Status;
 
 /// What is written into the record of a span that closes.
 #[derive(Debug, Clone, Copy)]

@@ -1,13 +1,12 @@
 //! Records, without their fields.
 
-use spandrel_storage::Status;
-
 use super::entries::Entries;
 use super::layout::{
     APART, CALLSITE_HIGH, COUNTS_SHIFT, EVENT_WORDS, EntryWords, EventWords, KIND_ENTRY,
     KIND_EVENT, KIND_LINK, KIND_SHIFT, LEFT_OUT_SHIFT, LinkWords, SLOT_WORDS, Slot, THREAD_MAX,
     UPPER_SHIFT, callsite_high, callsite_low, id_and,
 };
+use super::status::Status;
 use crate::recorder::losses::Kind;
 
 /// A closed span as it was read, without its fields.

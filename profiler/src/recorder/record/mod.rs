@@ -15,6 +15,13 @@ mod heads;
 mod layout;
 mod parent_link;
 mod read;
+#[cfg(feature = "crash-proof")]
+#[cfg_attr(
+    not(feature = "collected"),
+    allow(dead_code, reason = "it is a collector that shifts ids")
+)]
+mod shift;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -29,3 +36,6 @@ pub(crate) use self::layout::{
 };
 pub(crate) use self::parent_link::{ParentIds, ParentLink, entry_inside, parent_ids, parent_link};
 pub(crate) use self::read::{kind, read};
+#[cfg(feature = "crash-proof")]
+pub(crate) use self::shift::Ids;
+pub(crate) use self::status::Status;

@@ -1,7 +1,5 @@
 //! Records, read back.
 
-use spandrel_storage::Status;
-
 use super::entries::Entries;
 use super::heads::{Earlier, Entry, EventHead, Link, Record, SpanHead};
 use super::layout::{
@@ -9,6 +7,7 @@ use super::layout::{
     EventWords, Header, LEFT_OUT, LinkWords, SAYS_INSIDE, SPAN_WORDS, SPAN_WORDS_WIDE,
     STATUS_SHIFT, STRAY, Slot, SpanWords, THREAD_MAX, WIDE, callsite, id_of, upper_of,
 };
+use super::status::Status;
 use crate::recorder::losses::Kind;
 
 /// The kind of a record.

@@ -1,5 +1,3 @@
-use spandrel_storage::Status;
-
 use super::layout::*;
 use super::*;
 

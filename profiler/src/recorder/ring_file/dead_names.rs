@@ -92,6 +92,12 @@ impl DeadCallsite {
         }
     }
 
+    /// The rule for entries of its spans.
+    #[cfg(feature = "collected")]
+    pub(crate) fn entries(&self) -> RuleOf {
+        self.entries
+    }
+
     pub(crate) fn is_span(&self) -> bool {
         self.is_span
     }

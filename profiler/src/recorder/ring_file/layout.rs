@@ -27,6 +27,7 @@ pub(crate) use super::tables::{
 };
 
 /// The kinds of names.
+#[allow(dead_code, reason = "some are for whoever collects")]
 pub(crate) mod names {
     /// Numbers: its number, level (1 is ERROR, 5 is TRACE), 0 for a span and 1 for an event, line + 1 or 0, rule of
     /// its entries (as [`RuleOf::bits`](crate::recorder::entry_rules::RuleOf::bits)), 1 if it has a file, 1 if it has
@@ -35,12 +36,21 @@ pub(crate) mod names {
     /// Numbers: its number, the system's id, 1 if it has a name. Text: its name.
     pub(crate) const THREAD: u8 = 2;
     /// For numbers that stand for texts; there are none yet.
-    #[allow(dead_code, reason = "the number is taken")]
     pub(crate) const STRING: u8 = 3;
     /// One of them, before anything is recorded. Numbers: [`HASH`](super::HASH), the process, the first id of the
     /// recording, the hash of the path. Texts: the profile's path, the run's uuid, spandrel's version, the program, and
     /// the names of fields with secrets that were set, and those of others with `!`.
     pub(crate) const RUN: u8 = 4;
+    /// One of them in the ring of a recording that is collected, after [`RUN`]. Numbers: the start in nanoseconds since
+    /// 1970, processors, 1 if it has a label. Texts: label, arguments as a JSON array, host, system, clock, settings as a
+    /// JSON object.
+    pub(crate) const ABOUT: u8 = 5;
+    /// A mark or section. Numbers: its id (from 1 on), when it was, in ticks; one more than when it ended, in ticks, or 0.
+    /// Text: its label. The end of a section is another one with the same id.
+    pub(crate) const MARK: u8 = 6;
+    /// Nothing more comes; before the file says that it is closed. Numbers: when, in ticks; marks that were dropped;
+    /// callsites that were kept, and those below the level.
+    pub(crate) const END: u8 = 7;
 }
 
 /// The words of the header that are the recorder's.
@@ -62,11 +72,16 @@ pub(crate) mod settings {
     pub(crate) const STATUS_RULES: u64 = 2;
 }
 
-/// The words of whoever drains, which is the writer thread of the process itself.
+/// The words of whoever drains: the writer thread of the process itself, or the collector.
+#[allow(dead_code, reason = "some are for whoever collects")]
 pub(crate) mod drainer {
     /// One more than which id in the profile a thread of the number 0 would have (`Store::thread_id(0)`); 0 if that is
     /// not known yet. Another one once another file has taken the place of the profile.
     pub(crate) const THREADS_ABOVE: usize = 0;
+    /// Where the ring is collected: when the collector looked last, in nanoseconds of the monotonic clock.
+    pub(crate) const LOOKED_AT: usize = 1;
+    /// How many marks it has stored.
+    pub(crate) const MARKS_STORED: usize = 2;
 }
 
 /// Kinds of clocks, in the header.

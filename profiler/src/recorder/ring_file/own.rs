@@ -18,7 +18,7 @@ use crate::recorder::record::Slot;
 use crate::sync::Ordering;
 
 /// Room for the names of some twenty thousand callsites.
-const NAMES_BYTES: usize = if cfg!(test) { 256 << 10 } else { 4 << 20 };
+pub(crate) const NAMES_BYTES: usize = if cfg!(test) { 256 << 10 } else { 4 << 20 };
 
 /// How much of what there is to be, and what the header says for whoever recovers.
 #[derive(Debug, Clone, Copy)]
@@ -31,21 +31,40 @@ pub(crate) struct FileSizes {
     pub(crate) status_rules: bool,
 }
 
+/// For whom a file is.
+#[derive(Debug, Clone)]
+pub(crate) enum Drainer {
+    /// For the writer of this profile, which is there, by its canonical path.
+    Profile(PathBuf),
+    /// For whoever collects what is in this folder.
+    #[cfg_attr(not(feature = "collected"), allow(dead_code, reason = "that is who makes one"))]
+    Folder(PathBuf),
+}
+
 /// What is to be recorded into a file.
 #[derive(Debug, Clone)]
 pub(crate) struct FilePlan {
-    /// The profile, which is there, by its canonical path.
-    pub(crate) database: PathBuf,
+    pub(crate) drainer: Drainer,
     /// The run's uuid, 32 hexadecimal digits.
     pub(crate) run: String,
     /// Names of fields with secrets, as they were set: who recovers the file must store none.
     pub(crate) redacted: Vec<String>,
 }
 
+impl Drainer {
+    /// The profile; empty where the program knows none.
+    fn database(&self) -> &Path {
+        match self {
+            Self::Profile(database) => database,
+            Self::Folder(_) => Path::new(""),
+        }
+    }
+}
+
 /// The ring file of a recording.
 #[derive(Debug)]
 pub(crate) struct OwnFile {
-    file: Arc<RingFile>,
+    pub(super) file: Arc<RingFile>,
     path: PathBuf,
     run: [u8; 16],
 }
@@ -58,6 +77,9 @@ pub(crate) fn run_bytes(uuid: &str) -> [u8; 16] {
 impl FilePlan {
     /// Makes a file, in the first folder that takes it, and says in it whose it is. Nobody may record into it yet.
     pub(crate) fn make(&self, sizes: &FileSizes, clock: &Clock) -> Result<OwnFile, CreateError> {
+        if let Drainer::Folder(folder) = &self.drainer {
+            return self.make_in(folder, sizes, clock);
+        }
         let mut first_error = None;
         for folder in place::folders() {
             // `/run/user/1000` is the system's to make, and so is `/dev/shm`.
@@ -80,7 +102,11 @@ impl FilePlan {
         clock: &Clock,
     ) -> Result<OwnFile, CreateError> {
         let pid = std::process::id();
-        let path = folder.join(place::file_name(&self.database, pid, &self.run));
+        let name = match &self.drainer {
+            Drainer::Profile(database) => place::file_name(database, pid, &self.run),
+            Drainer::Folder(_) => place::file_name_of_collected(pid, &self.run),
+        };
+        let path = folder.join(name);
         let run = run_bytes(&self.run);
         let field_words_max = sizes.field_words_max;
         let ([open, foreign, overwrites, spills, spill_words], spill_words_each) =
@@ -127,10 +153,11 @@ impl OwnFile {
             layout::HASH,
             u64::from(std::process::id()),
             sizes.first_id,
-            place::hash_of(&plan.database),
+            place::hash_of(plan.drainer.database()),
         ];
         let program = std::env::current_exe().unwrap_or_default();
-        let (database, program) = (plan.database.to_string_lossy(), program.to_string_lossy());
+        let (database, program) =
+            (plan.drainer.database().to_string_lossy(), program.to_string_lossy());
         let mut texts = vec![&*database, &plan.run, env!("CARGO_PKG_VERSION"), &*program];
         texts.extend(plan.redacted.iter().map(String::as_str));
         self.file.names().append(names::RUN, &numbers, &texts)

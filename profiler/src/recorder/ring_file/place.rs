@@ -46,6 +46,11 @@ pub(crate) fn file_name(database: &Path, pid: u32, run: &str) -> String {
     format!("{:016x}-{pid}-{run}{SUFFIX}", hash_of(database))
 }
 
+/// The name of one that is collected: whoever collects knows the folder, and the program knows no database.
+pub(crate) fn file_name_of_collected(pid: u32, run: &str) -> String {
+    format!("collected-{pid}-{run}{SUFFIX}")
+}
+
 /// The process in the name of a ring file.
 pub(crate) fn pid_of(file: &Path) -> Option<u32> {
     file.file_name()?.to_str()?.split('-').nth(1)?.parse().ok()

@@ -1,8 +1,7 @@
 //! Memory that the converter takes.
 
-use spandrel_storage::MemoryUse;
-
 use super::{Callsite, Converter};
+use crate::memory_use::MemoryUse;
 use crate::recorder::said::Role;
 
 impl Callsite {

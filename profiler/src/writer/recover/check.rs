@@ -16,21 +16,23 @@ use crate::recorder::ring_file::dead_names::DeadNames;
 
 /// What records of a ring may say.
 #[derive(Debug)]
-pub(super) struct Check<'a> {
-    pub(super) names: &'a DeadNames,
+pub(in crate::writer) struct Check<'a> {
+    pub(in crate::writer) names: &'a DeadNames,
     /// Ids of the run: from the first to the one behind the last.
-    pub(super) ids: std::ops::Range<u64>,
+    pub(in crate::writer) ids: std::ops::Range<u64>,
     /// Moments of the run, in ticks.
-    pub(super) ticks: std::ops::RangeInclusive<u64>,
+    pub(in crate::writer) ticks: std::ops::RangeInclusive<u64>,
     /// Whether the time inside spans was measured: then entries have moments.
-    pub(super) busy_time: bool,
-    /// Spans and events that were met: no id comes twice.
-    pub(super) spans: HashSet<u64>,
-    pub(super) events: HashSet<u64>,
+    pub(in crate::writer) busy_time: bool,
+    /// Whether it is seen to that no id comes twice. Where a living process is drained for hours, the profile sees to it.
+    pub(in crate::writer) keeps_ids: bool,
+    /// Spans and events that were met.
+    pub(in crate::writer) spans: HashSet<u64>,
+    pub(in crate::writer) events: HashSet<u64>,
     /// The last moment of a sound record.
-    pub(super) last_ticks: u64,
+    pub(in crate::writer) last_ticks: u64,
     /// Whether any was of a thread for which there was no number.
-    pub(super) has_further_threads: bool,
+    pub(in crate::writer) has_further_threads: bool,
 }
 
 /// Counters of two processors may differ by some ticks.
@@ -40,7 +42,7 @@ const COUNT_END: u64 = 1 << 48;
 
 impl Check<'_> {
     /// The kind of a record; an error with the kind that it may have been, if it is damaged.
-    pub(super) fn record(&mut self, words: &[u64]) -> Result<Kind, Kind> {
+    pub(in crate::writer) fn record(&mut self, words: &[u64]) -> Result<Kind, Kind> {
         let kind = record::kind(words);
         // Most records are spans.
         let likely = kind.unwrap_or(Kind::Span);
@@ -61,7 +63,7 @@ impl Check<'_> {
                     && self.are_entries(&head.entries)
                     && head.inside.is_none_or(|ticks| ticks < COUNT_END)
                     && self.are_fields(head.callsite, fields)
-                    && self.spans.insert(head.id)
+                    && (!self.keeps_ids || self.spans.insert(head.id))
             }
             Record::Event(head, fields) => {
                 self.fits(words, EVENT_WORDS + fields.len())
@@ -71,7 +73,7 @@ impl Check<'_> {
                     && (head.span == 0 || self.ids.contains(&head.span))
                     && self.is_moment(head.at)
                     && self.are_fields(head.callsite, fields)
-                    && self.events.insert(head.id)
+                    && (!self.keeps_ids || self.events.insert(head.id))
             }
             Record::Link(link) => {
                 self.fits(words, SLOT_WORDS)
@@ -115,7 +117,7 @@ impl Check<'_> {
         self.names.callsites.get(&number).is_some_and(|site| site.is_span() == is_span)
     }
 
-    pub(super) fn is_moment(&self, ticks: u64) -> bool {
+    pub(in crate::writer) fn is_moment(&self, ticks: u64) -> bool {
         self.ticks.contains(&ticks)
     }
 
@@ -134,7 +136,7 @@ impl Check<'_> {
     }
 
     /// Whether these words are values of fields that the callsite has, from the first to the last.
-    pub(super) fn are_fields(&self, callsite: u32, words: &[u64]) -> bool {
+    pub(in crate::writer) fn are_fields(&self, callsite: u32, words: &[u64]) -> bool {
         let Some(site) = self.names.callsites.get(&callsite) else { return false };
         let count = site.field_count();
         let mut rest = words;
@@ -150,6 +152,6 @@ impl Check<'_> {
 }
 
 /// Moments from the beginning of a run to now; all of them if now is not known.
-pub(super) fn moments(origin: u64, now: Option<u64>) -> std::ops::RangeInclusive<u64> {
+pub(in crate::writer) fn moments(origin: u64, now: Option<u64>) -> std::ops::RangeInclusive<u64> {
     origin.saturating_sub(SKEW)..=now.map_or(1 << 62, |now| now.saturating_add(SKEW)).min(1 << 62)
 }

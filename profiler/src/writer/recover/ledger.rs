@@ -113,10 +113,25 @@ impl Told {
         rows.collect()
     }
 
+    /// For the row of a run that was closed.
+    pub(super) fn closed_report(&self, marks_dropped: u64, callsites: [u64; 2]) -> String {
+        let [callsites, callsites_below_level] = callsites;
+        Stats { marks_dropped, callsites, callsites_below_level, ..self.stats() }.to_json(false)
+    }
+
     /// For the row of the run. It has no end, as nobody knows when that was; but it says that this is all.
     pub(super) fn report(&self, recovered_unix_ns: u64) -> String {
+        let json = self.stats().to_json(false);
+        let rest = json.strip_prefix('{').unwrap_or(&json);
+        format!(
+            r#"{{"crashed":true,"crashed_spans":{},"recovered_unix_ns":{recovered_unix_ns},{rest}"#,
+            self.crashed
+        )
+    }
+
+    fn stats(&self) -> Stats {
         let Ledger { recorded, stored, dropped, in_flight } = self.spans();
-        let stats = Stats {
+        Stats {
             recorded,
             stored,
             dropped,
@@ -127,13 +142,7 @@ impl Told {
             unfinished: self.unfinished,
             cut: self.cut,
             ..Stats::default()
-        };
-        let json = stats.to_json(false);
-        let rest = json.strip_prefix('{').unwrap_or(&json);
-        format!(
-            r#"{{"crashed":true,"crashed_spans":{},"recovered_unix_ns":{recovered_unix_ns},{rest}"#,
-            self.crashed
-        )
+        }
     }
 }
 

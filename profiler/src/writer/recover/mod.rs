@@ -13,9 +13,9 @@
 //! Nothing in the file is trusted, see [`scan`] and [`check`]: what makes no sense is counted as damaged. Memory is that of
 //! the file, some times over.
 
-mod check;
+pub(super) mod check;
 mod ledger;
-mod scan;
+pub(super) mod scan;
 mod waiting;
 
 use std::collections::{HashMap, HashSet};
@@ -185,11 +185,11 @@ fn look(database: &Path) -> Result<Vec<Recovery>, Error> {
     Ok(found)
 }
 
-fn about(path: &Path, what: &dyn std::fmt::Display) -> Error {
+pub(super) fn about(path: &Path, what: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::RingFile, format!("{}: {what}", path.display()))
 }
 
-fn is_done(drained: &[DrainedRow]) -> bool {
+pub(super) fn is_done(drained: &[DrainedRow]) -> bool {
     drained.iter().any(|row| row.partition.is_none())
 }
 
@@ -246,12 +246,12 @@ impl Ring {
             drained.iter().filter_map(|row| Some((row.partition?, row.position))).collect();
         let names = self.names.take().unwrap_or_default();
         let from = |partition| from.get(&partition).copied().unwrap_or(0);
-        Scan::of(&mut self.reader, names, from).map_err(|refused| refused.about(path))
+        Scan::of(&mut self.reader, names, from, None).map_err(|refused| refused.about(path))
     }
 }
 
 impl Refused {
-    fn about(self, path: &Path) -> Error {
+    pub(super) fn about(self, path: &Path) -> Error {
         match self {
             Self::OtherBuild => about(
                 path,
@@ -264,7 +264,7 @@ impl Refused {
 }
 
 /// Whether the path still names this file.
-fn is_still(path: &Path, file: &File) -> bool {
+pub(super) fn is_still(path: &Path, file: &File) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
@@ -294,13 +294,14 @@ fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option
     let threads_above = threads_above.map(|word| word.wrapping_sub(1).cast_signed());
     let scan = ring.scan(path, &drained)?;
     let recovery =
-        Recover::begin(store, path, (ring.id, &ring.uuid), scan, threads_above)?.run()?;
+        Recover::begin(store, path, (ring.id, &ring.uuid), scan, threads_above, End::Crashed)?
+            .run()?;
     remove(store, path, &ring.id)?;
     Ok(Some(recovery))
 }
 
 /// In this order: as long as the file is there, the profile says that nothing of it is needed.
-fn remove(store: &mut Store, path: &Path, ring: &RingId) -> Result<(), Error> {
+pub(super) fn remove(store: &mut Store, path: &Path, ring: &RingId) -> Result<(), Error> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(about(path, &format!("cannot be removed: {error}")));
@@ -310,8 +311,18 @@ fn remove(store: &mut Store, path: &Path, ring: &RingId) -> Result<(), Error> {
     Ok(())
 }
 
+/// How a recording has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Its process has died.
+    Crashed,
+    /// It was closed, so many nanoseconds after it had begun. (Where the ring is collected.)
+    #[cfg_attr(not(feature = "collected"), allow(dead_code, reason = "else nothing is left"))]
+    Closed { after_ns: i64, marks_dropped: u64, callsites: [u64; 2] },
+}
+
 /// A recovery that has begun.
-struct Recover<'a> {
+pub(super) struct Recover<'a> {
     store: &'a mut Store,
     ring: RingId,
     scan: Scan,
@@ -328,15 +339,17 @@ struct Recover<'a> {
     refused: PerKind,
     /// Damaged ones of which a row of this recovery tells.
     damaged_told: PerKind,
+    end: End,
 }
 
 impl<'a> Recover<'a> {
-    fn begin(
+    pub(super) fn begin(
         store: &'a mut Store,
         path: &Path,
         (ring, uuid): (RingId, &str),
         mut scan: Scan,
         threads_above: Option<i64>,
+        end: End,
     ) -> Result<Self, Error> {
         let mut recovery = scan.told(path);
         let above = threads_above.unwrap_or_else(|| store.thread_id(0));
@@ -350,7 +363,9 @@ impl<'a> Recover<'a> {
             }
         };
         recovery.run_id = Some(resumed.run_id);
-        let first_id = store.next_id().max(scan.last_id.saturating_add(1));
+        let above = scan.last_id.max(resumed.last_id).saturating_add(1);
+        // Where ids of the ring are shifted, other runs may be above.
+        let first_id = if scan.ids.is_some() { above } else { store.next_id().max(above) };
         if first_id >= FIRST_ID_MAX {
             return Err(Error::damaged_ids(store.path()));
         }
@@ -393,10 +408,11 @@ impl<'a> Recover<'a> {
             stored: [0; KINDS],
             refused: [0; KINDS],
             damaged_told: [0; KINDS],
+            end,
         })
     }
 
-    fn run(mut self) -> Result<Recovery, Error> {
+    pub(super) fn run(mut self) -> Result<Recovery, Error> {
         let mut none = RawBatch::default();
         self.converter.count_late_children(&mut self.scan.records, &mut none, |_| ());
         let marks = std::mem::take(&mut self.scan.marks);
@@ -454,22 +470,40 @@ impl<'a> Recover<'a> {
         let open_ids: HashSet<u64> = open.iter().map(|seen| seen.id).collect();
         let crashed = open.len() as u64;
         let Self { converter, store, batch, .. } = self;
-        let rows = converter.unfinished(open, true, Status::Crashed, store, &mut batch.text);
+        let status = match self.end {
+            End::Crashed => Status::Crashed,
+            End::Closed { .. } => Status::Unfinished,
+        };
+        let rows = converter.unfinished(open, true, status, store, &mut batch.text);
         batch.spans.extend(rows);
         converter.self_times.end(|id| open_ids.contains(&id));
         converter.tell_late(store, batch);
         converter.put_contexts(batch);
         batch.open_spans = Some(Vec::new());
-        batch.drained.push(DrainedRow { ring: self.ring, partition: None, position: 1 });
+        // A run that was closed has an end in the profile, which says the same.
+        if self.end == End::Crashed {
+            batch.drained.push(DrainedRow { ring: self.ring, partition: None, position: 1 });
+        }
         self.recovery.crashed = crashed;
         self.recovery.torn = self.scan.open.iter().filter(|left| left.is_torn).count() as u64;
         let told = Told::of(&self.resumed, &self.scan, self.stored, self.refused, crashed);
         let to_ns = self.converter.timeline.now_ns();
-        self.batch.losses.extend(told.losses_untold(&self.resumed, self.damaged_told, to_ns));
+        let losses = told.losses_untold(&self.resumed, self.damaged_told, to_ns);
         self.recovery.damaged = told.damaged();
-        self.batch.report = Some(told.report(unix_ns()));
         (self.recovery.ledger, self.recovery.events_ledger) = (told.spans(), told.events());
-        self.append([0; KINDS])
+        match self.end {
+            End::Crashed => {
+                self.batch.losses.extend(losses);
+                self.batch.report = Some(told.report(unix_ns()));
+                self.append([0; KINDS])
+            }
+            End::Closed { after_ns, marks_dropped, callsites } => {
+                self.append([0; KINDS])?;
+                let ended = self.resumed.info.started_unix_ns.saturating_add(after_ns.max(to_ns));
+                let report = told.closed_report(marks_dropped, callsites);
+                Ok(self.store.end_run_with_losses(ended, &report, &losses)?)
+            }
+        }
     }
 
     /// Gives the batch to the store, without rows that it refuses.
@@ -517,7 +551,7 @@ fn closed(records: &RawBatch) -> impl Iterator<Item = u64> + '_ {
 }
 
 /// A row for what was lost, if anything was.
-fn loss(reason: DropReason, lost: PerKind, to_ns: i64) -> Option<LossRow> {
+pub(super) fn loss(reason: DropReason, lost: PerKind, to_ns: i64) -> Option<LossRow> {
     let [spans, events, _, entries] = lost;
     (spans + events + entries > 0).then(|| LossRow {
         reason: reason.as_str(),

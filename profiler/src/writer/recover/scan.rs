@@ -5,14 +5,14 @@
 
 use std::io;
 
-use spandrel_ring::file::{FileDrained, Reader, Source};
+use spandrel_ring::file::{FileDrained, Name, NamesRead, Reader, Source};
 
 use super::check::{Check, moments};
 use crate::recorder::account::Account;
 use crate::recorder::clock::{Clock, Timeline};
 use crate::recorder::losses::{Drops, KINDS, PerKind, REASONS, add_drops};
 use crate::recorder::open_spans::left_behind::{SlotLeft, SpanLeft};
-use crate::recorder::record::{FIRST_ID_MAX, SLOT_WORDS, THREAD_MAX};
+use crate::recorder::record::{FIRST_ID_MAX, Ids, SLOT_WORDS, THREAD_MAX};
 use crate::recorder::ring_file::dead_names::DeadNames;
 use crate::recorder::ring_file::layout::{
     self, CLOCK_PIECES, DROPS, FOREIGN, OPEN_SPANS, OVERWRITES, SPILL_WORDS, SPILLS_TAKEN, anchors,
@@ -31,52 +31,54 @@ const IDS_MAX: u64 = 1 << 40;
 
 /// A place where a piece may end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(in crate::writer) struct Mark {
     /// How many sound records come before it.
-    pub(super) records: usize,
+    pub(in crate::writer) records: usize,
     /// Of this partition everything before this position is among them, or counted.
-    pub(super) partition: u32,
-    pub(super) position: u64,
+    pub(in crate::writer) partition: u32,
+    pub(in crate::writer) position: u64,
     /// Damaged records since the mark before.
-    pub(super) damaged: PerKind,
+    pub(in crate::writer) damaged: PerKind,
 }
 
 /// What a ring has.
 #[derive(Debug)]
-pub(super) struct Scan {
-    pub(super) names: DeadNames,
-    pub(super) records: RawBatch,
-    pub(super) chunks: Chunks,
-    pub(super) marks: Vec<Mark>,
+pub(in crate::writer) struct Scan {
+    pub(in crate::writer) names: DeadNames,
+    pub(in crate::writer) records: RawBatch,
+    pub(in crate::writer) chunks: Chunks,
+    pub(in crate::writer) marks: Vec<Mark>,
     /// Sound records, by kind.
-    pub(super) sound: PerKind,
+    pub(in crate::writer) sound: PerKind,
     /// Damaged ones.
-    pub(super) damaged: PerKind,
+    pub(in crate::writer) damaged: PerKind,
     /// Places where claims were not published.
-    pub(super) abandoned: u64,
+    pub(in crate::writer) abandoned: u64,
     /// Spans that were open, the oldest first.
-    pub(super) open: Vec<SpanLeft>,
+    pub(in crate::writer) open: Vec<SpanLeft>,
     /// Slots of open spans that make no sense.
-    pub(super) open_damaged: u64,
-    pub(super) published: PerKind,
-    pub(super) dropped_early: Drops,
-    pub(super) account: Account,
-    pub(super) timeline: Timeline,
+    pub(in crate::writer) open_damaged: u64,
+    pub(in crate::writer) published: PerKind,
+    pub(in crate::writer) dropped_early: Drops,
+    pub(in crate::writer) account: Account,
+    pub(in crate::writer) timeline: Timeline,
     /// The beginning of the run, and the name of its clock.
-    pub(super) origin_unix_ns: i64,
-    pub(super) clock: &'static str,
-    pub(super) busy_time: bool,
-    pub(super) status_rules: bool,
-    pub(super) field_words_max: usize,
+    pub(in crate::writer) origin_unix_ns: i64,
+    pub(in crate::writer) clock: &'static str,
+    pub(in crate::writer) busy_time: bool,
+    pub(in crate::writer) status_rules: bool,
+    pub(in crate::writer) field_words_max: usize,
     /// The largest id that was met.
-    pub(super) last_id: u64,
+    pub(in crate::writer) last_id: u64,
+    /// How ids of the ring become those of the profile, if they are others.
+    pub(in crate::writer) ids: Option<Ids>,
     /// Slots of all partitions together.
-    pub(super) slots: u64,
+    pub(in crate::writer) slots: u64,
 }
 
 /// Why a ring cannot be recovered by this program.
 #[derive(Debug)]
-pub(super) enum Refused {
+pub(in crate::writer) enum Refused {
     /// Its records have another meaning.
     OtherBuild,
     /// It does not say whose it is.
@@ -91,16 +93,30 @@ impl From<io::Error> for Refused {
 }
 
 /// The names, if they are in words of ours.
-pub(super) fn names<S: Source>(
+pub(in crate::writer) fn names<S: Source>(
     reader: &mut Reader<S>,
     is_dead: bool,
 ) -> Result<DeadNames, Refused> {
+    names_with(reader, is_dead, |_| ()).map(|(names, _)| names)
+}
+
+/// The same for somebody who looks at them, too.
+pub(in crate::writer) fn names_with<S: Source>(
+    reader: &mut Reader<S>,
+    is_dead: bool,
+    mut each: impl FnMut(&Name<'_>),
+) -> Result<(DeadNames, NamesRead), Refused> {
     let words = reader.source().len()? / 8;
     let mut names = DeadNames::of(words);
-    let read = reader.names(is_dead, |name| names.add(&name))?;
+    let read = reader.names(is_dead, |name| {
+        each(&name);
+        names.add(&name);
+    })?;
     names.damaged += read.damaged;
     match &names.run {
-        Some(run) if run.hash == layout::HASH && reader.value_words() == SLOT_WORDS => Ok(names),
+        Some(run) if run.hash == layout::HASH && reader.value_words() == SLOT_WORDS => {
+            Ok((names, read))
+        }
         Some(_) => Err(Refused::OtherBuild),
         None => Err(Refused::Nameless),
     }
@@ -108,10 +124,11 @@ pub(super) fn names<S: Source>(
 
 impl Scan {
     /// Looks at all of it. `from` says for each partition from where on.
-    pub(super) fn of<S: Source>(
+    pub(in crate::writer) fn of<S: Source>(
         reader: &mut Reader<S>,
         names: DeadNames,
         from: impl Fn(u32) -> u64,
+        ids: Option<Ids>,
     ) -> Result<Self, Refused> {
         let settings = reader.settings();
         if settings[settings::HASH] != layout::HASH {
@@ -149,6 +166,7 @@ impl Scan {
             status_rules: flags & settings::STATUS_RULES != 0,
             field_words_max,
             last_id: first_id - 1,
+            ids,
             slots: 0,
         };
         scan.count(reader)?;
@@ -158,6 +176,7 @@ impl Scan {
             ids: first_id..first_id + scan.ids_max(),
             ticks,
             busy_time,
+            keeps_ids: true,
             spans: Default::default(),
             events: Default::default(),
             last_ticks: 0,
@@ -171,6 +190,13 @@ impl Scan {
         scan.last_id = met.copied().unwrap_or(0).max(scan.last_id);
         scan.timeline.end_at(check.last_ticks);
         let has_further_threads = check.has_further_threads;
+        if let Some(ids) = ids {
+            scan.last_id = ids.of(scan.last_id);
+            for SpanLeft { seen, .. } in &mut scan.open {
+                (seen.id, seen.parent) = (ids.of(seen.id), ids.of(seen.parent));
+                seen.root = ids.of(seen.root);
+            }
+        }
         scan.names = names;
         if has_further_threads {
             scan.names.add_further_threads();
@@ -187,18 +213,7 @@ impl Scan {
                 *sum = sum.saturating_add(n);
             }
         }
-        let mut sum = Drops::default();
-        reader.cells(DROPS, 0..usize::MAX, |_, cell| {
-            let Some(words) = cell.and_then(|cell| cell.get(..drops::WORDS)) else { return };
-            let mut all = Drops::default();
-            for (to, word) in all.as_flattened_mut().iter_mut().zip(words) {
-                // A count that no process reaches is no count.
-                *to = if *word < 1 << 48 { *word } else { 0 };
-            }
-            add_drops(&mut sum, &all);
-        })?;
-        self.dropped_early = sum;
-        const { assert!(drops::WORDS == KINDS * REASONS) };
+        self.dropped_early = dropped_early(reader)?;
         Ok(())
     }
 
@@ -223,13 +238,20 @@ impl Scan {
         let mut at = from(number);
         loop {
             let mut damaged = PerKind::default();
-            let Self { records, chunks, sound, .. } = self;
+            let Self { records, chunks, sound, ids, .. } = self;
+            let mut shifted = Vec::new();
             let drained: FileDrained =
                 reader.drain(partition, at, true, MARK_RECORDS as u64, |record| {
                     match check.record(record.words) {
                         Ok(kind) => {
                             sound[kind as usize] += 1;
-                            records.push_words(record.words, chunks);
+                            let Some(ids) = ids else {
+                                return records.push_words(record.words, chunks);
+                            };
+                            shifted.clear();
+                            shifted.extend_from_slice(record.words);
+                            ids.shift(&mut shifted);
+                            records.push_words(&shifted, chunks);
                         }
                         Err(kind) => damaged[kind as usize] += 1,
                     }
@@ -347,6 +369,22 @@ impl Scan {
     }
 }
 
+/// What threads of the owner have dropped.
+pub(in crate::writer) fn dropped_early<S: Source>(reader: &mut Reader<S>) -> io::Result<Drops> {
+    const { assert!(drops::WORDS == KINDS * REASONS) };
+    let mut sum = Drops::default();
+    reader.cells(DROPS, 0..usize::MAX, |_, cell| {
+        let Some(words) = cell.and_then(|cell| cell.get(..drops::WORDS)) else { return };
+        let mut all = Drops::default();
+        for (to, word) in all.as_flattened_mut().iter_mut().zip(words) {
+            // A count that no process reaches is no count.
+            *to = if *word < 1 << 48 { *word } else { 0 };
+        }
+        add_drops(&mut sum, &all);
+    })?;
+    Ok(sum)
+}
+
 /// The timeline of the run, and which moments it can have.
 fn timeline<S: Source>(
     reader: &mut Reader<S>,
@@ -383,7 +421,7 @@ fn timeline<S: Source>(
 }
 
 /// For a scan that has given its own away.
-pub(super) fn no_timeline() -> Timeline {
+pub(in crate::writer) fn no_timeline() -> Timeline {
     Timeline::of_dead(false, 0, &[], || 1.0)
 }
 

@@ -11,7 +11,7 @@ use tracing::{Dispatch, dispatcher, info, info_span};
 
 use super::*;
 use crate::ProfilerSubscriber;
-use crate::recorder::ring_file::own::{FilePlan, run_bytes};
+use crate::recorder::ring_file::own::{Drainer, FilePlan, run_bytes};
 
 const UUID: &str = "00112233445566778899aabbccddeeff";
 const LONG: usize = 500;
@@ -37,7 +37,7 @@ impl Left {
             first_id: 1,
         };
         let plan = FilePlan {
-            database: folder.path().join("p.db"),
+            drainer: Drainer::Profile(folder.path().join("p.db")),
             run: UUID.into(),
             redacted: vec!["pin".into()],
         };
@@ -69,7 +69,7 @@ impl Left {
         let mut reader = Reader::new(self.bytes.as_slice()).map_err(|error| error.to_string())?;
         let said = |refused: Refused| refused.about(Path::new("ring")).to_string();
         let names = scan::names(&mut reader, true).map_err(said)?;
-        Scan::of(&mut reader, names, |_| 0).map_err(said)
+        Scan::of(&mut reader, names, |_| 0, None).map_err(said)
     }
 }
 
@@ -91,7 +91,8 @@ fn profile() -> (TempDir, Store) {
 fn recovered(scan: Scan) -> (TempDir, Result<Recovery, Error>) {
     let (folder, mut store) = profile();
     let path = Path::new("ring");
-    let done = Recover::begin(&mut store, path, (run_bytes(UUID), UUID), scan, Some(0));
+    let done =
+        Recover::begin(&mut store, path, (run_bytes(UUID), UUID), scan, Some(0), End::Crashed);
     let done = done.and_then(Recover::run);
     store.close().unwrap();
     (folder, done)
@@ -144,7 +145,14 @@ fn whoever_is_killed_between_two_batches_leaves_what_the_next_one_completes() {
     let (folder, mut store) = profile();
     let id = run_bytes(UUID);
     fn begin(store: &mut Store, scan: Scan) -> Result<Recover<'_>, Error> {
-        Recover::begin(store, Path::new("ring"), (run_bytes(UUID), UUID), scan, Some(0))
+        Recover::begin(
+            store,
+            Path::new("ring"),
+            (run_bytes(UUID), UUID),
+            scan,
+            Some(0),
+            End::Crashed,
+        )
     }
     for stop in [1, 2] {
         let drained = store.drained(&id).unwrap();
@@ -154,7 +162,7 @@ fn whoever_is_killed_between_two_batches_leaves_what_the_next_one_completes() {
         };
         let mut reader = Reader::new(left.bytes.as_slice()).unwrap();
         let names = scan::names(&mut reader, true).unwrap();
-        let scan = Scan::of(&mut reader, names, from).unwrap();
+        let scan = Scan::of(&mut reader, names, from, None).unwrap();
         if stop == 2 {
             begin(&mut store, scan).unwrap().run().unwrap();
             break;

@@ -12,11 +12,12 @@
 
 use std::collections::VecDeque;
 
-use spandrel_storage::{EarlierRow, MemoryUse};
+use spandrel_storage::EarlierRow;
 
 use super::super::id_table::IdTable;
 use super::late::LastRows;
 use super::{Long, Part};
+use crate::memory_use::MemoryUse;
 
 /// Most spans that are remembered after they closed, in case that another entry comes: a thread may be
 /// suspended while it publishes, and then everything behind that record comes late.

@@ -5,7 +5,9 @@
 //! moment is subtracted twice; and their rows are corrected. What lies before those entries is no longer
 //! known: that time is subtracted from entries to come.
 
-use spandrel_storage::{LateEntryTime, MemoryUse};
+use spandrel_storage::LateEntryTime;
+
+use crate::memory_use::MemoryUse;
 
 /// Most entries that are remembered, of all spans together: the last 1.6 s of a span that is entered
 /// 10,000 times a second.

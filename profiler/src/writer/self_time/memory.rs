@@ -1,8 +1,7 @@
 //! Memory that the knowledge about children takes.
 
-use spandrel_storage::MemoryUse;
-
 use super::{Children, Inside, Long, SelfTimes};
+use crate::memory_use::MemoryUse;
 
 impl Children {
     fn memory(&self) -> MemoryUse {

@@ -1,6 +1,6 @@
 //! Empty lists that keep their memory.
 
-use spandrel_storage::MemoryUse;
+use crate::memory_use::MemoryUse;
 
 /// Most lists that are kept.
 const MOST: usize = 256;

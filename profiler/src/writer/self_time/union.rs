@@ -1,8 +1,7 @@
 //! A set of moments in nanoseconds.
 
-use spandrel_storage::MemoryUse;
-
 use super::spare_lists::SpareLists;
+use crate::memory_use::MemoryUse;
 
 /// Most intervals that are kept apart for one span; beyond, the older half is summed up.
 pub(super) const INTERVALS_MAX: usize = 1024;

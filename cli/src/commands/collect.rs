@@ -1,0 +1,136 @@
+//! `spandrel collect`: writes what programs record into ring files of a folder into one profile.
+
+use std::path::PathBuf;
+
+use super::prelude::*;
+
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Programs that are started with SPANDREL_COLLECT=DIR (and have spandrel's feature `collected`) record into \
+    ring files in\nDIR, which is in memory, and need no SQLite. This collects from all of them, whenever they come and go, a run \
+    each.\nIt may be started before them or after them, and again if it was killed: nothing is lost or stored twice. A program\n\
+    that dies leaves all that it has recorded, and what was open. Ctrl-C ends it when all is stored.\n\nExamples:\n  \
+    spandrel collect /dev/shm/shop -o shop.db\n  \
+    SPANDREL_COLLECT=/dev/shm/shop ./server      in another terminal\n  \
+    spandrel collect /dev/shm/shop -o shop.db --max-bytes 2GB\n  \
+    spandrel collect /dev/shm/shop -o shop.db --once    what is there, until no program is left"
+)]
+pub(crate) struct Arguments {
+    /// Folder of the ring files, in memory, such as /dev/shm/shop
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Delete spans that are older than this, such as 24h
+    #[arg(long, value_name = "TIME")]
+    keep: Option<String>,
+    /// Keep the profile below this size, about, such as 2GB, by deleting the oldest spans
+    #[arg(long, value_name = "BYTES")]
+    max_bytes: Option<String>,
+    /// End when no program records into the folder any more
+    #[arg(long)]
+    once: bool,
+    #[command(flatten)]
+    pub(super) shared: Shared<{ group::DB | group::OUTPUT | group::LOOK }>,
+}
+
+#[cfg(not(feature = "collected"))]
+pub(crate) fn run(_: &Arguments, _: &Context) -> Result<Exit, Failure> {
+    Err(Failure::usage("this build knows no ring files: it is without the feature collected"))
+}
+
+#[cfg(feature = "collected")]
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
+    use spandrel_query::parse_duration_ns;
+
+    let Some(path) = context.output.path.clone().or_else(|| context.wanted.db.clone()) else {
+        return Err(Failure::usage("no profile is named").hint("-o profile.db"));
+    };
+    let mut options = spandrel::collect::CollectOptions::default();
+    options.once = arguments.once;
+    options.store.max_bytes =
+        arguments.max_bytes.as_deref().map(super::prune::parse_bytes).transpose()?;
+    let keep = arguments.keep.as_deref().map(parse_duration_ns).transpose();
+    let keep = keep.map_err(|error| Failure::usage(format!("--keep: {error}")))?;
+    options.store.max_age = keep.map(|ns| std::time::Duration::from_nanos(ns.unsigned_abs()));
+    let done = collecting::run(&arguments.folder, &path, &options, context)?;
+    context.output.say(&collecting::summary(&done, &path));
+    Ok(Exit::Ok)
+}
+
+/// Collecting until somebody says that it is enough.
+#[cfg(feature = "collected")]
+pub(super) mod collecting {
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use spandrel::collect::{CollectOptions, Collected, Collecting, collect};
+
+    use super::super::prelude::*;
+    #[cfg(unix)]
+    use crate::signals;
+
+    pub(in crate::commands) fn run(
+        folder: &Path,
+        path: &Path,
+        options: &CollectOptions,
+        context: &Context,
+    ) -> Result<Collected, Failure> {
+        let stop = Arc::new(AtomicBool::new(false));
+        #[cfg(unix)]
+        let _guard = {
+            let stop = Arc::clone(&stop);
+            // Relaxed, here and below: nothing else is told by it.
+            let guard = signals::guard(move |wish| {
+                if stop.swap(true, Ordering::Relaxed) {
+                    signals::give_in(wish);
+                }
+            });
+            guard.map_err(|source| Failure::cannot_read(format!("signals: {source}")))?
+        };
+        let is_enough = || stop.load(Ordering::Relaxed);
+        collect(folder, path, options, is_enough, |what| tell(context, &what)).map_err(failed)
+    }
+
+    pub(in crate::commands) fn failed(error: spandrel::Error) -> Failure {
+        Failure::cannot_read(error.to_string()).hint(
+            "nothing is lost: what is not stored stays in the ring files, for the next collector",
+        )
+    }
+
+    pub(in crate::commands) fn tell(context: &Context, what: &Collecting) {
+        let line = match what {
+            Collecting::Begun { run_id, pid, program } => {
+                let name = Path::new(program).file_name().unwrap_or_default();
+                let name = text::clean(&name.to_string_lossy());
+                format!("run {run_id}: process {pid} ({name})")
+            }
+            Collecting::Ended { run_id, pid, crashed, spans } => {
+                let how = if *crashed { "has died" } else { "has ended" };
+                let (recorded, stored) = (text::count(spans.recorded), text::count(spans.stored));
+                format!(
+                    "run {run_id}: process {pid} {how}; recorded {recorded} = stored {stored} + dropped {}",
+                    spans.dropped
+                )
+            }
+            Collecting::Refused { path, why } => {
+                let path = text::clean(&path.display().to_string());
+                let why = text::clean(why);
+                if why.starts_with(&path) { format!("! {why}") } else { format!("! {path}: {why}") }
+            }
+            _ => return,
+        };
+        context.output.say(&line);
+    }
+
+    pub(super) fn summary(done: &Collected, path: &Path) -> String {
+        let path = text::clean(&path.display().to_string());
+        let mut line = format!("{}: {} to their end", path, text::counted(done.ended, "run"));
+        if done.going_on > 0 {
+            line.push_str(&format!(
+                "; {} on: what is recorded from now on is for the next collector",
+                text::counted_with(done.going_on, "run", ("goes", "go"))
+            ));
+        }
+        line
+    }
+}

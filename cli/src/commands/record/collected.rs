@@ -1,0 +1,90 @@
+//! `spandrel record --collect`: a collector beside the program, for it and for those that it starts.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use spandrel::collect::{CollectOptions, Collected, collect};
+use tempfile::TempDir;
+
+use crate::arguments::Context;
+use crate::commands::collect::collecting;
+use crate::failure::Failure;
+use crate::output::text;
+
+/// A collector on a thread of this program.
+pub(super) struct Collector {
+    /// The ring files' folder, which goes with this.
+    folder: TempDir,
+    path: PathBuf,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<Collected, spandrel::Error>>,
+}
+
+impl Collector {
+    /// Starts one, and tells the program of its folder.
+    pub(super) fn start(path: &Path, command: &mut Command) -> Result<Self, Failure> {
+        let folder = folder()?;
+        command.env("SPANDREL_COLLECT", folder.path()).env_remove("SPANDREL_DB");
+        let stop = Arc::new(AtomicBool::new(false));
+        let thread = {
+            let (folder, path, stop) =
+                (folder.path().to_owned(), path.to_owned(), Arc::clone(&stop));
+            std::thread::Builder::new().name("collector".into()).spawn(move || {
+                // Relaxed, here and below: nothing else is told by it.
+                let is_enough = || stop.load(Ordering::Relaxed);
+                // What there is to say is said of the runs, at the end.
+                collect(&folder, &path, &CollectOptions::default(), is_enough, |_| ())
+            })
+        };
+        let thread = thread
+            .map_err(|source| Failure::cannot_read(format!("cannot start a thread: {source}")))?;
+        Ok(Self { folder, path: path.to_owned(), stop, thread })
+    }
+
+    /// The program has ended: stores the rest. Programs that it has started and that still record are waited for, until
+    /// somebody says that it is enough.
+    pub(super) fn finish(self, context: &Context) -> Result<(), Failure> {
+        let Self { folder, path, stop, thread } = self;
+        stop.store(true, Ordering::Relaxed);
+        let done = thread.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload));
+        let done = done.map_err(collecting::failed)?;
+        if done.going_on > 0 {
+            context.output.say(&format!(
+                "{} it has started still recording: this goes on until they end (Ctrl-C: it does not)",
+                text::counted_with(done.going_on, "program that", text::IS)
+            ));
+            let mut options = CollectOptions::default();
+            options.once = true;
+            let rest = collecting::run(folder.path(), &path, &options, context)?;
+            if rest.going_on > 0 {
+                // Their ring files are in it.
+                let kept = folder.keep();
+                context.output.say(&format!(
+                    "what they record from now on: spandrel collect {} -o {}",
+                    text::clean(&kept.display().to_string()),
+                    text::clean(&path.display().to_string())
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A folder of its own, in memory if there is one.
+fn folder() -> Result<TempDir, Failure> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("spandrel-record-");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    let of_user = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty());
+    let places = of_user.as_deref().into_iter().chain([OsStr::new("/dev/shm")]);
+    let made = places.map(Path::new).find_map(|place| builder.tempdir_in(place).ok());
+    made.map_or_else(|| builder.tempdir(), Ok).map_err(|source| {
+        Failure::cannot_write(&std::env::temp_dir(), &source)
+            .hint("ring files need a folder in memory: set XDG_RUNTIME_DIR, or TMPDIR")
+    })
+}

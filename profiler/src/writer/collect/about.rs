@@ -1,0 +1,91 @@
+//! What the names in the ring of a recording that is collected say beside callsites and threads.
+
+use spandrel_ring::file::Name;
+use spandrel_storage::RunInfo;
+
+use crate::recorder::ring_file::dead_names::DeadRun;
+use crate::recorder::ring_file::layout::names;
+
+/// The run, its marks, and its end.
+#[derive(Debug, Default)]
+pub(super) struct About {
+    /// Row of the run, without what the run's own name says.
+    pub(super) info: Option<RunInfo>,
+    /// Those behind the ones that are known.
+    pub(super) marks: Vec<Marked>,
+    /// How many marks there are.
+    pub(super) mark_count: u64,
+    pub(super) end: Option<Ended>,
+}
+
+/// A mark, or a section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Marked {
+    pub(super) id: u64,
+    /// In ticks.
+    pub(super) at: u64,
+    pub(super) until: Option<u64>,
+    pub(super) label: String,
+}
+
+/// How a recording was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ended {
+    /// In ticks.
+    pub(super) at: u64,
+    pub(super) marks_dropped: u64,
+    /// Callsites kept, and those below the level.
+    pub(super) callsites: [u64; 2],
+}
+
+impl About {
+    /// Takes one more name. Those that make no sense say nothing.
+    pub(super) fn add(&mut self, name: &Name<'_>, marks_known: u64) {
+        match (name.kind, name.numbers, name.texts.as_slice()) {
+            (
+                names::ABOUT,
+                [started, cpus, has_label, ..],
+                [label, args, host, os, clock, settings, ..],
+            ) => {
+                self.info = Some(RunInfo {
+                    label: (*has_label == 1).then(|| (*label).to_owned()),
+                    started_unix_ns: i64::try_from(*started).unwrap_or(0),
+                    args: (*args).to_owned(),
+                    host: (*host).to_owned(),
+                    os: (*os).to_owned(),
+                    cpus: u32::try_from(*cpus).unwrap_or(0),
+                    clock: (*clock).to_owned(),
+                    settings: (*settings).to_owned(),
+                    ..RunInfo::default()
+                });
+            }
+            (names::MARK, [id, at, until, ..], [label, ..]) => {
+                self.mark_count += 1;
+                if self.mark_count > marks_known {
+                    self.marks.push(Marked {
+                        id: *id,
+                        at: *at,
+                        until: until.checked_sub(1),
+                        label: (*label).to_owned(),
+                    });
+                }
+            }
+            (names::END, [at, marks_dropped, kept, below, ..], _) => {
+                let callsites = [*kept, *below];
+                self.end = Some(Ended { at: *at, marks_dropped: *marks_dropped, callsites });
+            }
+            _ => {}
+        }
+    }
+
+    /// The row of the run.
+    pub(super) fn row(&self, run: &DeadRun) -> RunInfo {
+        let info = self.info.clone().unwrap_or_else(|| RunInfo {
+            args: "[]".into(),
+            settings: "{}".into(),
+            ..RunInfo::default()
+        });
+        let pid = u32::try_from(run.pid).unwrap_or(0);
+        RunInfo { uuid: run.uuid.clone(), pid, program: run.program.clone(), ..info }
+    }
+}

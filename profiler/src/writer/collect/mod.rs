@@ -1,0 +1,305 @@
+//! Collects what programs record into ring files of a folder, and writes it to one profile: `spandrel collect`.
+//!
+//! ```text
+//!   program A: ring file --+
+//!   program B: ring file --+--> drain -> convert -> commit, a run each -> slots are given back
+//!   (one that has died)  --+--> the same, and what was open: as `recover` does it
+//! ```
+//!
+//! Each ring is a run of its own, with a [converter](super::convert) of its own; they are drained in turns, by one thread.
+//! How far each is drained stands in the profile, in the transaction of the rows, and decides: whoever comes after a
+//! collector that was killed goes on there. Slots are given back after the commit.
+//!
+//! Nobody wakes a collector. It looks 50 times a second while anything comes, and twice a second otherwise.
+
+mod about;
+mod ring;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use spandrel_storage::{Store, StoreOptions};
+
+use self::ring::{Opened, Ring, Round};
+use crate::error::{Error, ErrorKind};
+use crate::recorder::local;
+use crate::recorder::record::FIRST_ID_MAX;
+use crate::recorder::ring_file::place;
+
+/// The pause between two looks while anything comes.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+/// The same at rest.
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// How often the folder is looked at for new files.
+const FOLDER_PAUSE: Duration = Duration::from_millis(200);
+/// How often old rows are deleted, and for how long at most.
+const PRUNE_PAUSE: Duration = Duration::from_secs(1);
+const PRUNE_TIME: Duration = Duration::from_millis(50);
+/// So many rounds at most at the end, if programs go on recording.
+const LAST_ROUNDS: usize = 50;
+/// How many ids a run may take, if others begin meanwhile: of spans and events half as many.
+const ROOM: u64 = 1 << 37;
+/// ... and no more than this part of all that are left.
+const ROOM_PART: u64 = 512;
+/// How many threads a run may have, if others begin meanwhile. (Of one that has more, some get ids above all.)
+const THREADS_ROOM: i64 = 1 << 20;
+
+/// Settings of [`collect`].
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct CollectOptions {
+    /// Those of the profile; its limits are kept as in a recording.
+    pub store: StoreOptions,
+    /// Ends when it has collected everything and no program is left that lives.
+    pub once: bool,
+}
+
+/// Something that a collector tells of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Collecting {
+    /// A program has begun to record, or is found to.
+    Begun {
+        /// The run in the profile.
+        run_id: i64,
+        /// The process.
+        pid: u64,
+        /// The program.
+        program: String,
+    },
+    /// A program has ended, and everything of it is stored.
+    Ended {
+        /// The run in the profile.
+        run_id: i64,
+        /// The process.
+        pid: u64,
+        /// Whether it died, and was not closed.
+        crashed: bool,
+        /// The spans of the run.
+        spans: crate::Ledger,
+    },
+    /// A ring file is left alone, or could not be drained to its end.
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+}
+
+/// What was collected.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Collected {
+    /// Runs that have ended, and are stored to their end.
+    pub ended: u64,
+    /// Runs that go on, and are stored up to here.
+    pub going_on: u64,
+    /// Records that were stored.
+    pub records: u64,
+}
+
+/// Collects from all programs that record into ring files of this folder, until `stop` says so; then everything that has
+/// been recorded up to that moment is stored. `tell` hears of programs that come and go.
+///
+/// # Errors
+///
+/// If the folder cannot be read, or the profile not be opened or written. Nothing is lost then: what is not committed stays in
+/// the ring files.
+///
+/// # Blocking
+///
+/// Until `stop` returns `true`, and up to some seconds more. It is asked at least twice a second.
+pub fn collect(
+    folder: &Path,
+    database: &Path,
+    options: &CollectOptions,
+    stop: impl Fn() -> bool,
+    tell: impl FnMut(Collecting),
+) -> Result<Collected, Error> {
+    // The program that collects may be profiled itself.
+    local::mute_current_thread();
+    let store = Store::open(database, &options.store)?;
+    let mut collector = Collector {
+        folder,
+        options,
+        store,
+        rings: Vec::new(),
+        left_alone: HashSet::new(),
+        tell,
+        collected: Collected::default(),
+        last_folder: None,
+        last_prune: Instant::now(),
+    };
+    let done = collector.run(stop);
+    let Collector { mut store, rings, mut collected, .. } = collector;
+    collected.going_on = rings.len() as u64;
+    _ = store.set_run_aside();
+    let closed = store.close();
+    done?;
+    closed?;
+    Ok(collected)
+}
+
+struct Collector<'a, T> {
+    folder: &'a Path,
+    options: &'a CollectOptions,
+    store: Store,
+    rings: Vec<Ring>,
+    /// Files that this collector cannot read, or others drain.
+    left_alone: HashSet<PathBuf>,
+    tell: T,
+    collected: Collected,
+    last_folder: Option<Instant>,
+    last_prune: Instant,
+}
+
+impl<T: FnMut(Collecting)> Collector<'_, T> {
+    fn run(&mut self, stop: impl Fn() -> bool) -> Result<(), Error> {
+        let mut pause = PAUSE_MIN;
+        while !stop() {
+            self.look_for_rings()?;
+            let any = self.round(false)?;
+            self.prune()?;
+            if self.options.once && self.rings.is_empty() {
+                return Ok(());
+            }
+            pause = if any { PAUSE_MIN } else { (pause * 2).min(PAUSE_MAX) };
+            std::thread::sleep(pause);
+        }
+        self.last_folder = None;
+        self.look_for_rings()?;
+        for _ in 0..LAST_ROUNDS {
+            if !self.round(true)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens ring files that are new in the folder.
+    fn look_for_rings(&mut self) -> Result<(), Error> {
+        if self.last_folder.is_some_and(|last| last.elapsed() < FOLDER_PAUSE) {
+            return Ok(());
+        }
+        self.last_folder = Some(Instant::now());
+        let cannot = |error: std::io::Error| {
+            let message = format!("{}: cannot be read: {error}", self.folder.display());
+            Error::new(ErrorKind::RingFile, message).with_path(self.folder)
+        };
+        let entries = match std::fs::read_dir(self.folder) {
+            Ok(entries) => entries,
+            // The first program makes it.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(cannot(error)),
+        };
+        let is_ring = |path: &PathBuf| {
+            path.as_os_str().as_encoded_bytes().ends_with(place::SUFFIX.as_bytes())
+        };
+        let found: HashSet<PathBuf> =
+            entries.flatten().map(|entry| entry.path()).filter(is_ring).collect();
+        self.left_alone.retain(|path| found.contains(path));
+        let mut opened = Vec::new();
+        for path in &found {
+            let is_known = self.rings.iter().any(|ring| ring.path() == path);
+            if is_known || self.left_alone.contains(path) {
+                continue;
+            }
+            match Ring::open(path, &self.store) {
+                Ok(Opened::Ring(ring)) => opened.push(*ring),
+                Ok(Opened::NotYet) => {}
+                Ok(Opened::Done(id)) => super::recover::remove(&mut self.store, path, &id)?,
+                Err(error) => {
+                    self.left_alone.insert(path.clone());
+                    (self.tell)(Collecting::Refused { path: path.clone(), why: error.to_string() });
+                }
+            }
+        }
+        // Runs that are in the profile come first: those that begin get ids above theirs.
+        opened.sort_by_key(|ring| (!ring.is_in_profile(), ring.started_unix_ns()));
+        for ring in opened {
+            self.begin(ring)?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, mut ring: Ring) -> Result<(), Error> {
+        let next = self.store.next_id();
+        let room = ROOM.min(FIRST_ID_MAX.saturating_sub(next) / ROOM_PART);
+        let behind = self.rings.iter().map(|other| other.first_id().saturating_add(room));
+        let first_id = behind.max().unwrap_or(0).max(next).max(self.store.next_mark_id()?);
+        let above =
+            self.rings.iter().map(|other| other.threads_above().saturating_add(THREADS_ROOM));
+        let above = above.max().unwrap_or(0).max(self.store.last_thread_id()?);
+        let is_new = ring.begin(&mut self.store, first_id, above)?;
+        if is_new {
+            if first_id >= FIRST_ID_MAX {
+                return Err(Error::damaged_ids(self.store.path()));
+            }
+            self.rings.iter_mut().for_each(|other| other.ids_end_at(ring.first_id()));
+        }
+        (self.tell)(Collecting::Begun {
+            run_id: ring.run_id(),
+            pid: ring.pid(),
+            program: ring.program(),
+        });
+        self.rings.push(ring);
+        Ok(())
+    }
+
+    /// Stores what is new in each ring. Says whether anything was.
+    fn round(&mut self, is_last: bool) -> Result<bool, Error> {
+        let mut any = false;
+        let mut at = 0;
+        while at < self.rings.len() {
+            match self.rings[at].round(&mut self.store, is_last)? {
+                Round::Nothing => at += 1,
+                Round::Waiting => {
+                    any = true;
+                    at += 1;
+                }
+                Round::Stored(records) => {
+                    self.collected.records += records;
+                    any = true;
+                    at += 1;
+                }
+                Round::Ended => {
+                    any = true;
+                    self.end(at);
+                }
+            }
+        }
+        Ok(any)
+    }
+
+    /// Stores a ring to its end.
+    fn end(&mut self, at: usize) {
+        let ring = self.rings.swap_remove(at);
+        let (path, run_id, pid) = (ring.path().to_owned(), ring.run_id(), ring.pid());
+        let said = match ring.end(&mut self.store) {
+            Ok((crashed, spans, records)) => {
+                self.collected.ended += 1;
+                self.collected.records += records;
+                Collecting::Ended { run_id, pid, crashed, spans }
+            }
+            Err(error) => {
+                // The file stays, for the next collector.
+                self.left_alone.insert(path.clone());
+                Collecting::Refused { path, why: error.to_string() }
+            }
+        };
+        _ = self.store.set_run_aside();
+        (self.tell)(said);
+    }
+
+    fn prune(&mut self) -> Result<(), Error> {
+        let StoreOptions { max_bytes, max_age, .. } = self.options.store;
+        if max_bytes.is_none() && max_age.is_none() || self.last_prune.elapsed() < PRUNE_PAUSE {
+            return Ok(());
+        }
+        self.last_prune = Instant::now();
+        while self.store.prune()?.more && self.last_prune.elapsed() < PRUNE_TIME {}
+        Ok(())
+    }
+}

@@ -1,0 +1,369 @@
+//! What programs record into ring files of one folder is collected into one profile: each a run of its own, all of it,
+//! once, whoever is killed.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use spandrel::collect::{CollectOptions, Collected, Collecting, collect};
+use spandrel_query::Reader;
+use spandrel_tests::prelude::*;
+use tempfile::TempDir;
+
+const LONG: Duration = Duration::from_secs(60);
+
+/// A folder in memory for ring files.
+fn rings() -> TempDir {
+    let ours = Permissions::from_mode(0o700);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("spandrel-collected-").permissions(ours).tempdir_in("/dev/shm").unwrap()
+}
+
+fn small_in(rings: &Path) -> ProfilerBuilder {
+    Profiler::builder().collected(rings).ring_capacity(1 << 14).partitions(2).max_open_spans(256)
+}
+
+/// A collector on a thread of this process.
+struct Collector {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<(Collected, Vec<Collecting>)>,
+}
+
+impl Collector {
+    fn start(rings: &Path, database: &Path) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (rings, database) = (rings.to_owned(), database.to_owned());
+        let thread = {
+            let stop = Arc::clone(&stop);
+            std::thread::spawn(move || {
+                let mut told = Vec::new();
+                let stop = || stop.load(Ordering::Relaxed);
+                let options = CollectOptions::default();
+                let done = collect(&rings, &database, &options, stop, |what| told.push(what));
+                (done.unwrap(), told)
+            })
+        };
+        Self { stop, thread }
+    }
+
+    fn stop(self) -> (Collected, Vec<Collecting>) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+/// Collects what there is.
+fn collect_once(rings: &Path, database: &Path) -> (Collected, Vec<Collecting>) {
+    let mut told = Vec::new();
+    let mut options = CollectOptions::default();
+    options.once = true;
+    let done = collect(rings, database, &options, || false, |what| told.push(what)).unwrap();
+    (done, told)
+}
+
+/// A request with queries in it, each with an event.
+fn request(n: u64) {
+    info_span!("request", n).in_scope(|| {
+        for part in 0..3 {
+            info_span!("query", n, part).in_scope(|| info!(n, part, "row"));
+        }
+    });
+}
+
+fn record(profiler: &Profiler, numbers: std::ops::Range<u64>) {
+    within(&dispatch(profiler), || numbers.for_each(request));
+}
+
+/// That a run has these requests, each once, with all that belongs to them.
+fn assert_has(database: &Path, run: i64, numbers: std::ops::Range<u64>) {
+    let db = Database::open(database);
+    let count =
+        |sql: &str| db.count(&format!("SELECT count(*) FROM spans WHERE run_id = {run} AND {sql}"));
+    let requests = numbers.end - numbers.start;
+    assert_eq!(count("name = 'request' AND status = 'ok'"), requests);
+    assert_eq!(count("name = 'query' AND status = 'ok'"), 3 * requests);
+    let distinct = "SELECT count(DISTINCT fields ->> 'n') FROM spans WHERE name = 'request'";
+    assert_eq!(db.count(&format!("{distinct} AND status = 'ok' AND run_id = {run}")), requests);
+    let parents = format!(
+        "SELECT count(*) FROM spans AS q JOIN spans AS r ON r.id = q.parent_id
+         WHERE q.run_id = {run} AND r.run_id = {run} AND q.name = 'query' AND r.name = 'request'
+           AND q.fields ->> 'n' = r.fields ->> 'n' AND q.root_id = r.id
+           AND q.start_ns >= r.start_ns AND q.start_ns + q.duration_ns <= r.start_ns + r.duration_ns"
+    );
+    assert_eq!(db.count(&parents), 3 * requests, "parents enclose their children");
+    // But for the drift between the timelines of two collectors, each of which has measured the rate of the ticks.
+    let self_times = format!(
+        "WITH inside AS (
+           SELECT parent_id, sum(coalesce(last_exit_ns, first_entry_ns + busy_ns)) AS ns
+           FROM span WHERE run_id = {run} AND parent_id IS NOT NULL GROUP BY parent_id
+         )
+         SELECT r.id || ': self ' || r.self_ns || ', to its last exit '
+           || coalesce(r.last_exit_ns, r.first_entry_ns + r.busy_ns) || ', children ' || i.ns
+           || ', batch ' || r.batch_id
+         FROM inside AS i JOIN span AS r ON r.id = i.parent_id
+         WHERE abs(r.self_ns - coalesce(r.last_exit_ns, r.first_entry_ns + r.busy_ns) + i.ns)
+           > 1000 + r.duration_ns / 1000"
+    );
+    let wrong: Vec<String> = db.rows(&self_times, [], |row| row.get(0));
+    assert!(wrong.is_empty(), "self time is without the children, whoever stored them: {wrong:?}");
+    let events = format!(
+        "SELECT count(*) FROM event AS e JOIN span AS q ON q.id = e.span_id AND q.run_id = e.run_id
+         WHERE e.run_id = {run}"
+    );
+    assert_eq!(db.count(&events), 3 * requests);
+    let found = Reader::open(database).unwrap().contradictions(run).unwrap();
+    assert!(found.is_empty(), "{found:?}");
+}
+
+fn assert_no_files(rings: &Path) {
+    let left: Vec<PathBuf> =
+        std::fs::read_dir(rings).unwrap().map(|it| it.unwrap().path()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn what_was_recorded_before_there_is_a_collector_is_collected() {
+    let (scratch, rings) = (scratch_for(60), rings());
+    let profiler = small_in(rings.path()).label("nightly").commit("a1b2c3").build().unwrap();
+    record(&profiler, 0..200);
+    profiler.mark("here").unwrap();
+    drop(profiler.section("a section"));
+    let open = within(&dispatch(&profiler), || info_span!("left open", secret = "x"));
+    let report = profiler.close().unwrap();
+    assert_eq!((report.recorded, report.in_flight), (800, 800));
+    let (done, told) = collect_once(rings.path(), scratch.db());
+    assert_eq!((done.ended, done.going_on), (1, 0), "{told:?}");
+    let [Collecting::Begun { run_id: 1, pid, .. }, Collecting::Ended { crashed: false, spans, .. }] =
+        &told[..]
+    else {
+        panic!("{told:?}");
+    };
+    assert_eq!(*pid, u64::from(std::process::id()));
+    assert_eq!((spans.recorded, spans.stored, spans.in_flight), (801, 801, 0));
+    assert_has(scratch.db(), 1, 0..200);
+    let db = Database::open(scratch.db());
+    let row: (String, String, bool, String) = db
+        .rows(
+            "SELECT label, program, ended_unix_ns >= started_unix_ns, settings FROM run",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        )
+        .remove(0);
+    assert_eq!((&*row.0, row.2), ("nightly", true));
+    assert!(row.1.contains("collected") && row.3.contains(r#""commit":"a1b2c3""#), "{row:?}");
+    let unfinished = "SELECT fields FROM spans WHERE status = 'unfinished' AND name = 'left open'";
+    assert_eq!(db.value::<String>(unfinished), r#"{"secret":"[redacted]"}"#);
+    let marks: Vec<(String, bool)> =
+        db.rows("SELECT label, until_ns IS NOT NULL FROM mark ORDER BY at_ns", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        });
+    assert_eq!(marks, [("here".to_owned(), false), ("a section".to_owned(), true)]);
+    assert_no_files(rings.path());
+    // The program can ask, though it has closed.
+    assert_eq!(profiler.stats().in_flight, 0);
+    drop(open);
+}
+
+#[test]
+fn several_programs_at_once_are_a_run_each_and_a_flush_is_answered() {
+    const PROGRAMS: u64 = 4;
+    const REQUESTS: u64 = 400;
+    let (scratch, rings) = (scratch_for(120), rings());
+    let collector = Collector::start(rings.path(), scratch.db());
+    std::thread::scope(|scope| {
+        for program in 0..PROGRAMS {
+            let rings = rings.path();
+            scope.spawn(move || {
+                let profiler = small_in(rings).label(program.to_string()).build().unwrap();
+                for round in 0..4 {
+                    let first = program * 10_000 + round * REQUESTS;
+                    record(&profiler, first..first + REQUESTS);
+                    profiler.flush(LONG).unwrap();
+                    let stats = profiler.stats();
+                    ledger::identity(&stats);
+                    assert_eq!((stats.stored, stats.in_flight), (4 * (round + 1) * REQUESTS, 0));
+                }
+                profiler.close().unwrap();
+            });
+        }
+    });
+    let (done, told) = collector.stop();
+    assert_eq!((done.ended, done.going_on), (PROGRAMS, 0), "{told:?}");
+    let db = Database::open(scratch.db());
+    for program in 0..PROGRAMS {
+        let run: i64 = db.value(&format!("SELECT id FROM run WHERE label = '{program}'"));
+        assert_has(scratch.db(), run, program * 10_000..program * 10_000 + 4 * REQUESTS);
+    }
+    assert_eq!(db.value::<String>("PRAGMA integrity_check"), "ok");
+    assert_eq!(db.count("SELECT count(*) FROM run WHERE ended_unix_ns IS NULL"), 0);
+    assert_eq!(db.count("SELECT count(*) FROM drained"), 0);
+    assert_no_files(rings.path());
+}
+
+#[test]
+fn collectors_come_and_go_and_nothing_is_lost_or_stored_twice() {
+    let (scratch, rings) = (scratch_for(120), rings());
+    let profiler = small_in(rings.path()).build().unwrap();
+    let dispatch = dispatch(&profiler);
+    let outer = within(&dispatch, || info_span!("outer"));
+    for round in 0..5 {
+        let collector = Collector::start(rings.path(), scratch.db());
+        within(&dispatch, || {
+            outer.in_scope(|| {
+                info_span!("inner", round)
+                    .in_scope(|| std::thread::sleep(Duration::from_millis(1)));
+            });
+            (round * 300..(round + 1) * 300).for_each(request);
+        });
+        if round % 2 == 0 {
+            profiler.flush(LONG).unwrap();
+        }
+        let (done, told) = collector.stop();
+        assert_eq!((done.ended, done.going_on), (0, 1), "{told:?}");
+        assert!(matches!(&told[..], [Collecting::Begun { run_id: 1, .. }]), "{told:?}");
+    }
+    within(&dispatch, || drop(outer));
+    profiler.close().unwrap();
+    collect_once(rings.path(), scratch.db());
+    assert_has(scratch.db(), 1, 0..1_500);
+    let db = Database::open(scratch.db());
+    let (busy, own): (i64, i64) = db
+        .rows("SELECT busy_ns, self_busy_ns FROM spans WHERE name = 'outer'", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .remove(0);
+    let inner: i64 = db.value("SELECT sum(busy_ns) FROM spans WHERE name = 'inner'");
+    assert!(busy > inner && own == busy - inner, "{busy} {own} {inner}");
+    let gone: i64 = db.value("SELECT dropped_spans FROM run");
+    assert_eq!(gone, 0);
+}
+
+/// In the child: records until it is killed, with a span that is open.
+fn record_until_killed() {
+    let rings = PathBuf::from(std::env::var_os("SPANDREL_TEST_PATH").unwrap());
+    let profiler = small_in(&rings).build().unwrap();
+    within(&dispatch(&profiler), || {
+        (0..700).for_each(request);
+        let _open = info_span!("charge", order = 4_711).entered();
+        child::say("recorded");
+        child::listen();
+    });
+}
+
+#[test]
+fn a_program_that_is_killed_leaves_all_that_it_has_published_and_what_was_open() {
+    if child::role().is_some() {
+        return record_until_killed();
+    }
+    for is_collected_before in [false, true] {
+        let (scratch, rings) = (scratch_for(60), rings());
+        let mut child = child::plan("record").env("SPANDREL_TEST_PATH", rings.path()).start();
+        assert_eq!(child.hear().as_deref(), Some("recorded"));
+        if is_collected_before {
+            let (done, _) = Collector::start(rings.path(), scratch.db()).stop();
+            assert_eq!((done.ended, done.going_on), (0, 1));
+        }
+        child.kill();
+        let (done, told) = collect_once(rings.path(), scratch.db());
+        assert_eq!((done.ended, done.going_on), (1, 0), "{told:?}");
+        assert_has(scratch.db(), 1, 0..700);
+        let db = Database::open(scratch.db());
+        let crashed =
+            "SELECT fields ->> 'order' FROM spans WHERE status = 'crashed' AND name = 'charge'";
+        assert_eq!(db.value::<i64>(crashed), 4_711);
+        let row = Reader::open(scratch.db()).unwrap().run(1).unwrap().unwrap();
+        assert!(row.has_crashed() && row.dropped() == 0, "{row:?}");
+        assert_no_files(rings.path());
+    }
+}
+
+/// In the child: collects until it is killed.
+fn collect_until_killed() {
+    let path = |name| PathBuf::from(std::env::var_os(name).unwrap());
+    child::say("collects");
+    let (rings, database) = (path("SPANDREL_TEST_RINGS"), path("SPANDREL_TEST_PATH"));
+    collect(&rings, &database, &CollectOptions::default(), || false, |_| ()).unwrap();
+}
+
+#[test]
+fn a_collector_that_is_killed_neither_loses_nor_stores_twice() {
+    if child::role().is_some() {
+        return collect_until_killed();
+    }
+    const ROUNDS: u64 = 12;
+    let (scratch, rings) = (scratch_for(120), rings());
+    // It holds everything, if no collector comes as far as a commit.
+    let profiler = small_in(rings.path()).ring_capacity(1 << 17).build().unwrap();
+    let dispatch = dispatch(&profiler);
+    for round in 0..ROUNDS {
+        let plan = child::plan("collect").env("SPANDREL_TEST_RINGS", rings.path());
+        let mut child = plan.env("SPANDREL_TEST_PATH", scratch.db()).start();
+        assert_eq!(child.hear().as_deref(), Some("collects"));
+        // It is killed at another moment each time: while it opens the profile, drains, commits or gives back.
+        for n in 0..200 {
+            within(&dispatch, || request(round * 200 + n));
+            if n % 20 == 0 && n > 20 * round {
+                std::thread::sleep(Duration::from_millis(round));
+            }
+        }
+        child.kill();
+    }
+    profiler.close().unwrap();
+    collect_once(rings.path(), scratch.db());
+    assert_has(scratch.db(), 1, 0..ROUNDS * 200);
+}
+
+#[test]
+fn marks_are_collected_while_nothing_else_comes_and_a_flush_waits_for_them() {
+    let (scratch, rings) = (scratch_for(60), rings());
+    let profiler = small_in(rings.path()).build().unwrap();
+    let collector = Collector::start(rings.path(), scratch.db());
+    let db = |sql: &str| Database::open(scratch.db()).count(sql);
+    for n in 1..=5 {
+        profiler.mark(format!("mark {n}")).unwrap();
+        profiler.flush(LONG).unwrap();
+        assert_eq!(db("SELECT count(*) FROM mark"), n);
+    }
+    profiler.close().unwrap();
+    collector.stop();
+    assert_eq!(db("SELECT count(*) FROM mark"), 5);
+}
+
+#[test]
+fn what_did_not_fit_the_ring_is_counted_in_the_run() {
+    let (scratch, rings) = (scratch_for(60), rings());
+    let profiler = small_in(rings.path()).ring_capacity(1 << 10).build().unwrap();
+    record(&profiler, 0..2_000);
+    let report = profiler.close().unwrap();
+    assert!(report.dropped.ring_full > 0 && report.events.dropped.ring_full > 0, "{report}");
+    let (_, told) = collect_once(rings.path(), scratch.db());
+    let Some(Collecting::Ended { spans, .. }) = told.last() else { panic!("{told:?}") };
+    assert_eq!((spans.recorded, spans.dropped), (report.recorded, report.dropped));
+    assert_eq!(spans.stored, report.in_flight);
+    let db = Database::open(scratch.db());
+    let lost: i64 = db.value("SELECT sum(spans) FROM loss WHERE reason = 'ring_full'");
+    assert_eq!(lost.cast_unsigned(), report.dropped.ring_full);
+    let found = Reader::open(scratch.db()).unwrap().contradictions(1).unwrap();
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn two_collectors_share_no_ring_and_other_files_are_left_alone() {
+    let (scratch, rings) = (scratch_for(60), rings());
+    std::fs::write(rings.path().join("no.ring"), "something else").unwrap();
+    let profiler = small_in(rings.path()).build().unwrap();
+    record(&profiler, 0..10);
+    let first = Collector::start(rings.path(), scratch.db());
+    profiler.flush(LONG).unwrap();
+    let other = scratch.path("other.db");
+    let (done, _) = collect_once(rings.path(), &other);
+    assert_eq!(done, Collected::default());
+    profiler.close().unwrap();
+    let (done, _) = first.stop();
+    assert_eq!(done.ended, 1);
+    assert_has(scratch.db(), 1, 0..10);
+    assert!(rings.path().join("no.ring").exists());
+}
