@@ -37,7 +37,7 @@ const SHARED: [&str; 19] = [
 const RULES: &str = "[[rule]]\nmetric = \"unfinished\"\nmax = 0\n\n[[rule]]\nspan = \"http.request\"\nmetric = \"calls\"\nmax = 1000\n";
 
 /// Each command with what it needs to do something.
-const COMMANDS: [(&str, &[&str]); 26] = [
+const COMMANDS: [(&str, &[&str]); 27] = [
     ("top", &[]),
     ("slow", &[]),
     ("stalls", &["--blocking", "1us"]),
@@ -49,6 +49,7 @@ const COMMANDS: [(&str, &[&str]); 26] = [
     ("export", &["ndjson"]),
     ("load", &["--rate", "500", "--for", "40ms", "--threads", "1"]),
     ("record", &[]),
+    ("collect", &["rings", "--once"]),
     ("report", &[]),
     ("tail", &["-n", "3"]),
     ("runs", &[]),
@@ -149,7 +150,8 @@ fn lines(command: &str, option: &str) -> (Vec<String>, Vec<String>) {
     let own = COMMANDS.iter().find(|(name, _)| *name == command).unwrap().1;
     let mut base: Vec<&str> = [&[command], own].concat();
     let program = ["--", "sh", "-c", "cp shop.db \"$SPANDREL_DB\""];
-    let takes_format = !["record", "report", "guide", "completions", "man"].contains(&command);
+    let takes_format =
+        !["collect", "record", "report", "guide", "completions", "man"].contains(&command);
     let more: &[&str] = match option {
         "db" => &["--db", "sub/other.db"],
         "run" => &["--run", "1"],

@@ -23,7 +23,7 @@ enum Of {
 }
 
 /// Commands that print no JSON of their own: their output is a page, a script, or that of a program.
-const WITHOUT: [&str; 6] = ["completions", "guide", "man", "record", "report", "help"];
+const WITHOUT: [&str; 7] = ["collect", "completions", "guide", "man", "record", "report", "help"];
 
 fn document(text: &str) -> Map<String, Value> {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
