@@ -18,7 +18,7 @@ fn record_until_killed() {
     let path = std::env::var("SPANDREL_TEST_PATH").unwrap();
     // Nothing is committed but by a flush: all else comes out of the ring.
     let builder = Profiler::builder().database(&path).flush_interval(Duration::from_secs(3_600));
-    let builder = builder.ring_capacity(1 << 19).partitions(1);
+    let builder = builder.ring_capacity(1 << 19).batch_size(1 << 17).partitions(1);
     let profiler = builder.redact_fields(["pin"]).crash_proof(true).build().unwrap();
     let commits = std::env::var_os("SPANDREL_TEST_COMMITS").is_some();
     let requests = requests();
@@ -238,4 +238,38 @@ fn a_recovery_that_is_killed_at_any_moment_is_completed_by_the_next_one() {
         "{kills} kills, {killed_over} of them over a recovery, {done} completed before the last"
     );
     assert!(killed_over > 0);
+}
+
+#[test]
+fn what_a_close_cannot_store_in_time_waits_in_the_ring_and_is_no_loss() {
+    const SPANS: u64 = 5_000;
+    let _limit = time_limit(60);
+    let scratch = scratch();
+    let path = scratch.db();
+    let hour = Duration::from_secs(3_600);
+    let builder = Profiler::builder().database(path).crash_proof(true).flush_interval(hour);
+    let builder = builder.ring_capacity(1 << 14).close_timeout(Duration::ZERO);
+    let profiler = builder.build().unwrap();
+    let other = rusqlite::Connection::open(path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    within(&dispatch(&profiler), || (0..SPANS).for_each(|_| drop(info_span!("x"))));
+    let report = profiler.close().unwrap();
+    assert!(report.timed_out && report.balances(), "{report}");
+    assert_eq!((report.stored, report.dropped.total()), (0, 0), "{report}");
+    assert_eq!(report.in_flight, SPANS);
+    let said = report.last_error.clone().unwrap();
+    assert!(said.contains("5000 spans") && said.contains("spandrel recover"), "{said}");
+    drop(other);
+    let [ring] = &*waiting(path).unwrap() else { panic!("one ring") };
+    assert!(ring.was_closed && ring.owner == RingOwner::Dead);
+    assert_eq!(recover(path, true).unwrap()[0].spans, SPANS);
+    let [done] = &*recover(path, false).unwrap() else { panic!("one ring") };
+    assert!(done.was_closed, "{done:?}");
+    assert_eq!((done.spans, done.ledger.recorded, done.ledger.stored), (SPANS, SPANS, SPANS));
+    assert!(!ring.path.exists() && waiting(path).unwrap().is_empty());
+    let reader = Reader::open(path).unwrap();
+    let run = reader.run(1).unwrap().unwrap();
+    assert_eq!((run.spans, run.dropped()), (SPANS, 0));
+    assert!(run.ended_unix_ns.is_some() && !run.has_crashed(), "it was closed");
+    assert!(reader.contradictions(1).unwrap().is_empty());
 }

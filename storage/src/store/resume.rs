@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::Store;
 use crate::drained;
@@ -114,9 +114,7 @@ impl Store {
     ///
     /// When the file cannot be read.
     pub fn has_ended(&self, uuid: &str) -> Result<Option<bool>, Error> {
-        let sql = "SELECT ended_unix_ns IS NOT NULL FROM main.run WHERE uuid = ?1 ORDER BY id DESC";
-        let found = self.conn.query_row(sql, [uuid], |row| row.get(0)).optional();
-        found.context(&self.path, "look for a run")
+        drained::has_ended(&self.conn, uuid).context(&self.path, "look for a run")
     }
 
     /// The children of these spans that are stored, of the run that was begun or gone on with, each as if it came late:

@@ -191,6 +191,23 @@ impl OwnFile {
         }
     }
 
+    /// It was closed at that moment, in ticks, and what is in it waits for a recovery: the file stays.
+    pub(crate) fn end(
+        &self,
+        at: u64,
+        marks_dropped: u64,
+        callsites: [u64; 2],
+    ) -> Result<(), NamesFull> {
+        let [kept, below_level] = callsites;
+        let said =
+            self.file.names().append(names::END, &[at, marks_dropped, kept, below_level], &[]);
+        // Without that it is as if the process had been killed now.
+        if said.is_ok() {
+            self.file.set_closed();
+        }
+        said
+    }
+
     /// The identity of the run.
     pub(crate) fn run(&self) -> [u8; 16] {
         self.run

@@ -74,6 +74,8 @@ pub struct Recovery {
     pub ring: PathBuf,
     /// The process that has died.
     pub pid: u64,
+    /// Whether it had closed the recording, but could not store all in time.
+    pub was_closed: bool,
     /// Its program.
     pub program: String,
     /// The run in the profile, if there was anything to store.
@@ -176,11 +178,14 @@ fn look(database: &Path) -> Result<Vec<Recovery>, Error> {
     for path in place::files_of(&canonical) {
         let Some(mut ring) = Ring::open(&path, &canonical, false)? else { continue };
         let drained = spandrel_storage::drained_in(&reader, &ring.id)?;
-        if is_done(&drained) {
+        let has_ended = spandrel_storage::has_ended_in(&reader, &ring.uuid)?;
+        let state = ring.reader.state().map_err(|error| about(&path, &error))?;
+        if has_nothing(state, &drained, has_ended) {
             continue;
         }
         let scan = ring.scan(&path, &drained)?;
-        found.push(scan.told(&path));
+        let was_closed = scan.end(state) != End::Crashed;
+        found.push(Recovery { was_closed, ..scan.told(&path) });
     }
     Ok(found)
 }
@@ -191,6 +196,16 @@ pub(super) fn about(path: &Path, what: &dyn std::fmt::Display) -> Error {
 
 pub(super) fn is_done(drained: &[DrainedRow]) -> bool {
     drained.iter().any(|row| row.partition.is_none())
+}
+
+/// Whether nothing of a ring is needed: its process had not begun, its writer had stored all, or somebody has since.
+fn has_nothing(state: State, drained: &[DrainedRow], has_ended: Option<bool>) -> bool {
+    state == State::Building || is_done(drained) || has_ended == Some(true)
+}
+
+/// Whether nobody records into it any more: its owner is dead, or has closed it and left what could not be stored.
+fn is_over(liveness: Liveness, state: State) -> bool {
+    liveness == Liveness::Dead || state == State::Closed
 }
 
 /// A ring file of a process that is gone, of this profile.
@@ -222,7 +237,8 @@ impl Ring {
             }
             Err(error) => return Err(about(path, &error)),
         };
-        if reader.liveness().map_err(|error| about(path, &error))? != Liveness::Dead {
+        let liveness = reader.liveness().map_err(|error| about(path, &error))?;
+        if !is_over(liveness, reader.state().map_err(|error| about(path, &error))?) {
             return Ok(None);
         }
         if to_drain {
@@ -283,9 +299,9 @@ pub(super) fn is_still(path: &Path, file: &File) -> bool {
 fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option<Recovery>, Error> {
     let Some(mut ring) = Ring::open(path, database, true)? else { return Ok(None) };
     let drained = store.drained(&ring.id)?;
-    let is_empty = ring.reader.state().map_err(|error| about(path, &error))? == State::Building;
-    // Its writer had stored all, or somebody has before us; only the file was left.
-    if is_empty || is_done(&drained) || store.has_ended(&ring.uuid)? == Some(true) {
+    let state = ring.reader.state().map_err(|error| about(path, &error))?;
+    // Then only the file was left.
+    if has_nothing(state, &drained, store.has_ended(&ring.uuid)?) {
         remove(store, path, &ring.id)?;
         return Ok(None);
     }
@@ -293,9 +309,9 @@ fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option
     let threads_above = words.get(drainer::THREADS_ABOVE).filter(|word| **word != 0);
     let threads_above = threads_above.map(|word| word.wrapping_sub(1).cast_signed());
     let scan = ring.scan(path, &drained)?;
+    let end = scan.end(state);
     let recovery =
-        Recover::begin(store, path, (ring.id, &ring.uuid), scan, threads_above, End::Crashed)?
-            .run()?;
+        Recover::begin(store, path, (ring.id, &ring.uuid), scan, threads_above, end)?.run()?;
     remove(store, path, &ring.id)?;
     Ok(Some(recovery))
 }
@@ -316,8 +332,7 @@ pub(super) fn remove(store: &mut Store, path: &Path, ring: &RingId) -> Result<()
 pub(super) enum End {
     /// Its process has died.
     Crashed,
-    /// It was closed, so many nanoseconds after it had begun. (Where the ring is collected.)
-    #[cfg_attr(not(feature = "collected"), allow(dead_code, reason = "else nothing is left"))]
+    /// It was closed, so many nanoseconds after it had begun.
     Closed { after_ns: i64, marks_dropped: u64, callsites: [u64; 2] },
 }
 
@@ -363,6 +378,7 @@ impl<'a> Recover<'a> {
             }
         };
         recovery.run_id = Some(resumed.run_id);
+        recovery.was_closed = end != End::Crashed;
         let above = scan.last_id.max(resumed.last_id).saturating_add(1);
         // Where ids of the ring are shifted, other runs may be above.
         let first_id = if scan.ids.is_some() { above } else { store.next_id().max(above) };
@@ -595,6 +611,7 @@ impl Scan {
         Recovery {
             ring: path.to_owned(),
             pid: run.map_or(0, |run| run.pid),
+            was_closed: false,
             program: run.map(|run| run.program.clone()).unwrap_or_default(),
             run_id: None,
             spans,
@@ -608,6 +625,17 @@ impl Scan {
             events_ledger: Ledger::default(),
             open: open.collect(),
         }
+    }
+
+    /// How its recording has ended, where the state of the file is this.
+    fn end(&self, state: State) -> End {
+        let Some([at, marks_dropped, kept, below]) =
+            self.names.ended.filter(|_| state == State::Closed)
+        else {
+            return End::Crashed;
+        };
+        let after_ns = self.timeline.ns(at).max(0);
+        End::Closed { after_ns, marks_dropped, callsites: [kept, below] }
     }
 
     /// The row of a run that the profile does not have any more.
