@@ -2,6 +2,7 @@
 //! was open as crashed.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use spandrel::recover::{RingOwner, recover, waiting};
 use spandrel_query::Reader;
@@ -272,4 +273,55 @@ fn what_a_close_cannot_store_in_time_waits_in_the_ring_and_is_no_loss() {
     assert_eq!((run.spans, run.dropped()), (SPANS, 0));
     assert!(run.ended_unix_ns.is_some() && !run.has_crashed(), "it was closed");
     assert!(reader.contradictions(1).unwrap().is_empty());
+}
+
+/// So many are stored before the profile is renamed, and so many are recorded after that.
+const BEFORE: u64 = 1_000;
+const AFTER: u64 = 300;
+
+/// In the child: records, has it stored, renames the profile, and records on.
+fn record_and_rename() {
+    let _limit = time_limit(60);
+    let path = PathBuf::from(std::env::var_os("SPANDREL_TEST_PATH").unwrap());
+    let builder = Profiler::builder().database(&path).flush_interval(Duration::from_secs(3_600));
+    let profiler = builder.crash_proof(true).build().unwrap();
+    let record = |spans: u64| {
+        within(&dispatch(&profiler), || (0..spans).for_each(|_| drop(info_span!("x"))));
+    };
+    record(BEFORE);
+    profiler.flush(Duration::from_secs(20)).unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        let name = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
+        std::fs::rename(name(&path), name(&path.with_extension("old"))).unwrap();
+    }
+    record(AFTER);
+    if child::role().as_deref() == Some("rename and store") {
+        profiler.flush(Duration::from_secs(20)).unwrap();
+    }
+    child::say("done");
+    child::listen();
+}
+
+#[test]
+fn a_profile_that_was_renamed_keeps_what_it_has_and_the_next_one_gets_the_rest() {
+    if child::role().is_some() {
+        return record_and_rename();
+    }
+    let _limit = time_limit(120);
+    for role in ["rename", "rename and store"] {
+        let scratch = scratch();
+        let path = scratch.db();
+        let mut child = child::plan(role).env("SPANDREL_TEST_PATH", path).start();
+        child.expect("done");
+        child.kill();
+        // As whoever records next does: the profile may not be there.
+        Profiler::builder().database(path).build().unwrap().close().unwrap();
+        let of = |path: &Path| {
+            let run = Reader::open(path).unwrap().run(1).unwrap().unwrap();
+            (run.spans, run.dropped())
+        };
+        assert_eq!(of(&path.with_extension("old")), (BEFORE, 0), "{role}");
+        assert_eq!(of(path), (AFTER, 0), "{role}");
+        assert!(waiting(path).unwrap().is_empty());
+    }
 }

@@ -257,6 +257,7 @@ impl Writer {
                 #[cfg(feature = "crash-proof")]
                 if let Some(file) = &self.recorder.file {
                     file.set_threads_above(store.thread_id(0));
+                    file.set_in_earlier(self.account.stored);
                 }
                 self.converter.begin_file(&mut store);
                 self.converter.self_times.begin_file();

@@ -13,6 +13,7 @@ use super::place;
 use crate::recorder::account::SHOWN_WORDS;
 use crate::recorder::clock::Clock;
 use crate::recorder::counters::PartitionCounters;
+use crate::recorder::losses::PerKind;
 use crate::recorder::open_spans::OpenSpans;
 use crate::recorder::record::Slot;
 use crate::sync::Ordering;
@@ -206,6 +207,13 @@ impl OwnFile {
             self.file.set_closed();
         }
         said
+    }
+
+    /// Another file is in the place of the profile; those before it have so much.
+    pub(crate) fn set_in_earlier(&self, stored: PerKind) {
+        let words = self.file.drainer().iter().skip(drainer::IN_EARLIER);
+        // Relaxed: read when this process is gone.
+        words.zip(stored).for_each(|(word, n)| word.store(n, Ordering::Relaxed));
     }
 
     /// The identity of the run.

@@ -8,7 +8,8 @@
 //!
 //! Each batch says, in its own transaction, up to which position of each partition it reaches, as the batches of the dead
 //! writer did; and the last one says that the ring is done with. So whoever is killed here, at any moment, leaves either
-//! a batch or none of it; and the next one goes on there. What the ring file says of its own positions decides nothing.
+//! a batch or none of it; and the next one goes on there. What the ring file says of its own positions
+//! decides only where the profile says nothing: after it was renamed, say, where the rest belongs to the next one.
 //!
 //! Nothing in the file is trusted, see [`scan`] and [`check`]: what makes no sense is counted as damaged. Memory is that of
 //! the file, some times over.
@@ -184,6 +185,9 @@ fn look(database: &Path) -> Result<Vec<Recovery>, Error> {
             continue;
         }
         let scan = ring.scan(&path, &drained)?;
+        if has_ended.is_none() && !scan.has_any() {
+            continue;
+        }
         let was_closed = scan.end(state) != End::Crashed;
         found.push(Recovery { was_closed, ..scan.told(&path) });
     }
@@ -258,8 +262,14 @@ impl Ring {
     }
 
     fn scan(&mut self, path: &Path, drained: &[DrainedRow]) -> Result<Scan, Error> {
-        let from: HashMap<u32, u64> =
-            drained.iter().filter_map(|row| Some((row.partition?, row.position))).collect();
+        let mut from = HashMap::new();
+        // What was given back is in some file, which is perhaps not at this path any more; or it was lost with it.
+        for partition in 0..self.reader.partitions() {
+            let seen = self.reader.partition(partition).map_err(|error| about(path, &error))?;
+            from.extend(seen.given_back.map(|position| (partition as u32, position)));
+        }
+        // This file knows better.
+        from.extend(drained.iter().filter_map(|row| Some((row.partition?, row.position))));
         let names = self.names.take().unwrap_or_default();
         let from = |partition| from.get(&partition).copied().unwrap_or(0);
         Scan::of(&mut self.reader, names, from, None).map_err(|refused| refused.about(path))
@@ -300,8 +310,9 @@ fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option
     let Some(mut ring) = Ring::open(path, database, true)? else { return Ok(None) };
     let drained = store.drained(&ring.id)?;
     let state = ring.reader.state().map_err(|error| about(path, &error))?;
+    let has_ended = store.has_ended(&ring.uuid)?;
     // Then only the file was left.
-    if has_nothing(state, &drained, store.has_ended(&ring.uuid)?) {
+    if has_nothing(state, &drained, has_ended) {
         remove(store, path, &ring.id)?;
         return Ok(None);
     }
@@ -309,6 +320,11 @@ fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option
     let threads_above = words.get(drainer::THREADS_ABOVE).filter(|word| **word != 0);
     let threads_above = threads_above.map(|word| word.wrapping_sub(1).cast_signed());
     let scan = ring.scan(path, &drained)?;
+    if has_ended.is_none() && !scan.has_any() {
+        // The file that has the run, and all of it, has another name now.
+        remove(store, path, &ring.id)?;
+        return Ok(None);
+    }
     let end = scan.end(state);
     let recovery =
         Recover::begin(store, path, (ring.id, &ring.uuid), scan, threads_above, end)?.run()?;
@@ -625,6 +641,12 @@ impl Scan {
             events_ledger: Ledger::default(),
             open: open.collect(),
         }
+    }
+
+    /// Whether there is anything that can be stored, or that was lost.
+    fn has_any(&self) -> bool {
+        let found = [self.sound, self.damaged].as_flattened().iter().any(|n| *n > 0);
+        found || !self.open.is_empty() || self.abandoned + self.open_damaged > 0
     }
 
     /// How its recording has ended, where the state of the file is this.
