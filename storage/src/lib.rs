@@ -109,5 +109,5 @@ pub use retention::Pruned;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION, schema};
 pub use snapshot::{Snapshot, snapshot};
 pub use sqlite::SqliteVersion;
-pub use store::{Left, Lost, Recovered, Resumed, RunAside, Store};
+pub use store::{Left, Lost, Recovered, Resumed, RunAside, Store, StoredChildren};
 pub use trace_context::{NoId, OtelSpanId, TraceContext, TraceId};

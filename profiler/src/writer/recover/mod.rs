@@ -28,7 +28,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use spandrel_ring::file::{Liveness, OpenError, Reader, State};
 use spandrel_storage::{
     Batch, DrainedRow, ErrorKind as StorageErrorKind, LateChild, LossRow, Resumed, RingId, RunInfo,
-    Status, Store,
+    SpanRow, Status, Store,
 };
 
 use self::ledger::Told;
@@ -52,6 +52,8 @@ use crate::recorder::{Recorder, RecorderOptions};
 
 /// So many records become a batch.
 const BATCH_RECORDS: usize = 16_384;
+/// At so many stored spans a recovery looks to find children of those that it stores, some 0.5 s.
+pub(super) const STORED_LOOKED_AT: u64 = 2_000_000;
 /// How often refused rows are taken out of one batch.
 const MENDS_MAX: u32 = 3;
 /// Spans that were open, to be told of.
@@ -133,7 +135,8 @@ pub struct OpenAtDeath {
 ///
 /// # Blocking
 ///
-/// Some 0.5 s for a ring of the usual size that is full.
+/// Some 0.5 s for a ring of the usual size that is full; and half a second more if spans in it were open for long, as then
+/// up to two million stored spans are looked at for their children.
 pub fn recover(database: &Path, dry_run: bool) -> Result<Vec<Recovery>, Error> {
     if dry_run {
         return look(database);
@@ -362,6 +365,8 @@ pub(super) struct Recover<'a> {
     resumed: Resumed,
     /// Children that the dead writer had stored, by their parents.
     stored_children: HashMap<u64, Vec<LateChild>>,
+    /// Of spans with smaller ids they may not be all.
+    complete_from: u64,
     batch: Batch,
     recovery: Recovery,
     /// Stored here.
@@ -424,7 +429,9 @@ impl<'a> Recover<'a> {
             .with_names(Arc::new(names));
         let parents: HashSet<u64> = closed(&scan.records).collect();
         let mut stored_children: HashMap<u64, Vec<LateChild>> = HashMap::new();
-        for child in store.stored_children(&parents)? {
+        let found = store.stored_children(&parents, STORED_LOOKED_AT)?;
+        let complete_from = found.complete_from;
+        for child in found.children {
             stored_children.entry(child.parent_id).or_default().push(child);
         }
         Ok(Self {
@@ -435,6 +442,7 @@ impl<'a> Recover<'a> {
             recorder,
             resumed,
             stored_children,
+            complete_from,
             batch: Batch::default(),
             recovery,
             stored: [0; KINDS],
@@ -472,7 +480,9 @@ impl<'a> Recover<'a> {
         let Self { converter, scan, store, batch, stored_children, .. } = self;
         converter.convert(&scan.records, piece.clone(), store, batch, || ());
         converter.put_contexts(batch);
-        for span in batch.spans.iter().filter(|span| span.self_ns.is_some()) {
+        without_self_times(&mut batch.spans, self.complete_from);
+        let is_complete = |span: &&SpanRow| span.self_ns.is_some() && span.id >= self.complete_from;
+        for span in batch.spans.iter().filter(is_complete) {
             batch.late_children.extend(stored_children.remove(&span.id).into_iter().flatten());
         }
         // Those of one parent side by side.
@@ -574,6 +584,14 @@ impl<'a> Recover<'a> {
             self.refused[kind] += lost[kind];
         }
         Ok(())
+    }
+}
+
+/// Spans of which not all children are known get no self time: rather that than the time of a child twice.
+pub(super) fn without_self_times(spans: &mut [SpanRow], complete_from: u64) {
+    for span in spans.iter_mut().filter(|span| span.id < complete_from && span.self_ns.is_some()) {
+        span.self_ns = Some(0);
+        span.self_busy_ns = span.busy_ns.map(|_| 0);
     }
 }
 
