@@ -325,3 +325,29 @@ fn a_profile_that_was_renamed_keeps_what_it_has_and_the_next_one_gets_the_rest()
         assert!(waiting(path).unwrap().is_empty());
     }
 }
+
+#[test]
+fn a_ring_file_that_is_removed_is_noticed_and_the_recording_goes_on() {
+    let _limit = time_limit(60);
+    let scratch = scratch();
+    let builder = Profiler::builder().database(scratch.db()).crash_proof(true);
+    let profiler = builder.close_timeout(Duration::ZERO).build().unwrap();
+    assert!(profiler.stats().is_crash_proof);
+    let rings = waiting(scratch.db()).unwrap();
+    std::fs::remove_file(&rings[0].path).unwrap();
+    within(&dispatch(&profiler), || drop(info_span!("x")));
+    profiler.flush(Duration::from_secs(20)).unwrap();
+    let stats = profiler.stats();
+    let said = stats.crash_proof_error.unwrap();
+    assert!(
+        said.starts_with(rings[0].path.to_str().unwrap()) && said.contains("removed"),
+        "{said}"
+    );
+    assert!(!stats.is_crash_proof && stats.stored == 1);
+    // What cannot be stored now is lost, and not left for anybody.
+    let other = rusqlite::Connection::open(scratch.db()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    within(&dispatch(&profiler), || drop(info_span!("y")));
+    let report = profiler.close().unwrap();
+    assert_eq!((report.stored, report.dropped.store_error, report.in_flight), (1, 1, 0));
+}

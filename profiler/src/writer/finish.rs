@@ -47,7 +47,15 @@ impl Writer {
     /// Whether something is in no file, and still in a ring that lies in one: a recovery stores it, so it is not lost.
     fn is_left_in_ring(&self) -> bool {
         let has_more = self.pending.is_some() || self.raw.len() + self.next.len() > 0;
-        self.keeping.is_on() && (has_more || self.keeping.is_untold())
+        self.keeping.is_on() && (has_more || self.keeping.is_untold()) && self.has_ring_file()
+    }
+
+    /// Whether the ring lies in a file that can be found.
+    fn has_ring_file(&self) -> bool {
+        #[cfg(feature = "crash-proof")]
+        return self.recorder.file.as_ref().is_some_and(|file| file.is_in_place());
+        #[cfg(not(feature = "crash-proof"))]
+        false
     }
 
     /// What is in the ring stays there, and is counted as in flight; marks are not in it.
@@ -73,7 +81,7 @@ impl Writer {
         unfinished.extend(open.iter().map(|seen| seen.id));
         self.look_after_names();
         let late = Instant::now() >= after(deadline, OVERTIME) && self.give_up_backlog();
-        if !(late && self.keeping.is_on()) {
+        if !(late && self.is_left_in_ring()) {
             self.commit_last(&open, deadline);
         }
         self.look_after_file();
@@ -155,7 +163,7 @@ impl Writer {
         if self.pending.is_some() || self.raw.len() + self.next.len() <= largest {
             return false;
         }
-        if self.keeping.is_on() {
+        if self.keeping.is_on() && self.has_ring_file() {
             // It is in the ring as well, and stays there.
             return true;
         }

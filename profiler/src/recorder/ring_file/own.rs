@@ -68,6 +68,19 @@ pub(crate) struct OwnFile {
     pub(super) file: Arc<RingFile>,
     path: PathBuf,
     run: [u8; 16],
+    /// Which file the path names, as far as the system says.
+    id: Option<(u64, u64)>,
+}
+
+/// Which file a path names; none if it names none.
+fn file_id(path: &Path) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        path.symlink_metadata().ok().map(|found| (found.dev(), found.ino()))
+    }
+    #[cfg(not(unix))]
+    path.exists().then_some((0, 0))
 }
 
 /// The 16 bytes of a uuid.
@@ -138,7 +151,8 @@ impl FilePlan {
                 settings,
             },
         )?;
-        let own = OwnFile { file: Arc::new(file), path, run };
+        let id = file_id(&path);
+        let own = OwnFile { file: Arc::new(file), path, run, id };
         if own.say_whose(self, sizes).is_err() {
             // Only if megabytes of names of secrets were set.
             _ = own.remove();
@@ -224,6 +238,11 @@ impl OwnFile {
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the path still names it: if not, nobody will find what is in it.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.id.is_some() && file_id(&self.path) == self.id
     }
 
     /// Everything in it is elsewhere: nothing more comes, and the file goes. What is mapped stays as long as this.
