@@ -2,6 +2,7 @@
 //! was open as crashed.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use spandrel::recover::{RingOwner, recover, waiting};
 use spandrel_query::Reader;
@@ -18,7 +19,7 @@ fn record_until_killed() {
     let path = std::env::var("SPANDREL_TEST_PATH").unwrap();
     // Nothing is committed but by a flush: all else comes out of the ring.
     let builder = Profiler::builder().database(&path).flush_interval(Duration::from_secs(3_600));
-    let builder = builder.ring_capacity(1 << 19).partitions(1);
+    let builder = builder.ring_capacity(1 << 19).batch_size(1 << 17).partitions(1);
     let profiler = builder.redact_fields(["pin"]).crash_proof(true).build().unwrap();
     let commits = std::env::var_os("SPANDREL_TEST_COMMITS").is_some();
     let requests = requests();
@@ -238,4 +239,115 @@ fn a_recovery_that_is_killed_at_any_moment_is_completed_by_the_next_one() {
         "{kills} kills, {killed_over} of them over a recovery, {done} completed before the last"
     );
     assert!(killed_over > 0);
+}
+
+#[test]
+fn what_a_close_cannot_store_in_time_waits_in_the_ring_and_is_no_loss() {
+    const SPANS: u64 = 5_000;
+    let _limit = time_limit(60);
+    let scratch = scratch();
+    let path = scratch.db();
+    let hour = Duration::from_secs(3_600);
+    let builder = Profiler::builder().database(path).crash_proof(true).flush_interval(hour);
+    let builder = builder.ring_capacity(1 << 14).close_timeout(Duration::ZERO);
+    let profiler = builder.build().unwrap();
+    let other = rusqlite::Connection::open(path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    within(&dispatch(&profiler), || (0..SPANS).for_each(|_| drop(info_span!("x"))));
+    let report = profiler.close().unwrap();
+    assert!(report.timed_out && report.balances(), "{report}");
+    assert_eq!((report.stored, report.dropped.total()), (0, 0), "{report}");
+    assert_eq!(report.in_flight, SPANS);
+    let said = report.last_error.clone().unwrap();
+    assert!(said.contains("5000 spans") && said.contains("spandrel recover"), "{said}");
+    drop(other);
+    let [ring] = &*waiting(path).unwrap() else { panic!("one ring") };
+    assert!(ring.was_closed && ring.owner == RingOwner::Dead);
+    assert_eq!(recover(path, true).unwrap()[0].spans, SPANS);
+    let [done] = &*recover(path, false).unwrap() else { panic!("one ring") };
+    assert!(done.was_closed, "{done:?}");
+    assert_eq!((done.spans, done.ledger.recorded, done.ledger.stored), (SPANS, SPANS, SPANS));
+    assert!(!ring.path.exists() && waiting(path).unwrap().is_empty());
+    let reader = Reader::open(path).unwrap();
+    let run = reader.run(1).unwrap().unwrap();
+    assert_eq!((run.spans, run.dropped()), (SPANS, 0));
+    assert!(run.ended_unix_ns.is_some() && !run.has_crashed(), "it was closed");
+    assert!(reader.contradictions(1).unwrap().is_empty());
+}
+
+/// So many are stored before the profile is renamed, and so many are recorded after that.
+const BEFORE: u64 = 1_000;
+const AFTER: u64 = 300;
+
+/// In the child: records, has it stored, renames the profile, and records on.
+fn record_and_rename() {
+    let _limit = time_limit(60);
+    let path = PathBuf::from(std::env::var_os("SPANDREL_TEST_PATH").unwrap());
+    let builder = Profiler::builder().database(&path).flush_interval(Duration::from_secs(3_600));
+    let profiler = builder.crash_proof(true).build().unwrap();
+    let record = |spans: u64| {
+        within(&dispatch(&profiler), || (0..spans).for_each(|_| drop(info_span!("x"))));
+    };
+    record(BEFORE);
+    profiler.flush(Duration::from_secs(20)).unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        let name = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
+        std::fs::rename(name(&path), name(&path.with_extension("old"))).unwrap();
+    }
+    record(AFTER);
+    if child::role().as_deref() == Some("rename and store") {
+        profiler.flush(Duration::from_secs(20)).unwrap();
+    }
+    child::say("done");
+    child::listen();
+}
+
+#[test]
+fn a_profile_that_was_renamed_keeps_what_it_has_and_the_next_one_gets_the_rest() {
+    if child::role().is_some() {
+        return record_and_rename();
+    }
+    let _limit = time_limit(120);
+    for role in ["rename", "rename and store"] {
+        let scratch = scratch();
+        let path = scratch.db();
+        let mut child = child::plan(role).env("SPANDREL_TEST_PATH", path).start();
+        child.expect("done");
+        child.kill();
+        // As whoever records next does: the profile may not be there.
+        Profiler::builder().database(path).build().unwrap().close().unwrap();
+        let of = |path: &Path| {
+            let run = Reader::open(path).unwrap().run(1).unwrap().unwrap();
+            (run.spans, run.dropped())
+        };
+        assert_eq!(of(&path.with_extension("old")), (BEFORE, 0), "{role}");
+        assert_eq!(of(path), (AFTER, 0), "{role}");
+        assert!(waiting(path).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_ring_file_that_is_removed_is_noticed_and_the_recording_goes_on() {
+    let _limit = time_limit(60);
+    let scratch = scratch();
+    let builder = Profiler::builder().database(scratch.db()).crash_proof(true);
+    let profiler = builder.close_timeout(Duration::ZERO).build().unwrap();
+    assert!(profiler.stats().is_crash_proof);
+    let rings = waiting(scratch.db()).unwrap();
+    std::fs::remove_file(&rings[0].path).unwrap();
+    within(&dispatch(&profiler), || drop(info_span!("x")));
+    profiler.flush(Duration::from_secs(20)).unwrap();
+    let stats = profiler.stats();
+    let said = stats.crash_proof_error.unwrap();
+    assert!(
+        said.starts_with(rings[0].path.to_str().unwrap()) && said.contains("removed"),
+        "{said}"
+    );
+    assert!(!stats.is_crash_proof && stats.stored == 1);
+    // What cannot be stored now is lost, and not left for anybody.
+    let other = rusqlite::Connection::open(scratch.db()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    within(&dispatch(&profiler), || drop(info_span!("y")));
+    let report = profiler.close().unwrap();
+    assert_eq!((report.stored, report.dropped.store_error, report.in_flight), (1, 1, 0));
 }

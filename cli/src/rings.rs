@@ -20,8 +20,9 @@ pub(crate) fn waiting(database: &Path) -> Option<WaitingRings> {
     let dead: Vec<_> = rings.iter().filter(|ring| ring.owner == RingOwner::Dead).collect();
     let first = dead.first()?;
     let who = match dead.len() {
+        1 if first.was_closed => format!("process {} was closed before all was stored", first.pid),
         1 => format!("process {} has died", first.pid),
-        many => format!("{} have died", text::counted(many as u64, "process")),
+        many => format!("{} have ended", text::counted(many as u64, "process")),
     };
     Some(WaitingRings {
         what: format!("{who}, and what it recorded last is not in the profile yet"),

@@ -4,7 +4,7 @@
 //! what a dead process has left behind, leaves either both or neither. So nothing is lost, and nothing is stored
 //! twice. What the file of the ring says of its own position decides nothing.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Error;
 use crate::read_only::ReadOnly;
@@ -45,6 +45,21 @@ pub(crate) fn read(conn: &Connection, ring: &RingId) -> rusqlite::Result<Vec<Dra
         Ok(DrainedRow { ring: *ring, partition: u32::try_from(partition).ok(), position })
     })?;
     rows.collect()
+}
+
+/// Whether the file has a run with this `uuid`, and if so whether that has ended, as
+/// [`Store::has_ended`](crate::Store::has_ended) says it, for somebody who only reads.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn has_ended_in(file: &ReadOnly, uuid: &str) -> Result<Option<bool>, Error> {
+    file.query("look for a run", |tx| has_ended(tx, uuid))
+}
+
+pub(crate) fn has_ended(conn: &Connection, uuid: &str) -> rusqlite::Result<Option<bool>> {
+    let sql = "SELECT ended_unix_ns IS NOT NULL FROM main.run WHERE uuid = ?1 ORDER BY id DESC";
+    conn.query_row(sql, [uuid], |row| row.get(0)).optional()
 }
 
 /// How far a ring is stored, as [`Store::drained`](crate::Store::drained) says it, for somebody who only reads.

@@ -89,7 +89,7 @@ pub use control::{Answer, AnswerState, Control, ControlClient, REQUEST_AGE_MAX, 
 pub use deadline::{FOREVER, after};
 #[doc(hidden)]
 pub use did_you_mean::nearest;
-pub use drained::drained_in;
+pub use drained::{drained_in, has_ended_in};
 pub use error::{Error, ErrorKind};
 pub use file_size::survive_file_size_limit;
 pub use held::tell_of_locks;
@@ -109,5 +109,5 @@ pub use retention::Pruned;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION, schema};
 pub use snapshot::{Snapshot, snapshot};
 pub use sqlite::SqliteVersion;
-pub use store::{Left, Lost, Recovered, Resumed, RunAside, Store};
+pub use store::{Left, Lost, Recovered, Resumed, RunAside, Store, StoredChildren};
 pub use trace_context::{NoId, OtelSpanId, TraceContext, TraceId};

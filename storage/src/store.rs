@@ -14,7 +14,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use self::leave::Left;
 pub use self::recover::Recovered;
-pub use self::resume::{Lost, Resumed};
+pub use self::resume::{Lost, Resumed, StoredChildren};
 pub use self::several_runs::RunAside;
 
 use crate::append::{self, Appended};

@@ -65,3 +65,26 @@ fn a_run_that_has_ended_is_not_gone_on_with() {
     let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
     assert_eq!(store.resume_run(UUID, 0).unwrap(), None);
 }
+
+#[test]
+fn children_are_looked_for_among_so_many_spans_and_no_more() {
+    let (_folder, path) = common::place();
+    let mut dead = common::store(&path, &StoreOptions::default());
+    let site = dead.intern_callsite(&common::callsite("work"));
+    let thread = dead.intern_thread(1, 1, Some("main"));
+    let child = |id| SpanRow { parent_id: 1, root_id: 1, ..common::span(id, site, thread) };
+    let spans = (2..=10).map(child).collect();
+    dead.append(&mut Batch { spans, ..Batch::default() }).unwrap();
+    let threads = dead.thread_id(0);
+    drop(dead); // without an end
+
+    let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
+    store.resume_run(UUID, threads).unwrap().unwrap();
+    let parents = [1].into();
+    let all = store.stored_children(&parents, 9).unwrap();
+    assert_eq!((all.children.len(), all.complete_from), (9, 0));
+    let some = store.stored_children(&parents, 3).unwrap();
+    assert_eq!(some.children.len(), 3);
+    assert!(some.complete_from > 10, "nobody knows whether they are all");
+    assert!(store.stored_children(&[11].into(), 3).unwrap().children.is_empty());
+}

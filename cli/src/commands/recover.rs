@@ -100,9 +100,10 @@ fn said(path: &str, ring: &spandrel::recover::Recovery, dry_run: bool) -> Vec<St
         ));
     }
     let mut lines = vec![format!(
-        "{path}: process {} ({}) has died: {} {what}{run}; {} open then",
+        "{path}: process {} ({}) {}: {} {what}{run}; {} open then",
         ring.pid,
         program.unwrap_or_default(),
+        if ring.was_closed { "could not store all before it was closed" } else { "has died" },
         parts.join(" and "),
         text::counted_with(ring.crashed, "span", text::WAS),
     )];
@@ -157,6 +158,7 @@ fn members(ring: &spandrel::recover::Recovery) -> serde_json::Value {
     };
     json!({
         "path": ring.ring.display().to_string(), "pid": ring.pid, "program": ring.program,
+        "was_closed": ring.was_closed,
         "run": ring.run_id, "spans": ring.spans, "events": ring.events, "links": ring.links,
         "entries": ring.entries, "crashed": ring.crashed, "torn": ring.torn,
         "damaged": ring.damaged, "spans_ledger": ledger(&ring.ledger),

@@ -15,7 +15,8 @@ pub struct Report {
     /// The state after the last commit.
     pub stats: Stats,
     /// Whether the writer gave up because the time for closing had run out. What it still held is
-    /// in `dropped`.
+    /// in `dropped`; or, with `crash_proof`, in `in_flight`: it waits in the ring file, for
+    /// `spandrel recover` or the next recording. [`Stats::last_error`] says where.
     pub timed_out: bool,
     /// How long closing took.
     pub took: Duration,

@@ -20,7 +20,8 @@ impl ProfilerBuilder {
     ///
     /// For the time that it takes to open or make a database, usually some milliseconds. If a process that recorded into
     /// it with `crash_proof` has died, what that had left is stored first: ids of this recording
-    /// have to be above those, and half a second is what a full ring of the usual size takes.
+    /// have to be above those, and half a second is what a full ring of the usual size takes, a second if there
+    /// are spans in it that were open for long.
     pub fn build(self) -> Result<Profiler, Error> {
         Profiler::start(self)
     }

@@ -33,11 +33,37 @@ impl Writer {
         }
         let reason =
             if finished.is_ok() { DropReason::StoreError } else { DropReason::WriterPanic };
-        let lost = self.give_up_the_rest(reason, &unfinished);
+        let is_left = self.is_left_in_ring();
+        let lost = is_left || self.give_up_the_rest(reason, &unfinished);
         let timed_out = lost || finished.unwrap_or(false);
+        if is_left {
+            self.leave_in_ring();
+        }
         self.state.set_timed_out(timed_out);
         self.state.measure_cpu();
-        self.conclude(unfinished, deadline, timed_out);
+        self.conclude(unfinished, deadline, timed_out, is_left);
+    }
+
+    /// Whether something is in no file, and still in a ring that lies in one: a recovery stores it, so it is not lost.
+    fn is_left_in_ring(&self) -> bool {
+        let has_more = self.pending.is_some() || self.raw.len() + self.next.len() > 0;
+        self.keeping.is_on() && (has_more || self.keeping.is_untold()) && self.has_ring_file()
+    }
+
+    /// Whether the ring lies in a file that can be found.
+    fn has_ring_file(&self) -> bool {
+        #[cfg(feature = "crash-proof")]
+        return self.recorder.file.as_ref().is_some_and(|file| file.is_in_place());
+        #[cfg(not(feature = "crash-proof"))]
+        false
+    }
+
+    /// What is in the ring stays there, and is counted as in flight; marks are not in it.
+    fn leave_in_ring(&mut self) {
+        self.lose_marks();
+        self.give_up_marks();
+        self.charge_refusal();
+        self.show_account();
     }
 
     /// Returns whether a backlog was given up because time was up.
@@ -55,7 +81,9 @@ impl Writer {
         unfinished.extend(open.iter().map(|seen| seen.id));
         self.look_after_names();
         let late = Instant::now() >= after(deadline, OVERTIME) && self.give_up_backlog();
-        self.commit_last(&open, deadline);
+        if !(late && self.is_left_in_ring()) {
+            self.commit_last(&open, deadline);
+        }
         self.look_after_file();
         late
     }
@@ -134,6 +162,10 @@ impl Writer {
         let largest = self.options.batch_size.saturating_mul(BACKLOG_BATCHES);
         if self.pending.is_some() || self.raw.len() + self.next.len() <= largest {
             return false;
+        }
+        if self.keeping.is_on() && self.has_ring_file() {
+            // It is in the ring as well, and stays there.
+            return true;
         }
         for batch in [&mut self.raw, &mut self.next] {
             let counts = batch.take(batch.piece(usize::MAX), &mut self.chunks);
@@ -239,29 +271,38 @@ impl Writer {
     }
 
     /// Closes the file, and leaves what is needed to answer later questions about the ledger.
-    fn conclude(mut self, unfinished: HashSet<u64>, deadline: Instant, timed_out: bool) {
+    fn conclude(
+        mut self,
+        unfinished: HashSet<u64>,
+        deadline: Instant,
+        timed_out: bool,
+        is_left: bool,
+    ) {
         self.end_requests();
         self.count_memory();
         let losses = self.untold_losses();
         // By the run's own clock, as all its moments are: the system's time may have been set meanwhile.
         let length_ns = self.converter.timeline.now_ns().max(0);
         let ended = self.options.run.started_unix_ns.saturating_add(length_ns);
-        // Everything that the ring has had is in the file, or its ledger says why not.
-        let is_all_told = !timed_out && !self.keeping.is_untold();
         let Self { recorder, state, consumer, store, mut account, mut in_file, mut marks, .. } =
             self;
-        if let Some(mut post_close) = recorder.post_close.lock() {
+        if is_left {
+            // What is published from now on is in the ring, too.
+            tell_left(&recorder, &state);
+        } else if let Some(mut post_close) = recorder.post_close.lock() {
             *post_close = Some(PostCloseDrain { consumer, unfinished, duplicates: 0 });
         }
         let Some(mut store) = store else { return };
         trim(&mut store, deadline, &state);
-        let report = stats::collect(&recorder, &state).to_json(timed_out);
-        match store.end_run_with_losses(ended, &report, &losses) {
-            Ok(()) if is_all_told => remove_ring_file(&recorder, &mut store, &state),
-            Ok(()) => {}
-            Err(error) => state.set_error(error.to_string()),
-        }
         let path = store.path().display().to_string();
+        if !is_left {
+            let report = stats::collect(&recorder, &state).to_json(timed_out);
+            // Everything that the ring has had is in the file, or its ledger says why not.
+            match store.end_run_with_losses(ended, &report, &losses) {
+                Ok(()) => remove_ring_file(&recorder, &mut store, &state),
+                Err(error) => state.set_error(error.to_string()),
+            }
+        }
         let left = store.leave();
         let mut lost = PerKind::default();
         if let Some(found) = &left.found {
@@ -295,6 +336,26 @@ fn remove_ring_file(recorder: &Recorder, store: &mut Store, state: &WriterState)
         }
     }
     _ = (recorder, store, state);
+}
+
+/// The run has no end in the profile; the ring file says when it was closed, and whoever recovers it says so there.
+fn tell_left(recorder: &Recorder, state: &WriterState) {
+    #[cfg(feature = "crash-proof")]
+    if let Some(file) = &recorder.file {
+        let stats = stats::collect(recorder, state);
+        let [spans, events] = [stats.in_flight, stats.events.in_flight];
+        state.set_error(format!(
+            "{spans} spans and {events} events could not be stored in time, and wait in {}: `spandrel recover`, or the \
+             next recording, moves them into the profile",
+            file.path().display()
+        ));
+        let callsites = [stats.callsites, stats.callsites_below_level];
+        if file.end(recorder.clock.ticks(), stats.marks_dropped, callsites).is_err() {
+            // Then whoever recovers it takes the process for one that was killed.
+            state.set_error(format!("{}: its names are full", file.path().display()));
+        }
+    }
+    _ = (recorder, state);
 }
 
 /// Shortens a file that is larger than it may be, as far as there is time.

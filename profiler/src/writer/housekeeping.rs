@@ -91,6 +91,7 @@ impl Writer {
 
     /// Checks whether the path still names the file, and whether its log is there.
     pub(super) fn look_after_file(&mut self) {
+        self.look_after_ring();
         let Some(store) = &mut self.store else { return };
         self.is_in_place = true;
         match store.location() {
@@ -111,6 +112,20 @@ impl Writer {
             Ok(Location::Renamed) => self.leave_renamed_file(WAS_RENAMED),
             Ok(_) => {}
             Err(error) => self.state.set_error(error.to_string()),
+        }
+    }
+
+    /// Checks whether the ring file can be found, if there is one. The recording goes on without: what is mapped stays.
+    fn look_after_ring(&self) {
+        #[cfg(feature = "crash-proof")]
+        if let Some(file) = &self.recorder.file
+            && !file.is_in_place()
+            && self.state.crash_proof_error().is_none()
+        {
+            self.state.set_crash_proof_error(format!(
+                "{}: was removed; the recording does not outlive its process any more",
+                file.path().display()
+            ));
         }
     }
 
@@ -257,6 +272,7 @@ impl Writer {
                 #[cfg(feature = "crash-proof")]
                 if let Some(file) = &self.recorder.file {
                     file.set_threads_above(store.thread_id(0));
+                    file.set_in_earlier(self.account.stored);
                 }
                 self.converter.begin_file(&mut store);
                 self.converter.self_times.begin_file();

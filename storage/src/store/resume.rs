@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::Store;
 use crate::drained;
@@ -25,6 +25,16 @@ fn lost(conn: &Connection, run_id: i64) -> rusqlite::Result<Vec<Lost>> {
         Ok(Lost { reason: row.get(0)?, spans: count(1)?, events: count(2)?, entries: count(3)? })
     })?;
     rows.collect()
+}
+
+/// Children that a process has stored before it died.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub struct StoredChildren {
+    /// Each as if it came late, those of one parent side by side.
+    pub children: Vec<LateChild>,
+    /// All of them are known of parents from this id on.
+    pub complete_from: u64,
 }
 
 /// A run without an end, as its process has left it.
@@ -114,9 +124,7 @@ impl Store {
     ///
     /// When the file cannot be read.
     pub fn has_ended(&self, uuid: &str) -> Result<Option<bool>, Error> {
-        let sql = "SELECT ended_unix_ns IS NOT NULL FROM main.run WHERE uuid = ?1 ORDER BY id DESC";
-        let found = self.conn.query_row(sql, [uuid], |row| row.get(0)).optional();
-        found.context(&self.path, "look for a run")
+        drained::has_ended(&self.conn, uuid).context(&self.path, "look for a run")
     }
 
     /// The children of these spans that are stored, of the run that was begun or gone on with, each as if it came late:
@@ -128,29 +136,43 @@ impl Store {
     ///
     /// # Blocking
     ///
-    /// Looks at all spans that are younger than the oldest of these: some 0.1 s for a million.
-    pub fn stored_children(&self, parents: &HashSet<u64>) -> Result<Vec<LateChild>, Error> {
+    /// Looks at spans that are younger than the oldest of these, from the youngest one on: some 0.3 s for a million. At
+    /// `rows_max` of them at most; of parents that are older all may not be known then.
+    pub fn stored_children(
+        &self,
+        parents: &HashSet<u64>,
+        rows_max: u64,
+    ) -> Result<StoredChildren, Error> {
         let (Some(run), Some(first)) = (&self.run, parents.iter().min()) else {
-            return Ok(Vec::new());
+            return Ok(StoredChildren::default());
         };
         let from = first.saturating_sub(IDS_AHEAD).max(run.first_id());
-        let read = || -> rusqlite::Result<Vec<LateChild>> {
+        let read = || -> rusqlite::Result<StoredChildren> {
             let mut query = self.conn.prepare(
                 "SELECT parent_id, start_ns, duration_ns, entries, first_entry_ns, busy_ns, last_exit_ns,
-                   coalesce(longest_thread_id, thread_id)
-                 FROM main.span
-                 WHERE id >= ?1 AND run_id = ?2 AND parent_id IS NOT NULL AND self_ns IS NOT NULL
-                   AND entries > 0",
+                   coalesce(longest_thread_id, thread_id), run_id = ?2 AND self_ns IS NOT NULL, id
+                 FROM main.span WHERE id BETWEEN ?1 AND ?3 ORDER BY id DESC",
             )?;
-            let mut rows = query.query(params![from as i64, run.id])?;
-            let mut found = Vec::new();
+            let last = run.sums.last_id();
+            let mut rows = query.query(params![from as i64, run.id, last as i64])?;
+            let (mut found, mut complete_from, mut looked_at) = (Vec::new(), 0, 0);
             while let Some(row) = rows.next()? {
-                let parent_id = row.get::<_, i64>(0)?.cast_unsigned();
-                if !parents.contains(&parent_id) {
+                if looked_at == rows_max {
+                    // Everything above this one was looked at.
+                    let id = row.get::<_, i64>(9)?.cast_unsigned();
+                    complete_from = id.saturating_add(1).saturating_add(IDS_AHEAD);
+                    break;
+                }
+                looked_at += 1;
+                let parent_id = row.get::<_, Option<i64>>(0)?.unwrap_or(0).cast_unsigned();
+                if !parents.contains(&parent_id) || !row.get::<_, bool>(8)? {
                     continue;
                 }
                 let (start_ns, duration_ns, entries): (i64, i64, i64) =
                     (row.get(1)?, row.get(2)?, row.get(3)?);
+                if entries == 0 {
+                    continue;
+                }
                 let [first, busy, last]: [Option<i64>; 3] = [row.get(4)?, row.get(5)?, row.get(6)?];
                 let once = first.zip(busy).map(|(first, busy)| first.saturating_add(busy));
                 let until = last.or(once).unwrap_or(duration_ns);
@@ -165,7 +187,7 @@ impl Store {
                 });
             }
             found.sort_by_key(|child| child.parent_id);
-            Ok(found)
+            Ok(StoredChildren { children: found, complete_from })
         };
         read().context(&self.path, "look for children")
     }

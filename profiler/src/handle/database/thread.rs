@@ -125,8 +125,8 @@ impl Backend for Database {
             return Err(Error::new(ErrorKind::Closed, "the profiler is closing"));
         };
         let mut stats = self.stats();
-        if timed_out && stats.in_flight > 0 {
-            // The writer has not ended: as far as we know, what it holds is not stored.
+        if timed_out && stats.in_flight > 0 && !stats.is_crash_proof {
+            // The writer has not ended: as far as we know, what it holds is not stored. (In a ring file it waits.)
             give_up(&mut stats);
         }
         Ok(Report { stats, timed_out, took, log_bytes })

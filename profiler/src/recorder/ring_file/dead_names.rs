@@ -50,6 +50,8 @@ pub(crate) struct DeadNames {
     pub(crate) run: Option<DeadRun>,
     pub(crate) callsites: HashMap<u32, DeadCallsite>,
     pub(crate) threads: HashMap<u32, ThreadInfo>,
+    /// How it was closed: when, in ticks; marks that were dropped; callsites that were kept, and those below the level.
+    pub(crate) ended: Option<[u64; 4]>,
     /// Names that make no sense.
     pub(crate) damaged: u64,
     /// Numbers of callsites are below this.
@@ -157,6 +159,11 @@ impl DeadNames {
                 let is_run = run.is_some();
                 self.run = self.run.take().or(run);
                 is_run
+            }
+            names::END => {
+                let ended = name.numbers.first_chunk().copied();
+                self.ended = self.ended.or(ended);
+                ended.is_some()
             }
             // Of a later version, or none of ours.
             _ => true,

@@ -82,6 +82,8 @@ pub(crate) mod drainer {
     pub(crate) const LOOKED_AT: usize = 1;
     /// How many marks it has stored.
     pub(crate) const MARKS_STORED: usize = 2;
+    /// How much files have that were the profile before the present one, by kind: as many words as there are kinds.
+    pub(crate) const IN_EARLIER: usize = 3;
 }
 
 /// Kinds of clocks, in the header.

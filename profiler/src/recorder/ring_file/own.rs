@@ -13,6 +13,7 @@ use super::place;
 use crate::recorder::account::SHOWN_WORDS;
 use crate::recorder::clock::Clock;
 use crate::recorder::counters::PartitionCounters;
+use crate::recorder::losses::PerKind;
 use crate::recorder::open_spans::OpenSpans;
 use crate::recorder::record::Slot;
 use crate::sync::Ordering;
@@ -67,6 +68,19 @@ pub(crate) struct OwnFile {
     pub(super) file: Arc<RingFile>,
     path: PathBuf,
     run: [u8; 16],
+    /// Which file the path names, as far as the system says.
+    id: Option<(u64, u64)>,
+}
+
+/// Which file a path names; none if it names none.
+fn file_id(path: &Path) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        path.symlink_metadata().ok().map(|found| (found.dev(), found.ino()))
+    }
+    #[cfg(not(unix))]
+    path.exists().then_some((0, 0))
 }
 
 /// The 16 bytes of a uuid.
@@ -137,7 +151,8 @@ impl FilePlan {
                 settings,
             },
         )?;
-        let own = OwnFile { file: Arc::new(file), path, run };
+        let id = file_id(&path);
+        let own = OwnFile { file: Arc::new(file), path, run, id };
         if own.say_whose(self, sizes).is_err() {
             // Only if megabytes of names of secrets were set.
             _ = own.remove();
@@ -191,6 +206,30 @@ impl OwnFile {
         }
     }
 
+    /// It was closed at that moment, in ticks, and what is in it waits for a recovery: the file stays.
+    pub(crate) fn end(
+        &self,
+        at: u64,
+        marks_dropped: u64,
+        callsites: [u64; 2],
+    ) -> Result<(), NamesFull> {
+        let [kept, below_level] = callsites;
+        let said =
+            self.file.names().append(names::END, &[at, marks_dropped, kept, below_level], &[]);
+        // Without that it is as if the process had been killed now.
+        if said.is_ok() {
+            self.file.set_closed();
+        }
+        said
+    }
+
+    /// Another file is in the place of the profile; those before it have so much.
+    pub(crate) fn set_in_earlier(&self, stored: PerKind) {
+        let words = self.file.drainer().iter().skip(drainer::IN_EARLIER);
+        // Relaxed: read when this process is gone.
+        words.zip(stored).for_each(|(word, n)| word.store(n, Ordering::Relaxed));
+    }
+
     /// The identity of the run.
     pub(crate) fn run(&self) -> [u8; 16] {
         self.run
@@ -199,6 +238,11 @@ impl OwnFile {
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the path still names it: if not, nobody will find what is in it.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.id.is_some() && file_id(&self.path) == self.id
     }
 
     /// Everything in it is elsewhere: nothing more comes, and the file goes. What is mapped stays as long as this.

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use spandrel_ring::file::{Liveness, OpenError, Reader, State, monotonic_ns};
 use spandrel_storage::{
-    Batch, DrainedRow, ErrorKind as StorageErrorKind, LateChild, MarkRow, RingId, RunAside, Store,
+    Batch, DrainedRow, ErrorKind as StorageErrorKind, LateChild, MarkRow, RingId, RunAside,
+    SpanRow, Store,
 };
 use tracing_core::LevelFilter;
 
@@ -29,7 +30,9 @@ use crate::writer::convert::Converter;
 use crate::writer::raw::{self, RawBatch};
 use crate::writer::recover::check::Check;
 use crate::writer::recover::scan::{self, Scan};
-use crate::writer::recover::{End, Recover, about, is_done, is_still, loss, remove};
+use crate::writer::recover::{
+    End, Recover, STORED_LOOKED_AT, about, is_done, is_still, loss, remove, without_self_times,
+};
 
 /// Commits of one ring are so far apart, unless it fills up.
 const COMMIT_PAUSE: Duration = Duration::from_millis(100);
@@ -113,6 +116,8 @@ struct Run {
     resumed_at: Option<u64>,
     /// Children of spans that are being converted, by those.
     stored_children: HashMap<u64, Vec<LateChild>>,
+    /// Of spans with smaller ids they may not be all.
+    complete_from: u64,
 }
 
 impl Ring {
@@ -301,6 +306,7 @@ impl Ring {
             gap: None,
             resumed_at: (!is_new).then_some(now),
             stored_children: HashMap::new(),
+            complete_from: 0,
         });
         Ok(is_new)
     }
@@ -615,7 +621,9 @@ impl Run {
         if parents.is_empty() {
             return Ok(());
         }
-        for child in store.stored_children(&parents)? {
+        let found = store.stored_children(&parents, STORED_LOOKED_AT)?;
+        self.complete_from = found.complete_from;
+        for child in found.children {
             self.stored_children.entry(child.parent_id).or_default().push(child);
         }
         Ok(())
@@ -623,11 +631,14 @@ impl Run {
 
     /// Takes them off the self times of those spans.
     fn take_stored_children(&mut self) {
+        let complete_from = std::mem::take(&mut self.complete_from);
+        without_self_times(&mut self.batch.spans, complete_from);
         if self.stored_children.is_empty() {
             return;
         }
         let Self { batch, stored_children, .. } = self;
-        for span in batch.spans.iter().filter(|span| span.self_ns.is_some()) {
+        let is_complete = |span: &&SpanRow| span.self_ns.is_some() && span.id >= complete_from;
+        for span in batch.spans.iter().filter(is_complete) {
             batch.late_children.extend(stored_children.remove(&span.id).into_iter().flatten());
         }
         // Those of one parent side by side.

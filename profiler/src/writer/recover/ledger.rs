@@ -49,8 +49,16 @@ impl Told {
         let row = &mut drops[DropReason::Damaged as usize];
         row.iter_mut().zip(damaged).for_each(|(to, n)| *to += n);
         row[Kind::Span as usize] += scan.open_damaged;
+        // Other files that were the profile have some, too. The dead writer knew of all but its last commit; and what it
+        // cannot have had is no count.
+        let elsewhere: PerKind = std::array::from_fn(|kind| {
+            let account = scan.account.stored[kind];
+            let account = if account <= scan.published[kind] { account } else { 0 };
+            scan.in_earlier[kind].max(account.saturating_sub(before[kind]))
+        });
         for kind in 0..KINDS {
-            let known = stored[kind].saturating_add(by_writer[kind]).saturating_add(damaged[kind]);
+            let known = [stored[kind], elsewhere[kind], by_writer[kind], damaged[kind]];
+            let known = known.into_iter().fold(0, u64::saturating_add);
             let rest = scan.published[kind].saturating_sub(known);
             // More than the ring can have had: the count is damaged, and says nothing.
             let rest = if rest > scan.slots { 0 } else { rest };

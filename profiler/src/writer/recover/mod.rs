@@ -8,7 +8,8 @@
 //!
 //! Each batch says, in its own transaction, up to which position of each partition it reaches, as the batches of the dead
 //! writer did; and the last one says that the ring is done with. So whoever is killed here, at any moment, leaves either
-//! a batch or none of it; and the next one goes on there. What the ring file says of its own positions decides nothing.
+//! a batch or none of it; and the next one goes on there. What the ring file says of its own positions
+//! decides only where the profile says nothing: after it was renamed, say, where the rest belongs to the next one.
 //!
 //! Nothing in the file is trusted, see [`scan`] and [`check`]: what makes no sense is counted as damaged. Memory is that of
 //! the file, some times over.
@@ -27,7 +28,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use spandrel_ring::file::{Liveness, OpenError, Reader, State};
 use spandrel_storage::{
     Batch, DrainedRow, ErrorKind as StorageErrorKind, LateChild, LossRow, Resumed, RingId, RunInfo,
-    Status, Store,
+    SpanRow, Status, Store,
 };
 
 use self::ledger::Told;
@@ -51,6 +52,8 @@ use crate::recorder::{Recorder, RecorderOptions};
 
 /// So many records become a batch.
 const BATCH_RECORDS: usize = 16_384;
+/// At so many stored spans a recovery looks to find children of those that it stores, some 0.5 s.
+pub(super) const STORED_LOOKED_AT: u64 = 2_000_000;
 /// How often refused rows are taken out of one batch.
 const MENDS_MAX: u32 = 3;
 /// Spans that were open, to be told of.
@@ -74,6 +77,8 @@ pub struct Recovery {
     pub ring: PathBuf,
     /// The process that has died.
     pub pid: u64,
+    /// Whether it had closed the recording, but could not store all in time.
+    pub was_closed: bool,
     /// Its program.
     pub program: String,
     /// The run in the profile, if there was anything to store.
@@ -130,7 +135,8 @@ pub struct OpenAtDeath {
 ///
 /// # Blocking
 ///
-/// Some 0.5 s for a ring of the usual size that is full.
+/// Some 0.5 s for a ring of the usual size that is full; and half a second more if spans in it were open for long, as then
+/// up to two million stored spans are looked at for their children.
 pub fn recover(database: &Path, dry_run: bool) -> Result<Vec<Recovery>, Error> {
     if dry_run {
         return look(database);
@@ -176,11 +182,17 @@ fn look(database: &Path) -> Result<Vec<Recovery>, Error> {
     for path in place::files_of(&canonical) {
         let Some(mut ring) = Ring::open(&path, &canonical, false)? else { continue };
         let drained = spandrel_storage::drained_in(&reader, &ring.id)?;
-        if is_done(&drained) {
+        let has_ended = spandrel_storage::has_ended_in(&reader, &ring.uuid)?;
+        let state = ring.reader.state().map_err(|error| about(&path, &error))?;
+        if has_nothing(state, &drained, has_ended) {
             continue;
         }
         let scan = ring.scan(&path, &drained)?;
-        found.push(scan.told(&path));
+        if has_ended.is_none() && !scan.has_any() {
+            continue;
+        }
+        let was_closed = scan.end(state) != End::Crashed;
+        found.push(Recovery { was_closed, ..scan.told(&path) });
     }
     Ok(found)
 }
@@ -191,6 +203,16 @@ pub(super) fn about(path: &Path, what: &dyn std::fmt::Display) -> Error {
 
 pub(super) fn is_done(drained: &[DrainedRow]) -> bool {
     drained.iter().any(|row| row.partition.is_none())
+}
+
+/// Whether nothing of a ring is needed: its process had not begun, its writer had stored all, or somebody has since.
+fn has_nothing(state: State, drained: &[DrainedRow], has_ended: Option<bool>) -> bool {
+    state == State::Building || is_done(drained) || has_ended == Some(true)
+}
+
+/// Whether nobody records into it any more: its owner is dead, or has closed it and left what could not be stored.
+fn is_over(liveness: Liveness, state: State) -> bool {
+    liveness == Liveness::Dead || state == State::Closed
 }
 
 /// A ring file of a process that is gone, of this profile.
@@ -222,7 +244,8 @@ impl Ring {
             }
             Err(error) => return Err(about(path, &error)),
         };
-        if reader.liveness().map_err(|error| about(path, &error))? != Liveness::Dead {
+        let liveness = reader.liveness().map_err(|error| about(path, &error))?;
+        if !is_over(liveness, reader.state().map_err(|error| about(path, &error))?) {
             return Ok(None);
         }
         if to_drain {
@@ -242,8 +265,14 @@ impl Ring {
     }
 
     fn scan(&mut self, path: &Path, drained: &[DrainedRow]) -> Result<Scan, Error> {
-        let from: HashMap<u32, u64> =
-            drained.iter().filter_map(|row| Some((row.partition?, row.position))).collect();
+        let mut from = HashMap::new();
+        // What was given back is in some file, which is perhaps not at this path any more; or it was lost with it.
+        for partition in 0..self.reader.partitions() {
+            let seen = self.reader.partition(partition).map_err(|error| about(path, &error))?;
+            from.extend(seen.given_back.map(|position| (partition as u32, position)));
+        }
+        // This file knows better.
+        from.extend(drained.iter().filter_map(|row| Some((row.partition?, row.position))));
         let names = self.names.take().unwrap_or_default();
         let from = |partition| from.get(&partition).copied().unwrap_or(0);
         Scan::of(&mut self.reader, names, from, None).map_err(|refused| refused.about(path))
@@ -283,9 +312,10 @@ pub(super) fn is_still(path: &Path, file: &File) -> bool {
 fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option<Recovery>, Error> {
     let Some(mut ring) = Ring::open(path, database, true)? else { return Ok(None) };
     let drained = store.drained(&ring.id)?;
-    let is_empty = ring.reader.state().map_err(|error| about(path, &error))? == State::Building;
-    // Its writer had stored all, or somebody has before us; only the file was left.
-    if is_empty || is_done(&drained) || store.has_ended(&ring.uuid)? == Some(true) {
+    let state = ring.reader.state().map_err(|error| about(path, &error))?;
+    let has_ended = store.has_ended(&ring.uuid)?;
+    // Then only the file was left.
+    if has_nothing(state, &drained, has_ended) {
         remove(store, path, &ring.id)?;
         return Ok(None);
     }
@@ -293,9 +323,14 @@ fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option
     let threads_above = words.get(drainer::THREADS_ABOVE).filter(|word| **word != 0);
     let threads_above = threads_above.map(|word| word.wrapping_sub(1).cast_signed());
     let scan = ring.scan(path, &drained)?;
+    if has_ended.is_none() && !scan.has_any() {
+        // The file that has the run, and all of it, has another name now.
+        remove(store, path, &ring.id)?;
+        return Ok(None);
+    }
+    let end = scan.end(state);
     let recovery =
-        Recover::begin(store, path, (ring.id, &ring.uuid), scan, threads_above, End::Crashed)?
-            .run()?;
+        Recover::begin(store, path, (ring.id, &ring.uuid), scan, threads_above, end)?.run()?;
     remove(store, path, &ring.id)?;
     Ok(Some(recovery))
 }
@@ -316,8 +351,7 @@ pub(super) fn remove(store: &mut Store, path: &Path, ring: &RingId) -> Result<()
 pub(super) enum End {
     /// Its process has died.
     Crashed,
-    /// It was closed, so many nanoseconds after it had begun. (Where the ring is collected.)
-    #[cfg_attr(not(feature = "collected"), allow(dead_code, reason = "else nothing is left"))]
+    /// It was closed, so many nanoseconds after it had begun.
     Closed { after_ns: i64, marks_dropped: u64, callsites: [u64; 2] },
 }
 
@@ -331,6 +365,8 @@ pub(super) struct Recover<'a> {
     resumed: Resumed,
     /// Children that the dead writer had stored, by their parents.
     stored_children: HashMap<u64, Vec<LateChild>>,
+    /// Of spans with smaller ids they may not be all.
+    complete_from: u64,
     batch: Batch,
     recovery: Recovery,
     /// Stored here.
@@ -363,6 +399,7 @@ impl<'a> Recover<'a> {
             }
         };
         recovery.run_id = Some(resumed.run_id);
+        recovery.was_closed = end != End::Crashed;
         let above = scan.last_id.max(resumed.last_id).saturating_add(1);
         // Where ids of the ring are shifted, other runs may be above.
         let first_id = if scan.ids.is_some() { above } else { store.next_id().max(above) };
@@ -392,7 +429,9 @@ impl<'a> Recover<'a> {
             .with_names(Arc::new(names));
         let parents: HashSet<u64> = closed(&scan.records).collect();
         let mut stored_children: HashMap<u64, Vec<LateChild>> = HashMap::new();
-        for child in store.stored_children(&parents)? {
+        let found = store.stored_children(&parents, STORED_LOOKED_AT)?;
+        let complete_from = found.complete_from;
+        for child in found.children {
             stored_children.entry(child.parent_id).or_default().push(child);
         }
         Ok(Self {
@@ -403,6 +442,7 @@ impl<'a> Recover<'a> {
             recorder,
             resumed,
             stored_children,
+            complete_from,
             batch: Batch::default(),
             recovery,
             stored: [0; KINDS],
@@ -440,7 +480,9 @@ impl<'a> Recover<'a> {
         let Self { converter, scan, store, batch, stored_children, .. } = self;
         converter.convert(&scan.records, piece.clone(), store, batch, || ());
         converter.put_contexts(batch);
-        for span in batch.spans.iter().filter(|span| span.self_ns.is_some()) {
+        without_self_times(&mut batch.spans, self.complete_from);
+        let is_complete = |span: &&SpanRow| span.self_ns.is_some() && span.id >= self.complete_from;
+        for span in batch.spans.iter().filter(is_complete) {
             batch.late_children.extend(stored_children.remove(&span.id).into_iter().flatten());
         }
         // Those of one parent side by side.
@@ -545,6 +587,14 @@ impl<'a> Recover<'a> {
     }
 }
 
+/// Spans of which not all children are known get no self time: rather that than the time of a child twice.
+pub(super) fn without_self_times(spans: &mut [SpanRow], complete_from: u64) {
+    for span in spans.iter_mut().filter(|span| span.id < complete_from && span.self_ns.is_some()) {
+        span.self_ns = Some(0);
+        span.self_busy_ns = span.busy_ns.map(|_| 0);
+    }
+}
+
 /// Spans that have closed.
 fn closed(records: &RawBatch) -> impl Iterator<Item = u64> + '_ {
     records.records().filter_map(|record| record.span_id())
@@ -595,6 +645,7 @@ impl Scan {
         Recovery {
             ring: path.to_owned(),
             pid: run.map_or(0, |run| run.pid),
+            was_closed: false,
             program: run.map(|run| run.program.clone()).unwrap_or_default(),
             run_id: None,
             spans,
@@ -608,6 +659,23 @@ impl Scan {
             events_ledger: Ledger::default(),
             open: open.collect(),
         }
+    }
+
+    /// Whether there is anything that can be stored, or that was lost.
+    fn has_any(&self) -> bool {
+        let found = [self.sound, self.damaged].as_flattened().iter().any(|n| *n > 0);
+        found || !self.open.is_empty() || self.abandoned + self.open_damaged > 0
+    }
+
+    /// How its recording has ended, where the state of the file is this.
+    fn end(&self, state: State) -> End {
+        let Some([at, marks_dropped, kept, below]) =
+            self.names.ended.filter(|_| state == State::Closed)
+        else {
+            return End::Crashed;
+        };
+        let after_ns = self.timeline.ns(at).max(0);
+        End::Closed { after_ns, marks_dropped, callsites: [kept, below] }
     }
 
     /// The row of a run that the profile does not have any more.

@@ -16,7 +16,7 @@ use crate::recorder::record::{FIRST_ID_MAX, Ids, SLOT_WORDS, THREAD_MAX};
 use crate::recorder::ring_file::dead_names::DeadNames;
 use crate::recorder::ring_file::layout::{
     self, CLOCK_PIECES, DROPS, FOREIGN, OPEN_SPANS, OVERWRITES, SPILL_WORDS, SPILLS_TAKEN, anchors,
-    drops, settings,
+    drainer, drops, settings,
 };
 use crate::recorder::ring_file::pieces::{self, PieceSaid};
 use crate::writer::chunks::Chunks;
@@ -72,6 +72,8 @@ pub(in crate::writer) struct Scan {
     pub(in crate::writer) last_id: u64,
     /// How ids of the ring become those of the profile, if they are others.
     pub(in crate::writer) ids: Option<Ids>,
+    /// What files have that were the profile before the present one, as far as it is known.
+    pub(in crate::writer) in_earlier: PerKind,
     /// Slots of all partitions together.
     pub(in crate::writer) slots: u64,
 }
@@ -167,6 +169,7 @@ impl Scan {
             field_words_max,
             last_id: first_id - 1,
             ids,
+            in_earlier: in_earlier(reader)?,
             slots: 0,
         };
         scan.count(reader)?;
@@ -367,6 +370,12 @@ impl Scan {
             && check.is_moment(seen.start)
             && check.are_fields(seen.callsite, &seen.fields)
     }
+}
+
+fn in_earlier<S: Source>(reader: &mut Reader<S>) -> io::Result<PerKind> {
+    let words = reader.drainer()?;
+    let said = |kind: usize| words.get(drainer::IN_EARLIER + kind).copied();
+    Ok(std::array::from_fn(|kind| said(kind).filter(|n| *n < 1 << 48).unwrap_or(0)))
 }
 
 /// What threads of the owner have dropped.

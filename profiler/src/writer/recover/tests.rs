@@ -307,3 +307,12 @@ fn what_is_no_ring_or_another_builds_is_refused_and_nothing_is_stored() {
     assert!(Left { bytes: vec![0; 1 << 16] }.scan().unwrap_err().contains("no ring file"));
     assert!(Left { bytes: Vec::new() }.scan().is_err());
 }
+
+#[test]
+fn a_span_of_which_not_all_children_are_known_has_no_self_time() {
+    let span = |id, self_ns| SpanRow { id, self_ns, busy_ns: Some(9), ..SpanRow::default() };
+    let mut spans = [span(1, Some(7)), span(2, None), span(3, Some(7))];
+    without_self_times(&mut spans, 3);
+    let self_times = spans.map(|span| (span.self_ns, span.self_busy()));
+    assert_eq!(self_times, [(Some(0), Some(0)), (None, None), (Some(7), Some(9))]);
+}

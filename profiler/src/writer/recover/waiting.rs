@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use spandrel_ring::file::{Liveness, OpenError, Reader};
+use spandrel_ring::file::{Liveness, OpenError, Reader, State};
+use spandrel_storage::{ReadOnly, RingId, drained_in, has_ended_in};
 
 use super::scan;
-use super::{Refused, about};
+use super::{Refused, about, has_nothing, is_over};
 use crate::error::Error;
 use crate::recorder::ring_file::place;
 
@@ -15,7 +16,7 @@ use crate::recorder::ring_file::place;
 pub enum RingOwner {
     /// It records.
     Alive,
-    /// It is gone: its ring waits to be recovered.
+    /// It is gone, or has closed the recording and could not store all: its ring waits to be recovered.
     Dead,
     /// It is in another container, and cannot be asked.
     Unknown,
@@ -31,28 +32,32 @@ pub struct WaitingRing {
     pub owner: RingOwner,
     /// The process.
     pub pid: u64,
+    /// Whether it has closed the recording.
+    pub was_closed: bool,
     /// The run's `uuid` in the profile.
     pub run: String,
     /// Why this program cannot recover it, if it cannot.
     pub refused: Option<String>,
 }
 
-/// The ring files of this profile, those of living processes included. Looks at their first pages only.
+/// The ring files of this profile, those of living processes included, and without those of which nothing is needed
+/// any more: the next recording removes them. Looks at their first pages only.
 ///
 /// # Errors
 ///
 /// If the profile is not there, or the system does not let us look.
 pub fn waiting(database: &Path) -> Result<Vec<WaitingRing>, Error> {
     let canonical = place::canonical(database).map_err(|error| about(database, &error))?;
-    let mut found = Vec::new();
+    let (mut found, mut profile) = (Vec::new(), None);
     for path in place::files_of(&canonical) {
-        match look_at(&path, &canonical) {
+        match look_at(&path, &canonical, &mut profile) {
             Ok(ring) => found.extend(ring),
             Err(OpenError::NoRing) => {}
             Err(OpenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => found.push(WaitingRing {
                 owner: RingOwner::Unknown,
                 pid: place::pid_of(&path).map_or(0, u64::from),
+                was_closed: false,
                 run: String::new(),
                 refused: Some(error.to_string()),
                 path,
@@ -62,9 +67,15 @@ pub fn waiting(database: &Path) -> Result<Vec<WaitingRing>, Error> {
     Ok(found)
 }
 
-fn look_at(path: &Path, database: &Path) -> Result<Option<WaitingRing>, OpenError> {
+fn look_at(
+    path: &Path,
+    database: &Path,
+    profile: &mut Option<ReadOnly>,
+) -> Result<Option<WaitingRing>, OpenError> {
     let mut reader = Reader::open(path)?;
-    let owner = match reader.liveness()? {
+    let (liveness, state) = (reader.liveness()?, reader.state()?);
+    let owner = match liveness {
+        _ if is_over(liveness, state) => RingOwner::Dead,
         Liveness::Alive => RingOwner::Alive,
         Liveness::Dead => RingOwner::Dead,
         Liveness::Unknown => RingOwner::Unknown,
@@ -74,10 +85,32 @@ fn look_at(path: &Path, database: &Path) -> Result<Option<WaitingRing>, OpenErro
         Ok(names) => {
             let run = names.run.filter(|run| run.database == database.to_string_lossy());
             let Some(run) = run else { return Ok(None) };
+            let ring = reader.run();
+            if owner == RingOwner::Dead && is_done_with(profile, database, state, &ring, &run.uuid)
+            {
+                return Ok(None);
+            }
             (run.uuid, None)
         }
         Err(Refused::Io(error)) => return Err(error.into()),
         Err(refused) => (String::new(), Some(refused.about(path).to_string())),
     };
-    Ok(Some(WaitingRing { path: path.to_owned(), owner, pid, run, refused }))
+    let was_closed = state == State::Closed;
+    Ok(Some(WaitingRing { path: path.to_owned(), owner, pid, was_closed, run, refused }))
+}
+
+/// Whether the profile says that nothing of this ring is needed. One that cannot be read says nothing.
+fn is_done_with(
+    profile: &mut Option<ReadOnly>,
+    database: &Path,
+    state: State,
+    ring: &RingId,
+    uuid: &str,
+) -> bool {
+    if profile.is_none() {
+        *profile = ReadOnly::open(database).ok();
+    }
+    let Some(profile) = profile else { return false };
+    let drained = drained_in(profile, ring).unwrap_or_default();
+    has_nothing(state, &drained, has_ended_in(profile, uuid).unwrap_or(None))
 }
