@@ -41,7 +41,6 @@ pub enum Recorder {
 
 /// With its ring in a file.
 #[cfg(feature = "crash-proof")]
-#[must_use]
 pub fn in_file(builder: ProfilerBuilder) -> ProfilerBuilder {
     builder.crash_proof(true)
 }
@@ -52,7 +51,6 @@ pub fn in_file(builder: ProfilerBuilder) -> ProfilerBuilder {
 ///
 /// Always.
 #[cfg(not(feature = "crash-proof"))]
-#[must_use]
 #[allow(clippy::panic, reason = "a benchmark of what is not there")]
 pub fn in_file(_: ProfilerBuilder) -> ProfilerBuilder {
     panic!("this takes the feature `crash-proof`")

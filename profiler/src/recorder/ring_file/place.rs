@@ -33,7 +33,7 @@ pub(crate) fn canonical(database: &Path) -> io::Result<PathBuf> {
     std::fs::canonicalize(database)
 }
 
-/// A number for a [canonical](canonical) path, always the same. (FNV-1a.)
+/// A number for a [canonical] path, always the same. (FNV-1a.)
 pub(crate) fn hash_of(database: &Path) -> u64 {
     let bytes = database.as_os_str().as_encoded_bytes();
     bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
@@ -56,7 +56,7 @@ pub(crate) fn pid_of(file: &Path) -> Option<u32> {
     file.file_name()?.to_str()?.split('-').nth(1)?.parse().ok()
 }
 
-/// The files that may be rings of this database, whose path is [canonical](canonical): of living processes and of dead
+/// The files that may be rings of this database, whose path is [canonical]: of living processes and of dead
 /// ones, finished and not.
 pub(crate) fn files_of(database: &Path) -> Vec<PathBuf> {
     let prefix = format!("{:016x}-", hash_of(database));
