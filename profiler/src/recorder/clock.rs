@@ -218,7 +218,8 @@ impl Recent {
 #[derive(Debug, Clone, Copy)]
 struct Rate(u64);
 
-const RATE_SHIFT: u32 = 40;
+/// One nanosecond a tick is 2 to the power of this.
+pub(crate) const RATE_SHIFT: u32 = 40;
 
 impl Rate {
     /// From any positive rate. The rate of a real clock does not overflow.

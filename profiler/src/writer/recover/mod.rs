@@ -16,6 +16,7 @@
 pub(super) mod check;
 mod ledger;
 pub(super) mod scan;
+mod times;
 mod waiting;
 
 use std::collections::{HashMap, HashSet};
@@ -53,6 +54,8 @@ use crate::recorder::{Recorder, RecorderOptions};
 const BATCH_RECORDS: usize = 16_384;
 /// How often refused rows are taken out of one batch.
 const MENDS_MAX: u32 = 3;
+/// Of a ring that has so many damaged records and no sound one, more is wrong than some records.
+const DAMAGED_MUCH: u64 = 16;
 /// Spans that were open, to be told of.
 const OPEN_TOLD: usize = 1_000;
 
@@ -293,11 +296,34 @@ fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option
     let threads_above = words.get(drainer::THREADS_ABOVE).filter(|word| **word != 0);
     let threads_above = threads_above.map(|word| word.wrapping_sub(1).cast_signed());
     let scan = ring.scan(path, &drained)?;
+    if scan.makes_no_sense() {
+        return Err(set_aside(path));
+    }
     let recovery =
         Recover::begin(store, path, (ring.id, &ring.uuid), scan, threads_above, End::Crashed)?
             .run()?;
     remove(store, path, &ring.id)?;
     Ok(Some(recovery))
+}
+
+/// Renames a ring of which nothing can be stored: what is wrong may be what we take it for. Nothing is said of it in the
+/// profile, so that it can be recovered under its old name.
+fn set_aside(path: &Path) -> Error {
+    let mut name = path.as_os_str().to_owned();
+    name.push(place::DAMAGED);
+    let name = PathBuf::from(name);
+    match std::fs::rename(path, &name) {
+        Ok(()) => {
+            let what = "nothing in it makes sense; it was not recovered, and was renamed to";
+            about(path, &format!("{what} {}", name.display()))
+        }
+        Err(error) => about(
+            path,
+            &format!(
+                "nothing in it makes sense; it was not recovered, and cannot be renamed: {error}"
+            ),
+        ),
+    }
 }
 
 /// In this order: as long as the file is there, the profile says that nothing of it is needed.
@@ -570,6 +596,13 @@ fn unix_ns() -> u64 {
 }
 
 impl Scan {
+    /// Whether much is damaged, and nothing sound. (A link says too little to make no sense.)
+    fn makes_no_sense(&self) -> bool {
+        let damaged = self.damaged.iter().fold(self.open_damaged, |sum, n| sum.saturating_add(*n));
+        let [spans, events, _, entries] = self.sound;
+        damaged >= DAMAGED_MUCH && spans + events + entries == 0 && self.open.is_empty()
+    }
+
     /// What is in it, as far as it is known before anything is stored.
     fn told(&self, path: &Path) -> Recovery {
         let run = self.names.run.as_ref();

@@ -7,20 +7,22 @@ use std::io;
 
 use spandrel_ring::file::{FileDrained, Name, NamesRead, Reader, Source};
 
-use super::check::{Check, moments};
+use super::check::Check;
+use super::times;
 use crate::recorder::account::Account;
-use crate::recorder::clock::{Clock, Timeline};
+use crate::recorder::clock::Timeline;
 use crate::recorder::losses::{Drops, KINDS, PerKind, REASONS, add_drops};
 use crate::recorder::open_spans::left_behind::{SlotLeft, SpanLeft};
 use crate::recorder::record::{FIRST_ID_MAX, Ids, SLOT_WORDS, THREAD_MAX};
 use crate::recorder::ring_file::dead_names::DeadNames;
 use crate::recorder::ring_file::layout::{
-    self, CLOCK_PIECES, DROPS, FOREIGN, OPEN_SPANS, OVERWRITES, SPILL_WORDS, SPILLS_TAKEN, anchors,
-    drops, settings,
+    self, DROPS, FOREIGN, OPEN_SPANS, OVERWRITES, SPILL_WORDS, SPILLS_TAKEN, anchors, drops,
+    settings,
 };
-use crate::recorder::ring_file::pieces::{self, PieceSaid};
 use crate::writer::chunks::Chunks;
 use crate::writer::raw::RawBatch;
+
+pub(in crate::writer) use super::times::no_timeline;
 
 /// After so many records a piece may end.
 const MARK_RECORDS: usize = 4_096;
@@ -141,7 +143,7 @@ impl Scan {
         let field_words_max =
             usize::try_from(settings[settings::FIELD_WORDS_MAX].min(file_words)).unwrap_or(0);
         let (clock, anchors) = reader.clock();
-        let (timeline, ticks) = timeline(reader)?;
+        let (timeline, ticks) = times::of(reader)?;
         let mut scan = Self {
             names,
             records: RawBatch::default(),
@@ -383,58 +385,4 @@ pub(in crate::writer) fn dropped_early<S: Source>(reader: &mut Reader<S>) -> io:
         add_drops(&mut sum, &all);
     })?;
     Ok(sum)
-}
-
-/// The timeline of the run, and which moments it can have.
-fn timeline<S: Source>(
-    reader: &mut Reader<S>,
-) -> io::Result<(Timeline, std::ops::RangeInclusive<u64>)> {
-    let (kind, anchors) = reader.clock();
-    let origin = anchors[anchors::ORIGIN_TICKS].min(1 << 62);
-    let has_counter = kind != layout::clock::MONOTONIC;
-    let mut cells = Vec::new();
-    reader.cells(CLOCK_PIECES, 0..usize::MAX, |_, cell| {
-        cells.extend(cell.map(<[u64]>::to_vec));
-    })?;
-    let kept = pieces::read(cells.iter().map(Vec::as_slice));
-    let kept = if are_pieces(&kept) { kept } else { Vec::new() };
-    let has_jumped = kept.iter().any(|piece| piece.era_ended > 0);
-    // The clocks of this machine still go on where those of the run have stopped.
-    let is_here = reader.owner().is_of_this_boot();
-    let here = Clock::start();
-    let (own_kind, own) = here.anchors();
-    let is_same_clock = is_here && own_kind == kind;
-    let passed_ns =
-        own[anchors::ORIGIN_MONOTONIC_NS].saturating_sub(anchors[anchors::ORIGIN_MONOTONIC_NS]);
-    let passed = match has_counter {
-        true => own[anchors::ORIGIN_TICKS].saturating_sub(origin),
-        false => passed_ns,
-    };
-    let ns_per_tick = || match is_same_clock && passed > 0 {
-        true => (passed_ns as f64 / passed as f64).clamp(1e-3, 1e6),
-        false => 1.0,
-    };
-    let now = (is_same_clock && !has_jumped).then(|| origin.saturating_add(passed));
-    let timeline = Timeline::of_dead(has_counter, origin, &kept, ns_per_tick);
-    let ticks = if has_jumped { 0..=1 << 62 } else { moments(origin, now) };
-    Ok((timeline, ticks))
-}
-
-/// For a scan that has given its own away.
-pub(in crate::writer) fn no_timeline() -> Timeline {
-    Timeline::of_dead(false, 0, &[], || 1.0)
-}
-
-/// Whether pieces of a timeline are as a recorder keeps them.
-fn are_pieces(kept: &[PieceSaid]) -> bool {
-    let is_one = |piece: &PieceSaid| {
-        piece.ticks < 1 << 62
-            && (0..1 << 60).contains(&piece.ns)
-            && (1..1 << 60).contains(&piece.rate)
-            && piece.era_ended < 1 << 62
-    };
-    let follow = |pair: &[PieceSaid]| {
-        pair[0].ns <= pair[1].ns && (pair[1].era_ended > 0 || pair[0].ticks <= pair[1].ticks)
-    };
-    kept.iter().all(is_one) && kept.windows(2).all(follow)
 }
