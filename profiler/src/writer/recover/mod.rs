@@ -54,6 +54,8 @@ use crate::recorder::{Recorder, RecorderOptions};
 const BATCH_RECORDS: usize = 16_384;
 /// How often refused rows are taken out of one batch.
 const MENDS_MAX: u32 = 3;
+/// Where ids of a run that the profile does not know may begin at the latest: most of them stay for other runs.
+const FIRST_ID_LATEST: u64 = FIRST_ID_MAX / 2;
 /// Of a ring that has so many damaged records and no sound one, more is wrong than some records.
 const DAMAGED_MUCH: u64 = 16;
 /// Spans that were open, to be told of.
@@ -295,6 +297,16 @@ fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option
     let words = ring.reader.drainer().map_err(|error| about(path, &error))?;
     let threads_above = words.get(drainer::THREADS_ABOVE).filter(|word| **word != 0);
     let threads_above = threads_above.map(|word| word.wrapping_sub(1).cast_signed());
+    let threads_above = match threads_above {
+        // No thread in the file was above it when the run began, so none of its own is now.
+        Some(above)
+            if above <= store.thread_id(0)
+                && store.threads_can_begin_above(&ring.uuid, above)? =>
+        {
+            Some(above)
+        }
+        _ => None,
+    };
     let scan = ring.scan(path, &drained)?;
     if scan.makes_no_sense() {
         return Err(set_aside(path));
@@ -380,7 +392,19 @@ impl<'a> Recover<'a> {
         let mut recovery = scan.told(path);
         let above = threads_above.unwrap_or_else(|| store.thread_id(0));
         let resumed = match store.resume_run(uuid, above)? {
+            Some(resumed) if scan.ids.is_none() && resumed.first_id != scan.first_id => {
+                return Err(about(
+                    path,
+                    &"its ids do not begin where those of its run do; it was not recovered",
+                ));
+            }
             Some(resumed) => resumed,
+            None if scan.ids.is_none() && scan.first_id > FIRST_ID_LATEST => {
+                return Err(about(
+                    path,
+                    &"its ids leave no room for those of other runs; it was not recovered",
+                ));
+            }
             // Somebody has taken the profile away, or the row out of it.
             None => {
                 store.begin_run(&scan.run_info(uuid))?;

@@ -70,6 +70,8 @@ pub(in crate::writer) struct Scan {
     pub(in crate::writer) busy_time: bool,
     pub(in crate::writer) status_rules: bool,
     pub(in crate::writer) field_words_max: usize,
+    /// Where ids begin, as the ring says.
+    pub(in crate::writer) first_id: u64,
     /// The largest id that was met.
     pub(in crate::writer) last_id: u64,
     /// How ids of the ring become those of the profile, if they are others.
@@ -167,6 +169,7 @@ impl Scan {
             busy_time,
             status_rules: flags & settings::STATUS_RULES != 0,
             field_words_max,
+            first_id,
             last_id: first_id - 1,
             ids,
             slots: 0,

@@ -1,13 +1,14 @@
 //! Ring files that lie where a profile's are, with words that no process of ours has written.
 
 use super::*;
-use crate::recorder::ring_file::layout::anchors;
+use crate::recorder::ring_file::layout::{anchors, settings};
 
 /// Words of a ring file's header, see the book's page of ring files.
 mod header {
     pub(super) const BOOT: usize = 6;
     pub(super) const PID: usize = 10;
     pub(super) const ANCHORS: usize = 16;
+    pub(super) const DRAINER_AT: usize = 41;
     pub(super) const WORDS: usize = 512;
 }
 
@@ -50,6 +51,11 @@ impl Case {
         self.left.bytes[8 * at..8 * at + 8].copy_from_slice(&to.to_ne_bytes());
     }
 
+    fn set_threads_above(&mut self, to: i64) {
+        let at = self.word(header::DRAINER_AT) as usize / 8 + drainer::THREADS_ABOVE;
+        self.set(at, to.wrapping_add(1).cast_unsigned());
+    }
+
     /// Writes the file, with a header whose sum fits.
     fn lie_there(&mut self) {
         let words = 0..header::WORDS - 1;
@@ -64,6 +70,19 @@ impl Case {
     fn recover(&mut self) -> Result<Vec<Recovery>, Error> {
         self.lie_there();
         recover(&self.database, false)
+    }
+
+    /// Whether the next recording is stored, and all that is in the profile makes sense.
+    fn next_is_stored(&self) {
+        let profiler = crate::Profiler::builder().database(&self.database).crash_proof(false);
+        let profiler = profiler.build().unwrap();
+        let dispatch = Dispatch::new(profiler.subscriber());
+        dispatcher::with_default(&dispatch, || info_span!("next").in_scope(|| ()));
+        let stats = profiler.close().unwrap().stats;
+        assert_eq!((stats.stored, stats.dropped.total()), (1, 0), "{:?}", stats.last_error);
+        let reader = spandrel_query::Reader::open(&self.database).unwrap();
+        let run = reader.latest_run().unwrap().unwrap();
+        assert!(reader.contradictions(run.id).unwrap().is_empty());
     }
 }
 
@@ -89,4 +108,35 @@ fn a_ring_of_which_nothing_makes_sense_is_renamed_and_not_removed() {
     assert_eq!(recover(&case.database, false).unwrap(), [], "nobody takes it for a ring");
     assert_eq!(waiting(&case.database).unwrap(), []);
     std::fs::remove_file(renamed).unwrap();
+}
+
+#[test]
+fn where_ids_of_threads_begin_is_not_believed_if_it_cannot_be() {
+    for above in [i64::MAX - 1, i64::MAX, -1, i64::MIN, 1 << 40, 7] {
+        let mut case = Case::new(1, 10, true);
+        case.set_threads_above(above);
+        let done = case.recover().unwrap();
+        assert_eq!((done[0].spans, done[0].crashed, done[0].damaged), (40, 2, 0), "{above}");
+        let store = Store::open(&case.database, &StoreOptions::default()).unwrap();
+        let last = store.thread_id(0);
+        store.close().unwrap();
+        assert!((1..100).contains(&last), "{last} of {above}");
+        case.next_is_stored();
+    }
+}
+
+#[test]
+fn ids_that_are_not_of_the_run_or_near_their_end_are_not_stored() {
+    for (first_id, is_in_profile) in
+        [(FIRST_ID_MAX - 100_000, true), (FIRST_ID_MAX - 100_000, false), (1_000, true)]
+    {
+        let mut case = Case::new(first_id, 10, is_in_profile);
+        assert_eq!(case.word(24 + settings::FIRST_ID), first_id);
+        let error = case.recover().unwrap_err().to_string();
+        assert!(error.contains("ids"), "{error}");
+        assert!(case.ring.exists(), "whoever knows better may recover it");
+        case.next_is_stored();
+    }
+    let mut case = Case::new(1_000, 10, false);
+    assert_eq!(case.recover().unwrap()[0].spans, 40, "its profile was taken away");
 }
