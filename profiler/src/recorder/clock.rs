@@ -532,6 +532,12 @@ impl Timeline {
         self.last().rate.ticks(1_000_000_000)
     }
 
+    /// How many ticks so many nanoseconds are, at the present rate.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn ticks_of(&self, ns: i64) -> u64 {
+        self.last().rate.ticks(ns)
+    }
+
     /// Nanoseconds since the start of the run.
     #[inline]
     pub(crate) fn ns(&self, ticks: u64) -> i64 {

@@ -539,7 +539,7 @@ impl<'a> Recover<'a> {
         let told = Told::of(&self.resumed, &self.scan, self.stored, self.refused, crashed);
         let to_ns = self.converter.timeline.now_ns();
         let losses = told.losses_untold(&self.resumed, self.damaged_told, to_ns);
-        self.recovery.damaged = told.damaged();
+        self.recovery.damaged = told.damaged() + self.scan.clock_damaged;
         (self.recovery.ledger, self.recovery.events_ledger) = (told.spans(), told.events());
         match self.end {
             End::Crashed => {
@@ -660,7 +660,7 @@ impl Scan {
             entries,
             crashed: self.open.len() as u64,
             torn: self.open.iter().filter(|left| left.is_torn).count() as u64,
-            damaged: self.damaged.iter().sum::<u64>() + self.open_damaged,
+            damaged: self.damaged.iter().sum::<u64>() + self.open_damaged + self.clock_damaged,
             ledger: Ledger::default(),
             events_ledger: Ledger::default(),
             open: open.collect(),

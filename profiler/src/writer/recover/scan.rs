@@ -8,7 +8,7 @@ use std::io;
 use spandrel_ring::file::{FileDrained, Name, NamesRead, Reader, Source};
 
 use super::check::Check;
-use super::times;
+use super::times::{self, Times};
 use crate::recorder::account::Account;
 use crate::recorder::clock::Timeline;
 use crate::recorder::losses::{Drops, KINDS, PerKind, REASONS, add_drops};
@@ -60,6 +60,8 @@ pub(in crate::writer) struct Scan {
     pub(in crate::writer) open: Vec<SpanLeft>,
     /// Slots of open spans that make no sense.
     pub(in crate::writer) open_damaged: u64,
+    /// Pieces of the clock that make no sense.
+    pub(in crate::writer) clock_damaged: u64,
     pub(in crate::writer) published: PerKind,
     pub(in crate::writer) dropped_early: Drops,
     pub(in crate::writer) account: Account,
@@ -145,7 +147,7 @@ impl Scan {
         let field_words_max =
             usize::try_from(settings[settings::FIELD_WORDS_MAX].min(file_words)).unwrap_or(0);
         let (clock, anchors) = reader.clock();
-        let (timeline, ticks) = times::of(reader)?;
+        let Times { timeline, ticks, damaged: clock_damaged } = times::of(reader)?;
         let mut scan = Self {
             names,
             records: RawBatch::default(),
@@ -156,6 +158,7 @@ impl Scan {
             abandoned: 0,
             open: Vec::new(),
             open_damaged: 0,
+            clock_damaged,
             published: [0; KINDS],
             dropped_early: Drops::default(),
             account: Account::of_words(&reader.counters()?).unwrap_or_default(),
