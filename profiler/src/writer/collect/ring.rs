@@ -699,7 +699,7 @@ impl Run {
                     }
                     let refused = [mended.spans, mended.events, mended.links, mended.entries];
                     let to_ns = self.converter.timeline.now_ns();
-                    self.batch.losses.extend(loss(DropReason::Damaged, refused, to_ns));
+                    self.batch.losses.extend(loss(DropReason::RowRefused, refused, to_ns));
                     if mended.renumbered > 0 {
                         self.converter.forget_callsites();
                     }

@@ -173,6 +173,25 @@ pub(crate) fn before_recording(store: &mut Store, database: &Path) -> (Vec<Recov
     (done, errors)
 }
 
+/// Sees to it that no id of a ring of this profile that was left where it is, whatever the reason, becomes one of the run
+/// that begins next: so it can be recovered later.
+pub(crate) fn leave_ids_of_rings(store: &mut Store, database: &Path) {
+    let Ok(canonical) = place::canonical(database) else { return };
+    for path in place::files_of(&canonical) {
+        // If it cannot be read, nobody can recover it.
+        let ids_end = panics::catch(|| {
+            let mut reader = Reader::open(&path).ok()?;
+            scan::ids_end(&mut reader).ok()
+        });
+        // Where that would leave the profile no ids, the ring will not be recovered into it either.
+        if let Ok(Some(ids_end)) = ids_end
+            && ids_end <= FIRST_ID_LATEST
+        {
+            store.leave_ids_below(ids_end);
+        }
+    }
+}
+
 /// What [`recover`] would do.
 fn look(database: &Path) -> Result<Vec<Recovery>, Error> {
     let canonical = place::canonical(database).map_err(|error| about(database, &error))?;
@@ -538,7 +557,7 @@ impl<'a> Recover<'a> {
         self.recovery.torn = self.scan.open.iter().filter(|left| left.is_torn).count() as u64;
         let told = Told::of(&self.resumed, &self.scan, self.stored, self.refused, crashed);
         let to_ns = self.converter.timeline.now_ns();
-        let losses = told.losses_untold(&self.resumed, self.damaged_told, to_ns);
+        let losses = told.losses_untold(&self.resumed, (self.damaged_told, self.refused), to_ns);
         self.recovery.damaged = told.damaged() + self.scan.clock_damaged;
         (self.recovery.ledger, self.recovery.events_ledger) = (told.spans(), told.events());
         match self.end {
@@ -575,9 +594,8 @@ impl<'a> Recover<'a> {
                     }
                     let refused = [mended.spans, mended.events, mended.links, mended.entries];
                     let to_ns = self.converter.timeline.now_ns();
-                    self.batch.losses.extend(loss(DropReason::Damaged, refused, to_ns));
+                    self.batch.losses.extend(loss(DropReason::RowRefused, refused, to_ns));
                     crate::writer::raw::add(&mut lost, refused);
-                    crate::writer::raw::add(&mut self.damaged_told, refused);
                     if mended.renumbered > 0 {
                         self.converter.forget_callsites();
                     }

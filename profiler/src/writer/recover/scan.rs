@@ -181,7 +181,7 @@ impl Scan {
         let names = std::mem::take(&mut scan.names);
         let mut check = Check {
             names: &names,
-            ids: first_id..first_id + scan.ids_max(),
+            ids: first_id..first_id + ids_max(&scan.published, &scan.dropped_early, scan.slots),
             ticks,
             busy_time,
             keeps_ids: true,
@@ -223,16 +223,6 @@ impl Scan {
         }
         self.dropped_early = dropped_early(reader)?;
         Ok(())
-    }
-
-    /// How many ids the run can have taken.
-    fn ids_max(&self) -> u64 {
-        let dropped = self.dropped_early.as_flattened().iter();
-        let recorded =
-            self.published.iter().chain(dropped).fold(0_u64, |sum, n| sum.saturating_add(*n));
-        // Those that are open have none of these counts yet; there are at most so many as slots.
-        let others = self.slots.saturating_mul(2).saturating_add(1 << 20);
-        recorded.saturating_add(others).saturating_mul(IDS_PER_RECORD).min(IDS_MAX)
     }
 
     fn drain<S: Source>(
@@ -375,6 +365,29 @@ impl Scan {
             && check.is_moment(seen.start)
             && check.are_fields(seen.callsite, &seen.fields)
     }
+}
+
+/// How many ids a run can have taken.
+fn ids_max(published: &PerKind, dropped: &Drops, slots: u64) -> u64 {
+    let dropped = dropped.as_flattened().iter();
+    let recorded = published.iter().chain(dropped).fold(0_u64, |sum, n| sum.saturating_add(*n));
+    // Those that are open have none of these counts yet; there are at most so many as slots.
+    let others = slots.saturating_mul(2).saturating_add(1 << 20);
+    recorded.saturating_add(others).saturating_mul(IDS_PER_RECORD).min(IDS_MAX)
+}
+
+/// Ids of the run of a ring are below this, as far as its file can be believed.
+pub(super) fn ids_end<S: Source>(reader: &mut Reader<S>) -> io::Result<u64> {
+    let (mut published, mut slots) = (PerKind::default(), 0_u64);
+    for partition in 0..reader.partitions() {
+        let seen = reader.partition(partition)?;
+        slots = slots.saturating_add(seen.slots as u64);
+        for (sum, n) in published.iter_mut().zip(seen.published) {
+            *sum = sum.saturating_add(n);
+        }
+    }
+    let first_id = reader.settings()[settings::FIRST_ID].clamp(1, FIRST_ID_MAX);
+    Ok(first_id + ids_max(&published, &dropped_early(reader)?, slots))
 }
 
 /// What threads of the owner have dropped.

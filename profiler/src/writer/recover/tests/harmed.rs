@@ -140,3 +140,40 @@ fn ids_that_are_not_of_the_run_or_near_their_end_are_not_stored() {
     let mut case = Case::new(1_000, 10, false);
     assert_eq!(case.recover().unwrap()[0].spans, 40, "its profile was taken away");
 }
+
+#[test]
+fn a_ring_that_is_left_keeps_its_ids_for_when_it_is_recovered() {
+    let mut case = Case::new(1_000, 10, true);
+    case.recover().unwrap_err();
+    let last = case.left.scan().unwrap().last_id;
+    case.next_is_stored();
+    let reader = spandrel_query::Reader::open(&case.database).unwrap();
+    let run = reader.latest_run().unwrap().unwrap();
+    let mut ids = Vec::new();
+    reader.spans(run.id, |span| ids.push(span.id)).unwrap();
+    assert!(ids.len() == 1 && ids[0] > last, "{ids:?}, {last}");
+    // What a ring says does not take all ids from its profile.
+    let mut case = Case::new(FIRST_ID_MAX - 100_000, 10, true);
+    case.recover().unwrap_err();
+    case.next_is_stored();
+    let store = Store::open(&case.database, &StoreOptions::default()).unwrap();
+    assert!(store.next_id() < 1_000_000);
+    store.close().unwrap();
+}
+
+#[test]
+fn what_the_profile_refuses_is_not_called_damaged() {
+    let mut case = Case::new(1, 10, true);
+    assert_eq!(case.recover().unwrap()[0].spans, 40);
+    // Somebody puts it there again: the profile has all of its ids.
+    let done = case.recover().unwrap();
+    let (spans, events) = (done[0].ledger.dropped, done[0].events_ledger.dropped);
+    assert_eq!((spans.row_refused, spans.damaged, spans.abandoned), (40, 0, 0));
+    assert_eq!((events.row_refused, events.damaged, done[0].damaged), (10, 0, 0));
+    let reader = spandrel_query::Reader::open(&case.database).unwrap();
+    assert_eq!(reader.run(1).unwrap().unwrap().spans, 42);
+    assert!(reader.contradictions(1).unwrap().is_empty());
+    let rows = reader.losses(1).unwrap();
+    let rows: Vec<_> = rows.iter().map(|row| (&*row.reason, row.spans, row.events)).collect();
+    assert_eq!(rows, [("row_refused", 40, 10)]);
+}
