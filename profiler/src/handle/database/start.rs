@@ -155,6 +155,8 @@ impl Profiler {
         #[cfg(all(feature = "crash-proof", not(spandrel_loom)))]
         let unrecovered =
             crate::writer::recover::before_recording(&mut store, &builder.database.path).1;
+        #[cfg(all(feature = "crash-proof", not(spandrel_loom)))]
+        crate::writer::recover::leave_ids_of_rings(&mut store, &builder.database.path);
         let first_id = store.next_id();
         if first_id >= FIRST_ID_MAX {
             return Err(Error::damaged_ids(&builder.database.path));

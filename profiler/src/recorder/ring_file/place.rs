@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// How the names of ring files end.
 pub(crate) const SUFFIX: &str = ".ring";
+/// What is put behind the name of one that makes no sense, so that nobody takes it for a ring, and nobody removes it.
+pub(crate) const DAMAGED: &str = ".damaged";
 
 /// The folders where a ring file may be, the best one first. Some may not be there.
 pub(crate) fn folders() -> Vec<PathBuf> {

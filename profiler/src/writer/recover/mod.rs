@@ -17,6 +17,7 @@
 pub(super) mod check;
 mod ledger;
 pub(super) mod scan;
+mod times;
 mod waiting;
 
 use std::collections::{HashMap, HashSet};
@@ -56,6 +57,10 @@ const BATCH_RECORDS: usize = 16_384;
 pub(super) const STORED_LOOKED_AT: u64 = 2_000_000;
 /// How often refused rows are taken out of one batch.
 const MENDS_MAX: u32 = 3;
+/// Where ids of a run that the profile does not know may begin at the latest: most of them stay for other runs.
+const FIRST_ID_LATEST: u64 = FIRST_ID_MAX / 2;
+/// Of a ring that has so many damaged records and no sound one, more is wrong than some records.
+const DAMAGED_MUCH: u64 = 16;
 /// Spans that were open, to be told of.
 const OPEN_TOLD: usize = 1_000;
 
@@ -172,6 +177,25 @@ pub(crate) fn before_recording(store: &mut Store, database: &Path) -> (Vec<Recov
         }
     }
     (done, errors)
+}
+
+/// Sees to it that no id of a ring of this profile that was left where it is, whatever the reason, becomes one of the run
+/// that begins next: so it can be recovered later.
+pub(crate) fn leave_ids_of_rings(store: &mut Store, database: &Path) {
+    let Ok(canonical) = place::canonical(database) else { return };
+    for path in place::files_of(&canonical) {
+        // If it cannot be read, nobody can recover it.
+        let ids_end = panics::catch(|| {
+            let mut reader = Reader::open(&path).ok()?;
+            scan::ids_end(&mut reader).ok()
+        });
+        // Where that would leave the profile no ids, the ring will not be recovered into it either.
+        if let Ok(Some(ids_end)) = ids_end
+            && ids_end <= FIRST_ID_LATEST
+        {
+            store.leave_ids_below(ids_end);
+        }
+    }
 }
 
 /// What [`recover`] would do.
@@ -322,7 +346,20 @@ fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option
     let words = ring.reader.drainer().map_err(|error| about(path, &error))?;
     let threads_above = words.get(drainer::THREADS_ABOVE).filter(|word| **word != 0);
     let threads_above = threads_above.map(|word| word.wrapping_sub(1).cast_signed());
+    let threads_above = match threads_above {
+        // No thread in the file was above it when the run began, so none of its own is now.
+        Some(above)
+            if above <= store.thread_id(0)
+                && store.threads_can_begin_above(&ring.uuid, above)? =>
+        {
+            Some(above)
+        }
+        _ => None,
+    };
     let scan = ring.scan(path, &drained)?;
+    if scan.makes_no_sense() {
+        return Err(set_aside(path));
+    }
     if has_ended.is_none() && !scan.has_any() {
         // The file that has the run, and all of it, has another name now.
         remove(store, path, &ring.id)?;
@@ -333,6 +370,26 @@ fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option
         Recover::begin(store, path, (ring.id, &ring.uuid), scan, threads_above, end)?.run()?;
     remove(store, path, &ring.id)?;
     Ok(Some(recovery))
+}
+
+/// Renames a ring of which nothing can be stored: what is wrong may be what we take it for. Nothing is said of it in the
+/// profile, so that it can be recovered under its old name.
+fn set_aside(path: &Path) -> Error {
+    let mut name = path.as_os_str().to_owned();
+    name.push(place::DAMAGED);
+    let name = PathBuf::from(name);
+    match std::fs::rename(path, &name) {
+        Ok(()) => {
+            let what = "nothing in it makes sense; it was not recovered, and was renamed to";
+            about(path, &format!("{what} {}", name.display()))
+        }
+        Err(error) => about(
+            path,
+            &format!(
+                "nothing in it makes sense; it was not recovered, and cannot be renamed: {error}"
+            ),
+        ),
+    }
 }
 
 /// In this order: as long as the file is there, the profile says that nothing of it is needed.
@@ -390,7 +447,19 @@ impl<'a> Recover<'a> {
         let mut recovery = scan.told(path);
         let above = threads_above.unwrap_or_else(|| store.thread_id(0));
         let resumed = match store.resume_run(uuid, above)? {
+            Some(resumed) if scan.ids.is_none() && resumed.first_id != scan.first_id => {
+                return Err(about(
+                    path,
+                    &"its ids do not begin where those of its run do; it was not recovered",
+                ));
+            }
             Some(resumed) => resumed,
+            None if scan.ids.is_none() && scan.first_id > FIRST_ID_LATEST => {
+                return Err(about(
+                    path,
+                    &"its ids leave no room for those of other runs; it was not recovered",
+                ));
+            }
             // Somebody has taken the profile away, or the row out of it.
             None => {
                 store.begin_run(&scan.run_info(uuid))?;
@@ -530,8 +599,8 @@ impl<'a> Recover<'a> {
         self.recovery.torn = self.scan.open.iter().filter(|left| left.is_torn).count() as u64;
         let told = Told::of(&self.resumed, &self.scan, self.stored, self.refused, crashed);
         let to_ns = self.converter.timeline.now_ns();
-        let losses = told.losses_untold(&self.resumed, self.damaged_told, to_ns);
-        self.recovery.damaged = told.damaged();
+        let losses = told.losses_untold(&self.resumed, (self.damaged_told, self.refused), to_ns);
+        self.recovery.damaged = told.damaged() + self.scan.clock_damaged;
         (self.recovery.ledger, self.recovery.events_ledger) = (told.spans(), told.events());
         match self.end {
             End::Crashed => {
@@ -567,9 +636,8 @@ impl<'a> Recover<'a> {
                     }
                     let refused = [mended.spans, mended.events, mended.links, mended.entries];
                     let to_ns = self.converter.timeline.now_ns();
-                    self.batch.losses.extend(loss(DropReason::Damaged, refused, to_ns));
+                    self.batch.losses.extend(loss(DropReason::RowRefused, refused, to_ns));
                     crate::writer::raw::add(&mut lost, refused);
-                    crate::writer::raw::add(&mut self.damaged_told, refused);
                     if mended.renumbered > 0 {
                         self.converter.forget_callsites();
                     }
@@ -620,6 +688,13 @@ fn unix_ns() -> u64 {
 }
 
 impl Scan {
+    /// Whether much is damaged, and nothing sound. (A link says too little to make no sense.)
+    fn makes_no_sense(&self) -> bool {
+        let damaged = self.damaged.iter().fold(self.open_damaged, |sum, n| sum.saturating_add(*n));
+        let [spans, events, _, entries] = self.sound;
+        damaged >= DAMAGED_MUCH && spans + events + entries == 0 && self.open.is_empty()
+    }
+
     /// What is in it, as far as it is known before anything is stored.
     fn told(&self, path: &Path) -> Recovery {
         let run = self.names.run.as_ref();
@@ -654,7 +729,7 @@ impl Scan {
             entries,
             crashed: self.open.len() as u64,
             torn: self.open.iter().filter(|left| left.is_torn).count() as u64,
-            damaged: self.damaged.iter().sum::<u64>() + self.open_damaged,
+            damaged: self.damaged.iter().sum::<u64>() + self.open_damaged + self.clock_damaged,
             ledger: Ledger::default(),
             events_ledger: Ledger::default(),
             open: open.collect(),
