@@ -149,7 +149,9 @@ pub fn recover(database: &Path, dry_run: bool) -> Result<Vec<Recovery>, Error> {
 pub(crate) fn before_recording(store: &mut Store, database: &Path) -> (Vec<Recovery>, Vec<Error>) {
     let (mut done, mut errors) = (Vec::new(), Vec::new());
     let Ok(canonical) = place::canonical(database) else { return (done, errors) };
-    for path in place::files_of(&canonical) {
+    let files = place::files_of(&canonical);
+    errors.extend(files.refused.iter().map(|(path, why)| about(path, why)));
+    for path in files.found {
         // A fault of ours must not end the program that only wants to record.
         let recovered = panics::catch(|| recover_one(store, &canonical, &path));
         match recovered {
@@ -173,7 +175,11 @@ fn look(database: &Path) -> Result<Vec<Recovery>, Error> {
     let canonical = place::canonical(database).map_err(|error| about(database, &error))?;
     let reader = spandrel_storage::ReadOnly::open(&canonical)?;
     let mut found = Vec::new();
-    for path in place::files_of(&canonical) {
+    let files = place::files_of(&canonical);
+    if let Some((path, why)) = files.refused.first() {
+        return Err(about(path, why));
+    }
+    for path in files.found {
         let Some(mut ring) = Ring::open(&path, &canonical, false)? else { continue };
         let drained = spandrel_storage::drained_in(&reader, &ring.id)?;
         if is_done(&drained) {
@@ -626,5 +632,7 @@ impl Scan {
     }
 }
 
+#[cfg(all(test, target_os = "linux", not(miri)))]
+mod forged;
 #[cfg(test)]
 mod tests;

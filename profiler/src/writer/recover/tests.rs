@@ -17,14 +17,19 @@ const UUID: &str = "00112233445566778899aabbccddeeff";
 const LONG: usize = 500;
 
 /// A ring in whose process nobody drains, as bytes.
-struct Left {
-    bytes: Vec<u8>,
+pub(super) struct Left {
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Left {
     /// Records so many requests, and leaves some open.
-    fn by(requests: u64) -> Self {
+    pub(super) fn by(requests: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        Self::of(&folder.path().join("p.db"), requests)
+    }
+
+    /// The same for a profile.
+    pub(super) fn of(database: &Path, requests: u64) -> Self {
         let options = RecorderOptions {
             ring_capacity: 4_096,
             partitions: 2,
@@ -37,7 +42,7 @@ impl Left {
             first_id: 1,
         };
         let plan = FilePlan {
-            drainer: Drainer::Profile(folder.path().join("p.db")),
+            drainer: Drainer::Profile(database.to_owned()),
             run: UUID.into(),
             redacted: vec!["pin".into()],
         };
@@ -65,7 +70,7 @@ impl Left {
         Self { bytes }
     }
 
-    fn scan(&self) -> Result<Scan, String> {
+    pub(super) fn scan(&self) -> Result<Scan, String> {
         let mut reader = Reader::new(self.bytes.as_slice()).map_err(|error| error.to_string())?;
         let said = |refused: Refused| refused.about(Path::new("ring")).to_string();
         let names = scan::names(&mut reader, true).map_err(said)?;

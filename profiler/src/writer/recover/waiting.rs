@@ -45,18 +45,27 @@ pub struct WaitingRing {
 pub fn waiting(database: &Path) -> Result<Vec<WaitingRing>, Error> {
     let canonical = place::canonical(database).map_err(|error| about(database, &error))?;
     let mut found = Vec::new();
-    for path in place::files_of(&canonical) {
+    let files = place::files_of(&canonical);
+    let refused = |path: PathBuf, why: String| WaitingRing {
+        owner: RingOwner::Unknown,
+        pid: place::pid_of(&path).map_or(0, u64::from),
+        run: String::new(),
+        refused: Some(why),
+        path,
+    };
+    for (path, why) in files.refused {
+        let why = about(&path, &why).to_string();
+        found.push(refused(path, why));
+    }
+    for path in files.found {
         match look_at(&path, &canonical) {
             Ok(ring) => found.extend(ring),
             Err(OpenError::NoRing) => {}
             Err(OpenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => found.push(WaitingRing {
-                owner: RingOwner::Unknown,
-                pid: place::pid_of(&path).map_or(0, u64::from),
-                run: String::new(),
-                refused: Some(error.to_string()),
-                path,
-            }),
+            Err(error) => {
+                let why = about(&path, &error).to_string();
+                found.push(refused(path, why));
+            }
         }
     }
     Ok(found)

@@ -1,0 +1,160 @@
+//! Ring files whose headers somebody has made up: other sizes, and a sum that fits.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use spandrel_storage::{Store, StoreOptions};
+
+use super::tests::Left;
+use crate::recorder::ring_file::place;
+
+/// The words of a header that are changed here, as `docs/src/reference/ring-file.md` has them.
+const STATE: usize = 3;
+const FILE_BYTES: usize = 4;
+const PAGE_BYTES: usize = 5;
+const PID: usize = 10;
+const VALUE_WORDS: usize = 32;
+const LEASED: usize = 33;
+const LEASED_SLOTS: usize = 34;
+const SHARED_SLOTS: usize = 35;
+const PARTITIONS_AT: usize = 36;
+const NAMES_AT: usize = 37;
+const NAMES_WORDS: usize = 38;
+const COUNTERS_AT: usize = 39;
+const COUNTERS: usize = 40;
+const DRAINER_AT: usize = 41;
+const TABLES: usize = 42;
+const TABLE: usize = 43;
+const CHECK: usize = 511;
+/// Where the slots of a partition begin in it.
+const SLOTS_AT: u64 = 512;
+
+/// A header of a ring file.
+struct Header([u64; 512]);
+
+impl Header {
+    fn of(bytes: &[u8]) -> Self {
+        let word = |at: usize| u64::from_ne_bytes(bytes[at * 8..][..8].try_into().unwrap());
+        Self(std::array::from_fn(word))
+    }
+
+    /// Puts each section where it has to be for the sizes, as long as there are such numbers.
+    fn lay_out(&mut self) -> Option<()> {
+        let words = &mut self.0;
+        let page = words[PAGE_BYTES];
+        let slot =
+            (words[VALUE_WORDS].checked_mul(8)?.checked_add(8)?).checked_next_multiple_of(64)?;
+        let stride = |slots: u64| {
+            let bytes = slots.checked_mul(slot)?.checked_add(SLOTS_AT)?;
+            bytes.checked_add(page)?.checked_next_multiple_of(page)
+        };
+        let partitions = stride(words[LEASED_SLOTS])?.checked_mul(words[LEASED])?;
+        let partitions = partitions.checked_add(stride(words[SHARED_SLOTS])?)?;
+        let mut end = page;
+        let mut section = |bytes: u64| {
+            let at = end;
+            end = at.checked_add(bytes)?.checked_next_multiple_of(page)?;
+            Some(at)
+        };
+        words[PARTITIONS_AT] = section(partitions)? + page;
+        words[NAMES_AT] = section(words[NAMES_WORDS].checked_mul(8)?)?;
+        words[COUNTERS_AT] = section(words[COUNTERS].checked_mul(8)?)?;
+        words[DRAINER_AT] = section(64 * 8)?;
+        for table in 0..words[TABLES] as usize {
+            let at = TABLE + 3 * table;
+            words[at] = section(words[at + 1].checked_mul(words[at + 2])?)?;
+        }
+        words[FILE_BYTES] = end;
+        Some(())
+    }
+
+    /// With the sum that fits, into a file.
+    fn sign(&mut self, bytes: &mut [u8]) {
+        let checked = self.0.iter().enumerate().filter(|(at, _)| *at != STATE && *at != CHECK);
+        self.0[CHECK] = checked.fold(u64::from_le_bytes(*b"SPANRING"), |sum, (_, word)| {
+            let mixed = (sum ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            mixed ^ (mixed >> 32)
+        });
+        for (to, word) in bytes.chunks_exact_mut(8).zip(self.0) {
+            to.copy_from_slice(&word.to_ne_bytes());
+        }
+    }
+}
+
+#[test]
+fn a_header_that_is_signed_anew_is_as_it_was() {
+    let left = Left::by(1);
+    let mut bytes = left.bytes.clone();
+    let mut header = Header::of(&bytes);
+    header.lay_out().unwrap();
+    header.sign(&mut bytes);
+    assert!(bytes == left.bytes);
+}
+
+/// A ring file of the profile in a folder, and of a process that is gone.
+struct Planted {
+    database: PathBuf,
+    ring: PathBuf,
+}
+
+impl Planted {
+    /// `change` says what is another one; the length is what the header says then.
+    fn new(folder: &Path, number: &str, change: impl FnOnce(&mut Header)) -> Self {
+        let database = folder.join("p.db");
+        drop(Store::open(&database, &StoreOptions::default()).unwrap());
+        let database = place::canonical(&database).unwrap();
+        let mut left = Left::of(&database, 3);
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let mut header = Header::of(&left.bytes);
+        header.0[PID] = ended.id().into();
+        change(&mut header);
+        header.lay_out().unwrap();
+        header.sign(&mut left.bytes);
+        // The last one is there on every system.
+        let rings = place::folders().pop().unwrap();
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&rings).unwrap();
+        let ring = rings.join(place::file_name(&database, ended.id(), number));
+        std::fs::write(&ring, left.bytes).unwrap();
+        let file = std::fs::File::options().write(true).open(&ring).unwrap();
+        file.set_len(header.0[FILE_BYTES]).unwrap();
+        Self { database, ring }
+    }
+
+    /// Begins to record, and says what was told of that.
+    fn build(&self) -> Option<String> {
+        let builder = crate::Profiler::builder().database(&self.database).crash_proof(false);
+        let profiler = builder.build().unwrap();
+        let said = profiler.stats().last_error;
+        profiler.close().unwrap();
+        said
+    }
+}
+
+impl Drop for Planted {
+    fn drop(&mut self) {
+        _ = std::fs::remove_file(&self.ring);
+    }
+}
+
+#[test]
+fn whoever_only_wants_to_record_does_whatever_a_ring_file_says() {
+    let changes: [fn(&mut Header); 4] = [
+        |header| header.0[NAMES_WORDS] += 1 << 37,
+        |header| header.0[NAMES_WORDS] += 1 << 28,
+        |header| header.0[SHARED_SLOTS] = 1 << 28,
+        |header| header.0[TABLE + 2] += 1 << 24,
+    ];
+    for change in changes {
+        let folder = tempfile::tempdir().unwrap();
+        let planted = Planted::new(folder.path(), "00", change);
+        let said = planted.build().unwrap();
+        assert!(
+            said.contains(planted.ring.to_str().unwrap()) && said.contains("remove it"),
+            "{said}"
+        );
+        assert!(planted.ring.exists(), "it is not ours to remove");
+        let [waits] = super::waiting(&planted.database).unwrap().try_into().unwrap();
+        assert_eq!(waits.refused, Some(said));
+    }
+}
