@@ -26,6 +26,7 @@ const DRAINER_AT: usize = 41;
 const TABLES: usize = 42;
 const TABLE: usize = 43;
 const CHECK: usize = 511;
+const BUILDING: u64 = u64::from_le_bytes(*b"BUILDING");
 /// Where the slots of a partition begin in it.
 const SLOTS_AT: u64 = 512;
 
@@ -99,7 +100,7 @@ struct Planted {
 
 impl Planted {
     /// `change` says what is another one; the length is what the header says then.
-    fn new(folder: &Path, number: &str, change: impl FnOnce(&mut Header)) -> Self {
+    fn new(folder: &Path, number: &str, change: impl FnOnce(&mut Header, &mut [u8])) -> Self {
         let database = folder.join("p.db");
         drop(Store::open(&database, &StoreOptions::default()).unwrap());
         let database = place::canonical(&database).unwrap();
@@ -108,7 +109,7 @@ impl Planted {
         ended.wait().unwrap();
         let mut header = Header::of(&left.bytes);
         header.0[PID] = ended.id().into();
-        change(&mut header);
+        change(&mut header, &mut left.bytes);
         header.lay_out().unwrap();
         header.sign(&mut left.bytes);
         // The last one is there on every system.
@@ -139,11 +140,11 @@ impl Drop for Planted {
 
 #[test]
 fn whoever_only_wants_to_record_does_whatever_a_ring_file_says() {
-    let changes: [fn(&mut Header); 4] = [
-        |header| header.0[NAMES_WORDS] += 1 << 37,
-        |header| header.0[NAMES_WORDS] += 1 << 28,
-        |header| header.0[SHARED_SLOTS] = 1 << 28,
-        |header| header.0[TABLE + 2] += 1 << 24,
+    let changes: [fn(&mut Header, &mut [u8]); 4] = [
+        |header, _| header.0[NAMES_WORDS] += 1 << 37,
+        |header, _| header.0[NAMES_WORDS] += 1 << 28,
+        |header, _| header.0[SHARED_SLOTS] = 1 << 28,
+        |header, _| header.0[TABLE + 2] += 1 << 24,
     ];
     for change in changes {
         let folder = tempfile::tempdir().unwrap();
@@ -157,4 +158,18 @@ fn whoever_only_wants_to_record_does_whatever_a_ring_file_says() {
         let [waits] = super::waiting(&planted.database).unwrap().try_into().unwrap();
         assert_eq!(waits.refused, Some(said));
     }
+}
+
+#[test]
+fn a_file_whose_maker_was_killed_before_it_said_whose_it_is_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let planted = Planted::new(folder.path(), "00", |header, bytes| {
+        header.0[STATE] = BUILDING;
+        bytes[header.0[NAMES_AT] as usize..header.0[COUNTERS_AT] as usize].fill(0);
+    });
+    assert_eq!(super::waiting(&planted.database).unwrap(), [], "nothing of it waits");
+    super::recover(&planted.database, true).unwrap();
+    assert!(planted.ring.exists(), "looked only");
+    assert_eq!(planted.build(), None);
+    assert!(!planted.ring.exists());
 }

@@ -238,6 +238,13 @@ impl Ring {
                 return Ok(None);
             }
         }
+        // Killed over it: there is nothing in it, perhaps not even a name.
+        if reader.state().map_err(|error| about(path, &error))? == State::Building {
+            return match to_drain {
+                true => remove_file(path).map(|()| None),
+                false => Ok(None),
+            };
+        }
         let names = scan::names(&mut reader, true).map_err(|refused| refused.about(path))?;
         let Some(run) = &names.run else { return Ok(None) };
         if run.database != database.to_string_lossy() {
@@ -289,9 +296,8 @@ pub(super) fn is_still(path: &Path, file: &File) -> bool {
 fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option<Recovery>, Error> {
     let Some(mut ring) = Ring::open(path, database, true)? else { return Ok(None) };
     let drained = store.drained(&ring.id)?;
-    let is_empty = ring.reader.state().map_err(|error| about(path, &error))? == State::Building;
     // Its writer had stored all, or somebody has before us; only the file was left.
-    if is_empty || is_done(&drained) || store.has_ended(&ring.uuid)? == Some(true) {
+    if is_done(&drained) || store.has_ended(&ring.uuid)? == Some(true) {
         remove(store, path, &ring.id)?;
         return Ok(None);
     }
@@ -308,13 +314,17 @@ fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option
 
 /// In this order: as long as the file is there, the profile says that nothing of it is needed.
 pub(super) fn remove(store: &mut Store, path: &Path, ring: &RingId) -> Result<(), Error> {
+    remove_file(path)?;
+    Ok(store.forget_drained(ring)?)
+}
+
+fn remove_file(path: &Path) -> Result<(), Error> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(about(path, &format!("cannot be removed: {error}")));
+            Err(about(path, &format!("cannot be removed: {error}")))
         }
-        _ => store.forget_drained(ring)?,
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// How a recording has ended.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use spandrel_ring::file::{Liveness, OpenError, Reader};
+use spandrel_ring::file::{Liveness, OpenError, Reader, State};
 
 use super::scan;
 use super::{Refused, about};
@@ -86,6 +86,8 @@ fn look_at(path: &Path, database: &Path) -> Result<Option<WaitingRing>, OpenErro
             (run.uuid, None)
         }
         Err(Refused::Io(error)) => return Err(error.into()),
+        // It is being made, or its process has died over that: nothing is in it.
+        Err(Refused::Nameless) if reader.state()? == State::Building => return Ok(None),
         Err(refused) => (String::new(), Some(refused.about(path).to_string())),
     };
     Ok(Some(WaitingRing { path: path.to_owned(), owner, pid, run, refused }))
