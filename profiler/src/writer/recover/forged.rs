@@ -138,10 +138,14 @@ impl Drop for Planted {
     }
 }
 
+fn too_long(header: &mut Header, _: &mut [u8]) {
+    header.0[NAMES_WORDS] += 1 << 37;
+}
+
 #[test]
 fn whoever_only_wants_to_record_does_whatever_a_ring_file_says() {
     let changes: [fn(&mut Header, &mut [u8]); 4] = [
-        |header, _| header.0[NAMES_WORDS] += 1 << 37,
+        too_long,
         |header, _| header.0[NAMES_WORDS] += 1 << 28,
         |header, _| header.0[SHARED_SLOTS] = 1 << 28,
         |header, _| header.0[TABLE + 2] += 1 << 24,
@@ -172,4 +176,27 @@ fn a_file_whose_maker_was_killed_before_it_said_whose_it_is_goes() {
     assert!(planted.ring.exists(), "looked only");
     assert_eq!(planted.build(), None);
     assert!(!planted.ring.exists());
+}
+
+#[test]
+fn one_file_that_cannot_be_recovered_hides_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    // Made one after the other, so that one that is bad comes before and one behind it, whatever the order.
+    let first = Planted::new(folder.path(), "0", too_long);
+    let good = Planted::new(folder.path(), "1", |_, _| ());
+    let bad = [first, Planted::new(folder.path(), "2", too_long)];
+    for dry_run in [true, false] {
+        let super::Recovered { rings, refused } = super::recover(&good.database, dry_run).unwrap();
+        let [ring] = rings.try_into().unwrap();
+        assert_eq!(
+            (ring.ring, ring.spans > 0, ring.run_id.is_some()),
+            (good.ring.clone(), true, !dry_run)
+        );
+        assert_eq!(refused.len(), 2);
+        for Planted { ring, .. } in &bad {
+            assert!(refused.iter().any(|why| why.to_string().contains(ring.to_str().unwrap())));
+            assert!(ring.exists());
+        }
+        assert_eq!(good.ring.exists(), dry_run);
+    }
 }

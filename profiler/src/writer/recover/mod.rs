@@ -120,42 +120,48 @@ pub struct OpenAtDeath {
     pub entries: u64,
 }
 
+/// What a recovery has come to, file by file.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Recovered {
+    /// What was recovered, or would be.
+    pub rings: Vec<Recovery>,
+    /// Why files were left where they are, each with its path. One that cannot be recovered holds up no other.
+    pub refused: Vec<Error>,
+}
+
 /// Recovers all rings of a profile whose processes are gone, and removes their files; `dry_run` only looks. Those of
-/// living processes are left alone.
+/// living processes are left alone. A file that cannot be recovered stays, and what was stored of it is not stored again.
 ///
 /// # Errors
 ///
-/// If the profile cannot be opened, or does not take what was found: then the ring files stay, and what was stored is
-/// not stored again.
+/// If the profile cannot be opened, or not be closed.
 ///
 /// # Blocking
 ///
 /// Some 0.5 s for a ring of the usual size that is full.
-pub fn recover(database: &Path, dry_run: bool) -> Result<Vec<Recovery>, Error> {
+pub fn recover(database: &Path, dry_run: bool) -> Result<Recovered, Error> {
     if dry_run {
         return look(database);
     }
     let options = spandrel_storage::StoreOptions::default();
     let mut store = Store::open(database, &options)?;
-    let (done, mut errors) = before_recording(&mut store, database);
+    let recovered = before_recording(&mut store, database);
     store.close()?;
-    match errors.is_empty() {
-        true => Ok(done),
-        false => Err(errors.remove(0)),
-    }
+    Ok(recovered)
 }
 
 /// The same with a store that is open, in which no run has begun. What cannot be recovered stays for the next time.
-pub(crate) fn before_recording(store: &mut Store, database: &Path) -> (Vec<Recovery>, Vec<Error>) {
-    let (mut done, mut errors) = (Vec::new(), Vec::new());
-    let Ok(canonical) = place::canonical(database) else { return (done, errors) };
+pub(crate) fn before_recording(store: &mut Store, database: &Path) -> Recovered {
+    let Recovered { mut rings, refused: mut errors } = Recovered::default();
+    let Ok(canonical) = place::canonical(database) else { return Recovered::default() };
     let files = place::files_of(&canonical);
     errors.extend(files.refused.iter().map(|(path, why)| about(path, why)));
     for path in files.found {
         // A fault of ours must not end the program that only wants to record.
         let recovered = panics::catch(|| recover_one(store, &canonical, &path));
         match recovered {
-            Ok(Ok(Some(recovery))) => done.push(recovery),
+            Ok(Ok(Some(recovery))) => rings.push(recovery),
             Ok(Ok(None)) => {}
             Ok(Err(error)) => errors.push(error),
             Err(_) => errors.push(about(&path, &"its recovery has panicked; it stays where it is")),
@@ -167,28 +173,39 @@ pub(crate) fn before_recording(store: &mut Store, database: &Path) -> (Vec<Recov
             break;
         }
     }
-    (done, errors)
+    Recovered { rings, refused: errors }
 }
 
 /// What [`recover`] would do.
-fn look(database: &Path) -> Result<Vec<Recovery>, Error> {
+fn look(database: &Path) -> Result<Recovered, Error> {
     let canonical = place::canonical(database).map_err(|error| about(database, &error))?;
     let reader = spandrel_storage::ReadOnly::open(&canonical)?;
-    let mut found = Vec::new();
+    let mut found = Recovered::default();
     let files = place::files_of(&canonical);
-    if let Some((path, why)) = files.refused.first() {
-        return Err(about(path, why));
-    }
+    found.refused.extend(files.refused.iter().map(|(path, why)| about(path, why)));
     for path in files.found {
-        let Some(mut ring) = Ring::open(&path, &canonical, false)? else { continue };
-        let drained = spandrel_storage::drained_in(&reader, &ring.id)?;
-        if is_done(&drained) {
-            continue;
+        match panics::catch(|| look_at(&reader, &canonical, &path)) {
+            Ok(Ok(would_be)) => found.rings.extend(would_be),
+            Ok(Err(error)) => found.refused.push(error),
+            Err(_) => {
+                found.refused.push(about(&path, &"its recovery has panicked; it stays where it is"))
+            }
         }
-        let scan = ring.scan(&path, &drained)?;
-        found.push(scan.told(&path));
     }
     Ok(found)
+}
+
+fn look_at(
+    reader: &spandrel_storage::ReadOnly,
+    database: &Path,
+    path: &Path,
+) -> Result<Option<Recovery>, Error> {
+    let Some(mut ring) = Ring::open(path, database, false)? else { return Ok(None) };
+    let drained = spandrel_storage::drained_in(reader, &ring.id)?;
+    if is_done(&drained) {
+        return Ok(None);
+    }
+    Ok(Some(ring.scan(path, &drained)?.told(path)))
 }
 
 pub(super) fn about(path: &Path, what: &dyn std::fmt::Display) -> Error {
