@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use spandrel_storage::{Store, StoreOptions};
 
-use super::tests::Left;
+use super::tests::{Left, recovered};
+use crate::recorder::ring_file::layout::DROPS;
 use crate::recorder::ring_file::place;
 
 /// The words of a header that are changed here, as `docs/src/reference/ring-file.md` has them.
@@ -13,6 +14,8 @@ const STATE: usize = 3;
 const FILE_BYTES: usize = 4;
 const PAGE_BYTES: usize = 5;
 const PID: usize = 10;
+const CLOCK: usize = 14;
+const SETTINGS: usize = 24;
 const VALUE_WORDS: usize = 32;
 const LEASED: usize = 33;
 const LEASED_SLOTS: usize = 34;
@@ -199,4 +202,104 @@ fn one_file_that_cannot_be_recovered_hides_no_other() {
         }
         assert_eq!(good.ring.exists(), dry_run);
     }
+}
+
+#[test]
+fn counts_that_no_process_reaches_do_not_overflow_together() {
+    let mut left = Left::by(2);
+    let mut header = Header::of(&left.bytes);
+    let table = TABLE + 3 * DROPS;
+    // Each of them is one that is believed.
+    header.0[table + 2] = 1 << 17;
+    header.lay_out().unwrap();
+    left.bytes.truncate(header.0[table] as usize);
+    let count = ((1_u64 << 48) - 1).to_ne_bytes();
+    let cells = header.0[FILE_BYTES] as usize - left.bytes.len();
+    left.bytes.extend(count.iter().cycle().take(cells));
+    header.sign(&mut left.bytes);
+    let scan = left.scan().unwrap();
+    assert_eq!(scan.sound.iter().sum::<u64>(), 12);
+    let (_folder, done) = recovered(scan);
+    let done = done.unwrap();
+    assert!(done.ledger.balances() && done.events_ledger.balances(), "{done:?}");
+    assert_eq!(done.ledger.recorded, done.ledger.stored + done.ledger.dropped.total());
+}
+
+/// `SPANDREL_TEST_HEADERS=20000` for more of them.
+#[test]
+fn whatever_a_header_says_that_has_the_right_sum_nothing_worse_comes_of_it() {
+    let times = std::env::var("SPANDREL_TEST_HEADERS").ok().and_then(|n| n.parse().ok());
+    let times: u64 = times.unwrap_or(200);
+    let left = Left::by(20);
+    let known = left.scan().unwrap().sound.iter().sum::<u64>();
+    let original = Header::of(&left.bytes);
+    let tables =
+        (0..original.0[TABLES] as usize).flat_map(|n| [TABLE + 3 * n + 1, TABLE + 3 * n + 2]);
+    let mut sizes = vec![
+        PAGE_BYTES,
+        VALUE_WORDS,
+        LEASED,
+        LEASED_SLOTS,
+        SHARED_SLOTS,
+        NAMES_WORDS,
+        COUNTERS,
+        TABLES,
+    ];
+    sizes.extend(tables);
+    // The clock, its anchors, and settings of the recorder; not the hash of its records, without which nothing is read.
+    let others: Vec<_> = (CLOCK..SETTINGS).chain(SETTINGS + 1..VALUE_WORDS).collect();
+    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut next = move || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random
+    };
+    let (mut refused, mut read, mut stored) = (0, 0, 0);
+    for time in 0..times {
+        let mut header = Header(original.0);
+        for _ in 0..=next() % 3 {
+            let from = if next() % 4 == 0 { &others } else { &sizes };
+            let word = &mut header.0[from[next() as usize % from.len()]];
+            *word = match next() % 8 {
+                0 => 0,
+                1 => next(),
+                2 => 1 << (next() % 64),
+                3 => word.wrapping_mul(2),
+                4 => *word / 2,
+                5 => word.wrapping_add(8),
+                6 => word.wrapping_sub(8),
+                _ => *word ^ 1 << (next() % 64),
+            };
+        }
+        header.0[TABLES] = header.0[TABLES].min(8);
+        if header.lay_out().is_none() {
+            continue;
+        }
+        let mut forged = Left { bytes: left.bytes.clone() };
+        header.sign(&mut forged.bytes);
+        // As long as it says, where that is not too much.
+        if time % 2 == 0 && header.0[FILE_BYTES] < 1 << 26 {
+            forged.bytes.resize(header.0[FILE_BYTES] as usize, 0);
+        }
+        let Ok(scan) = forged.scan() else {
+            refused += 1;
+            continue;
+        };
+        read += 1;
+        assert!(scan.sound.iter().sum::<u64>() <= known, "more than there is");
+        if time % 8 == 0 {
+            let (folder, done) = recovered(scan);
+            let done = done.unwrap();
+            assert!(done.ledger.balances() && done.events_ledger.balances(), "{done:?}");
+            let reader = spandrel_query::Reader::open(folder.path().join("p.db")).unwrap();
+            let found = reader.contradictions(1).unwrap();
+            assert!(found.is_empty(), "{found:?}");
+            stored += done.ledger.stored;
+        }
+    }
+    assert!(
+        refused > 0 && read > 0 && stored > 0,
+        "{refused} refused, {read} read, {stored} stored"
+    );
 }

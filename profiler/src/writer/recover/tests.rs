@@ -93,7 +93,7 @@ fn profile() -> (TempDir, Store) {
     (folder, store)
 }
 
-fn recovered(scan: Scan) -> (TempDir, Result<Recovery, Error>) {
+pub(super) fn recovered(scan: Scan) -> (TempDir, Result<Recovery, Error>) {
     let (folder, mut store) = profile();
     let path = Path::new("ring");
     let done =
