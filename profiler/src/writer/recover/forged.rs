@@ -290,7 +290,13 @@ fn whatever_a_header_says_that_has_the_right_sum_nothing_worse_comes_of_it() {
         assert!(scan.sound.iter().sum::<u64>() <= known, "more than there is");
         if time % 8 == 0 {
             let (folder, done) = recovered(scan);
-            let done = done.unwrap();
+            let done = match done {
+                Ok(done) => done,
+                Err(error) => {
+                    assert!(error.to_string().starts_with("ring: it has ids that no"), "{error}");
+                    continue;
+                }
+            };
             assert!(done.ledger.balances() && done.events_ledger.balances(), "{done:?}");
             let reader = spandrel_query::Reader::open(folder.path().join("p.db")).unwrap();
             let found = reader.contradictions(1).unwrap();

@@ -384,6 +384,10 @@ impl<'a> Recover<'a> {
         threads_above: Option<i64>,
         end: End,
     ) -> Result<Self, Error> {
+        if scan.last_id.saturating_add(1) >= FIRST_ID_MAX {
+            // Whoever records next would find no ids above.
+            return Err(about(path, &"it has ids that no recording can reach; remove it"));
+        }
         let mut recovery = scan.told(path);
         let above = threads_above.unwrap_or_else(|| store.thread_id(0));
         let resumed = match store.resume_run(uuid, above)? {
