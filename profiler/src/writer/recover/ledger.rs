@@ -8,7 +8,7 @@
 use spandrel_storage::{LossRow, Resumed};
 
 use super::scan::Scan;
-use crate::recorder::losses::{DropReason, Dropped, Drops, KINDS, Kind, PerKind, add_drops};
+use crate::recorder::losses::{DropReason, Dropped, Drops, KINDS, Kind, PerKind, add_drops, sane};
 use crate::recorder::stats::{Ledger, Stats};
 
 /// The ledger, by kind.
@@ -159,9 +159,4 @@ impl Told {
             ..Stats::default()
         }
     }
-}
-
-/// Without counts that no process reaches.
-fn sane(drops: &Drops) -> Drops {
-    drops.map(|kinds| kinds.map(|n| if n < 1 << 48 { n } else { 0 }))
 }

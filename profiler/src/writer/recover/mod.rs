@@ -130,41 +130,49 @@ pub struct OpenAtDeath {
     pub entries: u64,
 }
 
+/// What a recovery has come to, file by file.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Recovered {
+    /// What was recovered, or would be.
+    pub rings: Vec<Recovery>,
+    /// Why files were left where they are, each with its path. One that cannot be recovered holds up no other.
+    pub refused: Vec<Error>,
+}
+
 /// Recovers all rings of a profile whose processes are gone, and removes their files; `dry_run` only looks. Those of
-/// living processes are left alone.
+/// living processes are left alone. A file that cannot be recovered stays, and what was stored of it is not stored again.
 ///
 /// # Errors
 ///
-/// If the profile cannot be opened, or does not take what was found: then the ring files stay, and what was stored is
-/// not stored again.
+/// If the profile cannot be opened, or not be closed.
 ///
 /// # Blocking
 ///
 /// Some 0.5 s for a ring of the usual size that is full; and half a second more if spans in it were open for long, as then
 /// up to two million stored spans are looked at for their children.
-pub fn recover(database: &Path, dry_run: bool) -> Result<Vec<Recovery>, Error> {
+pub fn recover(database: &Path, dry_run: bool) -> Result<Recovered, Error> {
     if dry_run {
         return look(database);
     }
     let options = spandrel_storage::StoreOptions::default();
     let mut store = Store::open(database, &options)?;
-    let (done, mut errors) = before_recording(&mut store, database);
+    let recovered = before_recording(&mut store, database);
     store.close()?;
-    match errors.is_empty() {
-        true => Ok(done),
-        false => Err(errors.remove(0)),
-    }
+    Ok(recovered)
 }
 
 /// The same with a store that is open, in which no run has begun. What cannot be recovered stays for the next time.
-pub(crate) fn before_recording(store: &mut Store, database: &Path) -> (Vec<Recovery>, Vec<Error>) {
-    let (mut done, mut errors) = (Vec::new(), Vec::new());
-    let Ok(canonical) = place::canonical(database) else { return (done, errors) };
-    for path in place::files_of(&canonical) {
+pub(crate) fn before_recording(store: &mut Store, database: &Path) -> Recovered {
+    let Recovered { mut rings, refused: mut errors } = Recovered::default();
+    let Ok(canonical) = place::canonical(database) else { return Recovered::default() };
+    let files = place::files_of(&canonical);
+    errors.extend(files.refused.iter().map(|(path, why)| about(path, why)));
+    for path in files.found {
         // A fault of ours must not end the program that only wants to record.
         let recovered = panics::catch(|| recover_one(store, &canonical, &path));
         match recovered {
-            Ok(Ok(Some(recovery))) => done.push(recovery),
+            Ok(Ok(Some(recovery))) => rings.push(recovery),
             Ok(Ok(None)) => {}
             Ok(Err(error)) => errors.push(error),
             Err(_) => errors.push(about(&path, &"its recovery has panicked; it stays where it is")),
@@ -176,14 +184,14 @@ pub(crate) fn before_recording(store: &mut Store, database: &Path) -> (Vec<Recov
             break;
         }
     }
-    (done, errors)
+    Recovered { rings, refused: errors }
 }
 
 /// Sees to it that no id of a ring of this profile that was left where it is, whatever the reason, becomes one of the run
 /// that begins next: so it can be recovered later.
 pub(crate) fn leave_ids_of_rings(store: &mut Store, database: &Path) {
     let Ok(canonical) = place::canonical(database) else { return };
-    for path in place::files_of(&canonical) {
+    for path in place::files_of(&canonical).found {
         // If it cannot be read, nobody can recover it.
         let ids_end = panics::catch(|| {
             let mut reader = Reader::open(&path).ok()?;
@@ -199,26 +207,42 @@ pub(crate) fn leave_ids_of_rings(store: &mut Store, database: &Path) {
 }
 
 /// What [`recover`] would do.
-fn look(database: &Path) -> Result<Vec<Recovery>, Error> {
+fn look(database: &Path) -> Result<Recovered, Error> {
     let canonical = place::canonical(database).map_err(|error| about(database, &error))?;
     let reader = spandrel_storage::ReadOnly::open(&canonical)?;
-    let mut found = Vec::new();
-    for path in place::files_of(&canonical) {
-        let Some(mut ring) = Ring::open(&path, &canonical, false)? else { continue };
-        let drained = spandrel_storage::drained_in(&reader, &ring.id)?;
-        let has_ended = spandrel_storage::has_ended_in(&reader, &ring.uuid)?;
-        let state = ring.reader.state().map_err(|error| about(&path, &error))?;
-        if has_nothing(state, &drained, has_ended) {
-            continue;
+    let mut found = Recovered::default();
+    let files = place::files_of(&canonical);
+    found.refused.extend(files.refused.iter().map(|(path, why)| about(path, why)));
+    for path in files.found {
+        match panics::catch(|| look_at(&reader, &canonical, &path)) {
+            Ok(Ok(would_be)) => found.rings.extend(would_be),
+            Ok(Err(error)) => found.refused.push(error),
+            Err(_) => {
+                found.refused.push(about(&path, &"its recovery has panicked; it stays where it is"))
+            }
         }
-        let scan = ring.scan(&path, &drained)?;
-        if has_ended.is_none() && !scan.has_any() {
-            continue;
-        }
-        let was_closed = scan.end(state) != End::Crashed;
-        found.push(Recovery { was_closed, ..scan.told(&path) });
     }
     Ok(found)
+}
+
+fn look_at(
+    reader: &spandrel_storage::ReadOnly,
+    database: &Path,
+    path: &Path,
+) -> Result<Option<Recovery>, Error> {
+    let Some(mut ring) = Ring::open(path, database, false)? else { return Ok(None) };
+    let drained = spandrel_storage::drained_in(reader, &ring.id)?;
+    let has_ended = spandrel_storage::has_ended_in(reader, &ring.uuid)?;
+    let state = ring.reader.state().map_err(|error| about(path, &error))?;
+    if has_nothing(state, &drained, has_ended) {
+        return Ok(None);
+    }
+    let scan = ring.scan(path, &drained)?;
+    if has_ended.is_none() && !scan.has_any() {
+        return Ok(None);
+    }
+    let was_closed = scan.end(state) != End::Crashed;
+    Ok(Some(Recovery { was_closed, ..scan.told(path) }))
 }
 
 pub(super) fn about(path: &Path, what: &dyn std::fmt::Display) -> Error {
@@ -278,6 +302,13 @@ impl Ring {
             if !has_lock || !is_still(path, reader.source()) {
                 return Ok(None);
             }
+        }
+        // Killed over it: there is nothing in it, perhaps not even a name.
+        if reader.state().map_err(|error| about(path, &error))? == State::Building {
+            return match to_drain {
+                true => remove_file(path).map(|()| None),
+                false => Ok(None),
+            };
         }
         let names = scan::names(&mut reader, true).map_err(|refused| refused.about(path))?;
         let Some(run) = &names.run else { return Ok(None) };
@@ -394,13 +425,17 @@ fn set_aside(path: &Path) -> Error {
 
 /// In this order: as long as the file is there, the profile says that nothing of it is needed.
 pub(super) fn remove(store: &mut Store, path: &Path, ring: &RingId) -> Result<(), Error> {
+    remove_file(path)?;
+    Ok(store.forget_drained(ring)?)
+}
+
+fn remove_file(path: &Path) -> Result<(), Error> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(about(path, &format!("cannot be removed: {error}")));
+            Err(about(path, &format!("cannot be removed: {error}")))
         }
-        _ => store.forget_drained(ring)?,
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// How a recording has ended.
@@ -444,6 +479,10 @@ impl<'a> Recover<'a> {
         threads_above: Option<i64>,
         end: End,
     ) -> Result<Self, Error> {
+        if scan.last_id.saturating_add(1) >= FIRST_ID_MAX {
+            // Whoever records next would find no ids above.
+            return Err(about(path, &"it has ids that no recording can reach; remove it"));
+        }
         let mut recovery = scan.told(path);
         let above = threads_above.unwrap_or_else(|| store.thread_id(0));
         let resumed = match store.resume_run(uuid, above)? {
@@ -769,5 +808,7 @@ impl Scan {
     }
 }
 
+#[cfg(all(test, target_os = "linux", not(miri)))]
+mod forged;
 #[cfg(test)]
 mod tests;

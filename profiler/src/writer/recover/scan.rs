@@ -11,7 +11,7 @@ use super::check::Check;
 use super::times::{self, Times};
 use crate::recorder::account::Account;
 use crate::recorder::clock::Timeline;
-use crate::recorder::losses::{Drops, KINDS, PerKind, REASONS, add_drops};
+use crate::recorder::losses::{Drops, KINDS, PerKind, REASONS, add_drops, sane};
 use crate::recorder::open_spans::left_behind::{SlotLeft, SpanLeft};
 use crate::recorder::record::{FIRST_ID_MAX, Ids, SLOT_WORDS, THREAD_MAX};
 use crate::recorder::ring_file::dead_names::DeadNames;
@@ -114,12 +114,12 @@ pub(in crate::writer) fn names_with<S: Source>(
     is_dead: bool,
     mut each: impl FnMut(&Name<'_>),
 ) -> Result<(DeadNames, NamesRead), Refused> {
-    let words = reader.source().len()? / 8;
-    let mut names = DeadNames::of(words);
+    let mut names = DeadNames::default();
     let read = reader.names(is_dead, |name| {
         each(&name);
         names.add(&name);
     })?;
+    names.end();
     names.damaged += read.damaged;
     match &names.run {
         Some(run) if run.hash == layout::HASH && reader.value_words() == SLOT_WORDS => {
@@ -406,11 +406,10 @@ pub(in crate::writer) fn dropped_early<S: Source>(reader: &mut Reader<S>) -> io:
     reader.cells(DROPS, 0..usize::MAX, |_, cell| {
         let Some(words) = cell.and_then(|cell| cell.get(..drops::WORDS)) else { return };
         let mut all = Drops::default();
-        for (to, word) in all.as_flattened_mut().iter_mut().zip(words) {
-            // A count that no process reaches is no count.
-            *to = if *word < 1 << 48 { *word } else { 0 };
-        }
-        add_drops(&mut sum, &all);
+        all.as_flattened_mut().copy_from_slice(words);
+        // A count that no process reaches is no count.
+        add_drops(&mut sum, &sane(&all));
     })?;
-    Ok(sum)
+    // Nor is a sum of many.
+    Ok(sane(&sum))
 }

@@ -19,19 +19,19 @@ const UUID: &str = "00112233445566778899aabbccddeeff";
 const LONG: usize = 500;
 
 /// A ring in whose process nobody drains, as bytes.
-struct Left {
-    bytes: Vec<u8>,
+pub(super) struct Left {
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Left {
     /// Records so many requests, and leaves some open.
-    fn by(requests: u64) -> Self {
+    pub(super) fn by(requests: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self::of(&folder.path().join("p.db"), 1, requests)
     }
 
     /// The same for this profile, with ids from there on.
-    fn of(database: &Path, first_id: u64, requests: u64) -> Self {
+    pub(super) fn of(database: &Path, first_id: u64, requests: u64) -> Self {
         let options = RecorderOptions {
             ring_capacity: 4_096,
             partitions: 2,
@@ -72,7 +72,7 @@ impl Left {
         Self { bytes }
     }
 
-    fn scan(&self) -> Result<Scan, String> {
+    pub(super) fn scan(&self) -> Result<Scan, String> {
         let mut reader = Reader::new(self.bytes.as_slice()).map_err(|error| error.to_string())?;
         let said = |refused: Refused| refused.about(Path::new("ring")).to_string();
         let names = scan::names(&mut reader, true).map_err(said)?;
@@ -95,7 +95,7 @@ fn profile() -> (TempDir, Store) {
     (folder, store)
 }
 
-fn recovered(scan: Scan) -> (TempDir, Result<Recovery, Error>) {
+pub(super) fn recovered(scan: Scan) -> (TempDir, Result<Recovery, Error>) {
     let (folder, mut store) = profile();
     let path = Path::new("ring");
     let done =
