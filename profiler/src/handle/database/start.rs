@@ -157,6 +157,8 @@ impl Profiler {
             crate::writer::recover::before_recording(&mut store, &builder.database.path).refused;
         #[cfg(all(feature = "crash-proof", not(spandrel_loom)))]
         crate::writer::recover::leave_ids_of_rings(&mut store, &builder.database.path);
+        #[cfg(all(feature = "crash-proof", not(spandrel_loom)))]
+        crate::writer::recover::remove_unmade_of_all();
         let first_id = store.next_id();
         if first_id >= FIRST_ID_MAX {
             return Err(Error::damaged_ids(&builder.database.path));

@@ -72,10 +72,18 @@ pub(crate) fn files_of(database: &Path) -> Files {
     files_in(&folders(), database)
 }
 
+/// The ring files of all databases, in folders that are safe.
+pub(crate) fn files_of_all() -> Vec<PathBuf> {
+    files_with(&folders(), "").found
+}
+
 fn files_in(folders: &[PathBuf], database: &Path) -> Files {
-    let prefix = format!("{:016x}-", hash_of(database));
+    files_with(folders, &format!("{:016x}-", hash_of(database)))
+}
+
+fn files_with(folders: &[PathBuf], prefix: &str) -> Files {
     let is_one = |name: &std::ffi::OsStr| {
-        name.to_str().is_some_and(|name| name.starts_with(&prefix) && name.ends_with(SUFFIX))
+        name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(SUFFIX))
     };
     let mut files = Files::default();
     for folder in folders {

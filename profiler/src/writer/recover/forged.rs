@@ -175,10 +175,28 @@ fn a_file_whose_maker_was_killed_before_it_said_whose_it_is_goes() {
         bytes[header.0[NAMES_AT] as usize..header.0[COUNTERS_AT] as usize].fill(0);
     });
     assert_eq!(super::waiting(&planted.database).unwrap(), [], "nothing of it waits");
+    // (Not whether it is there still: whoever begins to record at the same time, in another test, removes it.)
     super::recover(&planted.database, true).unwrap();
-    assert!(planted.ring.exists(), "looked only");
     assert_eq!(planted.build(), None);
     assert!(!planted.ring.exists());
+}
+
+#[test]
+fn what_nobody_had_begun_to_record_into_goes_whatever_database_it_is_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut others = Vec::new();
+    for (name, state) in [("building", Some(BUILDING)), ("recording", None)] {
+        let of = folder.path().join(name);
+        std::fs::create_dir(&of).unwrap();
+        others.push(Planted::new(&of, "00", |header, _| {
+            header.0[STATE] = state.unwrap_or(header.0[STATE]);
+        }));
+    }
+    let database = folder.path().join("another.db");
+    let builder = crate::Profiler::builder().database(&database).crash_proof(false);
+    builder.build().unwrap().close().unwrap();
+    let are_there: Vec<_> = others.iter().map(|other| other.ring.exists()).collect();
+    assert_eq!(are_there, [false, true]);
 }
 
 #[test]

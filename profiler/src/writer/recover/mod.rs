@@ -74,6 +74,30 @@ fn remove_unmade(path: &Path) {
     }
 }
 
+/// The same for those of all databases: a profile that is never recorded into again would keep their memory.
+pub(crate) fn remove_unmade_of_all() {
+    for path in place::files_of_all() {
+        // To open and close one of our own would give up its lock.
+        if place::pid_of(&path) == Some(std::process::id()) {
+            continue;
+        }
+        // One that cannot be looked at stays, and is told of with its own database.
+        _ = panics::catch(|| match Reader::open_to_drain(&path) {
+            Err(OpenError::NoRing) => remove_unmade(&path),
+            Ok(mut reader) => {
+                let is_unmade = reader.liveness().is_ok_and(|it| it == Liveness::Dead)
+                    && reader.state().is_ok_and(|state| state == State::Building)
+                    && reader.lock_to_drain().unwrap_or(false)
+                    && is_still(&path, reader.source());
+                if is_unmade {
+                    _ = remove_file(&path);
+                }
+            }
+            Err(_) => {}
+        });
+    }
+}
+
 /// What was recovered from a ring file, or would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
