@@ -143,7 +143,10 @@ mod tests {
                 assert!(why.contains("can be entered by others") && why.contains("0700"), "{why}");
             }
         }
-        assert!(files_in(&[link.clone()], database).found.is_empty(), "a link leads anywhere");
+        assert!(
+            files_in(std::slice::from_ref(&link), database).found.is_empty(),
+            "a link leads anywhere"
+        );
         std::fs::remove_file(link).unwrap();
         if std::os::unix::fs::chown(folder.path(), Some(12_345), None).is_ok() {
             std::fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
