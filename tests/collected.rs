@@ -367,3 +367,40 @@ fn two_collectors_share_no_ring_and_other_files_are_left_alone() {
     assert_has(scratch.db(), 1, 0..10);
     assert!(rings.path().join("no.ring").exists());
 }
+
+#[test]
+fn a_file_that_somebody_else_has_put_there_is_refused_by_its_name_and_the_others_are_collected() {
+    let (scratch, rings) = (scratch_for(60), rings());
+    let profiler = small_in(rings.path()).build().unwrap();
+    record(&profiler, 0..10);
+    let [own] = files(rings.path()).try_into().unwrap();
+    let theirs = rings.path().join("theirs.ring");
+    let link = rings.path().join("link.ring");
+    std::fs::copy(&own, &theirs).unwrap();
+    std::os::unix::fs::symlink(&own, &link).unwrap();
+    let is_given = std::os::unix::fs::chown(&theirs, Some(12_345), None);
+    if let Err(error) = &is_given {
+        std::fs::remove_file(&theirs).unwrap();
+        eprintln!("SKIPPED: no file can be given away here ({error})");
+    }
+    profiler.close().unwrap();
+    let (collected, told) = collect_once(rings.path(), scratch.db());
+    assert_eq!(collected.ended, 1);
+    let refused: std::collections::HashMap<_, _> = told
+        .into_iter()
+        .filter_map(|told| match told {
+            Collecting::Refused { path, why } => Some((path, why)),
+            _ => None,
+        })
+        .collect();
+    assert!(refused[&link].contains("link.ring") && refused[&link].contains("is a link"));
+    if is_given.is_ok() {
+        assert!(refused[&theirs].contains("belongs to user 12345"), "{refused:?}");
+        assert!(theirs.exists(), "it is not ours to remove");
+    }
+    assert!(!refused.contains_key(&own));
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+}

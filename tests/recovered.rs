@@ -76,7 +76,7 @@ fn kill_one(path: &Path, commits: bool, requests: u64) -> String {
     let said = child.hear().unwrap();
     let rings = waiting(path).unwrap();
     assert_eq!(rings.iter().map(|ring| ring.owner).collect::<Vec<_>>(), [RingOwner::Alive]);
-    assert_eq!(recover(path, true).unwrap(), [], "who lives is left alone");
+    assert_eq!(recover(path, true).unwrap().rings, [], "who lives is left alone");
     child.kill();
     said
 }
@@ -157,8 +157,8 @@ fn all_that_was_published_is_moved_once_and_what_was_open_is_crashed() {
         assert_eq!(said == "nothing stored", !commits, "{said}");
         let rings = waiting(scratch.db()).unwrap();
         assert_eq!((rings.len(), rings[0].owner, &rings[0].refused), (1, RingOwner::Dead, &None));
-        let looked = recover(scratch.db(), true).unwrap();
-        let done = recover(scratch.db(), false).unwrap();
+        let looked = recover(scratch.db(), true).unwrap().rings;
+        let done = recover(scratch.db(), false).unwrap().rings;
         assert_eq!((looked.len(), done.len()), (1, 1));
         assert_eq!((looked[0].spans, looked[0].events), (done[0].spans, done[0].events));
         assert_eq!((done[0].crashed, done[0].damaged, done[0].torn), (2, 0, 0));
@@ -166,7 +166,7 @@ fn all_that_was_published_is_moved_once_and_what_was_open_is_crashed() {
         assert_eq!(open, ["request", "charge"]);
         assert!(!rings[0].path.exists() && waiting(scratch.db()).unwrap().is_empty());
         assert_all_is_there(scratch.db(), 1, REQUESTS);
-        assert_eq!(recover(scratch.db(), false).unwrap(), [], "there is nothing left");
+        assert_eq!(recover(scratch.db(), false).unwrap().rings, [], "there is nothing left");
     }
 }
 
@@ -263,8 +263,8 @@ fn what_a_close_cannot_store_in_time_waits_in_the_ring_and_is_no_loss() {
     drop(other);
     let [ring] = &*waiting(path).unwrap() else { panic!("one ring") };
     assert!(ring.was_closed && ring.owner == RingOwner::Dead);
-    assert_eq!(recover(path, true).unwrap()[0].spans, SPANS);
-    let [done] = &*recover(path, false).unwrap() else { panic!("one ring") };
+    assert_eq!(recover(path, true).unwrap().rings[0].spans, SPANS);
+    let [done] = &*recover(path, false).unwrap().rings else { panic!("one ring") };
     assert!(done.was_closed, "{done:?}");
     assert_eq!((done.spans, done.ledger.recorded, done.ledger.stored), (SPANS, SPANS, SPANS));
     assert!(!ring.path.exists() && waiting(path).unwrap().is_empty());

@@ -83,7 +83,7 @@ mod writer;
 #[cfg(all(feature = "database", feature = "crash-proof", not(spandrel_loom)))]
 pub mod recover {
     pub use crate::writer::recover::{
-        OpenAtDeath, Recovery, RingOwner, WaitingRing, recover, waiting,
+        OpenAtDeath, Recovered, Recovery, RingOwner, WaitingRing, recover, waiting,
     };
 }
 

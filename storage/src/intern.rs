@@ -93,7 +93,7 @@ impl Interner {
         if let Some(id) = self.callsites.get(info) {
             return *id;
         }
-        self.last_callsite += 1;
+        self.last_callsite = self.last_callsite.saturating_add(1);
         self.callsites.insert(info.clone(), self.last_callsite);
         self.new_callsites.push((self.last_callsite, info.clone()));
         self.last_callsite
@@ -167,7 +167,7 @@ impl Interner {
             if !is_refused(insert_callsite(insert, *id, callsite))? {
                 continue;
             }
-            self.last_callsite += 1;
+            self.last_callsite = self.last_callsite.saturating_add(1);
             let old = std::mem::replace(id, self.last_callsite);
             renamed.callsites.insert(old, *id);
             self.callsites.insert(callsite.clone(), *id);
@@ -181,7 +181,8 @@ impl Interner {
             if !is_refused(insert_thread(insert, thread))? {
                 continue;
             }
-            next += 1;
+            // At the end of all ids the row is refused again, and then the batch.
+            next = next.saturating_add(1);
             let old = std::mem::replace(&mut thread.id, next);
             renamed.threads.insert(old, next);
             self.moved_threads.insert(thread.number, next);

@@ -208,6 +208,12 @@ impl Store {
         self.last_id.saturating_add(1)
     }
 
+    /// Spans and events of the next run get ids from this one on, if they would get smaller ones: those may be of a run
+    /// that is in no file yet.
+    pub fn leave_ids_below(&mut self, first_id: u64) {
+        self.last_id = self.last_id.max(first_id.saturating_sub(1));
+    }
+
     /// One more than the largest id of a mark in the file.
     ///
     /// # Errors

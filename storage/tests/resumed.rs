@@ -88,3 +88,47 @@ fn children_are_looked_for_among_so_many_spans_and_no_more() {
     assert!(some.complete_from > 10, "nobody knows whether they are all");
     assert!(store.stored_children(&[11].into(), 3).unwrap().children.is_empty());
 }
+
+#[test]
+fn ids_of_threads_and_spans_begin_where_no_row_of_the_run_is_against_it() {
+    let (_folder, path) = common::place();
+    let mut dead = common::store(&path, &StoreOptions::default());
+    common::record(&mut dead, 10);
+    let above = dead.thread_id(0);
+    drop(dead);
+    let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
+    let can =
+        |store: &Store, uuid: &str, above| store.threads_can_begin_above(uuid, above).unwrap();
+    assert!(can(&store, UUID, above) && can(&store, UUID, 0));
+    assert!(!can(&store, UUID, above + 1) && !can(&store, UUID, i64::MAX));
+    assert!(!can(&store, UUID, -1) && !can(&store, UUID, i64::MIN));
+    assert!(can(&store, "no such run", 7) && !can(&store, "no such run", -7));
+
+    store.leave_ids_below(1_000);
+    store.leave_ids_below(500);
+    store.begin_run(&common::run_info()).unwrap();
+    assert_eq!(store.next_id(), 1_000);
+    store.close().unwrap();
+    let first: i64 = Connection::open(&path)
+        .unwrap()
+        .query_row("SELECT first_id FROM run WHERE id = 2", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(first, 1_000);
+}
+
+#[test]
+fn where_the_last_id_of_all_is_taken_a_batch_is_refused() {
+    let (_folder, path) = common::place();
+    let mut store = common::store(&path, &StoreOptions::default());
+    common::record(&mut store, 1);
+    store.close().unwrap();
+    let sql = "INSERT INTO thread (id, run_id, os_id) VALUES (9223372036854775807, 1, 1)";
+    Connection::open(&path).unwrap().execute(sql, []).unwrap();
+    let mut store = common::store(&path, &StoreOptions::default());
+    let site = store.intern_callsite(&common::callsite("work"));
+    let thread = store.intern_thread(1, 1, Some("main"));
+    let mut batch =
+        Batch { spans: vec![common::span(store.next_id(), site, thread)], ..Batch::default() };
+    store.append(&mut batch).unwrap_err();
+    store.mend(&mut batch, &mut |above| Some(above + 1)).unwrap_err();
+}

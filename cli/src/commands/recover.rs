@@ -32,20 +32,26 @@ pub(crate) fn run(_: &Arguments, _: &Context) -> Result<Exit, Failure> {
 
 #[cfg(feature = "crash-proof")]
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
-    use spandrel::recover::{RingOwner, recover, waiting};
+    use spandrel::recover::{Recovered, RingOwner, recover, waiting};
 
     let path = context.wanted.path()?;
     // Says what is wrong with the profile, if anything is.
     drop(context.wanted.reader()?);
     let rings = waiting(&path).map_err(failed)?;
-    let done = match rings.iter().any(|ring| ring.owner == RingOwner::Dead) {
-        true => recover(&path, arguments.dry_run).map_err(failed)?,
-        // Nothing is opened for writing where nothing waits.
-        false => Vec::new(),
-    };
+    let Recovered { rings: done, refused, .. } =
+        match rings.iter().any(|ring| ring.owner == RingOwner::Dead) {
+            true => recover(&path, arguments.dry_run).map_err(failed)?,
+            // Nothing is opened for writing where nothing waits.
+            false => Recovered::default(),
+        };
+    // What was refused at the first look, and what later; most of it both times.
+    let mut why: Vec<_> = rings.iter().filter_map(|ring| ring.refused.clone()).collect();
+    why.extend(refused.iter().map(ToString::to_string));
+    why.sort_unstable();
+    why.dedup();
     let shown = text::clean(&path.display().to_string());
     let mut lines = Vec::new();
-    if done.is_empty() {
+    if done.is_empty() && why.is_empty() {
         let how = if arguments.dry_run { " (looked only)" } else { "" };
         lines.push(format!("{shown}: no process that has died has left anything here{how}"));
     }
@@ -55,7 +61,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     for ring in &rings {
         let pid = ring.pid;
         lines.extend(match (ring.owner, &ring.refused) {
-            (_, Some(why)) => Some(format!("! {}", text::clean(why))),
+            (_, Some(_)) => None,
             (RingOwner::Alive, None) => Some(format!("process {pid} lives, and is left alone")),
             (RingOwner::Dead, None) => None,
             _ => Some(format!(
@@ -64,11 +70,14 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
             )),
         });
     }
+    lines.extend(why.iter().map(|why| format!("! {}", text::clean(why))));
     let mut view = View::new("recover", None, Table::new(Vec::new()));
     view.drawing = Some(lines.iter().map(|line| format!("{line}\n")).collect());
     view.extra.insert("dry_run".into(), json!(arguments.dry_run));
     view.extra.insert("rings".into(), done.iter().map(members).collect());
-    context.output.show(view, 0)
+    view.extra.insert("refused".into(), json!(why));
+    let shown = context.output.show(view, 0)?;
+    Ok(if refused.is_empty() { shown } else { Exit::CannotRead })
 }
 
 #[cfg(feature = "crash-proof")]

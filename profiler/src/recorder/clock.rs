@@ -218,7 +218,8 @@ impl Recent {
 #[derive(Debug, Clone, Copy)]
 struct Rate(u64);
 
-const RATE_SHIFT: u32 = 40;
+/// One nanosecond a tick is 2 to the power of this.
+pub(crate) const RATE_SHIFT: u32 = 40;
 
 impl Rate {
     /// From any positive rate. The rate of a real clock does not overflow.
@@ -529,6 +530,12 @@ impl Timeline {
     /// Ticks of a second, as far as it is known.
     pub(crate) fn ticks_per_second(&self) -> u64 {
         self.last().rate.ticks(1_000_000_000)
+    }
+
+    /// How many ticks so many nanoseconds are, at the present rate.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn ticks_of(&self, ns: i64) -> u64 {
+        self.last().rate.ticks(ns)
     }
 
     /// Nanoseconds since the start of the run.

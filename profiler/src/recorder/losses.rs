@@ -24,11 +24,17 @@ pub(crate) const REASONS: usize = DropReason::ALL.len();
 /// Drops by reason and kind.
 pub(crate) type Drops = [PerKind; REASONS];
 
-/// Adds drops to sums.
+/// Adds drops to sums. Those of a process that is gone may be any numbers.
 pub(crate) fn add_drops(sums: &mut Drops, drops: &Drops) {
     for (sum, n) in sums.as_flattened_mut().iter_mut().zip(drops.as_flattened()) {
-        *sum += n;
+        *sum = sum.saturating_add(*n);
     }
+}
+
+/// Without counts that no process reaches.
+#[cfg(all(feature = "crash-proof", feature = "database"))]
+pub(crate) fn sane(drops: &Drops) -> Drops {
+    drops.map(|kinds| kinds.map(|n| if n < 1 << 48 { n } else { 0 }))
 }
 
 macro_rules! reasons {

@@ -380,8 +380,8 @@ impl Converter {
                 Some(ticks) => self.timeline.length_ns(ticks),
                 None => times.busy_ns.unwrap_or(0),
             };
-            let recorded_ns = own.recorded_ns + self.self_times.late_ns(head.id);
-            let inside_ns = (inside_ns - recorded_ns).max(0);
+            let recorded_ns = own.recorded_ns.saturating_add(self.self_times.late_ns(head.id));
+            let inside_ns = inside_ns.saturating_sub(recorded_ns).max(0);
             let is_one_piece = head.entries.count <= 1 && !head.is_stray;
             let busy = (!is_one_piece).then_some(inside_ns);
             if is_work {

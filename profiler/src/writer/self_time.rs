@@ -317,7 +317,7 @@ impl Long {
         for inside in self.threads.iter_mut().filter(|inside| inside.others_ns > 0) {
             rows.take_sum_off(inside.last, std::mem::take(&mut inside.others_ns));
         }
-        self.rows_self_ns -= rows.taken_ns() - before;
+        self.rows_self_ns = self.rows_self_ns.saturating_sub(rows.taken_ns() - before);
     }
 
     /// Adds something that has run inside it.
@@ -327,7 +327,7 @@ impl Long {
         if self.counts {
             self.others_ns = self.others_ns.saturating_add(part.inside_ns);
         }
-        self.rows_self_ns -= rows.taken_ns() - before;
+        self.rows_self_ns = self.rows_self_ns.saturating_sub(rows.taken_ns() - before);
     }
 
     /// How much of the time inside was neither in other spans nor in rows of entries: it was in entries
@@ -583,7 +583,7 @@ impl SelfTimes {
     pub(super) fn close_own(&mut self, span: u64, busy: i64) -> i64 {
         let Some(long) = self.long.get_mut(span) else { return 0 };
         // What rows have too much is subtracted from them when no more entries come.
-        let owed: i64 = long.threads.iter().map(|inside| inside.others_ns).sum();
+        let owed = long.threads.iter().map(|inside| inside.others_ns).fold(0, i64::saturating_add);
         let own = long.own_ns(busy.saturating_add(owed));
         long.said = Some((busy, own));
         own
@@ -697,7 +697,8 @@ impl SelfTimes {
         let is_whole = summed == 0 && !inside.spans.has_sums();
         self.pieces.clear();
         self.pieces.extend(inside.spans.pieces_between(start, end));
-        let covered = (inside.spans.take_between(start, end, floor) + summed).min(length);
+        let covered =
+            inside.spans.take_between(start, end, floor).saturating_add(summed).min(length);
         let rest = length - covered - inside.others_ns;
         inside.others_ns = (-rest).max(0);
         let begins_to_count = counts && !long.has_counted;
@@ -992,6 +993,18 @@ mod tests {
         assert!(times.counts_by_entries(1));
         times.begin_batch();
         assert_eq!(times.take(1, (0, 40_000), 1).self_ns, Some(40_000), "nothing is left of it");
+    }
+
+    #[test]
+    fn sums_of_times_that_no_clock_shows_end_at_the_end_of_time() {
+        let mut times = SelfTimes::new(0);
+        // Long-lived, so that what runs inside is known to it and to its lifetime.
+        times.entry(1, arrived(2, 0, 10, false));
+        let each = i64::MAX / 3_000;
+        for n in 0..2_500 {
+            times.add_child(1, part(each * n, each * n + each - 1));
+        }
+        assert_eq!(times.entry(1, arrived(1, 0, i64::MAX, true)), Some(0));
     }
 
     #[test]

@@ -269,6 +269,8 @@ impl<S: Source> Slots<'_, S> {
     /// Copies the values of a claim. `false` if it is not what its first stamp says: another one begins in it, or the
     /// file has it no more.
     fn copy(&mut self, at: u64, slots: usize, words: usize, to: &mut Vec<u64>) -> io::Result<bool> {
+        let len = slots.checked_mul(words).ok_or(io::ErrorKind::OutOfMemory)?;
+        to.try_reserve(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
         for position in at..at + slots as u64 {
             let Some(slot) = self.slot(position)? else { return Ok(false) };
             if position > at && published_at(position, slot[0]).is_some() {

@@ -114,6 +114,8 @@ pub enum OpenError {
     OtherLayout,
     /// Its header is not as it was written.
     Damaged(&'static str),
+    /// It is not what a process of this user has made, as the text says, which has the way out as well: it is not read.
+    Untrusted(String),
     /// What the system says.
     Io(io::Error),
 }
@@ -132,6 +134,7 @@ impl fmt::Display for OpenError {
                 "this ring file is laid out for another build or processor; take the spandrel of the program that \
                  wrote it",
             ),
+            Self::Untrusted(why) => write!(f, "this ring file is not read: {why}"),
             Self::Damaged(why) => write!(f, "this ring file is damaged: {why}"),
             Self::Io(error) => write!(f, "cannot read the ring file: {error}"),
         }

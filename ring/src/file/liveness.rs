@@ -3,7 +3,8 @@
 //! A process id alone says nothing: it may be another process's by now, or mean another one here. So in the same
 //! namespace the process is asked for, by its number and when it began; one that has ended and that its parent has not
 //! asked for is dead. Elsewhere, and where processes cannot be seen, the lock tells, which the system releases when
-//! the process ends, however it does.
+//! the process ends, however it does. A boot id that is another one says that the owner is dead, unless it holds the
+//! lock: then it is in a container that calls the same boot otherwise.
 
 use super::OwnerId;
 
@@ -48,7 +49,12 @@ pub(super) fn judge(
 ) -> Liveness {
     let is_known = owner.boot != [0; 2] && here.boot != [0; 2];
     if is_known && owner.boot != here.boot {
-        return Liveness::Dead;
+        // No lock outlives its boot. Some containers have boot ids of their own, and the lock says that both are on one
+        // machine.
+        return match owner.is_locked && is_locked() == Some(true) {
+            true => Liveness::Alive,
+            false => Liveness::Dead,
+        };
     }
     let is_same = is_known && owner.started != 0 && owner.pid_namespace == here.pid_namespace;
     let lives = if is_same { lives() } else { None };
@@ -158,9 +164,19 @@ mod tests {
     #[test]
     fn nobody_lives_through_a_boot() {
         let later = Here { boot: [1, 3], ..HERE };
-        assert_eq!(asked(OWNER, later, Some(true), Some(true)), Liveness::Dead);
+        assert_eq!(asked(OWNER, later, Some(true), Some(false)), Liveness::Dead);
+        assert_eq!(asked(OWNER, later, Some(true), None), Liveness::Dead);
+        let unlocked = OwnerId { is_locked: false, ..OWNER };
+        assert_eq!(asked(unlocked, later, Some(true), Some(true)), Liveness::Dead);
         let unknown = Here { boot: [0; 2], ..HERE };
         assert_eq!(asked(OWNER, unknown, Some(false), Some(true)), Liveness::Alive);
         assert_eq!(asked(OWNER, unknown, Some(false), None), Liveness::Unknown);
+    }
+
+    #[test]
+    fn a_lock_that_is_held_is_held_by_somebody_who_lives_whatever_the_boot_is_called() {
+        let elsewhere = Here { boot: [7, 7], pid_namespace: 6 };
+        assert_eq!(asked(OWNER, elsewhere, Some(false), Some(true)), Liveness::Alive);
+        assert_eq!(asked(OWNER, elsewhere, Some(false), Some(false)), Liveness::Dead);
     }
 }

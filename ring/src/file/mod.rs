@@ -61,6 +61,8 @@ mod reader;
 mod source;
 
 #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
+mod guard;
+#[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
 mod mapping;
 #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
 mod place;
@@ -92,6 +94,21 @@ pub fn user_id() -> u32 {
     return system::user();
     #[cfg(not(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri)))))]
     0
+}
+
+/// Whether a folder is this user's alone, as that of a ring file has to be: then nobody else has put files into it.
+///
+/// # Errors
+///
+/// [`CreateError::Shared`] if it is not, and [`CreateError::Io`] if it cannot be looked at.
+pub fn check_folder(folder: &std::path::Path) -> Result<(), CreateError> {
+    #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
+    return place::check_folder(folder);
+    #[cfg(not(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri)))))]
+    {
+        _ = folder;
+        Err(CreateError::Unsupported)
+    }
 }
 
 /// The system's monotonic clock, in nanoseconds: the same for all processes of a machine. 0 where there are no ring

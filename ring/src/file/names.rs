@@ -255,7 +255,9 @@ fn parse<'a>(header: u64, record: &'a [u64], bytes: &'a mut Vec<u8>) -> Option<N
         return None;
     }
     bytes.clear();
-    let mut ends = Vec::with_capacity(count);
+    let mut ends = Vec::new();
+    ends.try_reserve_exact(count).ok()?;
+    bytes.try_reserve(rest.len().checked_mul(8)?).ok()?;
     for _ in 0..count {
         let (len, behind) = rest.split_first()?;
         let len = usize::try_from(*len).ok()?;

@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 
 use super::mapping::Mapping;
 use super::system::{self, FileSystem};
-use super::{CreateError, liveness};
+use super::{CreateError, guard, liveness};
 use crate::fork;
+use crate::size::TooLarge;
 
 /// A file that is made.
 #[derive(Debug)]
@@ -76,6 +77,9 @@ pub(super) fn make(
     own: impl Iterator<Item = usize>,
     page: usize,
 ) -> Result<Made, CreateError> {
+    if bytes as u64 > guard::FILE_BYTES_MAX {
+        return Err(TooLarge { bytes: Some(bytes) }.into());
+    }
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -126,9 +130,12 @@ pub(super) fn remove_unmade(path: &Path) -> io::Result<bool> {
     let mut options = File::options();
     options.read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     let file = options.open(path)?;
+    if guard::check_owner(&file).is_err() {
+        return Ok(false);
+    }
     let mut first = [0; 8];
     let read = std::os::unix::fs::FileExt::read_at(&file, &mut first, 0)?;
-    if read == first.len() && first != [0; 8] || !file.metadata()?.is_file() {
+    if read == first.len() && first != [0; 8] {
         return Ok(false);
     }
     // Released when this returns.
@@ -140,7 +147,7 @@ pub(super) fn remove_unmade(path: &Path) -> io::Result<bool> {
 }
 
 /// A folder that somebody else may write to is no place for what a process relies on.
-fn check_folder(folder: &Path) -> Result<(), CreateError> {
+pub(super) fn check_folder(folder: &Path) -> Result<(), CreateError> {
     let shared = |why| CreateError::Shared { folder: PathBuf::from(folder), why };
     let found = std::fs::symlink_metadata(folder).map_err(|source| CreateError::Io {
         path: folder.to_owned(),

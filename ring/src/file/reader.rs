@@ -74,40 +74,48 @@ pub(super) fn read_words<S: Source>(
     to.clear();
     // Not before it is known that there are so many.
     let there = usize::try_from(source.len()?.saturating_sub(at) / 8).unwrap_or(usize::MAX);
-    to.reserve_exact(words.min(there));
-    let mut is_whole = true;
-    while to.len() < words && is_whole {
-        let bytes = piece.len().min((words - to.len()) * 8);
+    to.try_reserve_exact(words.min(there)).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    // A file that grows meanwhile has no more than that.
+    let end = words.min(there);
+    let mut is_whole = end == words;
+    while to.len() < end {
+        let bytes = piece.len().min((end - to.len()) * 8);
         let read = source.read_at(at + to.len() as u64 * 8, &mut piece[..bytes])?;
-        is_whole = read == bytes;
         to.extend(as_words(&piece[..read]));
+        if read < bytes {
+            is_whole = false;
+            break;
+        }
     }
     Ok(is_whole)
 }
 
-/// Opens a file, and waits for nobody: in the place of it may be a pipe.
-fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    #[cfg(unix)]
+/// Opens a file of this user, and waits for nobody: in the place of it may be a pipe, or a link.
+fn open(path: &Path, options: &mut OpenOptions) -> Result<File, OpenError> {
+    #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
+        let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW;
+        let opened = options.custom_flags(flags).open(path);
+        let file = opened.map_err(|error| super::guard::or_link(path, error))?;
+        super::guard::check_owner(&file)?;
+        Ok(file)
     }
-    #[cfg(not(unix))]
-    options.open(path)
+    #[cfg(not(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri)))))]
+    {
+        let file = options.open(path)?;
+        if file.metadata()?.is_file() { Ok(file) } else { Err(OpenError::NoRing) }
+    }
 }
 
 impl Reader<File> {
-    /// Opens a ring file; its owner may live.
+    /// Opens a ring file; its owner may live. It has to be this user's.
     ///
     /// # Errors
     ///
     /// Any [`OpenError`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let file = open(path, File::options().read(true))?;
-        if !file.metadata()?.is_file() {
-            return Err(OpenError::NoRing);
-        }
-        Self::new(file)
+        Self::of_file(open(path, File::options().read(true))?)
     }
 
     /// The same for whoever drains it, and gives slots back.
@@ -116,11 +124,14 @@ impl Reader<File> {
     ///
     /// Any [`OpenError`].
     pub fn open_to_drain(path: &Path) -> Result<Self, OpenError> {
-        let file = open(path, File::options().read(true).write(true))?;
-        if !file.metadata()?.is_file() {
-            return Err(OpenError::NoRing);
-        }
-        Self::new(file)
+        Self::of_file(open(path, File::options().read(true).write(true))?)
+    }
+
+    fn of_file(file: File) -> Result<Self, OpenError> {
+        let reader = Self::new(file)?;
+        #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
+        super::guard::check_size(&reader.source, reader.layout.bytes as u64)?;
+        Ok(reader)
     }
 }
 

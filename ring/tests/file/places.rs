@@ -146,6 +146,51 @@ fn what_is_no_file_is_no_ring_and_nobody_waits_for_it() {
     assert!(matches!(Reader::open(&folder.0), Err(OpenError::NoRing)));
 }
 
+fn untrusted(path: &Path) -> String {
+    let said = |opened: Result<Reader, OpenError>| match opened {
+        Err(OpenError::Untrusted(why)) => why,
+        other => panic!("{:?}", other.map(drop)),
+    };
+    let why = said(Reader::open(path));
+    assert_eq!(said(Reader::open_to_drain(path)), why);
+    why
+}
+
+#[test]
+fn what_somebody_else_has_put_there_is_not_read() {
+    let folder = Folder::new();
+    let file = RingFile::create::<[u64; 7]>(&folder.ring(), &ring_of(1 << 16)).unwrap();
+    Reader::open(&folder.ring()).unwrap();
+    let link = folder.0.join("link.ring");
+    std::os::unix::fs::symlink(folder.ring(), &link).unwrap();
+    assert!(untrusted(&link).contains("is a link"));
+    match std::os::unix::fs::chown(folder.ring(), Some(12_345), None) {
+        Ok(()) => {
+            let why = untrusted(&folder.ring());
+            assert!(why.contains("belongs to user 12345") && why.contains("remove it"), "{why}");
+        }
+        Err(error) => eprintln!("SKIPPED: no file can be given away here ({error})"),
+    }
+    drop(file);
+}
+
+#[test]
+fn what_has_no_memory_for_its_length_is_not_read() {
+    let folder = Folder::new();
+    let file = RingFile::create::<[u64; 7]>(&folder.ring(), &ring_of(1 << 20)).unwrap();
+    let longer = std::fs::File::options().write(true).open(folder.ring()).unwrap();
+    let len = file.bytes() as u64;
+    longer.set_len(len + (1 << 17)).unwrap();
+    Reader::open(&folder.ring()).unwrap();
+    longer.set_len(1 << 30).unwrap();
+    let why = untrusted(&folder.ring());
+    assert!(why.contains("of its 1073741824 bytes are on its file system"), "{why}");
+    longer.set_len(1 << 40).unwrap();
+    assert!(untrusted(&folder.ring()).contains("no ring file has more"));
+    longer.set_len(len).unwrap();
+    Reader::open(&folder.ring()).unwrap();
+}
+
 /// Somebody else who may write to the file spoils what is recorded, and nothing of the process that records.
 #[test]
 fn words_that_somebody_else_has_written_lead_its_owner_nowhere() {

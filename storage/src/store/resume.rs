@@ -127,6 +127,20 @@ impl Store {
         drained::has_ended(&self.conn, uuid).context(&self.path, "look for a run")
     }
 
+    /// Whether ids of threads of the run with this `uuid` can begin above this one: none of its threads has one that is
+    /// not above it.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn threads_can_begin_above(&self, uuid: &str, above: i64) -> Result<bool, Error> {
+        let sql = "SELECT min(id) FROM main.thread
+                   WHERE run_id IN (SELECT id FROM main.run WHERE uuid = ?1)";
+        let first = self.conn.query_row(sql, [uuid], |row| row.get::<_, Option<i64>>(0));
+        let first = first.context(&self.path, "look for threads of a run")?;
+        Ok(above >= 0 && first.is_none_or(|first| above < first))
+    }
+
     /// The children of these spans that are stored, of the run that was begun or gone on with, each as if it came late:
     /// what a process that has died knew of them is gone.
     ///

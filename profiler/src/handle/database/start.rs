@@ -154,7 +154,11 @@ impl Profiler {
         // Before ids are taken: those that processes have left behind come first.
         #[cfg(all(feature = "crash-proof", not(spandrel_loom)))]
         let unrecovered =
-            crate::writer::recover::before_recording(&mut store, &builder.database.path).1;
+            crate::writer::recover::before_recording(&mut store, &builder.database.path).refused;
+        #[cfg(all(feature = "crash-proof", not(spandrel_loom)))]
+        crate::writer::recover::leave_ids_of_rings(&mut store, &builder.database.path);
+        #[cfg(all(feature = "crash-proof", not(spandrel_loom)))]
+        crate::writer::recover::remove_unmade_of_all();
         let first_id = store.next_id();
         if first_id >= FIRST_ID_MAX {
             return Err(Error::damaged_ids(&builder.database.path));

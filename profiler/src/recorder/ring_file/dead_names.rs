@@ -1,8 +1,8 @@
 //! What the names in the ring file of a process that is gone say.
 //!
 //! Nobody vouches for them: their checks do hold, as the reader of the file has seen, and so they are what their owner
-//! has appended, or somebody who means ill. Numbers are bounded by the words of the file, so that no table of ours grows
-//! beyond it.
+//! has appended, or somebody who means ill. Numbers of callsites are bounded by how many there are, so that no table of
+//! ours is much larger than what was read.
 
 use std::collections::HashMap;
 
@@ -16,6 +16,10 @@ use crate::recorder::fields::FIELDS_MAX;
 use crate::recorder::record::THREAD_MAX;
 use crate::recorder::threads::ThreadInfo;
 use crate::redact::Redaction;
+
+/// Callsites get their numbers one by one, and one whose name has found no room has a number that is never used. There
+/// may be so many of these, beside as many as have names.
+const NUMBERS_MISSING_MAX: u64 = 1 << 14;
 
 /// A callsite of that process.
 #[derive(Debug)]
@@ -54,8 +58,6 @@ pub(crate) struct DeadNames {
     pub(crate) ended: Option<[u64; 4]>,
     /// Names that make no sense.
     pub(crate) damaged: u64,
-    /// Numbers of callsites are below this.
-    most: u64,
 }
 
 impl DeadCallsite {
@@ -137,9 +139,12 @@ impl DeadRun {
 }
 
 impl DeadNames {
-    /// None yet, of a file with so many words.
-    pub(crate) fn of(words: u64) -> Self {
-        Self { most: words, ..Self::default() }
+    /// These are all. What has a number that no recorder has given is damaged.
+    pub(crate) fn end(&mut self) {
+        let before = self.callsites.len();
+        let most = before as u64 * 2 + NUMBERS_MISSING_MAX;
+        self.callsites.retain(|number, _| u64::from(*number) < most);
+        self.damaged += (before - self.callsites.len()) as u64;
     }
 
     /// Takes one more. Of two that say the same number the first one holds.
@@ -147,9 +152,7 @@ impl DeadNames {
         let is_known = match name.kind {
             names::CALLSITE => DeadCallsite::read(name)
                 .and_then(|(number, site)| {
-                    let number =
-                        u32::try_from(number).ok().filter(|it| u64::from(*it) < self.most)?;
-                    self.callsites.entry(number).or_insert(site);
+                    self.callsites.entry(u32::try_from(number).ok()?).or_insert(site);
                     Some(())
                 })
                 .is_some(),
@@ -206,5 +209,28 @@ impl DeadNames {
         let names = self.run.iter().flat_map(|run| &run.redacted);
         names.for_each(|name| redaction.add(name));
         redaction
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_is_far_above_how_many_there_are_is_damaged() {
+        let mut found = DeadNames::default();
+        let mut add = |number: u64| {
+            let numbers = [number, 3, 0, 1, 0, 0, 0];
+            found.add(&Name { kind: names::CALLSITE, numbers: &numbers, texts: vec!["a"; 4] });
+        };
+        // Those of a section that was full for a while are missing.
+        for number in [0, 1, 2, 9_000, 6_000_000, u64::from(u32::MAX)] {
+            add(number);
+        }
+        found.end();
+        let mut known: Vec<_> = found.callsites.keys().copied().collect();
+        known.sort_unstable();
+        assert_eq!((known, found.damaged), (vec![0, 1, 2, 9_000], 2));
+        assert_eq!(found.known_callsites().len(), 9_001);
     }
 }

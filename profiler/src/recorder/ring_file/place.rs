@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// How the names of ring files end.
 pub(crate) const SUFFIX: &str = ".ring";
+/// What is put behind the name of one that makes no sense, so that nobody takes it for a ring, and nobody removes it.
+pub(crate) const DAMAGED: &str = ".damaged";
 
 /// The folders where a ring file may be, the best one first. Some may not be there.
 pub(crate) fn folders() -> Vec<PathBuf> {
@@ -56,32 +58,103 @@ pub(crate) fn pid_of(file: &Path) -> Option<u32> {
     file.file_name()?.to_str()?.split('-').nth(1)?.parse().ok()
 }
 
+/// Files that may be rings of a database.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Files {
+    pub(crate) found: Vec<PathBuf>,
+    /// Those that are not looked at, and why: one of each folder to which others may write.
+    pub(crate) refused: Vec<(PathBuf, String)>,
+}
+
 /// The files that may be rings of this database, whose path is [canonical]: of living processes and of dead
 /// ones, finished and not.
-pub(crate) fn files_of(database: &Path) -> Vec<PathBuf> {
-    let prefix = format!("{:016x}-", hash_of(database));
-    let mut found = Vec::new();
-    for folder in folders() {
+pub(crate) fn files_of(database: &Path) -> Files {
+    files_in(&folders(), database)
+}
+
+/// The ring files of all databases, in folders that are safe.
+pub(crate) fn files_of_all() -> Vec<PathBuf> {
+    files_with(&folders(), "").found
+}
+
+fn files_in(folders: &[PathBuf], database: &Path) -> Files {
+    files_with(folders, &format!("{:016x}-", hash_of(database)))
+}
+
+fn files_with(folders: &[PathBuf], prefix: &str) -> Files {
+    let is_one = |name: &std::ffi::OsStr| {
+        name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(SUFFIX))
+    };
+    let mut files = Files::default();
+    for folder in folders {
         // What is not there, or not ours to read, has none.
         let Ok(entries) = std::fs::read_dir(folder) else { continue };
-        for entry in entries.flatten() {
-            let is_one = entry
-                .file_name()
-                .to_str()
-                .is_some_and(|name| name.starts_with(&prefix) && name.ends_with(SUFFIX));
-            if is_one {
-                found.push(entry.path());
+        let mut found =
+            entries.flatten().filter(|entry| is_one(&entry.file_name())).map(|entry| entry.path());
+        match spandrel_ring::file::check_folder(folder) {
+            Ok(()) => files.found.extend(found),
+            // Anybody can make a folder of this name in `/dev/shm`, and put anything into it.
+            Err(error) => {
+                let why = |path| {
+                    (
+                        path,
+                        format!("it is not read, as its folder is not safe: {error}; or remove it"),
+                    )
+                };
+                files.refused.extend(found.next().map(why));
             }
         }
     }
-    found.sort_unstable();
-    found.dedup();
-    found
+    files.found.sort_unstable();
+    files.found.dedup();
+    files.refused.dedup();
+    files
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(all(target_os = "linux", not(any(miri, spandrel_loom))))]
+    fn files_in_a_folder_that_others_may_write_to_are_not_looked_at() {
+        use std::fs::Permissions;
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let database = Path::new("/data/profile.db");
+        let ring = folder.path().join(file_name(database, 1, "00"));
+        for name in [ring.clone(), folder.path().join("other.ring")] {
+            std::fs::write(name, "").unwrap();
+        }
+        let link = folder.path().with_extension("link");
+        std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+        let folders = [folder.path().to_owned()];
+        for (mode, is_safe) in [(0o700, true), (0o777, false), (0o750, false)] {
+            std::fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+            let files = files_in(&folders, database);
+            assert_eq!(
+                files.found,
+                if is_safe { vec![ring.clone()] } else { Vec::new() },
+                "{mode:o}"
+            );
+            assert_eq!(files.refused.len(), usize::from(!is_safe));
+            for (path, why) in files.refused {
+                assert_eq!(path, ring);
+                assert!(why.contains("can be entered by others") && why.contains("0700"), "{why}");
+            }
+        }
+        assert!(
+            files_in(std::slice::from_ref(&link), database).found.is_empty(),
+            "a link leads anywhere"
+        );
+        std::fs::remove_file(link).unwrap();
+        if std::os::unix::fs::chown(folder.path(), Some(12_345), None).is_ok() {
+            std::fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+            let files = files_in(&folders, database);
+            assert_eq!(files.found, [] as [PathBuf; 0]);
+            assert!(files.refused[0].1.contains("is somebody else's"));
+        }
+    }
 
     #[test]
     fn a_name_says_whose_and_of_what_it_is() {

@@ -235,9 +235,9 @@ fn a_file_whose_maker_died_over_it_goes_and_one_that_is_being_made_stays() {
     let living = make(std::process::id(), 1 << 16);
     for bytes in [0, 4, 4_096, 1 << 16] {
         let dead = make(ended.id(), bytes);
-        assert_eq!(crate::recover::recover(&database, true).unwrap(), [], "only looks");
+        assert_eq!(crate::recover::recover(&database, true).unwrap().rings, [], "only looks");
         assert!(dead.exists());
-        assert_eq!(crate::recover::recover(&database, false).unwrap(), []);
+        assert_eq!(crate::recover::recover(&database, false).unwrap().rings, []);
         assert!(!dead.exists() && living.exists(), "{bytes} bytes");
     }
     std::fs::remove_file(living).unwrap();

@@ -44,6 +44,8 @@ const TICKS_END: u64 = 1 << 62;
 const STRAGGLER_GRACE: Duration = Duration::from_millis(100);
 /// The pause after the profile has refused a batch.
 const REFUSED_PAUSE: Duration = Duration::from_millis(200);
+/// Ids of threads begin at most so far above those in the file: room for more runs than are collected at a time.
+const THREADS_AHEAD: i64 = 1 << 48;
 /// How often refused rows are taken out of one batch.
 const MENDS_MAX: u32 = 3;
 /// How often a batch that is refused is tried again.
@@ -224,8 +226,16 @@ impl Ring {
         let Some(said) = &self.names.run else { return Ok(false) };
         let words = self.reader.drainer().map_err(io)?;
         let said_above = words.get(drainer::THREADS_ABOVE).copied().unwrap_or(0);
-        let known_above = said_above.checked_sub(1).map(u64::cast_signed);
-        let above = known_above.unwrap_or(threads_above);
+        let above = match said_above.checked_sub(1).map(u64::cast_signed) {
+            // Runs beside it may have had ids above all in the file.
+            Some(above)
+                if above <= store.last_thread_id()?.saturating_add(THREADS_AHEAD)
+                    && store.threads_can_begin_above(&said.uuid, above)? =>
+            {
+                above
+            }
+            _ => threads_above,
+        };
         let resumed = store.resume_run(&said.uuid, above)?;
         let is_new = resumed.is_none();
         let (id, ids, last_id, lost) = match resumed {
@@ -700,7 +710,7 @@ impl Run {
                     }
                     let refused = [mended.spans, mended.events, mended.links, mended.entries];
                     let to_ns = self.converter.timeline.now_ns();
-                    self.batch.losses.extend(loss(DropReason::Damaged, refused, to_ns));
+                    self.batch.losses.extend(loss(DropReason::RowRefused, refused, to_ns));
                     if mended.renumbered > 0 {
                         self.converter.forget_callsites();
                     }

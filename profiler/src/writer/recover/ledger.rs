@@ -8,7 +8,7 @@
 use spandrel_storage::{LossRow, Resumed};
 
 use super::scan::Scan;
-use crate::recorder::losses::{DropReason, Dropped, Drops, KINDS, Kind, PerKind, add_drops};
+use crate::recorder::losses::{DropReason, Dropped, Drops, KINDS, Kind, PerKind, add_drops, sane};
 use crate::recorder::stats::{Ledger, Stats};
 
 /// The ledger, by kind.
@@ -35,13 +35,17 @@ impl Told {
         let stored: PerKind = std::array::from_fn(|kind| before[kind].saturating_add(stored[kind]));
         let mut drops = sane(&scan.account.drops());
         // Found damaged here, and by whoever began to recover it before.
-        let told = |kind: usize| {
-            let row = resumed.lost.iter().find(|lost| lost.reason == DropReason::Damaged.as_str());
+        let told = |reason: DropReason, kind: usize| {
+            let row = resumed.lost.iter().find(|lost| lost.reason == reason.as_str());
             row.map_or(0, |lost| [lost.spans, lost.events, 0, lost.entries][kind])
         };
         let damaged: PerKind = std::array::from_fn(|kind| {
-            told(kind).saturating_add(scan.damaged[kind]).saturating_add(refused[kind])
+            told(DropReason::Damaged, kind).saturating_add(scan.damaged[kind])
         });
+        // Refused by the profile here, before, and when the dead writer stored; of that tells its account.
+        for (kind, n) in drops[DropReason::RowRefused as usize].iter_mut().enumerate() {
+            *n = (*n).max(told(DropReason::RowRefused, kind)).saturating_add(refused[kind]);
+        }
         let by_writer: PerKind = std::array::from_fn(|kind| {
             drops.iter().map(|kinds| kinds[kind]).fold(0, u64::saturating_add)
         });
@@ -106,15 +110,18 @@ impl Told {
     pub(super) fn losses_untold(
         &self,
         resumed: &Resumed,
-        damaged_told: PerKind,
+        (damaged_told, refused_told): (PerKind, PerKind),
         to_ns: i64,
     ) -> Vec<LossRow> {
         let rows = DropReason::ALL.iter().zip(self.drops).filter_map(|(reason, lost)| {
             let told = resumed.lost.iter().find(|told| told.reason == reason.as_str());
             let mut told = told.map_or([0; KINDS], |it| [it.spans, it.events, 0, it.entries]);
-            if *reason == DropReason::Damaged {
-                told.iter_mut().zip(damaged_told).for_each(|(told, n)| *told += n);
-            }
+            let told_here = match reason {
+                DropReason::Damaged => damaged_told,
+                DropReason::RowRefused => refused_told,
+                _ => PerKind::default(),
+            };
+            told.iter_mut().zip(told_here).for_each(|(told, n)| *told += n);
             let untold = std::array::from_fn(|kind| lost[kind].saturating_sub(told[kind]));
             super::loss(*reason, untold, to_ns)
         });
@@ -152,9 +159,4 @@ impl Told {
             ..Stats::default()
         }
     }
-}
-
-/// Without counts that no process reaches.
-fn sane(drops: &Drops) -> Drops {
-    drops.map(|kinds| kinds.map(|n| if n < 1 << 48 { n } else { 0 }))
 }

@@ -17,6 +17,7 @@
 pub(super) mod check;
 mod ledger;
 pub(super) mod scan;
+mod times;
 mod waiting;
 
 use std::collections::{HashMap, HashSet};
@@ -56,6 +57,10 @@ const BATCH_RECORDS: usize = 16_384;
 pub(super) const STORED_LOOKED_AT: u64 = 2_000_000;
 /// How often refused rows are taken out of one batch.
 const MENDS_MAX: u32 = 3;
+/// Where ids of a run that the profile does not know may begin at the latest: most of them stay for other runs.
+const FIRST_ID_LATEST: u64 = FIRST_ID_MAX / 2;
+/// Of a ring that has so many damaged records and no sound one, more is wrong than some records.
+const DAMAGED_MUCH: u64 = 16;
 /// Spans that were open, to be told of.
 const OPEN_TOLD: usize = 1_000;
 
@@ -66,6 +71,30 @@ fn remove_unmade(path: &Path) {
         |pid: u32| cfg!(target_os = "linux") && Path::new("/proc").join(pid.to_string()).exists();
     if place::pid_of(path).is_some_and(|pid| !lives(pid)) {
         _ = spandrel_ring::file::remove_unmade(path);
+    }
+}
+
+/// The same for those of all databases: a profile that is never recorded into again would keep their memory.
+pub(crate) fn remove_unmade_of_all() {
+    for path in place::files_of_all() {
+        // To open and close one of our own would give up its lock.
+        if place::pid_of(&path) == Some(std::process::id()) {
+            continue;
+        }
+        // One that cannot be looked at stays, and is told of with its own database.
+        _ = panics::catch(|| match Reader::open_to_drain(&path) {
+            Err(OpenError::NoRing) => remove_unmade(&path),
+            Ok(mut reader) => {
+                let is_unmade = reader.liveness().is_ok_and(|it| it == Liveness::Dead)
+                    && reader.state().is_ok_and(|state| state == State::Building)
+                    && reader.lock_to_drain().unwrap_or(false)
+                    && is_still(&path, reader.source());
+                if is_unmade {
+                    _ = remove_file(&path);
+                }
+            }
+            Err(_) => {}
+        });
     }
 }
 
@@ -125,41 +154,49 @@ pub struct OpenAtDeath {
     pub entries: u64,
 }
 
+/// What a recovery has come to, file by file.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Recovered {
+    /// What was recovered, or would be.
+    pub rings: Vec<Recovery>,
+    /// Why files were left where they are, each with its path. One that cannot be recovered holds up no other.
+    pub refused: Vec<Error>,
+}
+
 /// Recovers all rings of a profile whose processes are gone, and removes their files; `dry_run` only looks. Those of
-/// living processes are left alone.
+/// living processes are left alone. A file that cannot be recovered stays, and what was stored of it is not stored again.
 ///
 /// # Errors
 ///
-/// If the profile cannot be opened, or does not take what was found: then the ring files stay, and what was stored is
-/// not stored again.
+/// If the profile cannot be opened, or not be closed.
 ///
 /// # Blocking
 ///
 /// Some 0.5 s for a ring of the usual size that is full; and half a second more if spans in it were open for long, as then
 /// up to two million stored spans are looked at for their children.
-pub fn recover(database: &Path, dry_run: bool) -> Result<Vec<Recovery>, Error> {
+pub fn recover(database: &Path, dry_run: bool) -> Result<Recovered, Error> {
     if dry_run {
         return look(database);
     }
     let options = spandrel_storage::StoreOptions::default();
     let mut store = Store::open(database, &options)?;
-    let (done, mut errors) = before_recording(&mut store, database);
+    let recovered = before_recording(&mut store, database);
     store.close()?;
-    match errors.is_empty() {
-        true => Ok(done),
-        false => Err(errors.remove(0)),
-    }
+    Ok(recovered)
 }
 
 /// The same with a store that is open, in which no run has begun. What cannot be recovered stays for the next time.
-pub(crate) fn before_recording(store: &mut Store, database: &Path) -> (Vec<Recovery>, Vec<Error>) {
-    let (mut done, mut errors) = (Vec::new(), Vec::new());
-    let Ok(canonical) = place::canonical(database) else { return (done, errors) };
-    for path in place::files_of(&canonical) {
+pub(crate) fn before_recording(store: &mut Store, database: &Path) -> Recovered {
+    let Recovered { mut rings, refused: mut errors } = Recovered::default();
+    let Ok(canonical) = place::canonical(database) else { return Recovered::default() };
+    let files = place::files_of(&canonical);
+    errors.extend(files.refused.iter().map(|(path, why)| about(path, why)));
+    for path in files.found {
         // A fault of ours must not end the program that only wants to record.
         let recovered = panics::catch(|| recover_one(store, &canonical, &path));
         match recovered {
-            Ok(Ok(Some(recovery))) => done.push(recovery),
+            Ok(Ok(Some(recovery))) => rings.push(recovery),
             Ok(Ok(None)) => {}
             Ok(Err(error)) => errors.push(error),
             Err(_) => errors.push(about(&path, &"its recovery has panicked; it stays where it is")),
@@ -171,30 +208,65 @@ pub(crate) fn before_recording(store: &mut Store, database: &Path) -> (Vec<Recov
             break;
         }
     }
-    (done, errors)
+    Recovered { rings, refused: errors }
+}
+
+/// Sees to it that no id of a ring of this profile that was left where it is, whatever the reason, becomes one of the run
+/// that begins next: so it can be recovered later.
+pub(crate) fn leave_ids_of_rings(store: &mut Store, database: &Path) {
+    let Ok(canonical) = place::canonical(database) else { return };
+    for path in place::files_of(&canonical).found {
+        // If it cannot be read, nobody can recover it.
+        let ids_end = panics::catch(|| {
+            let mut reader = Reader::open(&path).ok()?;
+            scan::ids_end(&mut reader).ok()
+        });
+        // Where that would leave the profile no ids, the ring will not be recovered into it either.
+        if let Ok(Some(ids_end)) = ids_end
+            && ids_end <= FIRST_ID_LATEST
+        {
+            store.leave_ids_below(ids_end);
+        }
+    }
 }
 
 /// What [`recover`] would do.
-fn look(database: &Path) -> Result<Vec<Recovery>, Error> {
+fn look(database: &Path) -> Result<Recovered, Error> {
     let canonical = place::canonical(database).map_err(|error| about(database, &error))?;
     let reader = spandrel_storage::ReadOnly::open(&canonical)?;
-    let mut found = Vec::new();
-    for path in place::files_of(&canonical) {
-        let Some(mut ring) = Ring::open(&path, &canonical, false)? else { continue };
-        let drained = spandrel_storage::drained_in(&reader, &ring.id)?;
-        let has_ended = spandrel_storage::has_ended_in(&reader, &ring.uuid)?;
-        let state = ring.reader.state().map_err(|error| about(&path, &error))?;
-        if has_nothing(state, &drained, has_ended) {
-            continue;
+    let mut found = Recovered::default();
+    let files = place::files_of(&canonical);
+    found.refused.extend(files.refused.iter().map(|(path, why)| about(path, why)));
+    for path in files.found {
+        match panics::catch(|| look_at(&reader, &canonical, &path)) {
+            Ok(Ok(would_be)) => found.rings.extend(would_be),
+            Ok(Err(error)) => found.refused.push(error),
+            Err(_) => {
+                found.refused.push(about(&path, &"its recovery has panicked; it stays where it is"))
+            }
         }
-        let scan = ring.scan(&path, &drained)?;
-        if has_ended.is_none() && !scan.has_any() {
-            continue;
-        }
-        let was_closed = scan.end(state) != End::Crashed;
-        found.push(Recovery { was_closed, ..scan.told(&path) });
     }
     Ok(found)
+}
+
+fn look_at(
+    reader: &spandrel_storage::ReadOnly,
+    database: &Path,
+    path: &Path,
+) -> Result<Option<Recovery>, Error> {
+    let Some(mut ring) = Ring::open(path, database, false)? else { return Ok(None) };
+    let drained = spandrel_storage::drained_in(reader, &ring.id)?;
+    let has_ended = spandrel_storage::has_ended_in(reader, &ring.uuid)?;
+    let state = ring.reader.state().map_err(|error| about(path, &error))?;
+    if has_nothing(state, &drained, has_ended) {
+        return Ok(None);
+    }
+    let scan = ring.scan(path, &drained)?;
+    if has_ended.is_none() && !scan.has_any() {
+        return Ok(None);
+    }
+    let was_closed = scan.end(state) != End::Crashed;
+    Ok(Some(Recovery { was_closed, ..scan.told(path) }))
 }
 
 pub(super) fn about(path: &Path, what: &dyn std::fmt::Display) -> Error {
@@ -254,6 +326,13 @@ impl Ring {
             if !has_lock || !is_still(path, reader.source()) {
                 return Ok(None);
             }
+        }
+        // Killed over it: there is nothing in it, perhaps not even a name.
+        if reader.state().map_err(|error| about(path, &error))? == State::Building {
+            return match to_drain {
+                true => remove_file(path).map(|()| None),
+                false => Ok(None),
+            };
         }
         let names = scan::names(&mut reader, true).map_err(|refused| refused.about(path))?;
         let Some(run) = &names.run else { return Ok(None) };
@@ -322,7 +401,20 @@ fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option
     let words = ring.reader.drainer().map_err(|error| about(path, &error))?;
     let threads_above = words.get(drainer::THREADS_ABOVE).filter(|word| **word != 0);
     let threads_above = threads_above.map(|word| word.wrapping_sub(1).cast_signed());
+    let threads_above = match threads_above {
+        // No thread in the file was above it when the run began, so none of its own is now.
+        Some(above)
+            if above <= store.thread_id(0)
+                && store.threads_can_begin_above(&ring.uuid, above)? =>
+        {
+            Some(above)
+        }
+        _ => None,
+    };
     let scan = ring.scan(path, &drained)?;
+    if scan.makes_no_sense() {
+        return Err(set_aside(path));
+    }
     if has_ended.is_none() && !scan.has_any() {
         // The file that has the run, and all of it, has another name now.
         remove(store, path, &ring.id)?;
@@ -335,15 +427,39 @@ fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option
     Ok(Some(recovery))
 }
 
+/// Renames a ring of which nothing can be stored: what is wrong may be what we take it for. Nothing is said of it in the
+/// profile, so that it can be recovered under its old name.
+fn set_aside(path: &Path) -> Error {
+    let mut name = path.as_os_str().to_owned();
+    name.push(place::DAMAGED);
+    let name = PathBuf::from(name);
+    match std::fs::rename(path, &name) {
+        Ok(()) => {
+            let what = "nothing in it makes sense; it was not recovered, and was renamed to";
+            about(path, &format!("{what} {}", name.display()))
+        }
+        Err(error) => about(
+            path,
+            &format!(
+                "nothing in it makes sense; it was not recovered, and cannot be renamed: {error}"
+            ),
+        ),
+    }
+}
+
 /// In this order: as long as the file is there, the profile says that nothing of it is needed.
 pub(super) fn remove(store: &mut Store, path: &Path, ring: &RingId) -> Result<(), Error> {
+    remove_file(path)?;
+    Ok(store.forget_drained(ring)?)
+}
+
+fn remove_file(path: &Path) -> Result<(), Error> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(about(path, &format!("cannot be removed: {error}")));
+            Err(about(path, &format!("cannot be removed: {error}")))
         }
-        _ => store.forget_drained(ring)?,
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// How a recording has ended.
@@ -387,10 +503,26 @@ impl<'a> Recover<'a> {
         threads_above: Option<i64>,
         end: End,
     ) -> Result<Self, Error> {
+        if scan.last_id.saturating_add(1) >= FIRST_ID_MAX {
+            // Whoever records next would find no ids above.
+            return Err(about(path, &"it has ids that no recording can reach; remove it"));
+        }
         let mut recovery = scan.told(path);
         let above = threads_above.unwrap_or_else(|| store.thread_id(0));
         let resumed = match store.resume_run(uuid, above)? {
+            Some(resumed) if scan.ids.is_none() && resumed.first_id != scan.first_id => {
+                return Err(about(
+                    path,
+                    &"its ids do not begin where those of its run do; it was not recovered",
+                ));
+            }
             Some(resumed) => resumed,
+            None if scan.ids.is_none() && scan.first_id > FIRST_ID_LATEST => {
+                return Err(about(
+                    path,
+                    &"its ids leave no room for those of other runs; it was not recovered",
+                ));
+            }
             // Somebody has taken the profile away, or the row out of it.
             None => {
                 store.begin_run(&scan.run_info(uuid))?;
@@ -530,8 +662,8 @@ impl<'a> Recover<'a> {
         self.recovery.torn = self.scan.open.iter().filter(|left| left.is_torn).count() as u64;
         let told = Told::of(&self.resumed, &self.scan, self.stored, self.refused, crashed);
         let to_ns = self.converter.timeline.now_ns();
-        let losses = told.losses_untold(&self.resumed, self.damaged_told, to_ns);
-        self.recovery.damaged = told.damaged();
+        let losses = told.losses_untold(&self.resumed, (self.damaged_told, self.refused), to_ns);
+        self.recovery.damaged = told.damaged() + self.scan.clock_damaged;
         (self.recovery.ledger, self.recovery.events_ledger) = (told.spans(), told.events());
         match self.end {
             End::Crashed => {
@@ -567,9 +699,8 @@ impl<'a> Recover<'a> {
                     }
                     let refused = [mended.spans, mended.events, mended.links, mended.entries];
                     let to_ns = self.converter.timeline.now_ns();
-                    self.batch.losses.extend(loss(DropReason::Damaged, refused, to_ns));
+                    self.batch.losses.extend(loss(DropReason::RowRefused, refused, to_ns));
                     crate::writer::raw::add(&mut lost, refused);
-                    crate::writer::raw::add(&mut self.damaged_told, refused);
                     if mended.renumbered > 0 {
                         self.converter.forget_callsites();
                     }
@@ -620,6 +751,13 @@ fn unix_ns() -> u64 {
 }
 
 impl Scan {
+    /// Whether much is damaged, and nothing sound. (A link says too little to make no sense.)
+    fn makes_no_sense(&self) -> bool {
+        let damaged = self.damaged.iter().fold(self.open_damaged, |sum, n| sum.saturating_add(*n));
+        let [spans, events, _, entries] = self.sound;
+        damaged >= DAMAGED_MUCH && spans + events + entries == 0 && self.open.is_empty()
+    }
+
     /// What is in it, as far as it is known before anything is stored.
     fn told(&self, path: &Path) -> Recovery {
         let run = self.names.run.as_ref();
@@ -654,7 +792,7 @@ impl Scan {
             entries,
             crashed: self.open.len() as u64,
             torn: self.open.iter().filter(|left| left.is_torn).count() as u64,
-            damaged: self.damaged.iter().sum::<u64>() + self.open_damaged,
+            damaged: self.damaged.iter().sum::<u64>() + self.open_damaged + self.clock_damaged,
             ledger: Ledger::default(),
             events_ledger: Ledger::default(),
             open: open.collect(),
@@ -694,5 +832,7 @@ impl Scan {
     }
 }
 
+#[cfg(all(test, target_os = "linux", not(miri)))]
+mod forged;
 #[cfg(test)]
 mod tests;

@@ -7,20 +7,22 @@ use std::io;
 
 use spandrel_ring::file::{FileDrained, Name, NamesRead, Reader, Source};
 
-use super::check::{Check, moments};
+use super::check::Check;
+use super::times::{self, Times};
 use crate::recorder::account::Account;
-use crate::recorder::clock::{Clock, Timeline};
-use crate::recorder::losses::{Drops, KINDS, PerKind, REASONS, add_drops};
+use crate::recorder::clock::Timeline;
+use crate::recorder::losses::{Drops, KINDS, PerKind, REASONS, add_drops, sane};
 use crate::recorder::open_spans::left_behind::{SlotLeft, SpanLeft};
 use crate::recorder::record::{FIRST_ID_MAX, Ids, SLOT_WORDS, THREAD_MAX};
 use crate::recorder::ring_file::dead_names::DeadNames;
 use crate::recorder::ring_file::layout::{
-    self, CLOCK_PIECES, DROPS, FOREIGN, OPEN_SPANS, OVERWRITES, SPILL_WORDS, SPILLS_TAKEN, anchors,
-    drainer, drops, settings,
+    self, DROPS, FOREIGN, OPEN_SPANS, OVERWRITES, SPILL_WORDS, SPILLS_TAKEN, anchors, drainer,
+    drops, settings,
 };
-use crate::recorder::ring_file::pieces::{self, PieceSaid};
 use crate::writer::chunks::Chunks;
 use crate::writer::raw::RawBatch;
+
+pub(in crate::writer) use super::times::no_timeline;
 
 /// After so many records a piece may end.
 const MARK_RECORDS: usize = 4_096;
@@ -58,6 +60,8 @@ pub(in crate::writer) struct Scan {
     pub(in crate::writer) open: Vec<SpanLeft>,
     /// Slots of open spans that make no sense.
     pub(in crate::writer) open_damaged: u64,
+    /// Pieces of the clock that make no sense.
+    pub(in crate::writer) clock_damaged: u64,
     pub(in crate::writer) published: PerKind,
     pub(in crate::writer) dropped_early: Drops,
     pub(in crate::writer) account: Account,
@@ -68,6 +72,8 @@ pub(in crate::writer) struct Scan {
     pub(in crate::writer) busy_time: bool,
     pub(in crate::writer) status_rules: bool,
     pub(in crate::writer) field_words_max: usize,
+    /// Where ids begin, as the ring says.
+    pub(in crate::writer) first_id: u64,
     /// The largest id that was met.
     pub(in crate::writer) last_id: u64,
     /// How ids of the ring become those of the profile, if they are others.
@@ -108,12 +114,12 @@ pub(in crate::writer) fn names_with<S: Source>(
     is_dead: bool,
     mut each: impl FnMut(&Name<'_>),
 ) -> Result<(DeadNames, NamesRead), Refused> {
-    let words = reader.source().len()? / 8;
-    let mut names = DeadNames::of(words);
+    let mut names = DeadNames::default();
     let read = reader.names(is_dead, |name| {
         each(&name);
         names.add(&name);
     })?;
+    names.end();
     names.damaged += read.damaged;
     match &names.run {
         Some(run) if run.hash == layout::HASH && reader.value_words() == SLOT_WORDS => {
@@ -143,7 +149,7 @@ impl Scan {
         let field_words_max =
             usize::try_from(settings[settings::FIELD_WORDS_MAX].min(file_words)).unwrap_or(0);
         let (clock, anchors) = reader.clock();
-        let (timeline, ticks) = timeline(reader)?;
+        let Times { timeline, ticks, damaged: clock_damaged } = times::of(reader)?;
         let mut scan = Self {
             names,
             records: RawBatch::default(),
@@ -154,6 +160,7 @@ impl Scan {
             abandoned: 0,
             open: Vec::new(),
             open_damaged: 0,
+            clock_damaged,
             published: [0; KINDS],
             dropped_early: Drops::default(),
             account: Account::of_words(&reader.counters()?).unwrap_or_default(),
@@ -167,6 +174,7 @@ impl Scan {
             busy_time,
             status_rules: flags & settings::STATUS_RULES != 0,
             field_words_max,
+            first_id,
             last_id: first_id - 1,
             ids,
             in_earlier: in_earlier(reader)?,
@@ -176,7 +184,7 @@ impl Scan {
         let names = std::mem::take(&mut scan.names);
         let mut check = Check {
             names: &names,
-            ids: first_id..first_id + scan.ids_max(),
+            ids: first_id..first_id + ids_max(&scan.published, &scan.dropped_early, scan.slots),
             ticks,
             busy_time,
             keeps_ids: true,
@@ -218,16 +226,6 @@ impl Scan {
         }
         self.dropped_early = dropped_early(reader)?;
         Ok(())
-    }
-
-    /// How many ids the run can have taken.
-    fn ids_max(&self) -> u64 {
-        let dropped = self.dropped_early.as_flattened().iter();
-        let recorded =
-            self.published.iter().chain(dropped).fold(0_u64, |sum, n| sum.saturating_add(*n));
-        // Those that are open have none of these counts yet; there are at most so many as slots.
-        let others = self.slots.saturating_mul(2).saturating_add(1 << 20);
-        recorded.saturating_add(others).saturating_mul(IDS_PER_RECORD).min(IDS_MAX)
     }
 
     fn drain<S: Source>(
@@ -378,6 +376,29 @@ fn in_earlier<S: Source>(reader: &mut Reader<S>) -> io::Result<PerKind> {
     Ok(std::array::from_fn(|kind| said(kind).filter(|n| *n < 1 << 48).unwrap_or(0)))
 }
 
+/// How many ids a run can have taken.
+fn ids_max(published: &PerKind, dropped: &Drops, slots: u64) -> u64 {
+    let dropped = dropped.as_flattened().iter();
+    let recorded = published.iter().chain(dropped).fold(0_u64, |sum, n| sum.saturating_add(*n));
+    // Those that are open have none of these counts yet; there are at most so many as slots.
+    let others = slots.saturating_mul(2).saturating_add(1 << 20);
+    recorded.saturating_add(others).saturating_mul(IDS_PER_RECORD).min(IDS_MAX)
+}
+
+/// Ids of the run of a ring are below this, as far as its file can be believed.
+pub(super) fn ids_end<S: Source>(reader: &mut Reader<S>) -> io::Result<u64> {
+    let (mut published, mut slots) = (PerKind::default(), 0_u64);
+    for partition in 0..reader.partitions() {
+        let seen = reader.partition(partition)?;
+        slots = slots.saturating_add(seen.slots as u64);
+        for (sum, n) in published.iter_mut().zip(seen.published) {
+            *sum = sum.saturating_add(n);
+        }
+    }
+    let first_id = reader.settings()[settings::FIRST_ID].clamp(1, FIRST_ID_MAX);
+    Ok(first_id + ids_max(&published, &dropped_early(reader)?, slots))
+}
+
 /// What threads of the owner have dropped.
 pub(in crate::writer) fn dropped_early<S: Source>(reader: &mut Reader<S>) -> io::Result<Drops> {
     const { assert!(drops::WORDS == KINDS * REASONS) };
@@ -385,65 +406,10 @@ pub(in crate::writer) fn dropped_early<S: Source>(reader: &mut Reader<S>) -> io:
     reader.cells(DROPS, 0..usize::MAX, |_, cell| {
         let Some(words) = cell.and_then(|cell| cell.get(..drops::WORDS)) else { return };
         let mut all = Drops::default();
-        for (to, word) in all.as_flattened_mut().iter_mut().zip(words) {
-            // A count that no process reaches is no count.
-            *to = if *word < 1 << 48 { *word } else { 0 };
-        }
-        add_drops(&mut sum, &all);
+        all.as_flattened_mut().copy_from_slice(words);
+        // A count that no process reaches is no count.
+        add_drops(&mut sum, &sane(&all));
     })?;
-    Ok(sum)
-}
-
-/// The timeline of the run, and which moments it can have.
-fn timeline<S: Source>(
-    reader: &mut Reader<S>,
-) -> io::Result<(Timeline, std::ops::RangeInclusive<u64>)> {
-    let (kind, anchors) = reader.clock();
-    let origin = anchors[anchors::ORIGIN_TICKS].min(1 << 62);
-    let has_counter = kind != layout::clock::MONOTONIC;
-    let mut cells = Vec::new();
-    reader.cells(CLOCK_PIECES, 0..usize::MAX, |_, cell| {
-        cells.extend(cell.map(<[u64]>::to_vec));
-    })?;
-    let kept = pieces::read(cells.iter().map(Vec::as_slice));
-    let kept = if are_pieces(&kept) { kept } else { Vec::new() };
-    let has_jumped = kept.iter().any(|piece| piece.era_ended > 0);
-    // The clocks of this machine still go on where those of the run have stopped.
-    let is_here = reader.owner().is_of_this_boot();
-    let here = Clock::start();
-    let (own_kind, own) = here.anchors();
-    let is_same_clock = is_here && own_kind == kind;
-    let passed_ns =
-        own[anchors::ORIGIN_MONOTONIC_NS].saturating_sub(anchors[anchors::ORIGIN_MONOTONIC_NS]);
-    let passed = match has_counter {
-        true => own[anchors::ORIGIN_TICKS].saturating_sub(origin),
-        false => passed_ns,
-    };
-    let ns_per_tick = || match is_same_clock && passed > 0 {
-        true => (passed_ns as f64 / passed as f64).clamp(1e-3, 1e6),
-        false => 1.0,
-    };
-    let now = (is_same_clock && !has_jumped).then(|| origin.saturating_add(passed));
-    let timeline = Timeline::of_dead(has_counter, origin, &kept, ns_per_tick);
-    let ticks = if has_jumped { 0..=1 << 62 } else { moments(origin, now) };
-    Ok((timeline, ticks))
-}
-
-/// For a scan that has given its own away.
-pub(in crate::writer) fn no_timeline() -> Timeline {
-    Timeline::of_dead(false, 0, &[], || 1.0)
-}
-
-/// Whether pieces of a timeline are as a recorder keeps them.
-fn are_pieces(kept: &[PieceSaid]) -> bool {
-    let is_one = |piece: &PieceSaid| {
-        piece.ticks < 1 << 62
-            && (0..1 << 60).contains(&piece.ns)
-            && (1..1 << 60).contains(&piece.rate)
-            && piece.era_ended < 1 << 62
-    };
-    let follow = |pair: &[PieceSaid]| {
-        pair[0].ns <= pair[1].ns && (pair[1].era_ended > 0 || pair[0].ticks <= pair[1].ticks)
-    };
-    kept.iter().all(is_one) && kept.windows(2).all(follow)
+    // Nor is a sum of many.
+    Ok(sane(&sum))
 }

@@ -13,18 +13,25 @@ use super::*;
 use crate::ProfilerSubscriber;
 use crate::recorder::ring_file::own::{Drainer, FilePlan, run_bytes};
 
+mod harmed;
+
 const UUID: &str = "00112233445566778899aabbccddeeff";
 const LONG: usize = 500;
 
 /// A ring in whose process nobody drains, as bytes.
-struct Left {
-    bytes: Vec<u8>,
+pub(super) struct Left {
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Left {
     /// Records so many requests, and leaves some open.
-    fn by(requests: u64) -> Self {
+    pub(super) fn by(requests: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        Self::of(&folder.path().join("p.db"), 1, requests)
+    }
+
+    /// The same for this profile, with ids from there on.
+    pub(super) fn of(database: &Path, first_id: u64, requests: u64) -> Self {
         let options = RecorderOptions {
             ring_capacity: 4_096,
             partitions: 2,
@@ -34,10 +41,10 @@ impl Left {
             busy_time: true,
             status_rules: true,
             entries: EntryRules::default(),
-            first_id: 1,
+            first_id,
         };
         let plan = FilePlan {
-            drainer: Drainer::Profile(folder.path().join("p.db")),
+            drainer: Drainer::Profile(database.to_owned()),
             run: UUID.into(),
             redacted: vec!["pin".into()],
         };
@@ -65,7 +72,7 @@ impl Left {
         Self { bytes }
     }
 
-    fn scan(&self) -> Result<Scan, String> {
+    pub(super) fn scan(&self) -> Result<Scan, String> {
         let mut reader = Reader::new(self.bytes.as_slice()).map_err(|error| error.to_string())?;
         let said = |refused: Refused| refused.about(Path::new("ring")).to_string();
         let names = scan::names(&mut reader, true).map_err(said)?;
@@ -88,7 +95,7 @@ fn profile() -> (TempDir, Store) {
     (folder, store)
 }
 
-fn recovered(scan: Scan) -> (TempDir, Result<Recovery, Error>) {
+pub(super) fn recovered(scan: Scan) -> (TempDir, Result<Recovery, Error>) {
     let (folder, mut store) = profile();
     let path = Path::new("ring");
     let done =
@@ -315,4 +322,23 @@ fn a_span_of_which_not_all_children_are_known_has_no_self_time() {
     without_self_times(&mut spans, 3);
     let self_times = spans.map(|span| (span.self_ns, span.self_busy()));
     assert_eq!(self_times, [(Some(0), Some(0)), (None, None), (Some(7), Some(9))]);
+}
+
+#[test]
+fn what_was_recorded_before_the_counter_began_anew_is_not_damaged() {
+    let left = Left::by(100);
+    let mut all = Vec::new();
+    for words in left.scan().unwrap().records.words_of(0..600) {
+        if let Some(crate::recorder::record::Record::Span(head, _)) =
+            crate::recorder::record::read(words)
+        {
+            all.extend([head.start, head.end]);
+        }
+    }
+    assert_eq!(all.len(), 800);
+    let mut reader = Reader::new(left.bytes.as_slice()).unwrap();
+    let monotonic_ns = spandrel_ring::file::monotonic_ns() + 60_000_000_000;
+    let now = times::Now { ticks: 1_000_000, monotonic_ns };
+    let moments = times::of_clock(&mut reader, Some(now), || 1 << 39).unwrap().ticks;
+    assert!(all.iter().all(|at| moments.contains(at)), "{moments:?}");
 }

@@ -49,19 +49,28 @@ pub struct WaitingRing {
 pub fn waiting(database: &Path) -> Result<Vec<WaitingRing>, Error> {
     let canonical = place::canonical(database).map_err(|error| about(database, &error))?;
     let (mut found, mut profile) = (Vec::new(), None);
-    for path in place::files_of(&canonical) {
+    let files = place::files_of(&canonical);
+    let refused = |path: PathBuf, why: String| WaitingRing {
+        owner: RingOwner::Unknown,
+        pid: place::pid_of(&path).map_or(0, u64::from),
+        was_closed: false,
+        run: String::new(),
+        refused: Some(why),
+        path,
+    };
+    for (path, why) in files.refused {
+        let why = about(&path, &why).to_string();
+        found.push(refused(path, why));
+    }
+    for path in files.found {
         match look_at(&path, &canonical, &mut profile) {
             Ok(ring) => found.extend(ring),
             Err(OpenError::NoRing) => {}
             Err(OpenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => found.push(WaitingRing {
-                owner: RingOwner::Unknown,
-                pid: place::pid_of(&path).map_or(0, u64::from),
-                was_closed: false,
-                run: String::new(),
-                refused: Some(error.to_string()),
-                path,
-            }),
+            Err(error) => {
+                let why = about(&path, &error).to_string();
+                found.push(refused(path, why));
+            }
         }
     }
     Ok(found)
@@ -93,6 +102,8 @@ fn look_at(
             (run.uuid, None)
         }
         Err(Refused::Io(error)) => return Err(error.into()),
+        // It is being made, or its process has died over that: nothing is in it.
+        Err(Refused::Nameless) if reader.state()? == State::Building => return Ok(None),
         Err(refused) => (String::new(), Some(refused.about(path).to_string())),
     };
     let was_closed = state == State::Closed;

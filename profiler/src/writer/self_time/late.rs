@@ -154,12 +154,12 @@ impl LastRows {
             self.pieces += kept.pieces.len();
             let taken = new.min(kept.self_ns);
             kept.self_ns -= taken;
-            self.taken_ns += taken;
+            self.taken_ns = self.taken_ns.saturating_add(taken);
             if taken > 0 {
                 self.changes.push(LateEntryTime { id: kept.id, ns: taken });
             }
             // From this row, time was subtracted of which the moment was not known.
-            rest.ns += if kept.is_whole { new - taken } else { 0 };
+            rest.ns = rest.ns.saturating_add(if kept.is_whole { new - taken } else { 0 });
             (rest.before, number) = (Some(kept.start), kept.before);
         }
         rest.before = (number > self.forgotten).then(|| rest.before.unwrap_or(i64::MAX));
@@ -177,7 +177,7 @@ impl LastRows {
             let taken = ns.min(kept.self_ns);
             if taken > 0 {
                 kept.self_ns -= taken;
-                self.taken_ns += taken;
+                self.taken_ns = self.taken_ns.saturating_add(taken);
                 self.changes.push(LateEntryTime { id: kept.id, ns: taken });
                 ns -= taken;
             }
