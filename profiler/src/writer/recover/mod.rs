@@ -435,8 +435,13 @@ fn set_aside(path: &Path) -> Error {
     let name = PathBuf::from(name);
     match std::fs::rename(path, &name) {
         Ok(()) => {
-            let what = "nothing in it makes sense; it was not recovered, and was renamed to";
-            about(path, &format!("{what} {}", name.display()))
+            let name = name.display();
+            about(
+                path,
+                &format!(
+                    "nothing in it makes sense; it was not recovered, and was renamed to {name}"
+                ),
+            )
         }
         Err(error) => about(
             path,
