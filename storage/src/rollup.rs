@@ -94,9 +94,9 @@ impl Rollup {
     /// Adds a span. Always inline, so that the values stay in registers.
     #[inline(always)]
     pub fn add(&mut self, span: Summand, hints: &mut Hints) {
-        self.calls += 1;
-        self.errors += i64::from(span.is_error);
-        // Saturating: hostile durations must not stop the recording.
+        // Saturating, all of it: hostile durations, and counts of earlier entries, must not stop the recording.
+        self.calls = self.calls.saturating_add(1);
+        self.errors = self.errors.saturating_add(i64::from(span.is_error));
         self.sum_ns = self.sum_ns.saturating_add(span.duration_ns);
         let and = |sum: Option<i64>, one: Option<i64>| match self.calls {
             1 => one,

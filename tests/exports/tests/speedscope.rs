@@ -170,7 +170,7 @@ fn check_in_speedscope(mut given: Given) {
             let (name, start) = (made.name(index), at(span.start_ns));
             match span.duration_ns {
                 Some(ns) => (name.to_owned(), start, at(span.start_ns + ns)),
-                None => (format!("{name} (unfinished)"), start, last),
+                None => (format!("{name} ({})", made.given.status(index).as_str()), start, last),
             }
         })
         .filter(|(_, start, end)| start < end)
