@@ -127,7 +127,7 @@ fn said(path: &str, ring: &spandrel::recover::Recovery, dry_run: bool) -> Vec<St
     }
     for span in ring.open.iter().take(OPEN_SHOWN) {
         lines.push(format!(
-            "  open for {:>10}   s{} {} on {}",
+            "  open for at least {:>10}   s{} {} on {}",
             text::duration(span.age_ns),
             span.id,
             text::clean(&span.name),

@@ -48,12 +48,14 @@ impl Bytes {
 }
 
 impl Memory {
-    /// `None` where the report does not say.
+    /// `None` where the report does not say, or it is of a run that was recovered: nobody knows what that took.
     pub(super) fn of(report: &Value) -> Option<Self> {
         let memory = report.get("memory")?;
         let part = |part: &Value| Some((part.get("part")?.as_str()?.to_owned(), Bytes::of(part)?));
         let parts = memory.get("parts")?.as_array()?.iter().map(part).collect::<Option<_>>()?;
-        Some(Self { all: Bytes::of(memory)?, parts })
+        let all = Bytes::of(memory)?;
+        // Whoever records takes some.
+        (all.reserved > 0).then_some(Self { all, parts })
     }
 
     pub(super) fn json(&self) -> Value {
@@ -168,6 +170,12 @@ mod tests {
             json!([{ "part": "ring", "reserved_bytes": -1, "used_bytes": 1, "peak_bytes": 1 }]);
         let memory =
             json!({ "reserved_bytes": 1, "used_bytes": 1, "peak_bytes": 1, "parts": parts });
+        assert!(Memory::of(&json!({ "memory": memory })).is_none());
+        // As a recovery writes it.
+        let parts =
+            json!([{ "part": "ring", "reserved_bytes": 0, "used_bytes": 0, "peak_bytes": 0 }]);
+        let memory =
+            json!({ "reserved_bytes": 0, "used_bytes": 0, "peak_bytes": 0, "parts": parts });
         assert!(Memory::of(&json!({ "memory": memory })).is_none());
     }
 }
