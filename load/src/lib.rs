@@ -26,7 +26,7 @@
 //!
 //! `workload` says what one unit of load is, `schedule` when each is due; `threads` or `tasks` make
 //! them under `generator`, and `long_lived` the entries of spans that stay open; `sent` sums up,
-//! `verify` compares with what is `stored`, with what can be said of `nameless` spans, or with what was
+//! `verify` compares with what is `stored`, where no name or field tells spans apart by the shape of their trees (`nameless`), or with what was
 //! `entered`. [`report`] writes what people read, and a line for machines. Nothing
 //! here prints: whoever runs a load says where the text goes.
 

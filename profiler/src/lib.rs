@@ -1,7 +1,7 @@
 //! A span profiler for programs that use [`tracing`](https://docs.rs/tracing).
 //!
 //! A layer records every span into a ring in constant time, without a lock, an allocation or a
-//! system call; one daemon thread commits them in batches to a SQLite file that anybody can query
+//! system call (but for a thread's and a callsite's first); one daemon thread commits them in batches to a SQLite file that anybody can query
 //! while the program still runs. [`Profiler::close`] flushes what remains and returns a
 //! [`Report`] in which every span is accounted for.
 //!
@@ -32,7 +32,7 @@
 //! * `bundled` (default): `database`, and compiles SQLite and links it statically.
 //! * `collected`: the program writes no database; another process collects what it records. For a program
 //!   that should link no SQLite and needs no C compiler:
-//!   `spandrel = { version = "0.1", default-features = false, features = ["collected"] }`. Ten crates, and what only a
+//!   `default-features = false, features = ["collected"]`. Eleven crates, and what only a
 //!   database has, such as [`ProfilerBuilder::database`] and [`StoreOptions`], is not there.
 //! * `log` (default): [`ProfilerSubscriber::init`] takes the records of the `log` crate, too.
 //! * `opentelemetry`: a layer keeps the ids by which a layer of `tracing-opentelemetry` 0.34 beside it knows
@@ -40,15 +40,16 @@
 //!   entered for the first time.
 //! * `crash-proof`: `ProfilerBuilder::crash_proof`, by which what is recorded outlives the process, and `recover`, which moves
 //!   it into the profile. Linux and macOS.
-//! * `faults`: for tests of spandrel itself, whose writer can then be made to panic or to lose a batch.
+//! * `faults`: for tests of spandrel itself, by which the writer can be made to panic or to lose a batch.
 //!
 //! One of `database` and `collected` has to be chosen. Both may be: features add up over all crates of a program.
 //!
 //! # What it promises
 //!
-//! 1. *It never blocks.* After a thread's first span: no lock, no heap allocation, no system call
-//!    and a bounded number of steps in every callback.
-//! 2. *It never crashes its host.* No panic, abort or deadlock comes out of it, whatever a field's
+//! 1. *It never blocks.* After a thread's and a callsite's first span: no lock, no heap allocation, no system
+//!    call (but for one `futex` by the thread that fills a partition to more than half) and a bounded number of
+//!    steps in every callback.
+//! 2. *It never crashes its host.* No panic, abort, deadlock or stack overflow comes out of it, whatever a field's
 //!    `Debug` does, whatever the disk does.
 //! 3. *It never lies.* `recorded = stored + dropped{by reason} + in flight`, exact at every
 //!    [snapshot](Profiler::stats). Losses stand in the database with their reason and time.
@@ -74,7 +75,7 @@ mod front;
 // From callbacks to records: open spans, what a thread keeps, callsites, the clock, the ledger.
 mod recorder;
 
-// From records to rows: one thread, whose rounds are in `writer/mod.rs`.
+// From records to rows: one thread, whose rounds are in `writer/mod.rs`; also what dead and collected processes left.
 #[cfg(feature = "database")]
 mod writer;
 

@@ -1,10 +1,10 @@
 //! A partitioned, multi-producer disruptor whose producers never wait.
 //!
-//! A [`Ring`] is a set of [partitions](partition), each a power-of-two array of 64-byte slots. A thread leases a
+//! A [`Ring`] is a set of [partitions](partition), each a power-of-two array of slots of 64 bytes or a multiple. A thread leases a
 //! partition of its own while there are free ones (a [`Lease`]: one producer, no read-modify-write
 //! instruction at all) and claims in the shared partition when there are not. *Claim* one or
-//! several contiguous slots, write them in place, *publish*; the [`Consumer`] reads whole *batches*
-//! and gives them back by moving its *gating sequence*. A producer that finds no room learns so
+//! several contiguous slots, write them in place, *publish*; the [`Consumer`] drains whole claims
+//! and gives their slots back by moving its *gating sequence*. A producer that finds no room learns so
 //! before it has claimed anything, and drops what it holds: the newest goes.
 //!
 //! ```
@@ -24,10 +24,10 @@
 //! assert_eq!(seen, [7, 8]);
 //! ```
 //!
-//! The ring knows neither spans nor databases. All `unsafe` code of the project lives in this
-//! crate: in the cells of a [`partition`], its claims and leases, in the cells of a [`Table`], in
-//! memory that is [zero](Zeros) and not written, in [`timestamp`] (one processor instruction), and in [`fork`]
-//! (system calls). [`unsafe_method!`] and [`zeroed!`] write the word where a trait wants it, around a body without
+//! The ring knows neither spans nor databases. All `unsafe` code that an application links lives in this
+//! crate: in the slots of a [`partition`], its claims and leases, in the cells of a [`Table`], in
+//! memory that is [zero](Zeros) and not written, in rings in a mapped file, in [`timestamp`] (one processor
+//! instruction), and in [`fork`] (system calls). [`unsafe_method!`] and [`zeroed!`] write the word where a trait wants it, around a body without
 //! any, and for a struct of which the compiler has looked at each field.
 
 #[cfg(not(all(target_pointer_width = "64", target_has_atomic = "64")))]

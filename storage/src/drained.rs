@@ -1,8 +1,8 @@
 //! How far the rings of processes are stored, where they lie in files.
 //!
-//! The position stands in the transaction of the rows: whoever is killed while he stores what a ring has, or stores
-//! what a dead process has left behind, leaves either both or neither. So nothing is lost, and nothing is stored
-//! twice. What the file of the ring says of its own position decides nothing.
+//! The position is written in the transaction of the rows: a process that is killed while it stores what a ring
+//! has leaves either both or neither. So nothing is lost, and nothing is stored twice. What the file of the ring says
+//! of its own position counts only where the profile has no row for it.
 
 use rusqlite::{Connection, OptionalExtension, params};
 

@@ -21,6 +21,7 @@ mod trace_context;
 // Writing: a batch, a transaction.
 mod append;
 mod batches;
+mod drained;
 mod ids;
 mod intern;
 mod mend;
@@ -33,7 +34,6 @@ mod totals;
 // Rows: large batches are copied, small ones go through statements.
 mod bulk_insert;
 mod column_values;
-mod drained;
 mod earlier_entries;
 mod insert_entry;
 mod insert_event;
