@@ -14,9 +14,9 @@ pub enum ExportError {
     Profile(Error),
     /// What is exported cannot be written.
     Write(io::Error),
-    /// The temporary file, in which rows wait for their place, failed.
+    /// The temporary file, in which rows are put in order, failed.
     Spool(rusqlite::Error),
-    /// Whoever watches the export stopped it.
+    /// The callback of [`Source::watched_by`](super::Source::watched_by) stopped it.
     Stopped,
     /// A copy of the profile is a file and cannot be a stream; [`copy`](super::copy()) makes it.
     NotAStream,

@@ -1,7 +1,7 @@
 //! The fields of spans and events, which are stored as a JSON object.
 //!
-//! The writer stores nothing else; but a profile is a file that anybody can change, so what is no JSON
-//! object is taken for one text.
+//! The writer stores nothing else, but anybody can change a profile; text that is no JSON object is written as one
+//! string.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -25,7 +25,7 @@ pub(super) enum Value<'a> {
 /// Appends the fields as a JSON object on one line.
 pub(super) fn object(out: &mut Vec<u8>, fields: &str) {
     if is_object(fields) && is_read_by_all(fields) {
-        // Line ends can only stand between the words.
+        // Line ends can only be between tokens.
         if fields.contains(['\n', '\r']) {
             let line = |byte: u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte };
             out.extend(fields.bytes().map(line));
@@ -72,11 +72,10 @@ fn is_object(fields: &str) -> bool {
     fields.trim_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(fields).is_ok()
 }
 
-/// Whether an object is one for readers that are stricter than JSON's grammar, too: half a surrogate is no
-/// character, and many refuse what is nested deeper than this.
+/// Whether strict readers accept an object, too: half a surrogate is no character, and many refuse deep nesting.
 fn is_read_by_all(object: &str) -> bool {
     const DEPTH_MAX: usize = 64;
-    // Of what the writer stores, nearly nothing has to be looked at twice.
+    // Nearly all fields that a writer stores pass these quick tests.
     let may_be_deep = object.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count() > DEPTH_MAX;
     if !object.contains("\\u") && !may_be_deep {
         return true;
@@ -99,12 +98,12 @@ fn is_read_by_all(object: &str) -> bool {
     serde_json::from_str::<Texts>(object).is_ok()
 }
 
-/// Reads all texts of JSON, and nothing else of it.
+/// Decodes all strings of a JSON value, and nothing else.
 struct Texts;
 
 impl<'de> Deserialize<'de> for Texts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // A number may be larger than any that there is; its text is not.
+        // A number may be too large for any type; as raw text it is read all the same.
         let raw = <&RawValue>::deserialize(deserializer)?.get();
         let mut json = serde_json::Deserializer::from_str(raw);
         match raw.as_bytes().first() {
@@ -179,7 +178,7 @@ fn value_of(json: &str) -> Value<'_> {
     }
 }
 
-/// A JSON string without its quotes and escapes; as it stands where an escape means no character.
+/// A JSON string without quotes and escapes; unchanged if an escape is no character.
 fn unquoted(json: &str) -> Cow<'_, str> {
     let inner = json.get(1..json.len().saturating_sub(1)).unwrap_or_default();
     if inner.contains('\\') {

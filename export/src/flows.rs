@@ -1,10 +1,9 @@
-//! Links as flows, for formats whose arrows go from slice to slice. A flow is a number that two slices
-//! have, so that the earlier span has to know at its beginning that another one will follow from it;
-//! and links are stored by the later one. So they are turned round first, in a temporary database.
+//! Links as flows, for formats whose arrows go from slice to slice. A flow is a number that both slices have, so the
+//! earlier span has to know at its begin that another one will follow from it; but links are stored by the later
+//! span. So they are reversed first, in a temporary database.
 //!
-//! Most arrows go from left to right. A program may say at any time that a span follows from another one, also
-//! from one that began after it or with it: trace processor would drop such a flow, or turn it round, so
-//! that it is left out there.
+//! Most arrows go from left to right. But a program may say that a span follows from one that began after it or with
+//! it: trace processor would drop or reverse such a flow, so it is left out there.
 
 use rusqlite::{Connection, Statement, params};
 
@@ -24,14 +23,13 @@ pub(super) struct Links {
 #[derive(Clone, Copy)]
 pub(super) struct Flow {
     pub(super) number: u64,
-    /// The span follows; otherwise it is followed.
+    /// Whether the flow ends at this span, which follows from the other one.
     pub(super) ends: bool,
     /// The span at the other end.
     pub(super) other: u64,
 }
 
-/// Whether an arrow from left to right can show that one follows from the other. What would be before the
-/// start of the run is put there.
+/// Whether the link can be an arrow from left to right. Times before the start of the run are drawn at the start.
 pub(super) fn goes_right(earlier: &SpanLocation, later: &SpanLocation) -> bool {
     earlier.start_ns.max(0) < later.start_ns.max(0)
 }
@@ -47,7 +45,7 @@ impl Links {
         self.linked.contains(span_id)
     }
 
-    /// Those that are `drawn` from the earlier span to the later one.
+    /// Finds the links for which `drawn` is true of the earlier and the later span.
     pub(super) fn find(
         source: &mut Source<'_>,
         drawn: impl Fn(&SpanLocation, &SpanLocation) -> bool,

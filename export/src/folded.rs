@@ -1,10 +1,9 @@
 //! Folded stacks: a line for each path of names, with the time that no path below it took.
 //!
-//! Read by `flamegraph.pl`, inferno, speedscope and others: names from the root, `;` between them, a
-//! space, a number (nanoseconds; spans for [`Weight::Calls`]). Characters that mean something there are
-//! replaced: `;` and line ends become `_`, those of Unicode as well, at which speedscope leaves out a line.
-//! Unfinished spans have no times and are not in it. Of spans that live long the entries are, below the span that
-//! the thread was in, with a mark (`⟳`) behind the name.
+//! Read by `flamegraph.pl`, inferno, speedscope and others: names from the root, `;` between them, a space, a number
+//! (nanoseconds; calls for [`Weight::Calls`]). `;` and line ends in names become `_`, those of Unicode included, at
+//! which speedscope drops a line. Unfinished spans have no times and are left out. Long-lived spans are there by
+//! their entries, below the span that the thread was in, with a mark (`⟳`) behind the name.
 
 use super::Written;
 use super::error::ExportError;
@@ -20,7 +19,7 @@ pub(super) fn write(
     out: &mut Out<'_>,
 ) -> Result<Written, ExportError> {
     let (chosen, tree) = stacks(source)?;
-    // Spans that live long are in no sum, but in it by their entries.
+    // Long-lived spans are in no sum themselves, but their entries are.
     let of_spans = tree.spans().saturating_sub(chosen.calls);
     let long = chosen.spans.saturating_sub(of_spans);
     let spans = tree.calls().saturating_sub(chosen.calls).saturating_add(long);
@@ -37,12 +36,12 @@ pub(super) fn write(
         out.buffer.push(b' ');
         text::integer(&mut out.buffer, own);
         out.buffer.push(b'\n');
-        out.pass()?;
+        out.flush_if_large()?;
     }
     Ok(Written { spans, entries: chosen.entries, ..Written::default() })
 }
 
-/// What was chosen: spans, entries, and how many calls these are.
+/// How many spans and entries were selected, and how many calls they are.
 struct Chosen {
     spans: u64,
     entries: u64,
@@ -52,13 +51,13 @@ struct Chosen {
 fn stacks(source: &mut Source<'_>) -> Result<(Chosen, StackTree), ExportError> {
     let mut stacks = Stacks::new(source.reader, source.run.id)?;
     let chosen = chosen(source, &mut stacks);
-    // If a look-up failed, it is the reason why the pass stopped.
+    // A failed look-up stops the scan: it is the error to report.
     let tree = stacks.finish()?;
     Ok((chosen?, tree))
 }
 
 fn chosen(source: &mut Source<'_>, stacks: &mut Stacks<'_>) -> Result<Chosen, ExportError> {
-    // Of a part it has to be known which spans are in it, for what belongs to them.
+    // For a part of a run, the spans in it must be known, for what belongs to them.
     let spans = if source.is_whole() && source.reader.has_path_sums(source.run.id)? {
         source.reader.add_stacks_of_spans(&Scan::new(source.run.id), stacks)?;
         let spans = source.run.spans.saturating_sub(source.run.pruned_spans);

@@ -2,14 +2,14 @@
 
 use spandrel_query::stacks::Weight;
 
-/// Makes the formats, so that all that has to be known of one stands in one place: no list can lack it.
+/// Defines the formats in one table, so that no list of formats can be incomplete.
 macro_rules! formats {
     ($(
         $(#[$about:meta])*
         $Format:ident {
             name: $name:literal,
             endings: $endings:expr,
-            is_text: $is_text:literal,
+            content: $content:ident,
             opened_by: $opened_by:literal,
         }
     )*) => {
@@ -21,7 +21,7 @@ macro_rules! formats {
         }
 
         impl Format {
-            /// All of them, those for people's eyes first.
+            /// All of them, those for viewers first.
             pub const ALL: [Self; [$(Self::$Format),*].len()] = [$(Self::$Format),*];
 
             /// Its name on command lines.
@@ -38,10 +38,9 @@ macro_rules! formats {
                 }
             }
 
-            /// Whether a terminal can show it.
-            pub const fn is_text(self) -> bool {
+            const fn content(self) -> Content {
                 match self {
-                    $(Self::$Format => $is_text,)*
+                    $(Self::$Format => Content::$content,)*
                 }
             }
 
@@ -55,12 +54,21 @@ macro_rules! formats {
     };
 }
 
+/// What the bytes of a format are.
+#[derive(Clone, Copy)]
+enum Content {
+    Binary,
+    Json,
+    /// Lines that are no JSON.
+    Text,
+}
+
 formats! {
     /// Protocol buffers of Perfetto: slices, instants, flows and counters, for <https://ui.perfetto.dev>.
     Perfetto {
         name: "perfetto",
         endings: [".pftrace", ".perfetto-trace", ".perfetto"],
-        is_text: false,
+        content: Binary,
         opened_by: "https://ui.perfetto.dev (runs in your browser; nothing is uploaded)",
     }
     /// The Trace Event Format of Chrome, JSON.
@@ -68,35 +76,35 @@ formats! {
         name: "chrome",
         // Not `.chrome.json`: speedscope takes that for something else.
         endings: [".trace.json", ".json"],
-        is_text: true,
+        content: Json,
         opened_by: "https://ui.perfetto.dev or chrome://tracing (nothing is uploaded)",
     }
     /// JSON for <https://www.speedscope.app>: slices only.
     Speedscope {
         name: "speedscope",
         endings: [".speedscope.json", ".speedscope"],
-        is_text: true,
+        content: Json,
         opened_by: "https://www.speedscope.app (runs in your browser; nothing is uploaded)",
     }
     /// A line for each path of names with the time in it, for flame graphs.
     Folded {
         name: "folded",
         endings: [".folded", ".collapsed"],
-        is_text: true,
+        content: Text,
         opened_by: "inferno-flamegraph, flamegraph.pl or https://www.speedscope.app",
     }
     /// Stacks with spans, self time and busy time for pprof, compressed protocol buffers.
     Pprof {
         name: "pprof",
         endings: [".pb.gz", ".pprof"],
-        is_text: false,
+        content: Binary,
         opened_by: "go tool pprof -http=: FILE, https://www.speedscope.app or Pyroscope",
     }
     /// The processed profile format of <https://profiler.firefox.com>, JSON: spans are markers.
     Firefox {
         name: "firefox",
         endings: [".profile.json", ".firefox.json"],
-        is_text: true,
+        content: Json,
         opened_by: "https://profiler.firefox.com (runs in your browser until you choose to upload)",
     }
     /// OpenTelemetry's OTLP as protocol buffers: requests to be sent, and no file; see
@@ -104,40 +112,50 @@ formats! {
     Otlp {
         name: "otlp",
         endings: [],
-        is_text: false,
+        content: Binary,
         opened_by: "a collector, Jaeger, Tempo and others, to which it is sent",
     }
     /// OpenTelemetry's OTLP as JSON, one request of at most a thousand spans a line.
     OtlpJson {
         name: "otlp-json",
         endings: [".otlp.jsonl", ".otlp.json", ".otlp"],
-        is_text: true,
+        content: Json,
         opened_by: "the collector's otlpjsonfile receiver; a line is a request body",
     }
     /// Spans as comma-separated values, with a header line.
     Csv {
         name: "csv",
         endings: [".csv"],
-        is_text: true,
+        content: Text,
         opened_by: "a spreadsheet, DuckDB or pandas",
     }
     /// Spans as JSON objects, one a line.
     Ndjson {
         name: "ndjson",
         endings: [".ndjson", ".jsonl"],
-        is_text: true,
+        content: Json,
         opened_by: "jq, DuckDB or pandas",
     }
     /// A profile with a part of the spans.
     Sqlite {
         name: "sqlite",
         endings: [".db", ".sqlite", ".sqlite3"],
-        is_text: false,
+        content: Binary,
         opened_by: "spandrel --db, sqlite3 or Datasette",
     }
 }
 
 impl Format {
+    /// Whether a terminal can show it.
+    pub const fn is_text(self) -> bool {
+        !matches!(self.content(), Content::Binary)
+    }
+
+    /// Whether each line of it is JSON or a part of it.
+    pub const fn is_json(self) -> bool {
+        matches!(self.content(), Content::Json)
+    }
+
     /// The format that the name of a file tells, by its longest ending.
     pub fn of_file_name(name: &str) -> Option<Self> {
         let name = name.to_ascii_lowercase();

@@ -1,8 +1,7 @@
-//! Which spans were selected: a bit for each id.
+//! The set of selected spans: a bit for each id.
 //!
-//! Events and links are exported with their spans, which come in another pass. Ids are dense (threads
-//! take them in blocks), so that ten million spans take a few megabytes; pieces without any are not
-//! kept.
+//! Events and links are exported with their spans, in another scan. Ids are dense (threads take them in blocks), so
+//! ten million spans take a few megabytes; empty blocks of bits take none.
 
 use spandrel_storage::internals::FastHashMap;
 

@@ -1,13 +1,13 @@
 //! Profiles for other programs: viewers, tracing back ends, spreadsheets.
 //!
-//! A format is a file here. Each streams from the reader into an [`Write`], with memory for what is
-//! open at one moment and not for what is stored. What is exported is a [`Source`]: a run, or a part
-//! of it, from which formats take spans, events, links, marks and losses.
+//! Each format has a file or folder. It streams from the reader into a [`Write`], with memory for what is open at one
+//! moment and not for what is stored. A [`Source`] is what is exported: a run, or a part of it, from which formats
+//! take spans, events, links, marks and losses.
 //!
-//! Formats that need rows to be slices on a stack get them from `lanes`; those that need the rows of
-//! one thread together put them by in a temporary database (`spool`).
+//! Formats with rows of nested slices get them from `lanes`; those that need all rows of a thread together collect
+//! them in a temporary database (`spool`).
 //!
-//! Names and fields are untrusted: whatever they hold, what is written can be parsed.
+//! Names and fields are untrusted: whatever they contain, the output can be parsed.
 
 #![forbid(unsafe_code)]
 
@@ -18,12 +18,12 @@ mod fields;
 mod firefox;
 mod flows;
 mod folded;
-mod for_scripts;
 mod format;
 #[cfg(any(test, spandrel_fuzz))]
 #[doc(hidden)]
 pub mod fuzz;
 mod id_set;
+mod javascript;
 mod lanes;
 mod order;
 mod otlp;
@@ -47,12 +47,12 @@ pub use self::otlp::{OtlpEncoding, OtlpRequest, otlp_requests};
 pub use self::rows::is_formula;
 pub use self::source::Source;
 pub use self::sqlite::copy;
-/// What is behind [`ExportError::Profile`].
+/// The error in [`ExportError::Profile`].
 pub use spandrel_storage::{Error, ErrorKind};
 
 use self::out::Out;
 
-/// Fields as an export has them: the object, and the keys of its members.
+/// Fields as they are exported: the object, and the keys of its members.
 #[cfg(any(test, spandrel_fuzz))]
 pub(crate) fn fields_as_exported(fields: &str) -> (Vec<u8>, Vec<String>) {
     let (mut object, mut keys) = (Vec::new(), Vec::new());
@@ -79,11 +79,12 @@ pub struct Written {
     pub bytes: u64,
     /// `csv`: texts that a spreadsheet would take for formulas.
     pub formulas: u64,
-    /// What it does not hold, though it was chosen.
+    /// What was selected but is not in it.
     pub left_out: LeftOut,
 }
 
-/// What was chosen, but has no place in the format. So much is chosen as is written and left out together.
+/// What was selected, but cannot be expressed in the format. What is written and what is left out add up to the
+/// selection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeftOut {
@@ -99,12 +100,11 @@ pub struct LeftOut {
     pub entries: u64,
 }
 
-/// Writes the spans of `source`, and what belongs to them, as far as the format knows of it.
+/// Writes the spans of `source`, and what belongs to them, as far as the format supports it.
 ///
 /// # Errors
 ///
-/// When the profile cannot be read, or `out` cannot be written, or whoever watches says stop. `out` may
-/// then hold a part.
+/// When the profile cannot be read, `out` cannot be written, or the export is stopped. `out` may then contain a part.
 ///
 /// # Blocking
 ///
@@ -129,7 +129,7 @@ pub fn export(
         Format::Sqlite => Err(ExportError::NotAStream),
     }?;
     written.bytes = out.finish()?;
-    // Who wants entries misses nothing else.
+    // An export of entries alone leaves out nothing else.
     if !settings.has_entries_alone() {
         written.left_out = source.left_out(&written)?;
     }

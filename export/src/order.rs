@@ -1,34 +1,33 @@
-//! What is drawn of spans in the order of its starts.
+//! Puts slices of spans in order of start.
 //!
-//! Spans are stored by id. Threads take ids in blocks that they give up after 10 ms, so that the order of
-//! starts differs only among neighbours: a window over them, sorted as it moves, restores it. What
-//! comes later than the window allows is handed on late, which [`Lanes`](super::lanes::Lanes) can
-//! place.
+//! Spans are stored by id. Threads take ids in blocks that they give up after 10 ms, so only neighbours are out of
+//! order: sorting within a moving window restores the order. Slices that come later than the window allows are handed
+//! on late, which [`Lanes`](super::lanes::Lanes) can handle.
 
 use std::cmp::Reverse;
 
-use super::lanes::{Entry, Place, Slice, What};
+use super::lanes::{Entry, Placement, Slice, What};
 use spandrel_query::Span;
 
-/// A span, and what of it is drawn.
+/// A slice of a span.
 pub(super) struct Drawn {
     pub(super) span: Span,
     pub(super) from_ns: i64,
-    /// `None`: it never ends.
+    /// `None`: unfinished.
     pub(super) to_ns: Option<i64>,
-    pub(super) place: Place,
-    /// It is the one entry into the span, and not the span.
+    pub(super) placement: Placement,
+    /// Whether it is the only entry of the span, and not the span.
     pub(super) is_entry: bool,
 }
 
 impl Drawn {
-    /// A span as long as it was open.
-    pub(super) fn open(span: Span, place: Place) -> Self {
+    /// A span from creation to close.
+    pub(super) fn open(span: Span, placement: Placement) -> Self {
         let Slice { from_ns, to_ns, .. } = Slice::of_span(&span);
-        Self { from_ns, to_ns, span, place, is_entry: false }
+        Self { from_ns, to_ns, span, placement, is_entry: false }
     }
 
-    /// Hands on the slice.
+    /// Calls `each` with the slice.
     pub(super) fn slice<T>(&self, each: impl FnOnce(&Slice<'_>) -> T) -> T {
         let entry = Entry { span_id: self.span.id, ..Entry::default() };
         let what = if self.is_entry { What::Entry(&entry) } else { What::Span(&self.span) };
@@ -41,14 +40,13 @@ impl Drawn {
     }
 }
 
-/// Slices that are held back at most.
+/// Slices in the window at most.
 const SLICES_MAX: usize = 32_768;
 
-/// Bytes of fields that are held back at most, about.
+/// Bytes of fields in the window at most, about.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The window. Its slices stay where they are; what is sorted, and moved once the first half has gone, is a
-/// fifth of their size.
+/// The window. Slices stay where they are; only their keys, a fifth of the size, are sorted and moved.
 pub(super) struct Order {
     keys: Vec<Key>,
     slices: Vec<Option<Drawn>>,
@@ -58,8 +56,8 @@ pub(super) struct Order {
     bytes_max: usize,
 }
 
-/// The place of a slice in the order, and among the slices of the window. Of those that start together, what
-/// lasts longest encloses the others.
+/// The sort key of a slice, and its index in the window. Of slices that start together, the longest comes first, as
+/// it encloses the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     start_ns: i64,
@@ -80,7 +78,7 @@ impl Order {
         }
     }
 
-    /// Takes a slice; hands on the earliest half of the window when it is full.
+    /// Adds a slice; hands on the earlier half of the window when it is full.
     pub(super) fn push<E>(
         &mut self,
         drawn: Drawn,
@@ -91,7 +89,7 @@ impl Order {
         let at = self.keep(drawn);
         self.keys.push(Key { start_ns, end_ns, id, at });
         if self.keys.len() >= self.slices_max || self.bytes >= self.bytes_max {
-            self.hand_on(self.keys.len().div_ceil(2), each)?;
+            self.flush(self.keys.len().div_ceil(2), each)?;
         }
         Ok(())
     }
@@ -101,26 +99,26 @@ impl Order {
         mut self,
         each: &mut impl FnMut(Drawn) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.hand_on(self.keys.len(), each)
+        self.flush(self.keys.len(), each)
     }
 
     fn keep(&mut self, drawn: Drawn) -> u32 {
         if let Some(at) = self.free.pop()
-            && let Some(place) = self.slices.get_mut(at as usize)
+            && let Some(placement) = self.slices.get_mut(at as usize)
         {
-            *place = Some(drawn);
+            *placement = Some(drawn);
             return at;
         }
         self.slices.push(Some(drawn));
         (self.slices.len() - 1) as u32
     }
 
-    fn hand_on<E>(
+    fn flush<E>(
         &mut self,
         count: usize,
         each: &mut impl FnMut(Drawn) -> Result<(), E>,
     ) -> Result<(), E> {
-        // Stable sorts are quick for what is nearly sorted.
+        // Stable sorts are fast for nearly sorted input.
         self.keys.sort();
         for key in self.keys.drain(..count) {
             let Some(drawn) = self.slices.get_mut(key.at as usize).and_then(Option::take) else {
@@ -151,7 +149,7 @@ mod tests {
         for (at, start_ns) in starts.iter().enumerate() {
             let mut span = Span::default();
             (span.id, span.start_ns, span.duration_ns) = (at as u64 + 1, *start_ns, Some(1));
-            order.push(Drawn::open(span, Place::WithParent), &mut each).unwrap();
+            order.push(Drawn::open(span, Placement::WithParent), &mut each).unwrap();
         }
         order.finish(&mut each).unwrap();
         got

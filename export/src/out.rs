@@ -1,41 +1,41 @@
-//! Bytes on their way out: put together in memory, handed on in large pieces.
+//! A buffer between the formats and the writer, flushed in large pieces.
 
 use std::io::{self, Write};
 
-/// Bytes that are handed on at once.
+/// Bytes that are written at once.
 const PIECE_BYTES: usize = 256 * 1024;
 
 /// A buffer before a writer. Formats append to [`buffer`](Self::buffer), and call
-/// [`pass`](Self::pass) between records.
+/// [`flush_if_large`](Self::flush_if_large) between records.
 pub(super) struct Out<'a> {
     pub(super) buffer: Vec<u8>,
     inner: &'a mut dyn Write,
-    passed: u64,
+    written: u64,
 }
 
 impl<'a> Out<'a> {
     pub(super) fn new(inner: &'a mut dyn Write) -> Self {
-        Self { buffer: Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4), inner, passed: 0 }
+        Self { buffer: Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4), inner, written: 0 }
     }
 
-    /// Hands on what has gathered, once it is worth it.
-    pub(super) fn pass(&mut self) -> io::Result<()> {
-        if self.buffer.len() < PIECE_BYTES { Ok(()) } else { self.pass_all() }
+    /// Writes the buffer if it is large enough.
+    pub(super) fn flush_if_large(&mut self) -> io::Result<()> {
+        if self.buffer.len() < PIECE_BYTES { Ok(()) } else { self.flush() }
     }
 
-    fn pass_all(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         self.inner.write_all(&self.buffer)?;
-        self.passed += self.buffer.len() as u64;
+        self.written += self.buffer.len() as u64;
         self.buffer.clear();
         self.buffer.shrink_to(2 * PIECE_BYTES);
         Ok(())
     }
 
-    /// Hands on the rest; gives the number of all bytes.
+    /// Writes the rest; returns the number of all bytes.
     pub(super) fn finish(mut self) -> io::Result<u64> {
-        self.pass_all()?;
+        self.flush()?;
         self.inner.flush()?;
-        Ok(self.passed)
+        Ok(self.written)
     }
 }
 
@@ -52,7 +52,7 @@ mod tests {
             let line = format!("{n} and some more to fill it\n");
             out.buffer.extend_from_slice(line.as_bytes());
             expected.extend_from_slice(line.as_bytes());
-            out.pass().unwrap();
+            out.flush_if_large().unwrap();
             assert!(out.buffer.len() < PIECE_BYTES);
         }
         assert_eq!(out.finish().unwrap(), expected.len() as u64);

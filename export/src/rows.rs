@@ -7,9 +7,9 @@
 //! systems know a span.
 
 use super::error::ExportError;
-use super::for_scripts::object_for_data_frames;
+use super::javascript::object_for_data_frames;
 use super::out::Out;
-use super::source::{Named, Source};
+use super::source::{NamedEntry, Source};
 use super::text::{self, integer, json, key, unsigned};
 use super::{Settings, Written};
 use spandrel_query::{Columns, SpanRef};
@@ -22,7 +22,7 @@ enum Cell<'a> {
     Bool(bool),
     Text(&'a str),
     Fields(&'a str),
-    /// So many hexadecimal digits.
+    /// A number of so many hexadecimal digits.
     Hex(u128, usize),
     Unknown,
 }
@@ -46,7 +46,7 @@ fn maybe_text(value: Option<&str>) -> Cell<'_> {
     value.map_or(Cell::Unknown, Cell::Text)
 }
 
-// Of spans; `thread` is that of the longest entry.
+// Columns of spans; `thread` is the thread of the longest entry.
 columns!(COLUMNS, cells(span: &'a SpanRef<'_>, started_unix_ns: i64), {
     "id" => Cell::Id(span.id),
     "parent_id" => span.parent_id.map_or(Cell::Unknown, Cell::Id),
@@ -79,7 +79,7 @@ columns!(COLUMNS, cells(span: &'a SpanRef<'_>, started_unix_ns: i64), {
     "fields" => span.fields.map_or(Cell::Unknown, Cell::Fields),
 });
 
-columns!(ENTRY_COLUMNS, entry_cells(entry: &'a Named, run_id: i64, started_unix_ns: i64), {
+columns!(ENTRY_COLUMNS, entry_cells(entry: &'a NamedEntry, run_id: i64, started_unix_ns: i64), {
     "id" => Cell::Id(entry.row.id),
     "span_id" => Cell::Id(entry.row.span_id),
     "around_id" => Some(entry.row.around_id).filter(|id| *id > 0).map_or(Cell::Unknown, Cell::Id),
@@ -105,14 +105,14 @@ fn maybe_id<'a>(id: Option<OtelSpanId>) -> Cell<'a> {
     id.map_or(Cell::Unknown, |id| Cell::Hex(id.get().into(), 16))
 }
 
-/// So many digits of an id.
+/// Appends an id with this many hexadecimal digits.
 fn hex(out: &mut Vec<u8>, id: u128, digits: usize) {
     for half in [(id >> 64) as u64, id as u64].into_iter().skip(2 - digits / 16) {
         text::hex(out, half, 16);
     }
 }
 
-/// What is written of rows.
+/// How rows are written.
 trait Lines {
     fn header(&mut self, out: &mut Vec<u8>, columns: &[&str]);
 
@@ -138,14 +138,14 @@ fn rows(
         let entries = source.chosen_entries(|entry| {
             let cells = entry_cells(entry, run_id, started);
             lines.line(&mut out.buffer, ENTRY_COLUMNS, cells);
-            Ok(out.pass()?)
+            Ok(out.flush_if_large()?)
         })?;
         return Ok(Written { entries, ..Written::default() });
     }
     lines.header(&mut out.buffer, COLUMNS);
     let spans = source.spans(Columns::All, |span| {
         lines.line(&mut out.buffer, COLUMNS, cells(span, started));
-        Ok(out.pass()?)
+        Ok(out.flush_if_large()?)
     })?;
     Ok(Written { spans, ..Written::default() })
 }
@@ -212,7 +212,7 @@ pub fn is_formula(text: &str) -> bool {
 
 fn quoted(out: &mut Vec<u8>, text: &str, safe: bool) {
     let guard = safe && is_formula(text);
-    // An empty text is not what is not known.
+    // Quotes distinguish an empty text from a missing value.
     let plain = !text.is_empty() && !text.contains([',', '"', '\r', '\n']) && !guard;
     if plain {
         out.extend_from_slice(text.as_bytes());

@@ -57,14 +57,14 @@ fn at(ns: i64) -> i64 {
     ns.max(0)
 }
 
-/// What a frame stands for: spans of a callsite, closed or unfinished, or what stands in for a path.
+/// What a frame stands for: spans of a callsite, closed or unfinished, or a special frame.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum FrameKey {
     Closed(i64),
     Unfinished(i64),
-    /// Likewise, of a process that died.
+    /// Spans over which the process crashed.
     Crashed(i64),
-    /// Of spans that live long.
+    /// Long-lived spans.
     Entries(i64),
     MissingParent,
     Cut,
@@ -166,7 +166,7 @@ impl Speedscope {
                 unsigned(&mut out.buffer, number);
             }
             out.buffer.push(b']');
-            out.pass()?;
+            out.flush_if_large()?;
         }
         out.buffer.extend_from_slice(if own.is_empty() { b"[]" } else { b"]" });
         key(&mut out.buffer, "weights");
@@ -178,7 +178,7 @@ impl Speedscope {
             integer(&mut out.buffer, *ns);
         }
         out.buffer.extend_from_slice(b"]}");
-        Ok(out.pass()?)
+        Ok(out.flush_if_large()?)
     }
 
     fn write_lanes(&mut self, out: &mut Out<'_>) -> Result<(), ExportError> {

@@ -1,8 +1,7 @@
-//! Rows that wait until what stands before them is written: of many streams, which have to be written one
-//! after the other.
+//! Streams that have to be written one after the other, although their rows come mixed.
 //!
-//! They are kept in a temporary database of SQLite, which is in memory while it is small, otherwise a
-//! file that nobody else sees and that vanishes with the connection (`$SQLITE_TMPDIR` says where).
+//! Rows wait in a temporary database of SQLite, which is in memory while it is small, otherwise in a file that nobody
+//! else sees and that vanishes with the connection (`$SQLITE_TMPDIR` says where).
 
 use std::io;
 use std::mem;
@@ -15,7 +14,7 @@ use super::error::ExportError;
 use super::out::Out;
 use spandrel_storage::internals::FastHashMap;
 
-/// Bytes that wait in memory at most, and as many again on their way, beside the cache of the database.
+/// Bytes that wait in memory at most, and as many again on their way to the database.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Streams of bytes: first they grow, then they are written.
@@ -28,9 +27,9 @@ pub(super) struct Spool {
 
 /// Where the pieces are.
 enum Database {
-    /// With the thread that puts them by: that takes the system as long as it takes us to make them.
-    Growing { pieces: SyncSender<Pieces>, thread: JoinHandle<rusqlite::Result<Connection>> },
-    /// Here.
+    /// Owned by a thread that inserts them: that takes as long as producing them.
+    Writing { pieces: SyncSender<Pieces>, thread: JoinHandle<rusqlite::Result<Connection>> },
+    /// All pieces are inserted.
     Complete(Connection),
     /// It could not be written.
     Failed,
@@ -67,13 +66,13 @@ impl Spool {
         let (pieces, received) = sync_channel(0);
         let thread = thread::Builder::new()
             .name("spandrel-spool".into())
-            .spawn(move || put_by(conn, received))
+            .spawn(move || store_pieces(conn, received))
             .map_err(ExportError::Write)?;
-        let database = Database::Growing { pieces, thread };
+        let database = Database::Writing { pieces, thread };
         Ok(Self { database, streams: FastHashMap::default(), bytes: 0, bytes_max: BYTES_MAX })
     }
 
-    /// Appends what `write` writes to a stream. Whether it is the first of that stream is told.
+    /// Appends what `write` writes to a stream; tells it whether the stream is still empty.
     pub(super) fn append(
         &mut self,
         stream: u32,
@@ -83,11 +82,12 @@ impl Spool {
         let before = stream.waiting.len();
         write(&mut stream.waiting, before == 0 && stream.pieces == 0);
         self.bytes += stream.waiting.len() - before;
-        if self.bytes > self.bytes_max { self.pass() } else { Ok(()) }
+        if self.bytes > self.bytes_max { self.flush() } else { Ok(()) }
     }
 
-    /// Hands on what has gathered. Streams come and go; each memory that stays would add up.
-    fn pass(&mut self) -> Result<(), ExportError> {
+    /// Sends the gathered pieces to the database. Buffers are freed: streams come and go, and unused memory would add
+    /// up.
+    fn flush(&mut self) -> Result<(), ExportError> {
         let mut gathered = Vec::new();
         for (number, stream) in &mut self.streams {
             if !stream.waiting.is_empty() {
@@ -97,7 +97,7 @@ impl Spool {
         }
         self.bytes = 0;
         match &self.database {
-            Database::Growing { pieces, .. } if pieces.send(gathered).is_ok() => Ok(()),
+            Database::Writing { pieces, .. } if pieces.send(gathered).is_ok() => Ok(()),
             // The thread ends early only when it fails.
             _ => self.complete().map(drop),
         }
@@ -106,8 +106,8 @@ impl Spool {
     /// The database, once nothing more comes.
     fn complete(&mut self) -> Result<&Connection, ExportError> {
         let broken = |what: &str| ExportError::Write(io::Error::other(what));
-        if let Database::Growing { .. } = self.database
-            && let Database::Growing { pieces, thread } =
+        if let Database::Writing { .. } = self.database
+            && let Database::Writing { pieces, thread } =
                 mem::replace(&mut self.database, Database::Failed)
         {
             drop(pieces);
@@ -136,14 +136,14 @@ impl Spool {
                 Ok(())
             };
             query.query_row([key(number, piece)], append).map_err(ExportError::Spool)?;
-            out.pass()?;
+            out.flush_if_large()?;
         }
         out.buffer.extend_from_slice(&stream.waiting);
-        Ok(out.pass()?)
+        Ok(out.flush_if_large()?)
     }
 }
 
-fn put_by(conn: Connection, received: Receiver<Pieces>) -> rusqlite::Result<Connection> {
+fn store_pieces(conn: Connection, received: Receiver<Pieces>) -> rusqlite::Result<Connection> {
     let mut insert = conn.prepare("INSERT INTO piece (key, bytes) VALUES (?1, ?2)")?;
     for (key, bytes) in received.into_iter().flatten() {
         insert.execute(params![key, bytes])?;

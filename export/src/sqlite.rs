@@ -1,12 +1,12 @@
 //! A part of a profile as a profile.
 //!
-//! The rows go through a [`Store`], as those of a recording do: so the rollups are made anew from the spans
-//! that are there, and the file is as any other. Ids, times, uuid and label stay what they were; callsites
-//! and threads are those that occur, with numbers of their own.
+//! The rows go through a [`Store`], like those of a recording: so the rollups are made from the spans that are there,
+//! and the file is like any other. Ids, times, uuid and label stay the same; callsites and threads are those that
+//! occur, with new numbers.
 //!
-//! What is not there is said: what was not chosen counts as pruned, so that the run is not taken for
-//! complete. Parents, and spans that links go to, may be missing like those of a pruned profile; self
-//! times stay what they were with all children. A run that has not ended has not ended in the copy.
+//! What was not selected counts as pruned, so that the run is not taken for complete. Parents, and spans that links
+//! go to, may be missing as in a pruned profile; self times stay what they were with all children. A run without an
+//! end has none in the copy either.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -118,7 +118,7 @@ impl Copy {
             status: span.status,
             fields,
         });
-        // What holds for a span without a row of its own is told by another one, which may be left out.
+        // The ids of a span without ids of its own come from another span, which may be left out.
         if let Some(context) = &span.context
             && (context.begins || context.span_id.is_some() || self.is_part)
         {
@@ -165,7 +165,7 @@ impl Copy {
             kind: if is_event { CallsiteKind::Event } else { CallsiteKind::Span },
             name: callsite.name.clone(),
             target: callsite.target.to_string(),
-            // There are no others.
+            // There are no other levels.
             level: level.unwrap_or("TRACE"),
             module: callsite.module.as_deref().map(str::to_owned),
             file: callsite.file.as_deref().map(str::to_owned),
@@ -227,7 +227,7 @@ impl Copy {
     }
 }
 
-/// Copies what a [`Store`] would not take as it is, and has the row of the run tell what is there.
+/// Copies what a [`Store`] would not take as it is, and updates the row of the run.
 fn finish(
     source: &Source<'_>,
     path: &Path,

@@ -1,4 +1,4 @@
-//! Numbers and strings as text, without the formatting machinery: exports write a dozen a span.
+//! Writes numbers and strings without `std::fmt`, which is slower: exports write a dozen for each span.
 
 /// What a member of a JSON object can be.
 pub(super) trait ToJson {
@@ -35,7 +35,7 @@ impl ToJson for i64 {
     }
 }
 
-/// As text, with something before it: `"s12"`.
+/// A value in quotes, with a prefix: `"s12"`.
 pub(super) struct Quoted<T>(pub(super) &'static str, pub(super) T);
 
 impl<T: ToJson> ToJson for Quoted<T> {
@@ -47,7 +47,7 @@ impl<T: ToJson> ToJson for Quoted<T> {
     }
 }
 
-/// [`scaled`] by so many decimals.
+/// A number for [`scaled`], with its decimals.
 pub(super) struct Scaled(pub(super) i64, pub(super) u32);
 
 impl ToJson for Scaled {
@@ -62,7 +62,7 @@ pub(super) fn member(out: &mut Vec<u8>, name: &str, value: impl ToJson) {
     value.append(out);
 }
 
-/// The same of what is there.
+/// The same, if there is a value.
 pub(super) fn maybe(out: &mut Vec<u8>, name: &str, value: Option<impl ToJson>) {
     if let Some(value) = value {
         member(out, name, value);
@@ -77,7 +77,7 @@ pub(super) fn integer(out: &mut Vec<u8>, value: i64) {
     unsigned(out, value.unsigned_abs());
 }
 
-/// Appends an integer without a sign.
+/// Appends an unsigned integer.
 pub(super) fn unsigned(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
@@ -96,11 +96,11 @@ pub(super) fn scaled(out: &mut Vec<u8>, ns: i64, decimals: u32) {
         return;
     }
     out.push(b'.');
-    let mut place = one / 10;
+    let mut unit = one / 10;
     while rest > 0 {
-        out.push(b'0' + (rest / place) as u8);
-        rest %= place;
-        place /= 10;
+        out.push(b'0' + (rest / unit) as u8);
+        rest %= unit;
+        unit /= 10;
     }
 }
 
@@ -111,7 +111,7 @@ pub(super) fn json(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Appends what stands between the quotes of a JSON string.
+/// Appends the content of a JSON string, without quotes.
 pub(super) fn json_inner(out: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let bytes = text.as_bytes();
@@ -145,8 +145,8 @@ pub(super) fn key(out: &mut Vec<u8>, key: &str) {
 
 /// Appends lower-case hexadecimal digits, `digits` of them.
 pub(super) fn hex(out: &mut Vec<u8>, value: u64, digits: u32) {
-    for place in (0..digits).rev() {
-        let digit = (value >> (place * 4) & 15) as u8;
+    for index in (0..digits).rev() {
+        let digit = (value >> (index * 4) & 15) as u8;
         out.push(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
     }
 }

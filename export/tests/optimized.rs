@@ -13,8 +13,8 @@ use rusqlite::Connection;
 use spandrel_export::{Format, Settings, Source, export};
 use spandrel_query::stacks::StackNode;
 use spandrel_query::{
-    By, Columns, Filter, Group, Groups, Scan, SlowBy, Slowest, SpanRef, StackTree, Stacks, Trace,
-    Weight, Which,
+    By, Columns, Filter, Group, Groups, Scan, SlowBy, SlowScope, Slowest, SpanRef, StackTree,
+    Stacks, Trace, Weight,
 };
 use spandrel_query::{Reader, Span, drop_indexes, optimize};
 use spandrel_storage::{Batch, ErrorKind, SpanRow, Status, Store, StoreOptions};
@@ -56,18 +56,18 @@ fn scan(reader: &Reader, scan: &Scan) -> Vec<Span> {
 
 fn slowest(reader: &Reader, scan: &Scan, by: SlowBy) {
     for (which, limit) in [
-        (Which::All, 5),
-        (Which::Named("b"), 3),
-        (Which::Named("none"), 3),
-        (Which::All, 100_000),
-        (Which::Roots, 1),
-        (Which::Roots, 100_000),
+        (SlowScope::All, 5),
+        (SlowScope::Named("b"), 3),
+        (SlowScope::Named("none"), 3),
+        (SlowScope::All, 100_000),
+        (SlowScope::Roots, 1),
+        (SlowScope::Roots, 100_000),
     ] {
         let mut slowest = Slowest::new(by, limit);
         let keep = |span: &SpanRef<'_>| {
             let is_wanted = match which {
-                Which::Named(name) => name == span.callsite.name,
-                Which::Roots => span.parent_id.is_none(),
+                SlowScope::Named(name) => name == span.callsite.name,
+                SlowScope::Roots => span.parent_id.is_none(),
                 _ => true,
             };
             if is_wanted {

@@ -1,14 +1,14 @@
-//! A pass over what counts as a call: spans by their lifetime, and each entry of those that live long.
+//! A scan over calls. A call is a closed span, by its lifetime, or an entry of a long-lived span.
 //!
-//! A span that lives long, as a connection or a system of a game, is open all the time and works only when a
-//! thread is inside. So its entries are handed out as if each were a span (see [`SpanRef::entry`]), with the
-//! entry's times and thread and all else from its span. Whatever folds over spans then has the figures of
-//! calls, and filters ask about calls: `dur>10ms` is about the length of an entry.
+//! A long-lived span, such as a connection or a system of a game, is open all the time and works only while a thread
+//! is inside. So each of its entries is handed out as if it were a span ([`SpanRef::entry`]): times and thread are
+//! the entry's, all else is the span's. Analyses then count calls, and filters test calls: `dur>10ms` tests the
+//! length of an entry.
 //!
-//! The spans themselves come too, with a lifetime that is nobody's work ([`SpanRef::counts_by_entries`]): how they
-//! ended says which of them failed, and their longest entry may be one that was not recorded by itself.
+//! The long-lived spans are handed out, too ([`SpanRef::counts_by_entries`]): their status says which of them failed,
+//! and their longest entry may be one without a row of its own.
 //!
-//! Entries are found as spans are: of a window, only in the ranges in which commits have any of that time.
+//! Like spans, entries of a window are looked for only in the id ranges of commits with rows of that time.
 
 pub(super) mod owners;
 
@@ -20,7 +20,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use self::owners::{Find, Owners};
 use super::commit_map::{self, Kind};
 use super::id_range::Range;
-use super::rows::{OwnerOf, Rows};
+use super::rows::{OwnerLookup, Rows};
 use super::scanning::{PIECE_ROWS, Pushdown, SpanSink, of_run};
 use super::{Columns, Filter, Scan, SpanRef};
 use crate::reader::{ENTRY_COLUMNS, Entry, LIVES_LONG, Reader, Span};
@@ -28,13 +28,13 @@ use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
 use spandrel_storage::internals::lived_long_to_the_end;
 
-/// What is to be done with an entry, and what for.
+/// Which entries a scan hands out, and what it reads with them.
 pub(super) struct Pass<'a> {
     scan: &'a Scan,
     pub(super) filter: &'a Filter,
-    /// Whether an entry needs more of its span than the callsite.
+    /// Whether more of the entry's span is needed than its callsite.
     needs_owners: bool,
-    /// Whether entries that were not recorded are meant, too, as far as the window goes.
+    /// Whether earlier entries, which have no rows of their own, count, too.
     has_earlier: bool,
 }
 
@@ -48,19 +48,18 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Whether the longest entry of a span is meant, whenever it was.
+    /// Whether the longest entry of a span counts, whenever it was.
     pub(super) fn has_longest(&self) -> bool {
         self.has_earlier && self.scan.is_whole()
     }
 }
 
 impl Reader {
-    /// Calls `each` for each call that a scan and a filter mean: for each span that counts by its lifetime, in
-    /// the order of ids, and then for each entry that counts, in the order of storing. Before them come spans
-    /// that have not closed or that [live long](SpanRef::counts_by_entries), which are no calls.
+    /// Calls `each` for each call that matches a scan and a filter: first for each closed span that counts by its
+    /// lifetime, in order of id, then for each entry that counts, in the order of storing. Spans that are no calls
+    /// come among the first: those that have not closed, and [long-lived](SpanRef::counts_by_entries) ones.
     ///
-    /// The window is about when a span or an entry began. Of a span that lives long, the filter asks about its
-    /// longest entry.
+    /// The window tests when a span or an entry began. For a long-lived span, the filter tests its longest entry.
     ///
     /// # Blocking
     ///
@@ -111,7 +110,7 @@ impl Reader {
         })
     }
 
-    /// Calls `each` for each entry that counts and is meant, and for the open spans that live long.
+    /// Calls `each` for each entry that counts and matches, and for open long-lived spans.
     pub(super) fn add_entries(
         &self,
         scan: &Scan,
@@ -123,8 +122,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Calls `each` for the entries that count whose own ids are in a range, both ends included, and that began
-    /// in the window of a scan. As ids grow with the time of storing, this bounds what is read.
+    /// Calls `each` for the entries that count, began in the window of the scan, and have ids in a range, both ends
+    /// included. Ids grow with the time of storing, so the range bounds what is read.
     pub fn scan_entries_between(
         &self,
         scan: &Scan,
@@ -140,8 +139,7 @@ impl Reader {
         self.entries_of_ranges(&Scan { ids: None, ..*scan }, vec![range], "", &mut each)
     }
 
-    /// Calls `each` for the entries that count of some ranges for which a condition holds, as SQL that begins
-    /// with ` AND `.
+    /// Calls `each` for the entries that count in some id ranges and pass a condition: SQL that begins with ` AND `.
     pub(super) fn entries_of_ranges(
         &self,
         scan: &Scan,
@@ -153,7 +151,7 @@ impl Reader {
         self.entries_in(&Pass::new(&scan, &filter), ranges, condition, each).map(|_goes_on| ())
     }
 
-    /// `open`: spans that were open at the end, and may live long.
+    /// `open`: spans that were open at the end and may be long-lived.
     pub(super) fn scan_entries(
         &self,
         pass: &Pass<'_>,
@@ -168,24 +166,24 @@ impl Reader {
             each(span)
         })?;
         if flow.is_continue() && pass.has_longest() {
-            self.open_that_live_long(pass, open, &callsites, each)?;
+            self.scan_open_long_lived(pass, open, &callsites, each)?;
         }
         Ok(())
     }
 
-    /// The ids that entries of a scan can have, as ranges.
+    /// The id ranges that can hold entries of a scan.
     pub(super) fn ranges_of_entries(&self, scan: &Scan) -> Result<Vec<Range>, Error> {
         self.query("find the entries", |tx| {
             let Some(all) = of_run(tx, scan.run_id)? else { return Ok(Vec::new()) };
             if !scan.has_window() {
                 return Ok(vec![all]);
             }
-            let places = commit_map::ranges(tx, scan.run_id, Kind::Entry)?;
-            Ok(places.map_or_else(|| vec![all], |places| commit_map::in_window(&places, scan)))
+            let commits = commit_map::ranges(tx, scan.run_id, Kind::Entry)?;
+            Ok(commits.map_or_else(|| vec![all], |commits| commit_map::in_window(&commits, scan)))
         })
     }
 
-    /// Hands out the entries of some ranges for which a condition in SQL holds and the filter does.
+    /// Hands out the entries in some ranges that pass a condition in SQL and the filter.
     fn entries_in(
         &self,
         pass: &Pass<'_>,
@@ -214,9 +212,8 @@ impl Reader {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Hands out the open spans that live long, of callsites of which entries count, for the sake of their
-    /// longest entries.
-    fn open_that_live_long(
+    /// Hands out the open long-lived spans of callsites whose entries count, since their longest entries count.
+    fn scan_open_long_lived(
         &self,
         pass: &Pass<'_>,
         at_the_end: Vec<Span>,
@@ -228,7 +225,7 @@ impl Reader {
         let open = now.into_iter().map(|open| open.span).chain(at_the_end);
         for open in open.filter(|open| callsites.contains(&open.callsite.id)) {
             let span = SpanRef::from(&open);
-            // As one that has closed, with a lifetime that says nothing.
+            // Handed out as a closed span, whose lifetime means nothing.
             let lifetime = span.last_exit_ns.unwrap_or(0);
             let span = SpanRef { duration_ns: Some(lifetime), self_ns: None, ..span };
             if hand_out(pass, &span, |span| matcher.matches(span), each).is_break() {
@@ -238,13 +235,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Puts the spans of entries into rows that were read without.
+    /// Adds what comes from the span to rows of entries that were read without it.
     pub fn read_owners(&self, spans: &mut [Span]) -> Result<(), Error> {
         self.query("read the spans of entries", |tx| {
             let mut owners = Owners::default();
             let mut find = Find::new(tx)?;
             for span in spans.iter_mut().filter(|span| span.entry.is_some()) {
-                // One that was pruned meanwhile, or that is not stored yet, has no more than the entry says.
+                // If the span was pruned, or is not stored yet, only what the entry says is known.
                 if let Some(owner) = owners.get(&mut find, span.id)? {
                     let Span { parent_id, root_id, entries, first_entry_ns, .. } = *owner;
                     let (last_exit_ns, status) = (owner.last_exit_ns, owner.status);
@@ -259,7 +256,7 @@ impl Reader {
     }
 }
 
-/// Hands out a span if it is meant; of one that lives long that is asked of its longest entry.
+/// Hands out a span if it matches; a long-lived one if its longest entry does.
 pub(super) fn hand_out(
     pass: &Pass<'_>,
     span: &SpanRef<'_>,
@@ -278,7 +275,7 @@ pub(super) fn hand_out(
 }
 
 impl Range {
-    /// Hands out the first entries, and takes them from the range.
+    /// Hands out the first entries of the range and removes them from it.
     fn entries(
         &mut self,
         tx: &Transaction<'_>,
@@ -288,7 +285,7 @@ impl Range {
         condition: &str,
         each: &mut SpanSink<'_>,
     ) -> rusqlite::Result<ControlFlow<()>> {
-        // As of spans: however many rows SQLite passes over, a transaction has an end.
+        // As for spans: this bounds the rows of a transaction, also those that SQLite skips.
         let end = "SELECT id FROM entry WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT 1 OFFSET ?3";
         let params = params![self.after, self.last, PIECE_ROWS - 1];
         let end = tx.query_row(end, params, |row| row.get(0)).optional()?.unwrap_or(self.last);
@@ -297,26 +294,26 @@ impl Range {
                AND self_ns IS NOT NULL{condition} ORDER BY id"
         );
         let params = params![self.after, end, rows.run_id()];
-        let mut asked = Asked { pass, owners, find: Find::new(tx)? };
+        let mut asked = NeededOwners { pass, owners, find: Find::new(tx)? };
         let read = rows.read_entries(tx, &sql, params, &mut asked, each);
         self.after = end;
         read
     }
 }
 
-/// The spans of entries, as far as a pass wants to know.
-struct Asked<'a> {
+/// Looks up the spans of entries, if the scan needs more than the callsite.
+struct NeededOwners<'a> {
     pass: &'a Pass<'a>,
     owners: &'a mut Owners,
     find: Find<'a>,
 }
 
-impl OwnerOf for Asked<'_> {
+impl OwnerLookup for NeededOwners<'_> {
     fn owner(&mut self, entry: &mut Entry) -> rusqlite::Result<Option<&Span>> {
         let Pass { scan, needs_owners, has_earlier, .. } = *self.pass;
         let asks = needs_owners || (entry.earlier_entries > 0 && has_earlier && scan.has_window());
         let owner = if asks { self.owners.get(&mut self.find, entry.span_id)? } else { None };
-        // What came before it is meant if all of it was in the window.
+        // Earlier entries count only if all of them were in the window.
         let is_within = |from| owner.is_some_and(|owner| owner.start_ns >= from);
         if !(has_earlier && scan.from_ns.is_none_or(is_within)) {
             (entry.earlier_entries, entry.earlier_ns) = (0, 0);

@@ -1,9 +1,8 @@
-//! Child time: the time inside a span that is not its own work, but that of children and entries.
+//! Child time: the part of a span's time that belongs to its children and to entries inside it.
 //!
-//! A child that counts by its lifetime is child time of its parent, up to its last exit. An entry is child
-//! time of the span that its thread was in, even if that is not the parent; except if it is an entry of a
-//! child whose lifetime already is child time of the same span. The lifetime of a long-lived span is child
-//! time of no span.
+//! A child that counts by its lifetime is child time of its parent, up to its last exit. An entry is child time of
+//! the span that its thread was in, even if that is not the parent; except that entries of a child whose lifetime
+//! already counts there are not counted again. The lifetime of a long-lived span is child time of no span.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -20,15 +19,15 @@ use spandrel_storage::Error;
 /// Spans whose parents are remembered.
 const PARENTS_MAX: usize = 65_536;
 
-/// Some time inside a span that was not its own.
+/// A piece of child time.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ChildTime {
-    /// In which span.
+    /// The span that it is child time of.
     pub inside_id: u64,
-    /// Where in the source that is made which it was spent in.
+    /// The callsite of the child, or of the entry's span.
     pub callsite: Arc<Callsite>,
-    /// On which thread an entry was, or which one made the child.
+    /// The thread of the entry, or the one that created the child.
     pub thread_id: i64,
     /// From when, nanoseconds since the start of the run.
     pub start_ns: i64,
@@ -46,7 +45,7 @@ impl Reader {
         self.child_times_of(scan, None, each)
     }
 
-    /// The same of what was inside some spans, and perhaps others, which takes less.
+    /// Child time of some spans, and perhaps of others; faster than all of it.
     #[doc(hidden)]
     pub fn child_times_in(
         &self,
@@ -77,7 +76,7 @@ impl Reader {
         })?;
         let (from_ns, until_ns) =
             (scan.from_ns.unwrap_or(i64::MIN), scan.until_ns.unwrap_or(i64::MAX));
-        let mut known = Known::default();
+        let mut known = LookedUp::default();
         self.entries_backwards(scan.run_id, &[(from_ns, until_ns)], |tx, entry| {
             let Some(inside_id) = entry.around_id.filter(|id| is_meant(*id)) else {
                 return Ok(ControlFlow::Continue(()));
@@ -93,14 +92,14 @@ impl Reader {
     }
 }
 
-/// What was looked up of entries.
+/// Callsites and parents that were looked up for entries.
 #[derive(Default)]
-struct Known {
+struct LookedUp {
     callsites: HashMap<i64, Arc<Callsite>>,
     parents: HashMap<u64, Option<u64>>,
 }
 
-impl Known {
+impl LookedUp {
     fn callsite(&mut self, tx: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<Arc<Callsite>> {
         if let Some(known) = self.callsites.get(&entry.callsite_id) {
             return Ok(known.clone());
@@ -143,22 +142,24 @@ mod tests {
 
     #[test]
     fn a_child_is_child_time_up_to_its_last_exit_if_that_is_known() {
-        let mut made = TestProfile::new();
-        let callsite = made.callsite("child", "shop", 1);
+        let mut profile = TestProfile::new();
+        let callsite = profile.callsite("child", "shop", 1);
         let child = |id, from, length| SpanRow {
             parent_id: 1,
             root_id: 1,
             ..TestProfile::span(id, callsite, from, length)
         };
-        made.add(TestProfile::span(1, callsite, 0, 1_000), "");
+        profile.add(TestProfile::span(1, callsite, 0, 1_000), "");
         // Entered once, entered again, never, and where nothing was measured.
-        made.add(SpanRow { first_entry_ns: Some(10), busy_ns: Some(20), ..child(2, 100, 500) }, "");
-        made.add(SpanRow { entries: 2, last_exit_ns: Some(50), ..child(3, 200, 500) }, "");
-        made.add(SpanRow { entries: 0, self_ns: Some(0), ..child(4, 300, 500) }, "");
-        made.add(SpanRow { busy_ns: None, ..child(5, 400, 500) }, "");
-        made.commit();
+        profile
+            .add(SpanRow { first_entry_ns: Some(10), busy_ns: Some(20), ..child(2, 100, 500) }, "");
+        profile.add(SpanRow { entries: 2, last_exit_ns: Some(50), ..child(3, 200, 500) }, "");
+        profile.add(SpanRow { entries: 0, self_ns: Some(0), ..child(4, 300, 500) }, "");
+        profile.add(SpanRow { busy_ns: None, ..child(5, 400, 500) }, "");
+        profile.commit();
         let mut found = Vec::new();
-        made.reader()
+        profile
+            .reader()
             .child_times(&Scan::new(1), |child| found.push((child.start_ns, child.end_ns)))
             .unwrap();
         assert_eq!(found, [(100, 130), (200, 250), (300, 300), (400, 900)]);

@@ -1,9 +1,8 @@
-//! Where in a profile as it was recorded the spans of a window, of a trace, or the slowest ones can be:
-//! what commits say of their rows (`batches.rs`). A profile of 100 million spans has some ten thousand
-//! commits.
+//! Id ranges that can hold the spans of a window, of a trace, or the slowest ones, from the rows that describe
+//! commits (`batches.rs`). A profile of 100 million spans has about ten thousand commits.
 //!
-//! Nobody is misled by what is missing: if commits do not account for all spans of a run, because it was
-//! recorded before version 3 of the schema or somebody has deleted rows, all spans are looked at.
+//! If the commits do not account for all spans of a run (it was recorded before schema version 3, or somebody has
+//! deleted rows), all spans are read.
 
 use std::collections::HashSet;
 
@@ -14,14 +13,14 @@ use super::id_range::Range;
 use crate::reader::Reader;
 use spandrel_storage::Error;
 
-/// A range of ids with spans of one commit, and others.
+/// A range of ids that holds spans of one commit, and others.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CommitRange {
     pub(super) batch_id: i64,
     first_id: i64,
     last_id: i64,
     pub(super) from_ns: i64,
-    /// Of the whole commit, as is the next one.
+    /// End of the latest row of the commit. Like the next field, for the whole commit and not only this range.
     pub(super) to_ns: i64,
     /// `None`: none of its spans has ended.
     pub(super) longest_ns: Option<i64>,
@@ -37,14 +36,13 @@ impl CommitRange {
         self.last_id.abs_diff(self.first_id).saturating_add(1)
     }
 
-    /// Whether a row of it may have begun in one of these stretches of time, which are in order and do not
-    /// overlap.
+    /// Whether a row of the commit may have begun in one of these intervals, which are sorted and do not overlap.
     pub(super) fn is_in_any(&self, stretches: &[(i64, i64)]) -> bool {
         let next = stretches.partition_point(|(_, until_ns)| *until_ns <= self.from_ns);
         stretches.get(next).is_some_and(|(from_ns, _)| *from_ns <= self.to_ns)
     }
 
-    /// Whether a span of it may have started in the window of a scan.
+    /// Whether a span of the commit may have started in the window of a scan.
     pub(super) fn is_in_window(&self, scan: &Scan) -> bool {
         scan.from_ns.is_none_or(|from| self.to_ns >= from)
             && scan.until_ns.is_none_or(|until| self.from_ns < until)
@@ -52,12 +50,12 @@ impl CommitRange {
 }
 
 impl Reader {
-    /// The ranges of all spans of a run; `None` if commits do not tell.
+    /// The ranges of all spans of a run; `None` if commits do not account for all of them.
     pub(super) fn commit_ranges(&self, run_id: i64) -> Result<Option<Vec<CommitRange>>, Error> {
         self.query("find the spans", |tx| ranges(tx, run_id, Kind::Span))
     }
 
-    /// The ids among which the spans of a trace are, as ranges; `None` if commits do not tell.
+    /// The id ranges that can hold the spans of a trace; `None` as above.
     pub(super) fn ranges_of_trace(
         &self,
         scan: &Scan,
@@ -86,7 +84,7 @@ fn ranges_of_trace(
     let root_id = i64::try_from(root_id).unwrap_or(i64::MAX);
     let commits = query.query_map([run_id, root_id], |row| row.get(0))?;
     let commits = commits.collect::<rusqlite::Result<HashSet<i64>>>()?;
-    // And the root itself, which is in no range of roots.
+    // The root itself is in no range of roots.
     let root = Range { after: root_id.saturating_sub(1), last: root_id };
     let is_meant = |range: &CommitRange| commits.contains(&range.batch_id);
     let mut ranges: Vec<Range> =
@@ -95,7 +93,7 @@ fn ranges_of_trace(
     Ok(union(ranges))
 }
 
-/// Of which rows.
+/// Which table's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Span,
@@ -138,7 +136,7 @@ pub(super) fn ranges(
     Ok((counted >= stored.unwrap_or(i64::MAX)).then_some(ranges))
 }
 
-/// Ranges that do not overlap, in the order of ids.
+/// Merges ranges that overlap, and sorts them by id.
 pub(super) fn union(mut ranges: Vec<Range>) -> Vec<Range> {
     ranges.sort_unstable_by_key(|range| range.after);
     let mut joined: Vec<Range> = Vec::new();
@@ -151,7 +149,7 @@ pub(super) fn union(mut ranges: Vec<Range>) -> Vec<Range> {
     joined
 }
 
-/// The ranges of a window.
+/// The id ranges that can hold rows of a window.
 pub(super) fn in_window(ranges: &[CommitRange], scan: &Scan) -> Vec<Range> {
     union(ranges.iter().filter(|range| range.is_in_window(scan)).map(CommitRange::range).collect())
 }
@@ -164,7 +162,7 @@ mod tests {
     use super::*;
     use crate::reader::Span;
     use crate::test_profile::{TestProfile, count_steps};
-    use crate::{Columns, SlowBy, Trace, Which};
+    use crate::{Columns, SlowBy, SlowScope, Trace};
     use spandrel_storage::SpanRow;
 
     const COMMITS: u64 = 100;
@@ -194,17 +192,17 @@ mod tests {
     }
 
     /// Still being recorded into, so that all rows are SQLite's to read, and cost it steps.
-    fn made() -> (TestProfile, Reader, Arc<AtomicU64>) {
-        let mut made = TestProfile::new();
-        made.callsite("work", "", 1);
-        made.thread(1, None);
+    fn profile() -> (TestProfile, Reader, Arc<AtomicU64>) {
+        let mut profile = TestProfile::new();
+        profile.callsite("work", "", 1);
+        profile.thread(1, None);
         for rows in spans().chunks(ROWS as usize) {
-            rows.iter().for_each(|row| made.add(row.clone(), ""));
-            made.commit();
+            rows.iter().for_each(|row| profile.add(row.clone(), ""));
+            profile.commit();
         }
-        let mut reader = Reader::open(made.path()).unwrap();
+        let mut reader = Reader::open(profile.path()).unwrap();
         let steps = count_steps(&mut reader);
-        (made, reader, steps)
+        (profile, reader, steps)
     }
 
     /// What is asked, in turn, and the steps that SQLite took for each.
@@ -226,15 +224,15 @@ mod tests {
         let all = Scan::new(1);
         let asked: [(&str, &dyn Fn() -> Vec<u64>); 7] = [
             ("window", &in_window),
-            ("slow", &|| slowest(&all, Which::All, SlowBy::Duration, 5)),
-            ("slow in the window", &|| slowest(&window, Which::All, SlowBy::Duration, 5)),
+            ("slow", &|| slowest(&all, SlowScope::All, SlowBy::Duration, 5)),
+            ("slow in the window", &|| slowest(&window, SlowScope::All, SlowBy::Duration, 5)),
             ("tree", &|| {
                 ids(Trace::read(reader, 20_010, 1_000).unwrap().map_or(Vec::new(), |t| t.spans))
             }),
             // Of these SQLite has to look at more, or at all.
-            ("slow by self time", &|| slowest(&all, Which::All, SlowBy::SelfTime, 5)),
-            ("slow by busy time", &|| slowest(&all, Which::All, SlowBy::Busy, 5)),
-            ("half of all", &|| slowest(&all, Which::All, SlowBy::Duration, 20_000)),
+            ("slow by self time", &|| slowest(&all, SlowScope::All, SlowBy::SelfTime, 5)),
+            ("slow by busy time", &|| slowest(&all, SlowScope::All, SlowBy::Busy, 5)),
+            ("half of all", &|| slowest(&all, SlowScope::All, SlowBy::Duration, 20_000)),
         ];
         let answer = |(what, ask): &(&'static str, &dyn Fn() -> Vec<u64>)| {
             steps.store(0, Ordering::Relaxed);
@@ -245,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_window_a_trace_and_the_slowest_are_found_without_looking_at_all_spans() {
-        let (recording, reader, steps) = made();
+        let (recording, reader, steps) = profile();
         let by_map = answers(&reader, &steps);
         // Without the rows of one commit nothing can be left out.
         let other = Connection::open(recording.path()).unwrap();

@@ -1,4 +1,4 @@
-//! What a trace waited for: at each moment, the one span that is to blame.
+//! The critical path of a trace: what it waited for at each moment.
 //!
 //! As Jaeger does (`computeCriticalPath` and its parts in `jaeger-ui`, folder
 //! `TracePage/CriticalPath`; described in Uber's CRISP, USENIX ATC 2022): from the end of a span one
@@ -17,10 +17,10 @@
 //! then. Two things differ from Jaeger: a child that ends in the very nanosecond in which the
 //! next one begins is on the path, and children whose parent is missing are taken for the root's.
 //!
-//! A span ends with its work, as it does for self time: at its last exit. That a child or a handle keeps it
-//! open after that delays nothing while its parent goes on. When the root itself has been left, the trace
-//! waits for the spans in it that still work, and of several for the one that ends last; time in which no
-//! span works is in no section. A span that was never entered is never to blame.
+//! As for self time, a span's work ends at its last exit. A child or a handle that keeps it open longer delays
+//! nothing while its parent goes on. After the last exit of the root, the trace waits for the spans in it that still
+//! work, and of several for the one that ends last; time in which no span works is in no section. A span that was
+//! never entered is never on the path.
 //!
 //! ```text
 //!   request  ├────────┤ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ┤      kept open by b: its work is over
@@ -29,14 +29,14 @@
 //!     path   rraaaarrr    bbbbbbbbb
 //! ```
 //!
-//! Entries count as children of the span that their thread was in (see [`Trace`]): what ran there was
-//! not that span's work, whichever the parent is. So do visits, entries of spans that stand elsewhere
-//! in the tree by their lifetimes; the span is to blame for them. The lifetime of a span that lives long is
-//! on no path, and a trace whose root lives long has none: it is not one piece of work.
+//! An entry counts as a child of the span that its thread was in (see [`Trace`]), whichever its parent is: what ran
+//! there was not that span's work. So do visits: entries of spans that stand elsewhere in the tree by their lifetime;
+//! the section is then the visited span's. The lifetime of a long-lived span is on no path, and a trace with a
+//! long-lived root has none: it is not one piece of work.
 //!
-//! Invariants: the sections do not overlap, and lie within the trace, so their lengths add up to what was
-//! worked in it, at most its duration. Before the last exit of the root they lie end to end. It takes
-//! n log n steps, and no recursion, however deep the trace.
+//! Invariants: sections do not overlap and lie within the trace, so the sum of their lengths is at most its duration.
+//! Up to the last exit of the root there is no gap between them. It takes n log n steps and no recursion, however
+//! deep the trace.
 
 mod work;
 
@@ -47,23 +47,23 @@ use self::work::{Child, Frame, Work};
 use super::Trace;
 use crate::reader::Callsite;
 
-/// What a trace waited for.
+/// The critical path of a trace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CriticalPath {
     sections: Vec<Section>,
     on_path: Vec<bool>,
 }
 
-/// A stretch of time, and the span that is to blame for it.
+/// An interval of time, and the span that was waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Section {
-    /// The place of the span or entry in the trace, see [`Trace::node`]; `None`: the root, which is
+    /// The index of the span or entry in the trace, see [`Trace::node`]; `None`: the root, which is
     /// missing.
     pub span: Option<usize>,
-    /// Since when; nanoseconds since the start of the run.
+    /// Start, nanoseconds since the start of the run.
     pub from_ns: i64,
-    /// Until when.
+    /// End, likewise.
     pub until_ns: i64,
 }
 
@@ -101,11 +101,11 @@ impl CriticalPath {
             };
             path.blame(frame, child.until_ns);
             frame.at_ns = child.from_ns;
-            let Child { place, from_ns, until_ns } = child;
-            let next = match trace.visited(place) {
-                None => work.frame(place, from_ns, until_ns),
-                // Spans that are entered in each other in the same nanosecond would have no end.
-                Some(span) if !visited.insert((place, from_ns, until_ns)) => {
+            let Child { index, from_ns, until_ns } = child;
+            let next = match trace.visited(index) {
+                None => work.frame(index, from_ns, until_ns),
+                // Spans that are entered in each other within the same nanosecond would make an endless loop.
+                Some(span) if !visited.insert((index, from_ns, until_ns)) => {
                     frame.is_to_blame |= path.push(Some(span), from_ns, until_ns);
                     path.enter(Some(span));
                     continue;
@@ -118,24 +118,22 @@ impl CriticalPath {
         path
     }
 
-    /// The sections, the first in front. In what lies before, between and behind them nobody
-    /// worked: the trace was kept open.
+    /// The sections by time. In the gaps before, between and after them no span worked: the trace was only kept open.
     pub fn sections(&self) -> &[Section] {
         &self.sections
     }
 
-    /// Whether a span is on the path, be it with a section of its own or with those of its children.
-    pub fn contains(&self, place: usize) -> bool {
-        self.on_path.get(place).copied().unwrap_or(false)
+    /// Whether a span, or something below it, has a section.
+    pub fn contains(&self, index: usize) -> bool {
+        self.on_path.get(index).copied().unwrap_or(false)
     }
 
-    /// How long all sections are: as long as the trace, less the time in which nobody worked.
+    /// The sum of all sections: the length of the trace without the time in which no span worked.
     pub fn length_ns(&self) -> i64 {
         self.sections.iter().map(Section::length_ns).fold(0, i64::saturating_add)
     }
 
-    /// How long nobody worked while the trace was open: it was kept open. 0 where there is no path as the root lives
-    /// long.
+    /// How long the trace was open while no span worked. 0 where there is no path, as the root is long-lived.
     pub fn kept_open_ns(&self, trace: &Trace) -> i64 {
         if trace.root().is_some_and(|root| trace.lives_long(root)) {
             return 0;
@@ -144,14 +142,13 @@ impl CriticalPath {
         until_ns.saturating_sub(from_ns).saturating_sub(self.length_ns()).max(0)
     }
 
-    /// What the spans of each callsite are to blame for, most first; `None` stands for the root, by
-    /// itself, whatever its callsite.
+    /// Time on the path by callsite, most first; `None` stands for a missing root.
     pub fn by_callsite(&self, trace: &Trace) -> Vec<(Option<Arc<Callsite>>, i64)> {
         let mut root_ns = 0_i64;
         let mut sums: HashMap<i64, (Arc<Callsite>, i64)> = HashMap::new();
         for section in &self.sections {
-            let span = section.span.filter(|place| trace.root() != Some(*place));
-            let sum_ns = match span.and_then(|place| trace.node(place)) {
+            let span = section.span.filter(|index| trace.root() != Some(*index));
+            let sum_ns = match span.and_then(|index| trace.node(index)) {
                 Some(node) => {
                     let new = || (node.callsite().clone(), 0);
                     &mut sums.entry(node.callsite().id).or_insert_with(new).1
@@ -168,37 +165,37 @@ impl CriticalPath {
         sums
     }
 
-    /// The same by name and target, whatever the place in the source; the callsite is one of them.
+    /// The same by name and target; of several callsites one is given.
     pub fn by_name(&self, trace: &Trace) -> Vec<(Option<Arc<Callsite>>, i64)> {
-        let mut places: HashMap<(String, Arc<str>), usize> = HashMap::new();
+        let mut indexes: HashMap<(String, Arc<str>), usize> = HashMap::new();
         let mut sums: Vec<(Option<Arc<Callsite>>, i64)> = Vec::new();
         for (callsite, ns) in self.by_callsite(trace) {
             let key = callsite.as_ref().map(|c| (c.name.clone(), c.target.clone()));
             let next = sums.len();
-            let at = key.map_or(next, |key| *places.entry(key).or_insert(next));
+            let at = key.map_or(next, |key| *indexes.entry(key).or_insert(next));
             match sums.get_mut(at) {
                 Some((_, sum)) => *sum = sum.saturating_add(ns),
                 None => sums.push((callsite, ns)),
             }
         }
-        // Stable: of equals the order of callsites remains.
+        // A stable sort, so that equal sums stay in the order of callsites.
         sums.sort_by_key(|(_, ns)| std::cmp::Reverse(*ns));
         sums
     }
 
-    fn enter(&mut self, place: Option<usize>) {
-        if let Some(mark) = place.and_then(|place| self.on_path.get_mut(place)) {
+    fn enter(&mut self, index: Option<usize>) {
+        if let Some(mark) = index.and_then(|index| self.on_path.get_mut(index)) {
             *mark = true;
         }
     }
 
-    /// The span of a frame, from a moment to where the walk stands, as far as it worked.
+    /// Gives the frame's span the time from `from_ns` to the walk's position, as far as it worked.
     fn blame(&mut self, frame: &mut Frame, from_ns: i64) {
         let until_ns = frame.at_ns.min(frame.worked_until_ns);
         frame.is_to_blame |= self.push(frame.span, from_ns, until_ns);
     }
 
-    /// Whether there is such a section.
+    /// Appends a section; false if it would be empty.
     fn push(&mut self, span: Option<usize>, from_ns: i64, until_ns: i64) -> bool {
         if from_ns >= until_ns {
             return false;

@@ -6,18 +6,18 @@
 
 use spandrel_storage::{Bucket, Histogram};
 
-/// Bars an octave that are tried, the finest first.
+/// Bars per octave that are tried, the finest first.
 const FINENESS: [u32; 5] = [16, 8, 4, 2, 1];
-/// Where bars are counted from: one begins here.
+/// A bar begins here; the others are counted from it.
 const ORIGIN_NS: f64 = 1e6;
 
-/// Bars an octave in which groups are looked for.
+/// Bars per octave when looking for groups.
 const GROUP_FINENESS: u32 = 4;
-/// What is between two groups is lower than this share of the lower peak.
+/// A valley between two groups is lower than this share of the lower peak.
 const VALLEY_MAX: f64 = 0.25;
-/// Spans that make a group.
+/// Spans in a group at least.
 const GROUP_COUNT_MIN: u64 = 10;
-/// Share of all spans that makes a group.
+/// Share of all spans in a group at least.
 const GROUP_SHARE_MIN: f64 = 0.005;
 /// Groups that are told apart at most.
 const GROUPS_MAX: usize = 4;
@@ -48,7 +48,7 @@ pub fn bars(histogram: &Histogram, rows_max: usize) -> Vec<Bar> {
     coarsest
 }
 
-/// Rows that bars take with gaps folded.
+/// Rows of output that bars take: empty bars beside each other share one.
 fn rows(bars: &[Bar]) -> usize {
     let runs = bars.chunk_by(|one, other| (one.count == 0) == (other.count == 0));
     runs.map(|run| if run.iter().all(|bar| bar.count == 0) { 1 } else { run.len() }).sum()
@@ -58,7 +58,8 @@ fn bars_of(histogram: &Histogram, fineness: u32) -> Vec<Bar> {
     let mut bars: Vec<Bar> = Vec::new();
     for Bucket { low, count, .. } in histogram.buckets() {
         let mut number = number_of(low, fineness);
-        // Empty ones up to it. Among the shortest durations, bars may be too narrow to exist.
+        // Add the empty bars before it. Among the shortest durations, a bar may be narrower than a bucket: there is
+        // none.
         while let Some(last) = bars.last().copied()
             && last.to_ns <= low
         {
@@ -81,7 +82,7 @@ fn bars_of(histogram: &Histogram, fineness: u32) -> Vec<Bar> {
     bars
 }
 
-/// The bar that a duration is in, or one beside it.
+/// The number of the bar of a duration, give or take one.
 fn number_of(ns: u64, fineness: u32) -> i64 {
     ((ns.max(1) as f64 / ORIGIN_NS).log2() * f64::from(fineness)).floor() as i64
 }
@@ -126,7 +127,7 @@ pub fn modes(histogram: &Histogram) -> Vec<Mode> {
     parts.filter_map(|part| mode(histogram, part)).collect()
 }
 
-/// What lies within some bars, without the empty space at both ends.
+/// The group within some bars, without empty bars at both ends.
 fn mode(histogram: &Histogram, bars: &[Bar]) -> Option<Mode> {
     let (first, last) = (bars.first()?.from_ns, bars.last()?.to_ns);
     let inside = histogram.buckets().filter(|bucket| bucket.low >= first && bucket.low < last);

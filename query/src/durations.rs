@@ -1,4 +1,4 @@
-//! How long the calls that are asked about took, and nothing else of them.
+//! The durations of calls, and nothing else of them.
 
 use super::{Filter, Scan, SpanRef};
 use crate::fold_calls::Fold;
@@ -14,9 +14,9 @@ pub struct Durations {
     pub histogram: Histogram,
     /// The longest.
     pub max_ns: i64,
-    /// Calls beside them that are known by their sum only.
+    /// Further calls, which are known by number and sum only.
     pub summed_only: u64,
-    /// What the calls are; `None`: there are none.
+    /// What a call is; `None` if there are no calls.
     pub counted: Option<CountedBy>,
     hints: Hints,
 }
@@ -54,7 +54,7 @@ impl Fold for Durations {
 }
 
 impl Reader {
-    /// The durations of the calls that a scan and a filter mean.
+    /// The durations of the calls that match a scan and a filter.
     ///
     /// # Blocking
     ///

@@ -1,5 +1,5 @@
-//! A pass backwards over the entries of some time. Only ranges are looked at in which commits have any of it
-//! (`commit_map.rs`).
+//! A scan backwards over the entries of some time intervals. Only id ranges are read in which commits have rows of
+//! that time (`commit_map.rs`).
 
 use std::ops::ControlFlow;
 
@@ -12,9 +12,8 @@ use crate::reader::{ENTRY_COLUMNS, Entry, Reader};
 use spandrel_storage::Error;
 
 impl Reader {
-    /// Calls `each` for each entry that may have begun in one of these stretches of time, which are in order
-    /// and do not overlap, and for others,
-    /// the last one that was stored in front: so whatever was inside an entry comes behind it.
+    /// Calls `each` for each entry that may have begun in one of these intervals, which are sorted and do not
+    /// overlap, and for some others; the last one stored comes first, so an entry comes before the entries inside it.
     pub(super) fn entries_backwards(
         &self,
         run_id: i64,
@@ -52,7 +51,7 @@ impl Reader {
         Ok(())
     }
 
-    /// The ids of entries that may have begun in one of these stretches of time, as ranges in their order.
+    /// The id ranges that can hold entries that began in one of these intervals, in order of id.
     fn entry_ranges(&self, run_id: i64, stretches: &[(i64, i64)]) -> Result<Vec<Range>, Error> {
         if !self.has_entries(run_id)? {
             return Ok(Vec::new());

@@ -26,11 +26,10 @@ pub struct ExactPercentiles {
 /// Where one percentile lies.
 #[derive(Debug)]
 struct Range {
-    /// From the smallest to the largest value that it can have.
+    /// The smallest value that it can have; with the next field, the largest.
     low: u64,
     high: u64,
-    /// How many values within the range are at most the percentile, itself included; 0 if there is no
-    /// percentile.
+    /// The rank of the percentile among the values in the range, from 1; 0 if there is no percentile.
     rank: u64,
     bins: Vec<u64>,
 }
@@ -78,7 +77,7 @@ impl Range {
         let mut below = 0;
         let last = bins.iter().rposition(|count| *count > 0);
         for (at, count) in bins.iter().enumerate() {
-            // Should values have gone away meanwhile, the last one there is.
+            // If values were deleted meanwhile, take the last one.
             if below + count >= self.rank || Some(at) == last {
                 self.low += at as u64 * step;
                 self.high = self.high.min(self.low.saturating_add(step - 1));
@@ -99,7 +98,7 @@ impl ExactPercentiles {
         Self { ranges: ranges.collect(), each: quantiles.len() }
     }
 
-    /// Begins a pass, if one is needed: then [`add`](Self::add) wants all spans once more, and
+    /// Begins a pass if one is needed: then call [`add`](Self::add) for all calls once more, and
     /// [`end_pass`](Self::end_pass).
     pub fn begin_pass(&mut self) -> bool {
         let open = self.ranges.iter().filter(|range| !range.is_exact()).count();
@@ -113,7 +112,7 @@ impl ExactPercentiles {
     /// Counts a call of the pass.
     pub fn add(&mut self, groups: &mut Groups, span: &SpanRef<'_>) {
         let Some(duration_ns) = span.call_ns() else { return };
-        let first = groups.place(span) * self.each;
+        let first = groups.assign(span) * self.each;
         for range in self.ranges.iter_mut().skip(first).take(self.each) {
             range.count(duration_ns.max(0) as u64);
         }

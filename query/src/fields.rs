@@ -12,18 +12,17 @@ use serde_json::Value;
 /// Calls `each` with the name and the value of each field.
 pub fn each_field(json: &str, mut each: impl FnMut(&str, &Value)) {
     let mut reader = serde_json::Deserializer::from_str(json);
-    // Of text that is not JSON, or not in full, the fields before the fault are all there is.
+    // If the text is not valid JSON, the fields before the error are given.
     let _fields_before_a_fault = reader.deserialize_map(Fields(&mut each));
 }
 
-/// Under these names a recording says which fields are not there as they were recorded; the second one
-/// is that of earlier recordings.
+/// Under these prefixes a recording says which fields were cut or left out; the second one is that of earlier
+/// versions.
 const MARKS: [&str; 2] = ["$truncated.", "$cut."];
 
-/// The value of one field as people write it. One that was cut ends in `…`, and of one that was left out
-/// that is said.
+/// The value of one field as text. A value that was cut ends in `…`; for one that was left out, the text says so.
 pub fn field_text(json: &str, name: &str) -> Option<String> {
-    // Cheap, and enough for most spans that have no such field. An escaped name is not looked for.
+    // A quick test that rejects most spans without the field. Escaped names are not found.
     let last = name.rsplit('.').next().unwrap_or(name);
     if !has_text(json, last) {
         return None;
@@ -59,7 +58,7 @@ pub(crate) fn has_text(json: &str, part: &str) -> bool {
     })
 }
 
-/// A value as people write it: a text without its quotes.
+/// A value as text: a string without its quotes.
 pub(crate) fn text(value: &Value) -> Cow<'_, str> {
     match value {
         Value::String(text) => text.into(),

@@ -1,4 +1,4 @@
-//! A pass over calls whose sums several threads make, each of a part of the spans.
+//! A fold over calls: several threads sum up parts of the spans, and the partial sums are joined.
 
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
@@ -11,30 +11,30 @@ use crate::reader::{Reader, Span};
 use spandrel_storage::Error;
 use spandrel_storage::internals::lived_long_to_the_end;
 
-/// Sums over calls.
+/// Sums over calls, which can be joined.
 pub(crate) trait Fold: Send + Sized {
-    /// Counts a call. Of spans one is given some, in the order of ids.
+    /// Counts a call. The spans that one fold is given come in order of id.
     fn add(&mut self, call: &SpanRef<'_>);
 
-    /// Puts sums together whose spans are none of the others, as if all had been counted in the order of ids. `None`:
-    /// that cannot be told from them.
+    /// Joins partial sums of disjoint sets of spans; the result is as if all had been counted in order of id. `None`
+    /// if they do not tell that result.
     fn join(parts: Vec<Self>) -> Option<Self>;
 
-    /// Whether it is as large as one of several should be.
+    /// Whether it has reached the size that a partial sum may have.
     fn is_full(&self) -> bool {
         false
     }
 }
 
-/// What one thread has.
-struct Own<F> {
+/// The partial sums of one thread.
+struct Partial<F> {
     fold: F,
     matcher: Matcher,
-    /// Spans that were open at the end, and may live long.
+    /// Spans that were open at the end and may be long-lived.
     open: Vec<Span>,
 }
 
-impl<F: Fold> Own<F> {
+impl<F: Fold> Partial<F> {
     fn join(parts: Vec<Self>) -> Option<Self> {
         let (mut folds, mut open, mut matcher) = (Vec::new(), Vec::new(), None);
         for part in parts {
@@ -55,26 +55,26 @@ struct Counting<'a, F, N> {
 }
 
 impl<F: Fold, N: Fn() -> F + Sync> Sums for Counting<'_, F, N> {
-    type Own = Own<F>;
+    type Partial = Partial<F>;
 
-    fn begin(&self) -> Own<F> {
-        Own { fold: (self.begin)(), matcher: self.pass.filter.matcher(), open: Vec::new() }
+    fn begin(&self) -> Partial<F> {
+        Partial { fold: (self.begin)(), matcher: self.pass.filter.matcher(), open: Vec::new() }
     }
 
     #[inline]
-    fn add(&self, own: &mut Own<F>, span: &SpanRef<'_>, _: &mut LookUp<'_>) {
-        self.count(own, span);
+    fn add(&self, partial: &mut Partial<F>, span: &SpanRef<'_>, _: &mut LookUp<'_>) {
+        self.count(partial, span);
     }
 
-    fn is_full(&self, own: &Own<F>) -> bool {
-        own.fold.is_full()
+    fn is_full(&self, partial: &Partial<F>) -> bool {
+        partial.fold.is_full()
     }
 }
 
 impl<F: Fold, N> Counting<'_, F, N> {
     #[inline]
-    fn count(&self, own: &mut Own<F>, span: &SpanRef<'_>) {
-        let Own { fold, matcher, open } = own;
+    fn count(&self, partial: &mut Partial<F>, span: &SpanRef<'_>) {
+        let Partial { fold, matcher, open } = partial;
         let filter = self.pass.filter;
         if !self.has_entries {
             if filter.is_empty() || matcher.matches(span) {
@@ -97,8 +97,8 @@ impl<F: Fold, N> Counting<'_, F, N> {
 }
 
 impl Reader {
-    /// Sums up the calls that a scan and a filter mean, as [`scan_calls`](Self::scan_calls) hands them out: of a file
-    /// that nobody records into, on all processors. `begin` makes sums of nothing.
+    /// Sums up the calls that match a scan and a filter, in the sense of [`scan_calls`](Self::scan_calls); on all
+    /// processors if nobody records into the file. `begin` makes empty sums.
     ///
     /// # Blocking
     ///
@@ -122,13 +122,13 @@ impl Reader {
         let scan = &scan.columns(columns);
         let callsites = pushdown.callsites().map(<[_]>::to_vec);
         let counting = Counting { pass, has_entries, begin, fold: PhantomData };
-        let mut pass_over = |ranges| -> Result<Own<F>, Error> {
-            let mut own = counting.begin();
+        let mut pass_over = |ranges| -> Result<Partial<F>, Error> {
+            let mut partial = counting.begin();
             self.scan_ranges(scan, ranges, &mut pushdown, |_, span| {
-                counting.count(&mut own, span);
+                counting.count(&mut partial, span);
                 ControlFlow::Continue(())
             })?;
-            Ok(own)
+            Ok(partial)
         };
         let ranges = self.ranges(scan)?;
         let callsites = callsites.as_deref();
@@ -137,15 +137,15 @@ impl Reader {
                 if !rest.is_empty() {
                     parts.push(pass_over(rest)?);
                 }
-                Own::join(parts)
+                Partial::join(parts)
             }
             None => None,
         };
-        let own = match parts {
-            Some(own) => own,
+        let partial = match parts {
+            Some(partial) => partial,
             None => pass_over(ranges)?,
         };
-        let Own { mut fold, mut open, .. } = own;
+        let Partial { mut fold, mut open, .. } = partial;
         if has_entries {
             open.sort_by_key(|span| span.id);
             self.scan_entries(pass, open, &mut |entry| {
@@ -156,15 +156,15 @@ impl Reader {
         Ok(fold)
     }
 
-    /// Counts what several threads can, and says what is left.
+    /// Counts on several threads what can be read there; the other ranges are given back.
     fn count_side_by_side<F: Fold, N: Fn() -> F + Sync>(
         &self,
         scan: &Scan,
         ranges: &[Range],
         callsites: Option<&[i64]>,
         counting: &Counting<'_, F, N>,
-    ) -> Result<Option<SideBySide<Own<F>>>, Error> {
-        // Who asks how other systems know a span has to ask SQLite.
+    ) -> Result<Option<SideBySide<Partial<F>>>, Error> {
+        // Ids of other systems are read by SQLite only.
         if counting.pass.filter.looks_at_contexts() {
             return Ok(None);
         }

@@ -1,8 +1,8 @@
-//! Spans by what they have in common: counts, sums and percentiles of each group.
+//! Groups of spans: counts, sums and percentiles of each group.
 //!
-//! A fold: it is fed the spans of any selection, or sums of the rollups, and keeps a row a group.
-//! Counts, sums and maxima are exact, percentiles within 1 %. The number of groups has a bound; spans
-//! of values that are met after that are summed up in one group more, which says so.
+//! A fold over the spans of any selection, or over sums of the rollups, with a row for each group. Counts, sums and
+//! maxima are exact, percentiles within 1 %. The number of groups is bounded; spans of further values are summed up
+//! in one more group, [`Key::Others`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use spandrel_storage::internals::Hints;
 
 /// Groups at most, some 2 KiB each.
 const GROUPS_MAX: usize = 10_000;
-/// Groups that several threads may have each.
+/// Groups that each of several threads may have.
 const OF_A_THREAD_MAX: usize = 1_000;
-/// Groups of which it is remembered where in their histogram durations were counted last: 1 KiB each.
+/// Groups that cache where in the histogram their latest durations were counted: 1 KiB each.
 const HINTED_MAX: usize = 256;
 
-/// What spans of a group have in common.
+/// What spans are grouped by.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum By {
@@ -43,12 +43,12 @@ pub enum By {
 }
 
 impl By {
-    /// Whether the rollups are enough, which know callsites only.
+    /// Whether the rollups, which have callsites only, are enough.
     pub fn is_in_rollups(&self) -> bool {
         !matches!(self, Self::Thread | Self::Field(_))
     }
 
-    /// Whether a group has calls of all kinds of spans.
+    /// Whether a group has calls of both kinds: by lifetime and by entries.
     pub(crate) fn has_both(&self) -> bool {
         matches!(self, Self::Target | Self::Level | Self::Thread)
     }
@@ -63,7 +63,7 @@ impl By {
     }
 }
 
-/// What the spans of a group have in common, as text.
+/// The value that the spans of a group have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Key {
@@ -71,37 +71,37 @@ pub enum Key {
     Value(String),
     /// Spans without the field.
     NoField,
-    /// Spans of values that were too many to keep apart.
+    /// Spans of further values, when there were too many.
     Others,
 }
 
-/// One group. By name, callsite and field, calls of spans that live long, which are entries, are a group of
-/// their own; a target, a level or a thread has them together with those of other spans.
+/// One group. By name, callsite and field, the calls of long-lived spans, which are entries, are a group of their
+/// own; by target, level and thread they are in one group with those of other spans.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Group {
     /// What they have in common.
     pub key: Key,
-    /// A callsite of the group: the one that was met first.
+    /// The first callsite of the group that was met.
     pub callsite: Arc<Callsite>,
-    /// What its calls are.
+    /// What a call is.
     pub counted: CountedBy,
     /// Closed spans, or entries of spans that live long.
     pub calls: u64,
-    /// Closed spans, whose calls these are.
+    /// Closed spans that these calls are of.
     pub spans: u64,
-    /// Those of them that failed or panicked.
+    /// Spans that failed or panicked.
     pub errors: u64,
-    /// Unfinished spans, which are in no other figure; the rollups have none.
+    /// Unfinished spans: in no other figure, and not known from rollups.
     pub unfinished: u64,
-    /// Sum of the durations of calls, as what follows.
+    /// Sum of the durations of calls. The next fields are of calls, too.
     pub sum_ns: i64,
     /// Sum of busy times; `None` if they were not measured.
     pub busy_ns: Option<i64>,
     /// Sum of self times.
     pub self_ns: i64,
-    /// Sum of the busy times of their own: what of the self times threads were inside. `None` if they were not measured,
-    /// and where a scan was not asked for entries.
+    /// Sum of self busy times: the part of self time in which a thread was inside. `None` if it was not measured, and
+    /// if the scan did not read entries.
     pub self_busy_ns: Option<i64>,
     /// The longest duration.
     pub max_ns: i64,
@@ -135,8 +135,8 @@ impl Group {
         ns.map(|ns| i64::try_from(ns).unwrap_or(i64::MAX))
     }
 
-    /// How many of the calls are known by their number and their sum only, and so in no percentile, no histogram
-    /// and no self time: entries of spans that live long before these were recorded one by one.
+    /// Calls that are known by number and sum only: early entries of long-lived spans, before entries were recorded
+    /// one by one. They are in no percentile, histogram or self time.
     pub fn summed_only(&self) -> u64 {
         match self.counted {
             CountedBy::Lifetime => 0,
@@ -159,7 +159,7 @@ impl Group {
             self.max_ns = self.max_ns.max(span.longest_entry_ns.unwrap_or(0));
             return;
         }
-        // Entries that were not recorded, and are in no histogram.
+        // Earlier entries have no rows and are in no histogram.
         let earlier = span.entry.map_or(0, |entry| entry.earlier_entries);
         let earlier_ns = span.entry.map_or(0, |entry| entry.earlier_ns);
         self.calls = self.calls.saturating_add(1).saturating_add(earlier);
@@ -185,7 +185,7 @@ impl Group {
         }
     }
 
-    /// Adds what was counted elsewhere of the same.
+    /// Adds the counts of the same group from another thread.
     fn join(&mut self, other: &Self) {
         if other.spans > 0 || other.calls > 0 {
             self.counts_by(other.counted);
@@ -218,22 +218,22 @@ impl Group {
     }
 }
 
-/// What spans of a group have in common, what tells groups of one name apart, and what counts.
+/// The value, what distinguishes groups of equal value, and what a call is.
 type GroupKey = (Key, String, CountedBy);
 
-/// Spans by what they have in common.
+/// Groups of spans; see the module.
 #[derive(Debug)]
 pub struct Groups {
     by: By,
     groups: Vec<Group>,
-    /// Groups by callsite or thread, which say all but for fields, and by what counts.
+    /// Index of groups by number of the callsite or thread, and by what a call is; not for fields.
     by_number: IndexByNumber,
     by_key: HashMap<GroupKey, usize>,
     groups_max: usize,
     others: Option<usize>,
-    /// Of each group the span for which it was made; 0 if that was none.
+    /// For each group the id of the span for which it was made; 0 if there was none.
     first_ids: Vec<u64>,
-    /// Of the first groups.
+    /// Caches of the first groups.
     hints: Vec<Hints>,
 }
 
@@ -252,17 +252,17 @@ impl Groups {
         }
     }
 
-    /// Others by the same, without a span yet.
-    pub(crate) fn of_nothing(&self) -> Self {
+    /// Empty groups by the same.
+    pub(crate) fn empty_like(&self) -> Self {
         Self { groups_max: self.groups_max, ..Self::new(self.by.clone()) }
     }
 
     /// Counts a span.
     pub fn add(&mut self, span: &SpanRef<'_>) {
-        let at = self.place(span);
+        let at = self.assign(span);
         if let Some(group) = self.groups.get_mut(at) {
             group.count(span, self.hints.get_mut(at));
-            // That one may have been on another thread.
+            // The longest entry may have been on another thread.
             if self.by != By::Thread {
                 let longest_ns = span.entry.map_or(0, |entry| entry.longest_of_span_ns);
                 group.max_ns = group.max_ns.max(longest_ns);
@@ -301,8 +301,8 @@ impl Groups {
         self.groups
     }
 
-    /// Where in [`groups`](Self::groups) a span belongs; of a new value, a group without a span is made.
-    pub fn place(&mut self, span: &SpanRef<'_>) -> usize {
+    /// The index in [`groups`](Self::groups) of a span's group; of a new value, an empty group is made.
+    pub fn assign(&mut self, span: &SpanRef<'_>) -> usize {
         let counted = span.counted();
         match &self.by {
             By::Field(name) => {
@@ -316,7 +316,7 @@ impl Groups {
                     let thread = span.longest_thread;
                     let name = thread.name.clone();
                     let name = name.unwrap_or_else(|| format!("thread {}", thread.os_id));
-                    // Threads of a name are different threads.
+                    // Threads of equal name are different groups.
                     let key = (Key::Value(name), thread.id.to_string(), CountedBy::Both);
                     let at = self.of_key(key, span.callsite, span.id);
                     self.remember((thread.id, 0), at)
@@ -348,7 +348,7 @@ impl Groups {
     }
 
     fn remember(&mut self, number: (i64, u8), at: usize) -> usize {
-        // What belongs to the others is found again by its key.
+        // The group of the others is found by its key only.
         if self.others != Some(at) {
             self.by_number.insert(number, at);
         }
@@ -383,17 +383,17 @@ impl Groups {
     }
 }
 
-/// Groups are in the order in which a pass would have met them.
+/// Joined groups are in the order in which a single pass would meet them.
 impl Fold for Groups {
     fn add(&mut self, call: &SpanRef<'_>) {
         Groups::add(self, call);
     }
 
     fn join(parts: Vec<Self>) -> Option<Self> {
-        let mut joined = parts.first()?.of_nothing();
+        let mut joined = parts.first()?.empty_like();
         let mut all = Vec::new();
         for part in parts {
-            // Which spans belong to those depends on the order.
+            // Which spans belong to the others depends on the order.
             if part.others.is_some() {
                 return None;
             }

@@ -1,12 +1,12 @@
-//! A set of ids that may also contain a few others, and is fast to check for millions of rows.
+//! A set of ids with few false positives, and fast to test for millions of rows.
 
 /// Bits at least and at most; the latter take 512 KiB.
 const BITS_MIN: usize = 1 << 12;
 const BITS_MAX: usize = 1 << 22;
-/// Bits for each id: of the other ids, about one in this many is taken for a member.
+/// Bits for each id: of other ids, about one in this many is a false positive.
 const BITS_OF_ID: usize = 64;
 
-/// Some ids, by their last digits.
+/// A bit for the low bits of each id.
 #[derive(Debug, Clone)]
 pub struct IdSet {
     words: Vec<u64>,
@@ -14,7 +14,7 @@ pub struct IdSet {
 }
 
 impl IdSet {
-    /// Of these.
+    /// The set of these ids.
     pub fn new(ids: &[u64]) -> Self {
         let bits = (ids.len().saturating_mul(BITS_OF_ID)).next_power_of_two();
         let bits = bits.clamp(BITS_MIN, BITS_MAX);
@@ -28,7 +28,7 @@ impl IdSet {
         set
     }
 
-    /// Whether an id may be among them; certainly if it is.
+    /// Whether an id may be in the set; always true if it is.
     #[inline]
     pub fn may_have(&self, id: u64) -> bool {
         let (word, bit) = self.position(id);

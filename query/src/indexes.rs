@@ -1,4 +1,4 @@
-//! Which of what makes a profile quick to ask it has.
+//! Which indexes and sum tables a profile has.
 
 use rusqlite::Connection;
 pub(crate) use spandrel_storage::internals::indexes::{
@@ -14,9 +14,9 @@ use crate::sum_tables::{
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Indexes {
-    /// Windows of time: which ids they can have, and what stands in sum.
+    /// Windows of time: their ids, and sums.
     pub windows: bool,
-    /// Flame graphs: what stands in sum by path.
+    /// Flame graphs: sums by path.
     pub paths: bool,
     /// The slowest spans of a callsite.
     pub durations: bool,
@@ -29,12 +29,12 @@ pub struct Indexes {
 }
 
 impl Indexes {
-    /// Whether there is nothing left to make.
+    /// Whether all are there.
     pub fn are_complete(&self) -> bool {
         self.windows && self.paths && self.durations && self.roots && self.traces && self.events
     }
 
-    /// The names of those that are there, in the file.
+    /// The names in the file of those that are there.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         let all = [
             (self.windows, ZONES),
@@ -48,7 +48,7 @@ impl Indexes {
     }
 }
 
-/// Looks for them. One of the same name that is not as we make it does not count.
+/// Looks for them. An index of the same name with another definition does not count.
 pub(crate) fn present(conn: &Connection) -> rusqlite::Result<Indexes> {
     let mut find =
         conn.prepare("SELECT count(*) FROM sqlite_schema WHERE name = ?1 AND sql = ?2")?;
@@ -67,13 +67,13 @@ pub(crate) fn present(conn: &Connection) -> rusqlite::Result<Indexes> {
     })
 }
 
-/// Whether the sums of zones tell spans whose entries count from others.
+/// Whether the sums of zones are apart for spans whose entries count.
 pub(crate) fn knows_long_spans(conn: &Connection) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1 AND sql = ?2)";
     conn.query_row(sql, [SUMS, SUMS_SQL], |row| row.get(0))
 }
 
-/// Whether the paths tell spans whose entries count from others.
+/// Whether the paths are apart for spans whose entries count.
 pub(crate) fn knows_long_paths(conn: &Connection) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1 AND sql = ?2)";
     conn.query_row(sql, [PATHS, PATHS_SQL], |row| row.get(0))

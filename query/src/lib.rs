@@ -1,18 +1,17 @@
-//! What people ask of a profile: selections of spans, and the analyses over them.
+//! Queries on a profile: selections of spans, and analyses of them.
 //!
 //! Everything here reads; nothing collects spans without a bound, so that a file larger than the
 //! memory can be asked, too. A program that records needs none of it. What reads returns an [`Error`] when the
 //! file cannot be read; where more can go wrong, its documentation says what.
 //!
-//! Three small languages say what is looked at, and mean the same on a command line, in a terminal, in
-//! a browser and in a link: a [`Filter`] says which spans (`name=db.* dur>10ms field.shard=7`), a
-//! [`TimeRange`] in what time (`30s`, `14:05..14:06`, `mark:deploy`), a [`RunSelector`] of which run
-//! (`latest~1`, `7`, a label). None of them panics or recurses without bound on any text, and each
-//! says what was wrong with a text, where, and what to write instead.
+//! Three small languages select what is analyzed, and are the same on a command line, in a terminal, in a browser and
+//! in a link: a [`Filter`] selects spans (`name=db.* dur>10ms field.shard=7`), a [`TimeRange`] a window of time
+//! (`30s`, `14:05..14:06`, `mark:deploy`), a [`RunSelector`] a run (`latest~1`, `7`, a label). None of them panics or
+//! recurses without bound on any text, and each reports what was wrong with a text, where, and what to write instead.
 
 #![forbid(unsafe_code)]
 
-// Three languages: which spans, in what time, of which run; and lengths of time.
+// Three languages: spans, times, runs; and durations.
 mod duration;
 mod filter;
 mod run_selector;
@@ -21,7 +20,7 @@ mod time;
 // Rows as they are stored, with names.
 mod event_text;
 mod fields;
-mod known_names;
+mod preloaded_names;
 mod raw_span;
 mod reader;
 mod related_rows;
@@ -40,7 +39,7 @@ mod scanning;
 mod span_pages;
 mod workers;
 
-// Where to look, and what stands in sums: commits, indexes, zones.
+// Where rows are, and sums: commits, indexes, zones.
 mod commit_map;
 mod indexes;
 mod optimize;
@@ -58,14 +57,14 @@ mod durations;
 mod exact;
 pub mod explain;
 mod groups;
-mod oddities;
+mod misleading;
 mod slow;
 pub mod stacks;
 mod stalls;
 mod statistics;
 pub mod trace;
 
-// A profile that is looked at again and again; SQL of the asker's; what a profile says of itself.
+// Following a live profile; SQL of the user; checks of a profile.
 pub mod follow;
 mod recent;
 pub mod sql;
@@ -90,7 +89,7 @@ pub use self::groups::{By, Group, Groups, Key};
 #[doc(hidden)]
 pub use self::id_set::IdSet;
 pub use self::indexes::Indexes;
-pub use self::oddities::{KeptOpen, LongByLifetime, MostlyWaiting, NestedInItself};
+pub use self::misleading::{KeptOpen, LongByLifetime, MostlyWaiting, NestedInItself};
 pub use self::optimize::{OptimizeProgress, Optimized, drop_indexes, optimize};
 pub use self::reader::{
     Callsite, CountedBy, Counts, Entry, Event, Link, Loss, Mark, OpenSpan, Reader, Run, Span,
@@ -99,7 +98,7 @@ pub use self::reader::{
 pub use self::recent::Rollup;
 pub use self::run_selector::{RunSelector, RunSelectorError};
 pub use self::scan::{Columns, Scan};
-pub use self::slow::{SlowBy, Slowest, Which};
+pub use self::slow::{SlowBy, SlowScope, Slowest};
 pub use self::span_ref::SpanRef;
 pub use self::stacks::{StackTree, Stacks, Weight};
 pub use self::stalls::{InnerSpan, RuntimeThreads, Stall, Stalls, StallsOn, longest_entry_began};

@@ -23,7 +23,7 @@ use spandrel_storage::{Error, ErrorKind};
 
 /// Instructions of SQLite's machine between two calls of the progress.
 const INSTRUCTIONS_A_CALL: u64 = 1 << 20;
-/// What a row takes it: to read and to sort it, and then to put it into the index.
+/// Instructions for each row: to read and sort it, and to insert it into the index.
 const INSTRUCTIONS_A_ROW: u64 = 11;
 
 /// How far `optimize` is.
@@ -117,7 +117,7 @@ fn change(
     let bytes_before = profile.bytes_before;
     let mut conn = profile.connect(&StoreOptions::default())?;
     let changed = change(path, &mut conn);
-    // In any case, so that the file is again as a recording leaves it.
+    // Also after an error, so that the file is as a recording leaves it.
     let finished = checkpoint::finish(&conn, path);
     let done = changed.and_then(|changed| finished.map(|()| changed));
     let (changed, bytes_after) = profile.close(conn, done)?;
@@ -169,7 +169,7 @@ fn make(
             tx.commit().context(path, &doing)
         }
         PATHS => {
-            // What is read was there before; what is written is seen by nobody until it is committed.
+            // The reader sees the committed rows; nobody sees what is written until it is committed.
             let reader = Reader::open(path)?;
             let tx = begin(conn).context(path, &doing)?;
             path_sums::make(&reader, &tx, say)?;
@@ -194,7 +194,7 @@ fn make_index(
     };
     conn.progress_handler(INSTRUCTIONS_A_CALL as i32, Some(call)).settled()?;
     let made = begin(conn).and_then(|tx| {
-        // One that only has the name.
+        // An index that only has the name.
         indexes::drop_index(&tx, step.name)?;
         tx.execute_batch(step.sql)?;
         tx.commit()
@@ -207,8 +207,7 @@ fn begin(conn: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
     conn.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
-/// Brings the log into the file, so that it does not grow by all indexes together. Readers that are in
-/// the way only put it off.
+/// Checkpoints the log, so that it does not grow by all indexes together. Readers only postpone it.
 fn merge(conn: &Connection, path: &Path) -> Result<(), Error> {
     match checkpoint::run(conn, path, false) {
         Err(error) if error.kind() != ErrorKind::Busy => Err(error),

@@ -6,7 +6,7 @@ use super::Columns;
 use crate::reader::read_status;
 use spandrel_storage::Status;
 
-/// A row as it is stored, without names and without its fields. What is not read of it is `None`.
+/// The stored numbers of a row, without names and fields. Columns that were not read are `None`.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RawSpan {
     pub(crate) id: i64,
@@ -28,7 +28,7 @@ pub(crate) struct RawSpan {
 }
 
 impl RawSpan {
-    /// A row, and its fields, with values in the order in which `Rows::selected` asks for them.
+    /// Reads a row and its fields; columns as `Rows::selected` lists them.
     pub(crate) fn of_row<'a>(
         row: &'a Row<'_>,
         columns: Columns,

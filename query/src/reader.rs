@@ -71,14 +71,13 @@ impl Reader {
         self.file.path()
     }
 
-    /// Whether the file says that it has a write-ahead log, and there is none beside it. That is so of a copy
-    /// of the main file alone, whose last commits may be missing, if it was taken while a program recorded or
-    /// after it was killed.
+    /// Whether the file belongs with a write-ahead log that is missing. Then it is a copy of the main file alone,
+    /// taken while a program recorded or after it was killed, and its last commits may be missing.
     pub fn lacks_log(&self) -> bool {
         self.file.lacks_log()
     }
 
-    /// For statements that are prepared once and run within the transaction of a scan.
+    /// For statements that run within the transaction of a scan.
     pub(crate) fn connection(&self) -> &Connection {
         self.file.connection()
     }
@@ -92,8 +91,8 @@ impl Reader {
         self.query("look for indexes", |tx| crate::indexes::present(tx))
     }
 
-    /// The version of the file's schema. One that an older version of this crate has made, and no recording
-    /// since, is below [`SCHEMA_VERSION`](spandrel_storage::SCHEMA_VERSION).
+    /// The schema version of the file. It is below [`SCHEMA_VERSION`](spandrel_storage::SCHEMA_VERSION) if an older
+    /// version of this crate has made it and nothing was recorded into it since.
     pub fn schema_version(&self) -> Result<i32, Error> {
         self.file.schema_version()
     }
@@ -108,7 +107,7 @@ impl Reader {
         self.ahead = ahead;
     }
 
-    /// The pages of the file, if they are all that a transaction sees.
+    /// The pages of the file, if a transaction sees nothing else.
     pub(crate) fn pages(&self, tx: &Transaction<'_>) -> Option<Pages<'_>> {
         self.file.pages(tx)
     }
@@ -119,7 +118,7 @@ impl Reader {
         self.file.begin()
     }
 
-    /// Whether what was opened as a file that nobody uses still is one.
+    /// Checks that a file that was opened as unused is still unused.
     pub(crate) fn check_mode(&self) -> Result<(), Error> {
         self.file.check_mode()
     }

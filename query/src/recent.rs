@@ -1,5 +1,4 @@
-//! Reads for programs that look at a profile again and again: the cost of each depends on what is asked for,
-//! and not on the size of the profile.
+//! Queries for programs that read a profile again and again: their cost does not depend on the size of the profile.
 
 use std::sync::Arc;
 
@@ -30,7 +29,7 @@ pub struct Rollup {
     pub counted: CountedBy,
     /// How many calls.
     pub calls: u64,
-    /// How many spans have closed, whose calls these are.
+    /// Closed spans that these calls are of.
     pub spans: u64,
     /// How many of them failed or panicked.
     pub errors: u64,
@@ -40,7 +39,7 @@ pub struct Rollup {
     pub busy_ns: Option<i64>,
     /// Sum of their self times.
     pub self_ns: i64,
-    /// Sum of the busy times of their own; `None` if those were not measured.
+    /// Sum of self busy times; `None` if they were not measured.
     pub self_busy_ns: Option<i64>,
     /// The longest duration.
     pub max_ns: i64,
@@ -128,16 +127,16 @@ impl Reader {
         }
     }
 
-    /// The longest entry of the open spans that live long, by callsite: until they close, rollups know only of
-    /// entries that were recorded one by one. Of those spans of which all entries so far were between these two
-    /// moments, as only of the length it is known which entry it was.
+    /// By callsite, the longest entry of open long-lived spans: until they close, rollups have only entries that were
+    /// recorded one by one. Only spans whose entries so far were all between these two moments, since it is not known
+    /// when the longest one was.
     pub fn longest_open_entries(
         &self,
         run_id: i64,
         from_ns: i64,
         until_ns: i64,
     ) -> Result<Vec<(i64, i64)>, Error> {
-        // Sums that are too large for an integer are real numbers.
+        // In SQLite, sums that overflow an integer are real numbers.
         let within = " AND start_ns + coalesce(first_entry_ns, 0) >= ?2
               AND start_ns + coalesce(last_exit_ns, 0) <= ?3";
         self.query("read the open spans", |tx| {
@@ -175,7 +174,7 @@ impl Reader {
             let mut query = tx.prepare(
                 "SELECT id, start_ns FROM span WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 1",
             )?;
-            // All before `low` start earlier, all from `high` on do not.
+            // All ids before `low` start earlier, all from `high` on do not.
             while low < high {
                 let middle = low + (high - low) / 2;
                 let found: Option<(i64, i64)> = query

@@ -1,4 +1,4 @@
-//! What belongs to spans beside their rows: the events in them, what they follow from, their fields.
+//! What belongs to spans: events in them, links, fields.
 
 use std::collections::HashSet;
 
@@ -32,7 +32,7 @@ impl Reader {
         self.query("read the fields", |tx| {
             let mut query = tx.prepare("SELECT fields FROM span WHERE id = ?1")?;
             for span in spans {
-                // One that was pruned meanwhile has none any more.
+                // A span that was pruned meanwhile has none.
                 let fields = query.query_row([span.id as i64], |row| row.get(0)).optional()?;
                 span.fields = fields.flatten();
             }

@@ -1,8 +1,8 @@
 //! From rows of SQLite to spans with names.
 //!
-//! Reading a value costs three calls of SQLite, and a name in a hash table as much again. So only those
-//! columns are read that are asked for, and the names of callsites and threads, which the store numbers
-//! from one, stand in a table by their number.
+//! Reading a value costs three calls of SQLite, and a look into a hash table for a name as much again. So only the
+//! requested columns are read, and the names of callsites and threads, which the store numbers from one, stand in a
+//! table by number.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,7 +13,7 @@ use rusqlite::{Connection, Params, Statement, Transaction};
 
 use super::id_range::Range;
 use super::raw_span::RawSpan;
-use super::span_pages::{Ended, Pause, ReadAheadEvent, RowFilter, SpanPages};
+use super::span_pages::{Ended, PageQuery, Pause, ReadAheadEvent, SpanPages};
 use super::workers::ReadAhead;
 use super::{Columns, SpanContext, SpanRef};
 use crate::reader::{
@@ -23,16 +23,16 @@ use spandrel_storage::Status;
 
 /// Names that are kept in a table, some 200 bytes each; a program can have any number of threads.
 const NAMES_MAX: usize = 1 << 20;
-/// Names of higher numbers, which only a made-up file has.
+/// Names of higher numbers: only a forged file has them.
 const OTHERS_MAX: usize = 16_384;
 
-/// Reads spans of one run; the names outlive a transaction.
+/// Reads spans of one run; caches names beyond a transaction.
 pub(crate) struct Rows {
     run_id: i64,
     columns: Columns,
     callsites: NameCache<Callsite>,
     threads: NameCache<Thread>,
-    /// Those of the longest entries.
+    /// Threads of longest entries.
     workers: NameCache<Thread>,
     shared: Shared,
 }
@@ -53,7 +53,7 @@ impl Rows {
         self.run_id
     }
 
-    /// What a statement has to select, in this order.
+    /// The columns that a statement must select, in this order.
     pub(crate) fn selected(&self) -> &'static str {
         match self.columns {
             Columns::All => {
@@ -86,7 +86,7 @@ impl Rows {
         self.each(query.query(params)?, &mut names, &mut each)
     }
 
-    /// The same of a statement whose parameters are bound.
+    /// The same for a statement whose parameters are bound.
     pub(crate) fn read_bound(
         &mut self,
         query: &mut Statement<'_>,
@@ -102,7 +102,7 @@ impl Rows {
         tx: &Transaction<'_>,
         sql: &str,
         params: impl Params,
-        owners: &mut impl OwnerOf,
+        owners: &mut impl OwnerLookup,
         mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
     ) -> rusqlite::Result<ControlFlow<()>> {
         let mut names = LookUp::new(tx)?;
@@ -145,35 +145,33 @@ impl Rows {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Calls `each` for the first rows of a range as they stand in the pages of the file.
+    /// Calls `each` for the first rows of a range, read from the pages of the file.
     pub(crate) fn read_pages(
         &mut self,
         table: &SpanPages<'_>,
         conn: &Connection,
         range: &mut Range,
-        (rows_max, only): (u32, &RowFilter<'_>),
+        (rows_max, query): (u32, &PageQuery<'_>),
         mut each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
     ) -> rusqlite::Result<Ended> {
         let mut names = LookUp::new(conn)?;
-        let wanted = only.wanted(self.run_id, self.columns);
-        table.rows().read(range, rows_max, &wanted, |raw, fields| {
+        table.rows().read(range, rows_max, query, |raw, fields| {
             Ok(each(&self.named(raw, fields, &mut names)?))
         })
     }
 
-    /// The same of all rows of a range, read ahead by other threads. After some rows, `piece` is told how many were
-    /// looked at. `None`: not worth it.
+    /// The same for all rows of a range, read ahead by other threads; `each` is told from time to time how many rows
+    /// were read. `None` if threads are not worth it.
     pub(crate) fn read_ahead(
         &mut self,
         (table, ahead): (&SpanPages<'_>, &ReadAhead),
         conn: &Connection,
         range: &mut Range,
-        only: &RowFilter<'_>,
-        each: &mut impl Each,
+        query: &PageQuery<'_>,
+        each: &mut impl RowConsumer,
     ) -> rusqlite::Result<Option<Ended>> {
         let mut names = LookUp::new(conn)?;
-        let wanted = only.wanted(self.run_id, self.columns);
-        table.read_ahead(ahead, range, &wanted, |told| match told {
+        table.read_ahead(ahead, range, query, |told| match told {
             ReadAheadEvent::Row(raw, fields) => Ok(each.row(&self.named(raw, fields, &mut names)?)),
             ReadAheadEvent::LookedAt(rows, pause) => Ok(each.looked_at(rows, pause)),
         })
@@ -220,10 +218,10 @@ impl Rows {
     }
 }
 
-/// What a row has numbers of.
+/// The names that a row refers to by number.
 pub(crate) struct Named<'a> {
     pub(crate) callsite: &'a Arc<Callsite>,
-    /// The one that created it, and that of its longest entry.
+    /// The thread that created the span, and the thread of its longest entry.
     pub(crate) threads: [&'a Arc<Thread>; 2],
 }
 
@@ -268,19 +266,18 @@ impl<'a> Named<'a> {
     }
 }
 
-/// Whoever takes rows that are read ahead.
-pub(crate) trait Each {
+/// Takes rows that are read ahead.
+pub(crate) trait RowConsumer {
     /// A row.
     fn row(&mut self, span: &SpanRef<'_>) -> ControlFlow<()>;
 
-    /// So many rows were looked at since it was told last, those that it has got included.
+    /// This many rows were read since the last call, those handed out included.
     fn looked_at(&mut self, rows: u64, pause: &Pause) -> ControlFlow<()>;
 }
 
-/// Knows the spans of entries.
-pub(crate) trait OwnerOf {
-    /// The span of an entry, if more of it is wanted than the entry says, and if it is there. May change the
-    /// entry.
+/// Looks up the spans of entries.
+pub(crate) trait OwnerLookup {
+    /// The span of an entry, if more of it is needed than the entry has, and if it is stored. May change the entry.
     fn owner(&mut self, entry: &mut crate::Entry) -> rusqlite::Result<Option<&Span>>;
 }
 

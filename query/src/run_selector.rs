@@ -1,4 +1,4 @@
-//! The language that says which run is meant.
+//! The language for selecting a run.
 //!
 //! | text | run |
 //! |---|---|
@@ -17,13 +17,13 @@ use std::str::FromStr;
 use crate::reader::Run;
 use spandrel_storage::nearest;
 
-/// Fewer digits of a uuid are taken for a label.
+/// Fewer digits are no uuid but a label.
 const UUID_DIGITS_MIN: usize = 6;
 
-/// So many labels are named in a message.
+/// Labels that a message lists at most.
 const LABELS_NAMED_MAX: usize = 5;
 
-/// Which run is meant, as somebody wrote it.
+/// A parsed selector of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RunSelector {
@@ -57,7 +57,7 @@ fn fail<T>(message: impl Into<String>) -> Result<T, RunSelectorError> {
 }
 
 impl RunSelector {
-    /// Understands a text; an empty one means the latest run.
+    /// Parses a text; an empty one selects the latest run.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl RunSelector {
         Ok(Self::Any(text.to_owned()))
     }
 
-    /// The run that is meant, of all of a file.
+    /// The selected run, among all runs of a file.
     ///
     /// # Errors
     ///
@@ -168,9 +168,9 @@ fn uuid_prefix(text: &str) -> Option<String> {
 fn unknown<'a>(runs: &[Run], text: &str) -> Result<&'a Run, RunSelectorError> {
     let labels = || runs.iter().rev().filter_map(|run| run.info.label.as_deref());
     let mut named = nearest(text, labels(), LABELS_NAMED_MAX);
-    let near = !named.is_empty();
+    let is_similar = !named.is_empty();
     for label in labels() {
-        if !near && named.len() < LABELS_NAMED_MAX && !named.contains(&label) {
+        if !is_similar && named.len() < LABELS_NAMED_MAX && !named.contains(&label) {
             named.push(label);
         }
     }
@@ -182,7 +182,7 @@ fn unknown<'a>(runs: &[Run], text: &str) -> Result<&'a Run, RunSelectorError> {
     };
     let named: Vec<_> = named.iter().map(|label| format!("{label:?}")).collect();
     let named = named.join(", ");
-    fail(match (near, named.is_empty()) {
+    fail(match (is_similar, named.is_empty()) {
         (true, _) => format!("there is no run {text:?}; did you mean {named}? {known}"),
         (false, true) => format!("there is no run {text:?}; {known}, without labels"),
         (false, false) => format!("there is no run {text:?}; {known}, with the labels {named}"),

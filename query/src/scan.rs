@@ -1,9 +1,9 @@
-//! Which spans a pass looks at.
+//! What a scan reads.
 
 use super::SpanRef;
 use super::id_range::Range;
 
-/// Which spans a pass reads, and which of their columns.
+/// Which spans a scan reads, and which of their columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Scan {
@@ -13,22 +13,22 @@ pub struct Scan {
     pub from_ns: Option<i64>,
     /// Spans that start at this moment or later are left out.
     pub until_ns: Option<i64>,
-    /// Only spans whose ids are in this range, both ends included; no others are looked at.
+    /// Only spans with ids in this range, both ends included; others are not read.
     pub ids: Option<(u64, u64)>,
     /// What is read of each span.
     pub columns: Columns,
 }
 
-/// What a pass reads of each span; what is greater has all of what is less.
+/// The columns that a scan reads; a greater value includes the columns of the lesser.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Columns {
-    /// All but the fields and what [`Entries`](Self::Entries) says.
+    /// All but fields and the columns of [`Entries`](Self::Entries).
     #[default]
     Numbers,
     /// All but the fields: also the first, longest and last entry, and the thread of the longest.
     Entries,
-    /// All, with the fields, and how other systems know the span.
+    /// All, with fields and the ids of other systems.
     All,
 }
 
@@ -51,26 +51,26 @@ impl Scan {
         Self { from_ns, until_ns, ..self }
     }
 
-    /// Only spans with ids from `first` to `last`. As ids grow with time, this bounds what a pass
-    /// reads; see [`Reader::id_near`](crate::Reader::id_near).
+    /// Only spans with ids from `first` to `last`. As ids grow with time, this bounds what is read; see
+    /// [`Reader::id_near`](crate::Reader::id_near).
     #[must_use]
     pub fn ids(self, first: u64, last: u64) -> Self {
         Self { ids: Some((first, last)), ..self }
     }
 
-    /// Whether it looks at all spans of the run.
+    /// Whether it reads all spans of the run.
     pub(super) fn is_whole(&self) -> bool {
         !self.has_window() && self.ids.is_none()
     }
 
-    /// Whether it looks at a span of its run.
+    /// Whether a span of the run is in the scan.
     pub(super) fn has(&self, span: &SpanRef<'_>) -> bool {
         self.from_ns.is_none_or(|from| span.start_ns >= from)
             && self.until_ns.is_none_or(|until| span.start_ns < until)
             && self.ids.is_none_or(|(first, last)| (first..=last).contains(&span.id))
     }
 
-    /// The part of a range that is asked for.
+    /// The part of a range that is in the scan.
     pub(super) fn cut(&self, range: Range) -> Range {
         let Some((first, last)) = self.ids else { return range };
         let bound = |id: u64| i64::try_from(id).unwrap_or(i64::MAX);

@@ -1,13 +1,12 @@
-//! A pass over the spans of a run with flat memory.
+//! A scan over the spans of a run in constant memory.
 //!
-//! The rows are read in pieces with a transaction each, so that a live recording can empty its
-//! write-ahead log meanwhile; of what it commits meanwhile some is seen and some is not. Names are
-//! looked up once each and kept, up to a bound.
+//! Rows are read in pieces with a transaction each, so that a live recording can empty its write-ahead log meanwhile;
+//! of what it commits meanwhile, some is seen and some is not. Names are looked up once each and cached, up to a
+//! bound.
 //!
-//! What SQLite can decide by itself is left to it, since a row that it passes over costs a tenth of one
-//! that is handed out: the window, and for analyses in this crate a [`Predicate`]. Where the profile has
-//! zones (`indexes.rs`), only those that the window touches are read, and else the ranges in which commits
-//! (`commit_map.rs`) have spans of that time.
+//! What SQLite can test is left to SQLite, since a row that it skips costs a tenth of one that is handed out: the
+//! window, and, for analyses in this crate, a [`Predicate`]. If the profile has zones (`indexes.rs`), only the zones
+//! that the window touches are read, otherwise the id ranges of commits (`commit_map.rs`) with spans of that time.
 
 mod side_by_side;
 
@@ -22,8 +21,8 @@ pub(super) use self::side_by_side::{LookUp, SideBySide, Sums};
 use super::commit_map::{self, Kind};
 use super::id_range::{Range, join};
 use super::id_set::IdSet;
-use super::rows::{Each, Rows};
-use super::span_pages::{Callsites, Ended, Pause, RowFilter, SpanPages};
+use super::rows::{RowConsumer, Rows};
+use super::span_pages::{Callsites, Ended, PageQuery, Pause, SpanPages};
 use super::zone_lookup::touched_zones;
 use super::{Filter, Scan, SpanRef};
 use crate::reader::{Reader, Shared};
@@ -31,36 +30,35 @@ use crate::reader::{Reader, Shared};
 /// Rows that one read transaction reads at most.
 pub(super) const PIECE_ROWS: u32 = 50_000;
 
-/// What else must hold for a span to be handed out.
+/// A further condition on the spans of a scan.
 pub trait Predicate {
-    /// As SQL that begins with ` AND `, made of numbers and names of columns only; empty: nothing. It is
-    /// asked again for each piece, as it may become narrower.
+    /// SQL that begins with ` AND `, made of numbers and column names only; empty if there is no condition. It is
+    /// asked for again for each piece, as it may become narrower.
     fn sql(&self) -> String;
 
-    /// Whether what the SQL holds back would be passed over by whoever is handed it as well. Then rows may be read
-    /// without SQL, and are all handed out.
+    /// Whether the caller tests the condition itself, too. Then rows may be read without SQL, and all of them are
+    /// handed out.
     fn is_hint(&self) -> bool {
         false
     }
 
-    /// If it is a hint: the callsites of which spans can be meant; `None`: all.
+    /// If it is a hint: the callsites whose spans can match; `None`: all.
     fn callsites(&self) -> Option<&[i64]> {
         None
     }
 
-    /// If it is a hint: the spans of which children can be meant; `None`: all, and roots.
+    /// If it is a hint: the spans whose children can match; `None`: all spans, also roots.
     fn parents(&self) -> Option<&IdSet> {
         None
     }
 
-    /// A piece is done, in which so many rows were looked at, by SQLite or by us. The scan ends when this
-    /// breaks.
+    /// A piece is done; this many rows were read in it, by SQLite or by us. Breaking ends the scan.
     fn looked_at(&mut self, _rows: u64) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 }
 
-/// Nothing else.
+/// No condition.
 impl Predicate for () {
     fn sql(&self) -> String {
         String::new()
@@ -71,19 +69,19 @@ impl Predicate for () {
     }
 }
 
-/// What SQLite can decide of a filter, which whoever is handed a span asks as a whole.
+/// The pushdown of a filter; the caller tests the whole filter.
 pub(super) struct Pushdown {
     sql: String,
     callsites: Option<Vec<i64>>,
 }
 
 impl Pushdown {
-    /// Of spans.
+    /// For a scan of spans.
     pub(super) fn of_spans(known: &super::filter::Pushdown<'_>) -> Self {
         Self { sql: known.sql(), callsites: known.callsites().map(<[_]>::to_vec) }
     }
 
-    /// Of spans as calls.
+    /// For a scan of calls.
     pub(super) fn of_calls(known: &super::filter::Pushdown<'_>) -> Self {
         Self { sql: known.sql_of_calls(), ..Self::of_spans(known) }
     }
@@ -103,7 +101,7 @@ impl Predicate for Pushdown {
     }
 }
 
-/// The children of some spans, and others.
+/// A hint: only the children of some spans are needed.
 pub(super) struct ChildrenOf<'a>(pub(super) Option<&'a IdSet>);
 
 impl Predicate for ChildrenOf<'_> {
@@ -120,7 +118,7 @@ impl Predicate for ChildrenOf<'_> {
     }
 }
 
-/// Is given each span of a scan, where the scan is compiled once for everybody: in each copy of it is a reader of pages.
+/// Takes the spans of a scan. By `dyn`, so that a scan, which contains a reader of pages, is compiled once.
 pub(super) type SpanSink<'e> = dyn FnMut(&SpanRef<'_>) -> ControlFlow<()> + 'e;
 
 impl Reader {
@@ -129,9 +127,9 @@ impl Reader {
     ///
     /// # Blocking
     ///
-    /// Reads the run's rows: some 0.4 s for a million of a run that is being recorded, and a quarter of that
-    /// of a file that nobody records into; of a window, those around it. In a run that was recorded before
-    /// version 3 of the schema and has no indexes it looks at all of them, some 0.08 s for a million.
+    /// Reads the rows of the run: some 0.4 s for a million in a run that is being recorded, and a quarter of that in
+    /// a file that nobody records into. For a window, reads the rows around it; but all of them, some 0.08 s for a
+    /// million, in a run that was recorded before version 3 of the schema and has no indexes.
     pub fn scan(
         &self,
         scan: &Scan,
@@ -140,8 +138,8 @@ impl Reader {
         self.scan_if(scan, &mut (), |(), span| each(span))
     }
 
-    /// A scan that hands out the spans that a filter means; of those that SQLite can tell it is
-    /// quicker than to look at all. What the filter looks at is read, too.
+    /// A scan of the spans that match a filter; faster than testing all spans where SQLite can test the filter.
+    /// Columns that the filter needs are read, too.
     ///
     /// # Blocking
     ///
@@ -158,7 +156,7 @@ impl Reader {
         self.scan_matching(scan, filter, &mut each)
     }
 
-    /// Compiled once for everybody, since a filter takes longer than a call.
+    /// With `dyn`, compiled once: a filter takes longer than a call.
     fn scan_matching(
         &self,
         scan: &Scan,
@@ -173,16 +171,16 @@ impl Reader {
         })
     }
 
-    /// Those of some spans of a run that a filter means, by their ids; also of those that are open.
+    /// Of the spans with these ids, open ones included, the ids of those that match a filter.
     #[doc(hidden)]
-    pub fn meant(&self, run_id: i64, ids: &[u64], filter: &Filter) -> Result<Vec<u64>, Error> {
+    pub fn matching(&self, run_id: i64, ids: &[u64], filter: &Filter) -> Result<Vec<u64>, Error> {
         /// Ids in one statement.
         const IDS_MAX: usize = 500;
-        /// The table of open spans with the columns of the other one.
+        /// The table of open spans with the columns of the table of spans.
         const OPEN: &str = "(SELECT *, NULL AS duration_ns, NULL AS self_ns, 'unfinished' AS status
             FROM open_span WHERE id NOT IN (SELECT id FROM span))";
         let mut rows = Rows::new(run_id, filter.columns());
-        let (mut matcher, mut meant) = (filter.matcher(), Vec::new());
+        let (mut matcher, mut matching) = (filter.matcher(), Vec::new());
         for some in ids.chunks(IDS_MAX) {
             let listed = some.iter().map(|id| id.to_string()).collect::<Vec<_>>().join(",");
             for table in ["span", OPEN] {
@@ -193,23 +191,23 @@ impl Reader {
                 let tx = self.begin()?;
                 let read = rows.read(&tx, &sql, [run_id], |span| {
                     if matcher.matches(span) {
-                        meant.push(span.id);
+                        matching.push(span.id);
                     }
                     ControlFlow::Continue(())
                 });
                 let _goes_on = read.context(self.path(), "read the spans of entries")?;
             }
         }
-        Ok(meant)
+        Ok(matching)
     }
 
-    /// What SQLite can decide of a filter, as SQL for a [`Predicate`].
+    /// The pushdown of a filter, as SQL for a [`Predicate`].
     #[doc(hidden)]
     pub fn pushdown(&self, filter: &Filter) -> Result<String, Error> {
         self.pushdown_of(filter, |pushdown| pushdown.sql())
     }
 
-    /// The same, as it is needed.
+    /// The pushdown of a filter, converted by `needed`.
     pub(super) fn pushdown_of<T>(
         &self,
         filter: &Filter,
@@ -262,7 +260,7 @@ impl Reader {
                     let handed = RowSink::new(self, scan, (&mut *condition, &mut each), tx);
                     match handed.read(&mut range, &mut rows)? {
                         ControlFlow::Break(()) => return Ok(()),
-                        // What is left SQLite has to read.
+                        // SQLite reads the rest.
                         ControlFlow::Continue(Some(tx)) => tx,
                         ControlFlow::Continue(None) => continue,
                     }
@@ -282,7 +280,7 @@ impl Reader {
         Ok(())
     }
 
-    /// The ids that the scan has to look at, as ranges.
+    /// The id ranges that a scan has to read.
     pub(super) fn ranges(&self, scan: &Scan) -> Result<Vec<Range>, Error> {
         let tx = self.begin()?;
         let read = || -> rusqlite::Result<Vec<Range>> {
@@ -291,9 +289,9 @@ impl Reader {
                 return Ok(vec![all]);
             }
             let Some(zones) = touched_zones(&tx, scan)? else {
-                let places = commit_map::ranges(&tx, scan.run_id, Kind::Span)?;
-                let of_window = |places: Vec<_>| commit_map::in_window(&places, scan);
-                return Ok(places.map_or_else(|| vec![all], of_window));
+                let commits = commit_map::ranges(&tx, scan.run_id, Kind::Span)?;
+                let of_window = |commits: Vec<_>| commit_map::in_window(&commits, scan);
+                return Ok(commits.map_or_else(|| vec![all], of_window));
             };
             let mut ranges = Vec::new();
             zones.iter().for_each(|zone| join(&mut ranges, zone.range()));
@@ -304,7 +302,7 @@ impl Reader {
     }
 }
 
-/// Whoever is handed rows that are read from pages.
+/// Hands out rows that are read from pages.
 struct RowSink<'r, 'a, C, F> {
     reader: &'r Reader,
     scan: &'a Scan,
@@ -312,11 +310,11 @@ struct RowSink<'r, 'a, C, F> {
     each: &'a mut F,
     /// `None` only while another one is begun, or if that fails.
     tx: Option<Transaction<'r>>,
-    /// What is committed, as SQLite numbers it.
+    /// The number of the committed state, as SQLite counts it.
     version: i64,
     /// Rows that were read in this transaction.
     in_transaction: u64,
-    /// Somebody has written meanwhile.
+    /// Whether somebody has committed meanwhile.
     is_changed: bool,
     error: Option<Error>,
 }
@@ -335,8 +333,9 @@ impl<'r, 'a, C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>>
         Self { reader, scan, condition, each, tx, version, in_transaction, is_changed, error }
     }
 
-    /// Reads the first rows from the pages of the file, or all of them if that is worth threads, and takes them from
-    /// the range. Breaks when no more are wanted. Gives the transaction back if SQLite has to read what comes next.
+    /// Reads the first rows of a range from the pages of the file, or all of them if that is worth threads, and
+    /// removes them from the range. Breaks when no more are wanted. Gives the transaction back if SQLite has to read
+    /// what comes next.
     fn read(
         mut self,
         range: &mut Range,
@@ -350,11 +349,11 @@ impl<'r, 'a, C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>>
             Some(ended) if !self.is_changed => ended,
             _ => return Ok(ControlFlow::Continue(self.tx)),
         };
-        // Of a file that nobody used, somebody may have changed it.
+        // Somebody may have begun to use the file meanwhile.
         self.reader.check_mode()?;
         Ok(match ended {
-            Ended::Odd => ControlFlow::Continue(self.tx),
-            Ended::Broken => ControlFlow::Break(()),
+            Ended::Fallback => ControlFlow::Continue(self.tx),
+            Ended::Stopped => ControlFlow::Break(()),
             Ended::Full | Ended::All => {
                 self.tx = None;
                 match self.condition.looked_at(looked_at) {
@@ -365,7 +364,7 @@ impl<'r, 'a, C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>>
         })
     }
 
-    /// How that has ended, and how many rows nobody has been told of. `None`: there are no pages to read.
+    /// How the reading has ended, and the rows that `looked_at` was not told of. `None`: there are no pages to read.
     fn read_pages(
         &mut self,
         range: &mut Range,
@@ -377,18 +376,20 @@ impl<'r, 'a, C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>>
         self.version = data_version(tx)?;
         let callsites = self.condition.callsites().map(Callsites::new);
         let parents = self.condition.parents().cloned();
-        let only = RowFilter { callsites: callsites.as_ref(), parents: parents.as_ref() };
+        let (run_id, columns) = (self.scan.run_id, self.scan.columns);
+        let (callsites, parents) = (callsites.as_ref(), parents.as_ref());
+        let query = PageQuery { run_id, columns, callsites, parents };
         let conn = reader.connection();
         let ahead = (&table, reader.ahead());
-        if let Some(ended) = rows.read_ahead(ahead, conn, range, &only, self)? {
+        if let Some(ended) = rows.read_ahead(ahead, conn, range, &query, self)? {
             return Ok(Some((ended, 0)));
         }
-        let wanted = (PIECE_ROWS, &only);
-        let ended = rows.read_pages(&table, conn, range, wanted, |span| self.row(span))?;
+        let ended =
+            rows.read_pages(&table, conn, range, (PIECE_ROWS, &query), |span| self.row(span))?;
         Ok(Some((ended, if ended == Ended::Full { u64::from(PIECE_ROWS) } else { 0 })))
     }
 
-    /// Lets go of the file for a moment. Says whether what was read before is still all there is.
+    /// Ends the transaction and begins another one. Says whether the file is unchanged.
     fn begin_again(&mut self) -> Result<bool, Error> {
         self.tx = None;
         let tx = self.tx.insert(self.reader.begin()?);
@@ -397,7 +398,7 @@ impl<'r, 'a, C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>>
     }
 }
 
-impl<C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>> Each
+impl<C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>> RowConsumer
     for RowSink<'_, '_, C, F>
 {
     fn row(&mut self, span: &SpanRef<'_>) -> ControlFlow<()> {
@@ -429,13 +430,13 @@ impl<C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>> Each
     }
 }
 
-/// A number that is another one once somebody else has committed something.
+/// A number that changes when somebody else commits.
 fn data_version(tx: &Transaction<'_>) -> rusqlite::Result<i64> {
     tx.pragma_query_value(None, "data_version", |row| row.get(0))
 }
 
-/// Reads the first rows, and takes them from the range. Says how many were looked at; 0 if fewer than a
-/// piece has.
+/// Reads the first rows of a range and removes them from it. Says how many were read; 0 if that was less than a
+/// piece.
 fn read_piece(
     range: &mut Range,
     tx: &Transaction<'_>,
@@ -443,7 +444,7 @@ fn read_piece(
     condition: &str,
     each: impl FnMut(&SpanRef<'_>) -> ControlFlow<()>,
 ) -> rusqlite::Result<(ControlFlow<()>, u64)> {
-    // How many rows SQLite passes over is not seen here, so it is asked beforehand.
+    // SQLite does not tell how many rows it skips, so the end of the piece is looked up before.
     let end = "SELECT id FROM span WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT 1 OFFSET ?3";
     let params = params![range.after, range.last, PIECE_ROWS - 1];
     let end = tx.query_row(end, params, |row| row.get(0)).optional()?;

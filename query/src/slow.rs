@@ -1,11 +1,10 @@
-//! The slowest spans, and the longest entries of those that live long: among the slowest they stand for
-//! themselves, by their own length, and the span's lifetime does not. Spans that were never entered come behind all
-//! others, however long they were open, as nobody worked in them.
+//! The slowest spans and the longest entries of long-lived spans, which are ranked by their own length; lifetimes of
+//! long-lived spans are not ranked. Spans that were never entered come last, however long they were open, as nobody
+//! worked in them.
 //!
-//! [`Slowest`] is fed any selection of calls and keeps as many as are wanted. Where it goes by name or
-//! time only, [`Reader::slowest`] knows more: of a run an index has them in order; without one, or of a
-//! window, commits say how long their longest spans are (`commit_map.rs`), and SQLite passes over
-//! whatever is quicker than those that were found so far.
+//! [`Slowest`] keeps the slowest of any selection of calls. [`Reader::slowest`] finds them faster where only name or
+//! time is selected: for a whole run with an index; without one, or for a window, commits tell how long their longest
+//! spans are (`commit_map.rs`), and SQLite skips spans that are faster than those found so far.
 
 mod entries;
 
@@ -24,42 +23,41 @@ use crate::reader::{LookUp, Reader, Span};
 use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
 
-/// Which part of all that commits say of their rows is looked at, commit by commit, before a single pass
-/// over all rows is begun instead.
+/// If more than one part in this many of all rows would be read commit by commit, a single scan is faster.
 const PASS_PART: u64 = 4;
 
-/// For how many roots that were never entered it is looked up whether a thread worked in their traces.
+/// At least this many roots that were never entered are tested for work below them, ...
 const ROOTS_LOOKED_INTO: usize = 20;
-/// At most this many, even if more are asked for.
+/// ... and at most this many, even if more are wanted.
 const ROOTS_ASKED: usize = 1_000;
 
-/// Callsites of which one transaction looks into an index.
+/// Callsites that are looked up in an index in one transaction.
 const PIECE_CALLSITES: usize = 10_000;
 
-/// When a span was left for the last time; of one that was entered once that is known by other columns.
+/// The last exit of a span; computed from other columns if it was entered once.
 pub(super) const LAST_EXIT: &str = "(CASE WHEN entries = 1
     THEN coalesce(last_exit_ns, first_entry_ns + busy_ns) ELSE last_exit_ns END)";
 
-/// By which time spans are slow.
+/// The time that spans are ranked by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlowBy {
     /// From creation to close.
     #[default]
     Duration,
-    /// Not in their children.
+    /// Self time: not in their children.
     SelfTime,
-    /// Inside the span.
+    /// Busy time: inside the span.
     Busy,
     /// Not inside the span: waiting.
     Idle,
-    /// From creation to the last exit: without what kept the span open after its work.
+    /// From creation to the last exit: without the time for which others kept the span open.
     Work,
 }
 
 impl SlowBy {
-    /// The time of a span or an entry; `None` where it is not known, as the duration of an unfinished span, or
-    /// where it says nothing, as of a span whose entries count.
+    /// The time of a span or an entry; `None` where it is not known, such as the duration of an unfinished span, or
+    /// means nothing, such as the lifetime of a span whose entries count.
     pub fn of(self, span: &SpanRef<'_>) -> Option<i64> {
         if span.counts_by_entries() { None } else { self.of_lifetime(span) }
     }
@@ -95,28 +93,28 @@ impl SlowBy {
     }
 }
 
-/// Of which spans the slowest are wanted.
+/// Among which spans the slowest are looked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Which<'a> {
-    /// Of all.
+pub enum SlowScope<'a> {
+    /// All.
     #[default]
     All,
-    /// Of those of a name.
+    /// Those of a name.
     Named(&'a str),
-    /// Of those without a parent, so that they are the slowest traces.
+    /// Those without a parent: the slowest traces.
     Roots,
 }
 
-/// Keeps the slowest spans of those that it is fed; of equally slow ones those with the higher ids. Those that were
-/// never entered are kept only where others leave room.
+/// Keeps the slowest of the spans that are added; of equally slow ones those with the higher ids. Spans that were
+/// never entered are kept only where there is room left.
 #[derive(Debug, Clone)]
 pub struct Slowest {
     by: SlowBy,
     limit: usize,
-    /// The quickest on top.
+    /// The fastest on top.
     kept: BinaryHeap<Reverse<RankedSpan>>,
-    /// No quicker ones are wanted.
+    /// Faster spans are not wanted.
     floor_ns: Option<i64>,
     seen: u64,
 }
@@ -158,17 +156,17 @@ impl Slowest {
         self.kept.push(Reverse(RankedSpan { entered, ns, span: span.to_span() }));
     }
 
-    /// How many spans it was fed that have such a time.
+    /// Spans that were added and have such a time.
     pub fn seen(&self) -> u64 {
         self.seen
     }
 
-    /// The spans, the slowest in front.
+    /// The spans, the slowest first.
     pub fn into_spans(self) -> Vec<Span> {
         self.kept.into_sorted_vec().into_iter().map(|Reverse(kept)| kept.span).collect()
     }
 
-    /// What a span must at least take to be kept, where all that it is fed were entered, or none was.
+    /// The shortest time that is still kept, if either all added spans were entered, or none was.
     fn bound_ns(&self) -> Option<i64> {
         let is_full = self.kept.len() >= self.limit;
         let quickest = self.kept.peek().filter(|_| is_full);
@@ -202,15 +200,15 @@ impl Ord for RankedSpan {
     }
 }
 
-/// The slowest so far, and where to look.
+/// The slowest so far, and the condition for further ones.
 struct Search {
     slowest: Slowest,
-    long: Long,
+    long_lived: LongLived,
     /// As SQL that begins with ` AND `, or nothing.
     which: String,
-    /// Whose rows are looked at, if not those of all commits.
+    /// Only rows of this commit are read; `None`: of all.
     batch_id: Option<i64>,
-    /// No quicker ones are wanted, as far as is known from elsewhere.
+    /// Faster spans are not wanted, as is known from other commits.
     floor_ns: Option<i64>,
 }
 
@@ -225,7 +223,7 @@ impl Predicate for Search {
     }
 }
 
-/// Which spans are looked at.
+/// Whether a thread was ever inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Entered {
     AtLeastOnce,
@@ -241,37 +239,37 @@ impl Entered {
     }
 }
 
-/// What to do with spans that live long, whose entries count.
+/// What to do with long-lived spans, whose entries count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Long {
+enum LongLived {
     LeftOut,
-    RankedSpan,
+    ByLifetime,
 }
 
 impl Search {
     fn add(&mut self, span: &SpanRef<'_>) -> ControlFlow<()> {
-        match self.long {
-            Long::LeftOut => self.slowest.add(span),
+        match self.long_lived {
+            LongLived::LeftOut => self.slowest.add(span),
             // Its lifetime, as if it were work.
-            Long::RankedSpan => self.slowest.keep(self.slowest.by.of_lifetime(span), span),
+            LongLived::ByLifetime => self.slowest.keep(self.slowest.by.of_lifetime(span), span),
         }
         ControlFlow::Continue(())
     }
 }
 
 impl Reader {
-    /// The slowest spans of what a scan looks at, with their fields; of spans that live long, the longest
-    /// entries ([`Span::entry`]). Of roots, spans only.
+    /// The slowest spans of a scan, with their fields; of long-lived spans, the longest entries ([`Span::entry`]). Of
+    /// roots, spans only.
     ///
     /// # Blocking
     ///
-    /// Some milliseconds for a whole run of a profile with indexes when it goes by duration; otherwise
-    /// looks at the commits with the longest spans, or, by busy time or where that is of no use, at all
-    /// that the scan does, but hands out next to nothing of it.
+    /// By duration, some milliseconds for a whole run of a profile with indexes; otherwise reads the commits with the
+    /// longest spans. By busy time, or where commits do not help, SQLite reads all rows of the scan, but hands out
+    /// few of them.
     pub fn slowest(
         &self,
         scan: &Scan,
-        which: Which<'_>,
+        which: SlowScope<'_>,
         by: SlowBy,
         limit: usize,
     ) -> Result<Vec<Span>, Error> {
@@ -280,16 +278,17 @@ impl Reader {
         }
         let new = || Slowest::new(by, limit);
         let (entered, never) = (Entered::AtLeastOnce, Entered::Never);
-        let mut slowest = self.slowest_spans(scan, (which, entered), new(), Long::LeftOut)?;
-        if which == Which::Roots {
-            // Only those can lead that were open for as long as the others.
+        let mut slowest = self.slowest_spans(scan, (which, entered), new(), LongLived::LeftOut)?;
+        if which == SlowScope::Roots {
+            // Only roots that were open as long as the others can rank among them.
             let most = limit.max(ROOTS_LOOKED_INTO);
             let idle = Slowest { floor_ns: slowest.bound_ns(), ..Slowest::new(by, most) };
-            let idle = self.slowest_spans(scan, (which, never), idle, Long::LeftOut)?;
+            let idle = self.slowest_spans(scan, (which, never), idle, LongLived::LeftOut)?;
             self.add_idle_roots(scan.run_id, &mut slowest, &idle.into_spans())?;
-            // Where all others live long, one that was open for long is better than none.
+            // If there are only long-lived roots, rank them by their lifetime.
             if !slowest.kept.iter().any(|Reverse(kept)| kept.entered) {
-                let long = self.slowest_spans(scan, (which, entered), new(), Long::RankedSpan)?;
+                let long =
+                    self.slowest_spans(scan, (which, entered), new(), LongLived::ByLifetime)?;
                 for span in &long.into_spans() {
                     let span = SpanRef::from(span);
                     slowest.keep(by.of_lifetime(&span), &span);
@@ -299,7 +298,7 @@ impl Reader {
         }
         if by != SlowBy::Idle && self.has_entries(scan.run_id)? {
             let callsites = match which {
-                Which::Named(_) => Some(self.callsites_of(which)?),
+                SlowScope::Named(_) => Some(self.callsites_of(which)?),
                 _ => None,
             };
             slowest = self.with_entries(scan, callsites.as_deref(), slowest)?;
@@ -308,15 +307,15 @@ impl Reader {
         let mut spans = slowest.into_spans();
         if room > 0 {
             let idle = Slowest::new(by, room);
-            let idle = self.slowest_spans(scan, (which, never), idle, Long::LeftOut)?;
+            let idle = self.slowest_spans(scan, (which, never), idle, LongLived::LeftOut)?;
             spans.extend(idle.into_spans());
         }
         self.read_owners(&mut spans)?;
         Ok(spans)
     }
 
-    /// Puts roots that were never entered among the others: something may have been entered below them, so that
-    /// they are traces like any other, as those of a span that is only ever named as a parent.
+    /// Ranks roots that were never entered: if something was entered below them, they are traces like any other, such
+    /// as that of a span that is only ever named as a parent.
     fn add_idle_roots(
         &self,
         run_id: i64,
@@ -331,11 +330,11 @@ impl Reader {
         Ok(())
     }
 
-    /// Those of these roots below which a span was entered. Without an index, SQLite looks at all spans behind them.
+    /// Of these roots, those below which a span was entered. Without an index, SQLite reads all spans behind them.
     fn roots_of_work(&self, run_id: i64, roots: &[Span]) -> Result<HashSet<u64>, Error> {
         let ids: Vec<u64> = roots.iter().take(ROOTS_ASKED).map(|root| root.id).collect();
         let Some(first) = ids.iter().min() else { return Ok(HashSet::new()) };
-        // Ids are taken by blocks: a child can have a lower one than its root, but hardly all of them have.
+        // Threads take ids in blocks: a child can have a lower id than its root, but hardly all children do.
         let sql = format!(
             "SELECT DISTINCT root_id FROM span
              WHERE id > {first} AND id <= (SELECT last_id FROM run WHERE id = ?1)
@@ -351,38 +350,39 @@ impl Reader {
     fn slowest_spans(
         &self,
         scan: &Scan,
-        (which, entered): (Which<'_>, Entered),
+        (which, entered): (SlowScope<'_>, Entered),
         slowest: Slowest,
-        long: Long,
+        long_lived: LongLived,
     ) -> Result<Slowest, Error> {
         let (by, limit) = (slowest.by, slowest.limit);
         let indexes = self.indexes()?;
-        if by == SlowBy::Duration && scan.is_whole() && long == Long::LeftOut {
+        if by == SlowBy::Duration && scan.is_whole() && long_lived == LongLived::LeftOut {
             match which {
-                Which::Roots if indexes.roots => {
-                    let place = format!("INDEXED BY {ROOTS_BY_DURATION} WHERE parent_id IS NULL");
-                    return self.by_index(scan.run_id, &place, entered, &[0], slowest);
+                SlowScope::Roots if indexes.roots => {
+                    let index = format!("INDEXED BY {ROOTS_BY_DURATION} WHERE parent_id IS NULL");
+                    return self.by_index(scan.run_id, &index, entered, &[0], slowest);
                 }
-                Which::All | Which::Named(_) if indexes.durations => {
-                    let place = format!("INDEXED BY {BY_DURATION} WHERE callsite_id = ?4");
+                SlowScope::All | SlowScope::Named(_) if indexes.durations => {
+                    let index = format!("INDEXED BY {BY_DURATION} WHERE callsite_id = ?4");
                     let callsites = self.callsites_of(which)?;
-                    return self.by_index(scan.run_id, &place, entered, &callsites, slowest);
+                    return self.by_index(scan.run_id, &index, entered, &callsites, slowest);
                 }
                 _ => {}
             }
         }
         let mut condition = match which {
-            Which::All => String::new(),
-            Which::Roots => " AND parent_id IS NULL".into(),
-            Which::Named(_) => {
+            SlowScope::All => String::new(),
+            SlowScope::Roots => " AND parent_id IS NULL".into(),
+            SlowScope::Named(_) => {
                 format!(" AND callsite_id IN ({})", list(&self.callsites_of(which)?))
             }
         };
         condition.push_str(entered.sql());
-        if long == Long::LeftOut {
+        if long_lived == LongLived::LeftOut {
             condition.push_str(" AND (self_ns IS NOT NULL OR duration_ns IS NULL)");
         }
-        let mut search = Search { slowest, long, which: condition, batch_id: None, floor_ns: None };
+        let mut search =
+            Search { slowest, long_lived, which: condition, batch_id: None, floor_ns: None };
         let scan = scan.columns(Columns::All);
         if by != SlowBy::Busy && self.by_commit(&scan, &mut search)? {
             return Ok(search.slowest);
@@ -394,12 +394,12 @@ impl Reader {
         Ok(search.slowest)
     }
 
-    /// Looks at commits in the order of their longest spans, until no other can have one that is slow
-    /// enough; for times that are not longer than the duration. Says whether that was it: not if commits
-    /// do not tell, or if so much has to be looked at that a single pass is quicker.
+    /// Reads commits in the order of their longest spans, until no other can have one that is slow enough; for times
+    /// that are not longer than the duration. False if that was not possible: if commits do not tell, or if a single
+    /// scan is faster.
     fn by_commit(&self, scan: &Scan, search: &mut Search) -> Result<bool, Error> {
         let Some(mut ranges) = self.commit_ranges(scan.run_id)? else { return Ok(false) };
-        // Ranges of several commits overlap, and are looked at for each.
+        // Ranges of commits overlap; overlaps are read for each.
         let total: u64 = ranges.iter().map(CommitRange::width).sum();
         let mut left = total / PASS_PART;
         ranges.retain(|range| range.longest_ns.is_some() && range.is_in_window(scan));
@@ -418,8 +418,8 @@ impl Reader {
     }
 
     /// The callsites of spans with a name, or of all.
-    fn callsites_of(&self, which: Which<'_>) -> Result<Vec<i64>, Error> {
-        let name = if let Which::Named(name) = which { Some(name) } else { None };
+    fn callsites_of(&self, which: SlowScope<'_>) -> Result<Vec<i64>, Error> {
+        let name = if let SlowScope::Named(name) = which { Some(name) } else { None };
         self.query("read the callsites", |tx| {
             let sql = "SELECT id FROM callsite WHERE kind = 'span' AND (?1 IS NULL OR name = ?1)
                        ORDER BY id";
@@ -427,11 +427,11 @@ impl Reader {
         })
     }
 
-    /// Of a place in an index for each of these callsites (`?4`), the slowest spans.
+    /// The slowest spans of each of these callsites (`?4`), from an index.
     fn by_index(
         &self,
         run_id: i64,
-        place: &str,
+        index: &str,
         entered: Entered,
         callsites: &[i64],
         mut slowest: Slowest,
@@ -439,13 +439,13 @@ impl Reader {
         let mut rows = Rows::new(run_id, Columns::All);
         let limit = i64::try_from(slowest.limit).unwrap_or(i64::MAX);
         let sql = format!(
-            "SELECT {} FROM span {place} AND run_id = ?1 AND duration_ns >= ?2
+            "SELECT {} FROM span {index} AND run_id = ?1 AND duration_ns >= ?2
                AND self_ns IS NOT NULL{}
              ORDER BY duration_ns DESC, id DESC LIMIT ?3",
             rows.selected(),
             entered.sql()
         );
-        // Statements that were made once: there can be half a million callsites.
+        // Prepared once: there can be half a million callsites.
         for piece in callsites.chunks(PIECE_CALLSITES) {
             let tx = self.begin()?;
             let mut read = || -> rusqlite::Result<()> {
@@ -472,7 +472,7 @@ impl Reader {
     }
 }
 
-/// Numbers as SQL has them in a list.
+/// Numbers as a list in SQL.
 fn list(ids: &[i64]) -> String {
     ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",")
 }

@@ -1,4 +1,4 @@
-//! A row of the table `span` while it is looked at.
+//! A span, borrowed from the current row of a scan.
 
 use std::sync::{Arc, LazyLock};
 
@@ -29,15 +29,14 @@ pub struct SpanRef<'a> {
     pub duration_ns: Option<i64>,
     /// Time inside the span; `None` where the run did not measure it.
     pub busy_ns: Option<i64>,
-    /// From creation to the last exit, less the union of the same of its children; `None` for an unfinished span, and
-    /// for one that [counts by its entries](Self::counts_by_entries).
+    /// From creation to the last exit, less the union of the same intervals of its children; `None` for an unfinished
+    /// span, and for one that [counts by its entries](Self::counts_by_entries).
     pub self_ns: Option<i64>,
-    /// Time inside the span itself, less what its threads spent in others meanwhile. Only where the scan was asked for
-    /// entries.
+    /// Busy time less the time of its threads in other spans meanwhile. Only if the scan reads entries.
     pub self_busy_ns: Option<i64>,
     /// How many times it was entered.
     pub entries: u64,
-    /// From creation to the first entry. Like the next three, only where the scan was asked for it.
+    /// From creation to the first entry. Like the next three, only if the scan reads entries.
     pub first_entry_ns: Option<i64>,
     /// The longest entry.
     pub longest_entry_ns: Option<i64>,
@@ -49,16 +48,15 @@ pub struct SpanRef<'a> {
     pub status: Status,
     /// Its fields, a JSON object; `None` also when the scan was not asked for them.
     pub fields: Option<&'a str>,
-    /// Which of its entries this is, where each entry of a span that lives long is a [call](Self::counted).
-    /// Then start, duration, busy and self time, the longest entry and both threads are the entry's, and all
-    /// else is the span's.
+    /// Set if this is an entry of a long-lived span, which is a [call](Self::counted). Then start, duration, busy and
+    /// self time, the longest entry and both threads are the entry's, and all else is the span's.
     pub entry: Option<&'a Entry>,
-    /// How other systems know it; only where the scan was asked for fields, too.
+    /// The ids of other systems; only if the scan reads fields, too.
     pub context: Option<SpanContext>,
 }
 
 impl SpanRef<'_> {
-    /// What it counts by.
+    /// What a call of it is.
     pub fn counted(&self) -> CountedBy {
         match self.entry.is_some() || self.counts_by_entries() {
             true => CountedBy::Entries,
@@ -66,8 +64,7 @@ impl SpanRef<'_> {
         }
     }
 
-    /// How long the call took that this is; `None` if it is none: a span that has not closed, or one whose
-    /// entries count.
+    /// The length of the call; `None` if this is no call: a span that has not closed, or one whose entries count.
     pub fn call_ns(&self) -> Option<i64> {
         self.duration_ns.filter(|_| !self.counts_by_entries())
     }
@@ -77,9 +74,9 @@ impl SpanRef<'_> {
         Some(self.start_ns.saturating_add(self.duration_ns?))
     }
 
-    /// When it was left last, nanoseconds since the start of the run; what lies behind that is nobody's work. Its start
-    /// if it was never entered, and its end where nobody knows; `None` for an unfinished span. Only where the scan was
-    /// asked for entries.
+    /// The last exit, nanoseconds since the start of the run; what is after it is nobody's work. The start if it was
+    /// never entered, and the end if the last exit is not known; `None` for an unfinished span. Only if the scan
+    /// reads entries.
     pub(crate) fn worked_until_ns(&self) -> Option<i64> {
         let end_ns = self.end_ns()?;
         Some(match self.last_exit_ns {
@@ -90,18 +87,18 @@ impl SpanRef<'_> {
         })
     }
 
-    /// The time that it was open but not inside: the duration less the busy time, and not less than
-    /// zero, as a span can be inside of several threads at once. `None` if one of the two is unknown.
+    /// Duration less busy time, but at least zero, as several threads can be inside at once. `None` if one of the two
+    /// is unknown.
     pub fn idle_ns(&self) -> Option<i64> {
         Some(self.duration_ns?.saturating_sub(self.busy_ns?).max(0))
     }
 
-    /// Whether it has closed and counts by its entries: it lived long, and its lifetime is no work.
+    /// Whether it has closed and counts by its entries: it was long-lived, and its lifetime is no work.
     pub fn counts_by_entries(&self) -> bool {
         self.duration_ns.is_some() && self.self_ns.is_none()
     }
 
-    /// Whether no thread was ever inside: then how long it was open is nobody's work.
+    /// Whether no thread was ever inside: then its duration is nobody's work.
     pub fn was_never_entered(&self) -> bool {
         self.entries == 0 && self.entry.is_none()
     }
@@ -133,7 +130,7 @@ impl SpanRef<'_> {
     }
 }
 
-/// A span of which nothing is known, to be changed with `..`.
+/// An empty span, to be changed with `..`.
 pub(crate) fn nothing() -> SpanRef<'static> {
     static NOTHING: LazyLock<Span> = LazyLock::new(Span::default);
     SpanRef::from(&*NOTHING)

@@ -115,7 +115,7 @@ impl TestProfile {
         self.reader()
     }
 
-    /// Ends the run, and reads a copy of it with small pages, of which few rows are many, as several threads do.
+    /// Ends the run, and reads a copy of it with small pages by several threads, so that few rows fill many pages.
     pub(crate) fn in_small_pages(&mut self, threads: usize) -> Reader {
         let (path, copy) = (self.ended(), self.folder.path().join("small.db"));
         let conn = Connection::open(path).unwrap();
@@ -126,7 +126,7 @@ impl TestProfile {
         reader
     }
 
-    /// So many threads beside whoever asks, which take turns as often as can be.
+    /// This many threads beside the calling one, which take turns as often as possible.
     pub(crate) fn by_threads(threads: usize) -> ReadAhead {
         ReadAhead { threads, folding: threads, leaves: 1, leaves_of_stacks: 2, rows: 3 }
     }

@@ -1,8 +1,8 @@
-//! Whether what a profile says of itself is so: totals of the run beside its rows, sums of the rollups beside
-//! those of the spans, and values that no recording makes.
+//! Checks a profile: totals of the run against its rows, sums of the rollups against those of the spans, and values
+//! that no recorder writes.
 //!
-//! Rows can be missing for reasons that nobody counted: somebody deleted them, or the file was damaged and
-//! mended. A recording writes totals, rollups and rows in one transaction, so that they never differ.
+//! Rows can be missing without being counted: somebody deleted them, or the file was damaged and repaired. A recorder
+//! writes totals, rollups and rows in one transaction, so they never differ.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use crate::reader::Reader;
 use spandrel_storage::Error;
 use spandrel_storage::internals::lived_long_to_the_end;
 
-/// Something that is not as the profile says.
+/// A contradiction between a total and the rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Contradiction {
@@ -24,7 +24,7 @@ pub struct Contradiction {
     pub found: i64,
 }
 
-/// Values that no recording makes, in the terms of a row of `span`.
+/// SQL: rows of `span` with values that no recorder writes.
 const IMPOSSIBLE: &str =
     "start_ns < 0 OR duration_ns < 0 OR busy_ns < 0 OR self_ns < 0 OR entries < 0
     OR self_ns > duration_ns OR (duration_ns IS NULL) <> (status IN ('unfinished', 'crashed'))
@@ -33,11 +33,11 @@ const IMPOSSIBLE: &str =
 /// The rows of a run, of `span`, `event` or `entry`.
 const ROWS: &str = "run_id = ?1 AND id >= (SELECT first_id FROM run WHERE id = ?1)";
 
-/// Counts, sums of durations and of self times, and the longest; of a callsite.
+/// Sums of a callsite: count, sums of durations and self times, and the longest.
 type Sums = [i64; 5];
 
 impl Reader {
-    /// What of a run is not as its row, its losses and its rollups say. Empty: nothing.
+    /// The contradictions between the rows of a run and its totals, losses and rollups. Empty: none.
     ///
     /// # Blocking
     ///
@@ -117,14 +117,14 @@ struct Rows {
     impossible: i64,
     nameless: i64,
     sums: HashMap<i64, Sums>,
-    /// Of the spans whose entries count.
+    /// Of spans whose entries count.
     entries: HashMap<i64, Sums>,
     /// The longest entries of those that were open at the end.
     open: HashMap<i64, i64>,
 }
 
 impl Rows {
-    /// Looks at all of them, once, and in no order: SQLite would keep them all to sort them by callsite.
+    /// Reads all rows once, unsorted: SQLite would keep them all to sort them by callsite.
     fn look(tx: &Connection, run_id: i64) -> rusqlite::Result<Self> {
         let ids = |table: &str| -> rusqlite::Result<HashSet<i64>> {
             let mut query = tx.prepare(&format!("SELECT id FROM {table}"))?;
@@ -180,21 +180,21 @@ impl Rows {
     }
 }
 
-/// Callsites whose rollups are not those of their spans.
+/// The number of callsites whose rollups differ from their spans.
 fn differing(rollups: &HashMap<i64, Sums>, spans: &HashMap<i64, Sums>) -> i64 {
     let differ = spans.iter().filter(|(id, sums)| rollups.get(id) != Some(sums)).count();
     let gone = rollups.keys().filter(|id| !spans.contains_key(id)).count();
     (differ + gone) as i64
 }
 
-/// Of a table of rollups, whose first two sums are these.
+/// The sums of a table of rollups; `columns` are the first two.
 fn of_rollups(
     tx: &Connection,
     counts: &str,
     table: &str,
     run_id: i64,
 ) -> rusqlite::Result<HashMap<i64, Sums>> {
-    // In the order of their key; their number is that of seconds times callsites.
+    // In key order; there are at most as many as seconds times callsites.
     let sql = format!(
         "SELECT callsite_id, {counts}, sum_ns, self_ns, max_ns FROM {table} WHERE run_id = ?1"
     );
@@ -222,7 +222,7 @@ fn sum_up(
     Ok(())
 }
 
-/// What the row of a run says, negative numbers and all.
+/// The totals in the row of a run, which may be negative in a damaged file.
 struct Totals {
     spans: i64,
     unfinished: i64,

@@ -1,8 +1,8 @@
-//! The groups of a window of time, from sums as far as they reach.
+//! Groups of a window of time, from the sums of zones where possible.
 //!
-//! Of the zones (`zones.rs`) that a window touches, those in the middle lie in it as a whole: what is
-//! asked of their spans by callsite stands in a row each. Only the zones at either end are read span by
-//! span. Without zones all spans are, with the same result.
+//! Of the zones (`zones.rs`) that a window touches, those in the middle are inside of it completely: their sums by
+//! callsite are used, and only the zones at either end are read span by span. Without zones all spans are read, with
+//! the same result.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ impl Extent {
     }
 }
 
-/// Groups, and the time that their calls span.
+/// Groups, and the extent of their calls.
 struct WindowGroups {
     groups: Groups,
     extent: Extent,
@@ -71,7 +71,7 @@ impl Fold for WindowGroups {
     }
 }
 
-/// What stands in sum of a callsite.
+/// Sums of a callsite.
 struct Sum {
     /// The closed spans that count by their lifetime.
     closed: Top,
@@ -80,11 +80,11 @@ struct Sum {
     long: Top,
 }
 
-/// What of a window stands in sum, and what does not.
+/// The part of a window that sums cover, and the rest.
 struct Sums {
     by_callsite: FastHashMap<i64, Sum>,
     extent: Extent,
-    /// What has to be read span by span.
+    /// Ranges to be read span by span.
     rest: Vec<Range>,
 }
 
@@ -92,15 +92,14 @@ impl Sum {
     fn new(callsite: &Arc<Callsite>) -> Self {
         let closed = Top::new(callsite.clone(), CountedBy::Lifetime);
         let mut long = Top::new(callsite.clone(), CountedBy::Entries);
-        // Whether one of their entries in the window was the longest is not known.
+        // It is not known whether the longest entry was in the window.
         long.max_ns = 0;
         Self { closed, unfinished: 0, long }
     }
 }
 
 impl Reader {
-    /// Counts all calls of a scan in their groups, from sums where there are any. Gives the time that
-    /// they span.
+    /// Adds all calls of a scan to their groups, from sums where there are any. Gives the extent of the calls.
     ///
     /// # Blocking
     ///
@@ -131,7 +130,7 @@ impl Reader {
         Ok(extent)
     }
 
-    /// Counts the calls that a scan and a filter mean in their groups. Gives the time that they span.
+    /// Adds the calls that match a scan and a filter to their groups. Gives the extent of the calls.
     ///
     /// # Blocking
     ///
@@ -144,7 +143,7 @@ impl Reader {
         groups: &mut Groups,
     ) -> Result<Extent, Error> {
         if groups.groups().is_empty() {
-            let begin = || WindowGroups { groups: groups.of_nothing(), extent: Extent::NOTHING };
+            let begin = || WindowGroups { groups: groups.empty_like(), extent: Extent::NOTHING };
             let counted = self.fold_calls(scan, filter, begin)?;
             *groups = counted.groups;
             return Ok(counted.extent);

@@ -1,41 +1,40 @@
-//! How many threads a look at a profile takes, and what they do side by side.
+//! How many threads read a profile, and a parallel for-each.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// More of them read no faster than memory and disk give.
+/// More threads read no faster than memory and disk allow.
 const WORKERS_MAX: usize = 8;
 
 /// How rows are read ahead by other threads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadAhead {
-    /// How many there are, not counting the calling thread.
+    /// Threads that read ahead, beside the calling one.
     pub(crate) threads: usize,
-    /// How many there are where each sums up what it reads; likewise.
+    /// Threads that each sum up what they read, likewise.
     pub(crate) folding: usize,
-    /// Leaves of the tree that one reads at a time.
+    /// Leaves in a part that a thread reads at a time.
     pub(crate) leaves: usize,
-    /// The same where spans look for those around them, most of which should be in the same part.
+    /// The same for stacks, where most ancestors of a span should be in the same part.
     pub(crate) leaves_of_stacks: usize,
     /// Rows that are handed over at once, some 200 bytes each.
     pub(crate) rows: u32,
 }
 
 impl ReadAhead {
-    /// As the processors allow. More than three threads read faster than anybody takes the rows.
+    /// By the number of processors. More than three threads read ahead faster than rows are taken.
     pub(crate) fn usual() -> Self {
         let folding = workers().saturating_sub(1);
         Self { threads: folding.min(3), folding, leaves: 128, leaves_of_stacks: 2_048, rows: 2_048 }
     }
 }
 
-/// As many as there are processors, up to a bound: each has a connection and sums of its own.
+/// The number of processors, up to a bound: each thread has a connection and sums of its own.
 pub(crate) fn workers() -> usize {
     thread::available_parallelism().map_or(1, |count| count.get().min(WORKERS_MAX))
 }
 
-/// Calls `each` for each of these, on `workers` threads, or fewer if the system does not give more. The order
-/// is not defined.
+/// Calls `each` for each item on `workers` threads, or fewer if the system does not give more; in any order.
 pub(crate) fn each_of<T: Send>(all: Vec<T>, workers: usize, each: impl Fn(T) + Sync) {
     let others = workers.min(all.len()).saturating_sub(1);
     let queue = Mutex::new(all.into_iter());

@@ -25,8 +25,8 @@ impl TouchedZone {
     }
 }
 
-/// Those of a scan's window, in the order of ids; all of the run's without a window. `None` when the run
-/// has no zones.
+/// The zones of a scan's window in order of id; without a window, all zones of the run. `None` if the run has no
+/// zones.
 pub(super) fn touched_zones(
     conn: &Connection,
     scan: &Scan,

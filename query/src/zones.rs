@@ -1,8 +1,8 @@
-//! Zones: each is a few thousand rows of spans, the moments between which they began, and their sums.
+//! Zones: a few thousand consecutive rows of spans each, with the range of their starts, and their sums.
 //!
-//! Ids grow with time, except that threads may be out of order by some milliseconds. So a window of time
-//! needs no index: only the zones that it touches are read. For a zone that lies completely in the window,
-//! many queries need only its sums, and none of its rows.
+//! Ids grow with time, except that threads may be out of order by some milliseconds. So a window of time needs no
+//! index: only the zones that it touches are read. For a zone that is completely inside the window, many queries need
+//! only its sums, and none of its rows.
 //!
 //! Each zone belongs to one run, and a run has either all of its zones or none: `optimize` makes them
 //! (`optimize.rs`), and a program that opens the file for writing drops them, so they never
@@ -20,7 +20,7 @@ use spandrel_storage::internals::FastHashMap;
 use spandrel_storage::internals::Hints;
 use spandrel_storage::internals::{Rollup, Summand};
 
-/// Spans that make a zone. A window reads up to two zones more than it needs.
+/// Spans in a zone. A window reads up to two zones more than it needs.
 const ZONE_SPANS: u32 = 4_096;
 
 /// Makes the tables of a profile; `say` is told how many rows were read.
@@ -51,7 +51,7 @@ pub(crate) fn make(tx: &Transaction<'_>, mut say: impl FnMut(u64)) -> rusqlite::
             zone.add(id, row)?;
             continue;
         }
-        // Zones of a run lie side by side, so that neighbours can be read as one.
+        // Zones of a run are contiguous, so that neighbours can be read as one.
         let mut first_id = id;
         if let Some(full) = zone.take() {
             tables.insert(&full)?;
@@ -75,7 +75,7 @@ struct Zone {
     sums: FastHashMap<i64, Sum>,
 }
 
-/// What stands in sum of a callsite.
+/// Sums of a callsite.
 struct Sum {
     unfinished: i64,
     closed: Rollup,

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 
 use serde_json::{Map, Value};
 use spandrel_query::{
-    By as GroupBy, Callsite, Columns, CountedBy, Group, Groups, SlowBy, Slowest, Span, SpanRef,
-    Which,
+    By as GroupBy, Callsite, Columns, CountedBy, Group, Groups, SlowBy, SlowScope, Slowest, Span,
+    SpanRef,
 };
 use spandrel_storage::Status;
 
@@ -154,7 +154,7 @@ fn slowest_of_each(
     let add = |span: &SpanRef<'_>| {
         if let Some(ns) = by.of(span) {
             groups.add(span);
-            let at = groups.place(span);
+            let at = groups.assign(span);
             slowest.resize(slowest.len().max(at + 1), None);
             if let Some(kept) = slowest.get_mut(at)
                 && kept.as_ref().is_none_or(|(most, _)| rank(ns, span) > *most)
@@ -217,7 +217,7 @@ fn find(
     limit: usize,
 ) -> Result<(Vec<Span>, Calls), Failure> {
     if profile.filter.is_empty() && (profile.window.is_all() || profile.reader.indexes()?.windows) {
-        let which = name.map_or(Which::All, Which::Named);
+        let which = name.map_or(SlowScope::All, SlowScope::Named);
         let spans = profile.reader.slowest(&profile.pass(Columns::All), which, by, limit)?;
         return Ok((spans, calls(profile, name)?));
     }

@@ -1,15 +1,15 @@
-//! What an event says of itself: `args.data`.
+//! The arguments of an event: `args.data`.
 
 use std::fmt::Write;
 
-use super::super::for_scripts::{self, ForScripts, inner, string, words};
+use super::super::javascript::{self, ForJavaScript, inner, string, words};
 use super::super::lanes::{Entry, Slice, What};
 use super::super::source::EventRef;
 use super::super::text::{self, Quoted, Scaled, ToJson, key, maybe, member};
 use spandrel_query::{Callsite, Span, Thread};
 use spandrel_storage::Status;
 
-/// Bytes of fields that are in the line for the eyes at most; all of them are in `fields`.
+/// Bytes of fields in the line that is shown, at most; all of them are in `fields`.
 const DETAIL_MAX: usize = 200;
 
 /// Writes `,"args":{"data":{…}}`.
@@ -25,11 +25,11 @@ fn of_entry(out: &mut Vec<u8>, slice: &Slice<'_>, entry: &Entry) {
     of(entry.span_id).append(out);
     maybe(out, "around", entry.around_id.map(of));
     of_callsite(out, slice.callsite);
-    maybe(out, "self_ns", entry.self_ns.map(ForScripts));
+    maybe(out, "self_ns", entry.self_ns.map(ForJavaScript));
     let (entries, ns) = entry.earlier;
     if entries > 0 {
-        member(out, "earlier_entries", ForScripts(entries));
-        member(out, "earlier_ns", ForScripts(ns));
+        member(out, "earlier_entries", ForJavaScript(entries));
+        member(out, "earlier_ns", ForJavaScript(ns));
     }
     rest(out, Status::Ok, slice.callsite, None);
 }
@@ -45,7 +45,7 @@ fn of_span(out: &mut Vec<u8>, span: &Span, is_elsewhere: bool) {
     maybe(out, "parent", span.parent_id.map(of));
     of_callsite(out, &span.callsite);
     if is_elsewhere {
-        // It lies in a span of another thread.
+        // The slice is in the row of another thread's span.
         key(out, "thread");
         thread(out, &span.longest_thread);
     }
@@ -56,15 +56,15 @@ fn of_span(out: &mut Vec<u8>, span: &Span, is_elsewhere: bool) {
     let status = Some(span.status).filter(|status| *status != Status::Ok);
     maybe(out, "status", status.map(Status::as_str));
     maybe(out, "trace_id", span.context.map(|context| context.trace_id.to_string()));
-    member(out, "entries", ForScripts(span.entries));
-    maybe(out, "self_ns", span.self_ns.map(ForScripts));
-    maybe(out, "busy_ns", span.busy_ns.map(ForScripts));
+    member(out, "entries", ForJavaScript(span.entries));
+    maybe(out, "self_ns", span.self_ns.map(ForJavaScript));
+    maybe(out, "busy_ns", span.busy_ns.map(ForJavaScript));
     let lasting = span.busy_ns.zip(span.duration_ns.filter(|ns| *ns > 0));
     maybe(
         out,
         "busy_share",
         lasting.map(|(busy_ns, duration_ns)| {
-            // In thousandths: nobody reads more of a share.
+            // Rounded to thousandths, which is precise enough to read.
             let share = i128::from(busy_ns) * 1000 / i128::from(duration_ns);
             Scaled(i64::try_from(share).unwrap_or(i64::MAX), 3)
         }),
@@ -75,7 +75,7 @@ fn of_span(out: &mut Vec<u8>, span: &Span, is_elsewhere: bool) {
 /// Writes `,"args":{"data":{…}}`.
 pub(super) fn of_event(out: &mut Vec<u8>, event: &EventRef<'_>) {
     out.extend_from_slice(b",\"args\":{\"data\":{\"id\":");
-    for_scripts::unsigned(out, event.id);
+    javascript::unsigned(out, event.id);
     maybe(out, "span", event.span_id.map(of));
     of_callsite(out, &event.callsite);
     rest(out, Status::Ok, &event.callsite, event.fields);
@@ -87,7 +87,7 @@ fn of(id: u64) -> Quoted<u64> {
 }
 
 fn of_callsite(out: &mut Vec<u8>, callsite: &Callsite) {
-    member(out, "level", ForScripts(&*callsite.level));
+    member(out, "level", ForJavaScript(&*callsite.level));
     let Some(file) = &callsite.file else { return };
     key(out, "file");
     out.push(b'"');
@@ -99,8 +99,8 @@ fn of_callsite(out: &mut Vec<u8>, callsite: &Callsite) {
     out.push(b'"');
 }
 
-/// The fields, and the line for the eyes, which is never empty: without one, Firefox would take the name for
-/// that of a type of its own.
+/// The fields, and the line that is shown. It is never empty: without one, Firefox would take the name for that of a
+/// type of its own.
 fn rest(out: &mut Vec<u8>, status: Status, callsite: &Callsite, fields: Option<&str>) {
     let mut detail = String::new();
     if status != Status::Ok {
@@ -108,7 +108,7 @@ fn rest(out: &mut Vec<u8>, status: Status, callsite: &Callsite, fields: Option<&
     }
     if let Some(fields) = fields {
         key(out, "fields");
-        for_scripts::object(out, fields);
+        javascript::object(out, fields);
         words(&mut detail, fields, DETAIL_MAX);
     }
     if detail.trim_end().is_empty() {
@@ -117,6 +117,6 @@ fn rest(out: &mut Vec<u8>, status: Status, callsite: &Callsite, fields: Option<&
     if detail.is_empty() {
         detail.push_str("spandrel");
     }
-    member(out, "detail", ForScripts(detail.trim_end()));
+    member(out, "detail", ForJavaScript(detail.trim_end()));
     out.extend_from_slice(b"}}");
 }

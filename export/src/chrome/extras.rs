@@ -1,15 +1,15 @@
-//! What is not a span: events, marks, losses, and the state of the writer.
+//! All but spans: events, marks, losses, and the state of the writer.
 
 use super::super::error::ExportError;
-use super::super::for_scripts::{self, ForScripts};
+use super::super::javascript::{self, ForJavaScript};
 use super::super::out::Out;
 use super::super::source::Source;
 use super::super::text::{key, member};
 use super::arguments;
 use super::rows::Rows;
-use super::{at, begin, category, place};
+use super::{at, begin, category, position};
 
-/// Instants of their threads.
+/// Events as instants of their threads.
 pub(super) fn events(
     source: &mut Source<'_>,
     rows: &mut Rows,
@@ -20,15 +20,15 @@ pub(super) fn events(
         let to = &mut out.buffer;
         begin(to, "i", &event.name());
         category(to, &event.callsite.target);
-        place(to, rows.pid, row, event.at_ns);
+        position(to, rows.pid, row, event.at_ns);
         to.extend_from_slice(b",\"s\":\"t\"");
         arguments::of_event(to, event);
         to.push(b'}');
-        Ok(out.pass()?)
+        Ok(out.flush_if_large()?)
     })
 }
 
-/// Slices in rows of their own, a further one for what overlaps.
+/// Slices in rows of their own; overlapping ones get further rows.
 struct Regions<'a> {
     rows: &'a mut Rows,
     name: &'static str,
@@ -37,7 +37,7 @@ struct Regions<'a> {
 }
 
 impl Regions<'_> {
-    /// The row for what begins then; they come by begin.
+    /// A row that is free at `from_ns`; slices come by start.
     fn row(&mut self, from_ns: i64, to_ns: i64, out: &mut Vec<u8>) -> u64 {
         let free = self.known.iter_mut().find(|(_, until)| *until <= from_ns);
         if let Some((row, until)) = free {
@@ -61,17 +61,17 @@ impl Regions<'_> {
         let row = self.row(at(from_ns), at(end.unwrap_or(from_ns)), out);
         begin(out, if end.is_some() { "B" } else { "i" }, name);
         category(out, self.name);
-        place(out, self.rows.pid, row, from_ns);
+        position(out, self.rows.pid, row, from_ns);
         if let Some(end) = end {
             out.push(b'}');
             begin(out, "E", name);
             category(out, self.name);
-            place(out, self.rows.pid, row, end);
+            position(out, self.rows.pid, row, end);
         } else {
             out.extend_from_slice(b",\"s\":\"g\"");
         }
         out.extend_from_slice(b",\"args\":{\"data\":{\"detail\":");
-        for_scripts::string(out, self.name);
+        javascript::string(out, self.name);
         data(out);
         out.extend_from_slice(b"}}}");
     }
@@ -89,10 +89,10 @@ pub(super) fn marks(
         regions.write(&mut out.buffer, &mark.label, (mark.at_ns, mark.until_ns), |out| {
             if let Some(fields) = &mark.fields {
                 key(out, "fields");
-                for_scripts::object(out, fields);
+                javascript::object(out, fields);
             }
         });
-        out.pass()?;
+        out.flush_if_large()?;
     }
     Ok(marks.len() as u64)
 }
@@ -110,10 +110,10 @@ pub(super) fn losses(
         regions.write(&mut out.buffer, &name, (loss.from_ns, Some(loss.to_ns)), |out| {
             let lost = [("spans", loss.spans), ("events", loss.events), ("entries", loss.entries)];
             for (name, count) in lost {
-                member(out, name, ForScripts(count));
+                member(out, name, ForJavaScript(count));
             }
         });
-        out.pass()?;
+        out.flush_if_large()?;
     }
     Ok(())
 }
@@ -127,12 +127,12 @@ pub(super) fn counters(
         for (name, value) in sample.values() {
             begin(&mut out.buffer, "C", name);
             category(&mut out.buffer, "writer");
-            place(&mut out.buffer, rows.pid, 0, sample.at_ns);
+            position(&mut out.buffer, rows.pid, 0, sample.at_ns);
             out.buffer.extend_from_slice(b",\"args\":{\"value\":");
-            for_scripts::unsigned(&mut out.buffer, value);
+            javascript::unsigned(&mut out.buffer, value);
             out.buffer.extend_from_slice(b"}}");
         }
-        out.pass()?;
+        out.flush_if_large()?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@
 //! * All that is known of a span is in `args.data`, which Firefox keeps, and the best of it in
 //!   `args.data.detail`, which it shows. Numbers that a script would round are texts. It is said at the end,
 //!   as what is said at the begin becomes a part of the name in speedscope: no two spans would be one frame.
-//! * Names that stand for something else in Chrome's own traces, whoever is asked, are marked.
+//! * Names with a special meaning in Chrome's own traces are marked.
 //!
 //! * An entry that was recorded one by one is a slice in the row of its thread, and has an arrow to the next
 //!   one of its span. The span itself is then in a row beside (`async`).
@@ -34,7 +34,7 @@ use self::rows::Rows;
 use super::Written;
 use super::error::ExportError;
 use super::flows::{Flows, Links, goes_right};
-use super::for_scripts::{ForScripts, string};
+use super::javascript::{ForJavaScript, string};
 use super::lanes::{Lane, Open, Slice, Slices, What};
 use super::out::Out;
 use super::source::{Source, SpanLocation};
@@ -44,8 +44,8 @@ use spandrel_query::Columns;
 use spandrel_storage::internals::FastHashMap;
 
 pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Written, ExportError> {
-    // An instant has no arrows.
-    let has_length = |place: &SpanLocation| at(place.start_ns) < at(place.end_ns);
+    // Instants have no arrows.
+    let has_length = |location: &SpanLocation| at(location.start_ns) < at(location.end_ns);
     let links = Links::find(source, |earlier, later| {
         goes_right(earlier, later) && has_length(earlier) && has_length(later)
     })?;
@@ -69,7 +69,7 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
     Ok(Written { spans, entries, events, links: links.count, marks, ..Written::default() })
 }
 
-/// All up to the events, and a first one, so that each of the others can begin with a comma.
+/// All up to the events, and a first event, so that each of the others can begin with a comma.
 fn head(source: &Source<'_>, out: &mut Vec<u8>) {
     let (run, info) = (source.run, &source.run.info);
     out.extend_from_slice(b"{\"displayTimeUnit\":\"ns\",\"otherData\":{\"exporter\":\"spandrel\"");
@@ -80,7 +80,7 @@ fn head(source: &Source<'_>, out: &mut Vec<u8>) {
         ("host", Some(&info.host)),
         ("os", Some(&info.os)),
     ] {
-        maybe(out, name, value.map(|value| ForScripts(value.as_str())));
+        maybe(out, name, value.map(|value| ForJavaScript(value.as_str())));
     }
     for (name, value) in [
         ("started_unix_ns", info.started_unix_ns),
@@ -108,10 +108,10 @@ fn begin(out: &mut Vec<u8>, phase: &str, name: &str) {
 }
 
 fn category(out: &mut Vec<u8>, category: &str) {
-    member(out, "cat", ForScripts(category));
+    member(out, "cat", ForJavaScript(category));
 }
 
-/// A name, marked if it is one by which Chrome's own events are known.
+/// A name, marked if it is one of Chrome's own.
 fn shown(name: &str) -> Cow<'_, str> {
     match name {
         "CpuProfile"
@@ -134,22 +134,22 @@ fn at(ns: i64) -> i64 {
     ns.max(0)
 }
 
-fn place(out: &mut Vec<u8>, pid: u32, row: u64, at_ns: i64) {
+fn position(out: &mut Vec<u8>, pid: u32, row: u64, at_ns: i64) {
     member(out, "pid", u64::from(pid));
     member(out, "tid", row);
     member(out, "ts", Scaled(at(at_ns), 3));
 }
 
-/// Bytes of memory that is used again at most.
+/// Larger buffers are not reused.
 const SPARE_MAX: usize = 4096;
 
 struct Chrome<'o, 'w, 'l> {
     out: &'o mut Out<'w>,
     rows: Rows,
     flows: Flows<'l>,
-    /// What is said of open slices at their ends.
+    /// The arguments of open slices, which are written at their ends.
     arguments: FastHashMap<u64, Vec<u8>>,
-    /// Memory of what was said.
+    /// Buffers to be reused.
     spare: Vec<Vec<u8>>,
 }
 
@@ -163,7 +163,7 @@ impl Slices for Chrome<'_, '_, '_> {
         let has_length = slice.to_ns.is_none_or(|end| at(end) > at(from_ns));
         begin(out, if has_length { "B" } else { "i" }, &slice.callsite.name);
         category(out, &slice.callsite.target);
-        place(out, self.rows.pid, row, from_ns);
+        position(out, self.rows.pid, row, from_ns);
         if !has_length {
             out.extend_from_slice(b",\"s\":\"t\"");
         }
@@ -191,7 +191,7 @@ impl Slices for Chrome<'_, '_, '_> {
                 }
             }
         }
-        Ok(self.out.pass()?)
+        Ok(self.out.flush_if_large()?)
     }
 
     fn end(&mut self, lane: Lane, open: &Open) -> Result<(), ExportError> {
@@ -200,15 +200,15 @@ impl Slices for Chrome<'_, '_, '_> {
         let out = &mut self.out.buffer;
         begin(out, "E", &open.callsite.name);
         category(out, &open.callsite.target);
-        place(out, self.rows.pid, row, open.end_ns);
+        position(out, self.rows.pid, row, open.end_ns);
         out.extend_from_slice(&arguments);
         out.push(b'}');
-        // One that was long is not kept.
+        // Large buffers are freed.
         if arguments.capacity() <= SPARE_MAX {
             arguments.clear();
             self.spare.push(arguments);
         }
-        Ok(self.out.pass()?)
+        Ok(self.out.flush_if_large()?)
     }
 }
 
@@ -230,6 +230,6 @@ fn arrow(
         // To the slice around it and not the next one.
         out.extend_from_slice(b",\"bp\":\"e\"");
     }
-    place(out, pid, row, at_ns);
+    position(out, pid, row, at_ns);
     out.push(b'}');
 }

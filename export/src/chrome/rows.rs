@@ -1,16 +1,16 @@
 //! The rows of a viewer (`tid`), each named before its first event.
 //!
-//! They are numbered as they come: a thread has more than one where spans overlap, and others beside those
-//! for spans that are drawn apart from what it did. The operating system gives its own numbers again. That one is in the name. But the row of the main thread is what
-//! viewers know it by: the number of the process.
+//! They are numbered as they come. A thread has several rows where spans overlap, and further ones for spans that are
+//! drawn apart from its entries. Numbers of the operating system, which are reused, are part of the row's name only;
+//! except that viewers know the row of the main thread by the number of the process.
 
-use super::super::for_scripts::{inner, string};
+use super::super::javascript::{inner, string};
 use super::super::lanes::Lane;
 use super::super::text::{key, member, unsigned};
 use spandrel_query::Thread;
 use spandrel_storage::internals::FastHashMap;
 
-/// Lanes of either kind that have places of their own in the order of rows, for each thread.
+/// Lanes of either kind that are sorted, for each thread.
 const LANES_MAX: u32 = 4_999;
 
 pub(super) struct Rows {
@@ -18,7 +18,7 @@ pub(super) struct Rows {
     next: u64,
     has_main: bool,
     lanes: FastHashMap<Lane, u64>,
-    /// By the group of lanes: its place among the threads, and its name.
+    /// For each group of lanes its order among the threads, and its name.
     threads: FastHashMap<u64, (u64, String)>,
 }
 
@@ -42,18 +42,18 @@ impl Rows {
             return *row;
         }
         // The outermost span in the first lane of a group made the group.
-        let place = self.threads.len() as u64;
+        let order = self.threads.len() as u64;
         self.threads.entry(lane.group).or_insert_with(|| {
-            (place, format!("{} {}", thread.name.as_deref().unwrap_or("thread"), thread.os_id))
+            (order, format!("{} {}", thread.name.as_deref().unwrap_or("thread"), thread.os_id))
         });
         let is_first = lane.number == 0 && !lane.is_async;
         let is_main = is_first && thread.os_id == u64::from(self.pid) && !self.has_main;
         self.has_main |= is_main;
         let row = if is_main { self.pid.into() } else { self.number() };
         self.lanes.insert(lane, row);
-        if let Some((place, name)) = self.threads.get(&lane.group) {
+        if let Some((order, name)) = self.threads.get(&lane.group) {
             let beside = if lane.is_async { LANES_MAX + 1 } else { 0 };
-            let order = place * 10_000 + u64::from(lane.number.min(LANES_MAX) + beside);
+            let order = order * 10_000 + u64::from(lane.number.min(LANES_MAX) + beside);
             let further = lane.name();
             let further = if further.is_empty() { further } else { format!(", {further}") };
             name_row(out, (self.pid, row), (name, &further), order);
@@ -61,7 +61,7 @@ impl Rows {
         row
     }
 
-    /// The row of a lane in which something began.
+    /// The row of a lane in which something has begun.
     pub(super) fn known(&self, lane: Lane) -> Option<u64> {
         self.lanes.get(&lane).copied()
     }
@@ -71,7 +71,7 @@ impl Rows {
         self.lane(Lane { group: thread.id as u64, is_async: false, number: 0 }, thread, out)
     }
 
-    /// A row that is no thread, above all that are.
+    /// A row that is no thread; it is above those that are.
     pub(super) fn other(&mut self, name: &str, out: &mut Vec<u8>) -> u64 {
         let row = self.number();
         name_row(out, (self.pid, row), (name, ""), 0);

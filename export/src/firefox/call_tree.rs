@@ -8,7 +8,7 @@ use super::super::text::{self, integer, json, key, unsigned};
 use spandrel_query::stacks::{Frame, StackTree, Weight};
 use spandrel_storage::internals::FastHashMap;
 
-/// The samples of a thread: stacks, with the time that each had for itself.
+/// The samples of a thread: stacks, with their own time.
 #[derive(Default)]
 pub(super) struct Samples {
     own: Vec<(usize, i64)>,
@@ -40,7 +40,7 @@ impl Samples {
 
 /// What the samples point to.
 pub(super) struct CallTree {
-    /// For each stack, its frame, and how far in front of it that of its caller is.
+    /// For each stack its frame, and the distance back to its caller's stack.
     stacks: Vec<(u64, usize)>,
     /// For each frame, which is a function, its name, source and line.
     frames: Vec<(u64, Option<u64>, Option<u32>)>,
@@ -51,13 +51,13 @@ pub(super) struct CallTree {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum FrameKey {
     Span(i64),
-    /// Of spans that live long.
+    /// Long-lived spans of a callsite.
     Entries(i64),
     MissingParent,
     Cut,
 }
 
-/// Bits of the flags of frames and functions: which of the other columns mean something.
+/// Flags of frames and functions: which of the other columns are set.
 const HAS_CATEGORY: u64 = 4;
 const HAS_SOURCE: u64 = 8;
 const HAS_LINE: u64 = 16;
@@ -142,11 +142,11 @@ impl CallTree {
             column(to, first, sources(), |to, _| integer(to, 1));
         }
         to.extend_from_slice(EMPTY_TABLES);
-        Ok(out.pass()?)
+        Ok(out.flush_if_large()?)
     }
 }
 
-/// What symbols of native code would be in.
+/// Empty tables for symbols of native code.
 const EMPTY_TABLES: &[u8] = br#"},"resourceTable":{"length":0,"name":[],"host":[],"type":[]},"nativeSymbols":{"length":0,"libIndex":[],"address":[],"name":[],"functionSize":[]},"sourceLocationTable":{"length":0,"source":[],"line":[],"column":[]}"#;
 
 /// Appends `,"name":[…]`.

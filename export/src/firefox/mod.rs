@@ -2,8 +2,8 @@
 //! <https://github.com/firefox-devtools/profiler/blob/main/docs-developer/CHANGELOG-formats.md>. Newer
 //! profilers upgrade it on loading.
 //!
-//! What opens is the call tree of a thread of its own, with a sample for each path of names whose weight is the
-//! time that no path below it took. Samples have times, and these have none: they are spread over the run.
+//! The first view is the call tree of a thread of its own, with a sample for each path of names, weighted by the time
+//! that no path below it took. Samples must have times; these are spread over the run.
 //!
 //! Spans and events are markers of their thread: intervals and instants, which the profiler lays out
 //! itself, so that they may overlap. The marker's name is that of the span; the schemas `span` and `event`
@@ -11,8 +11,8 @@
 //! are markers of a thread of their own. An unfinished span is an interval without an end. A span that
 //! others follow from is the begin of a flow, by which the profiler finds them; that is a field of each.
 //!
-//! An entry that was recorded one by one is a marker of its thread, and those of a span are a flow. The span
-//! itself is then in a thread beside, unless it was a call, which is one with its entry.
+//! A recorded entry is a marker of its thread, and the entries of a span are a flow. The span itself is in a separate
+//! thread, unless it was a call: then it is one marker with its entry.
 //!
 //! The format has its columns one after the other, so they wait in a [`Spool`]. Times are milliseconds
 //! since the start of the run, to the nanosecond.
@@ -34,7 +34,7 @@ use super::out::Out;
 use super::source::Source;
 use super::spool::Spool;
 use super::text::{self, Quoted, Scaled, integer, json, maybe, member, unsigned};
-use super::timeline::{Cursor, Entries, Recorded, add, is_call, only_entry, stacks_beside};
+use super::timeline::{Cursor, Entries, Recorded, add, is_call, only_entry, with_stacks};
 use spandrel_query::Columns;
 use spandrel_query::Thread;
 use spandrel_storage::internals::FastHashMap;
@@ -45,7 +45,7 @@ const KEYS_MAX: usize = 256;
 /// Columns of the table of markers, each a stream.
 const COLUMNS: [&str; 6] = ["name", "startTime", "endTime", "phase", "category", "data"];
 
-/// Spans that one can follow from at most; further links are left out.
+/// Links of a span at most; further ones are left out.
 const FOLLOWS_MAX: usize = 16;
 
 /// The thread of marks and losses; no thread of a profile has the number.
@@ -54,10 +54,10 @@ const NO_THREAD: i64 = i64::MIN;
 /// The thread of the call tree.
 const PATHS: i64 = i64::MIN + 1;
 
-/// The thread of spans whose entries are markers of threads.
+/// The thread of spans whose entries are markers of their threads.
 const BESIDE: i64 = i64::MIN + 2;
 
-/// Where a marker stands, and what it is.
+/// The thread, time and kind of a marker.
 struct MarkerPosition<'a> {
     thread: i64,
     name: &'a str,
@@ -92,7 +92,7 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
         event_keys: BTreeSet::new(),
     };
     firefox.row(PATHS, "all spans: self time by path".to_owned());
-    let (spans, tree) = stacks_beside(source, |source, stacks| {
+    let (spans, tree) = with_stacks(source, |source, stacks| {
         source.spans(Columns::All, |span| {
             add(stacks, span)?;
             firefox.span(span)
@@ -116,11 +116,11 @@ pub(super) fn write(source: &mut Source<'_>, out: &mut Out<'_>) -> Result<Writte
 
 struct Firefox<'l> {
     entries: Option<&'l Entries>,
-    /// Spans that are one with their entry.
+    /// Spans that share a marker with their entry.
     calls: IdSet,
     flows: Flows<'l>,
     links: u64,
-    /// How many spans one follows from at most.
+    /// The most links that a span has.
     follows_max: usize,
     spool: Spool,
     threads: FastHashMap<i64, Row>,
@@ -146,7 +146,7 @@ impl Firefox<'_> {
             spandrel_storage::Status::Error | spandrel_storage::Status::Panicked
         );
         let end = span.end_ns().map(|end| end.max(span.start_ns));
-        let mut place = MarkerPosition {
+        let mut position = MarkerPosition {
             thread: span.longest_thread.id,
             name: &span.callsite.name,
             from_ns: span.start_ns,
@@ -158,18 +158,18 @@ impl Firefox<'_> {
             Some(entries) if is_call(span) && !entries.has_several(span.id) => {
                 self.calls.insert(span.id);
                 if let Some((from_ns, to_ns)) = only_entry(span) {
-                    place = MarkerPosition { from_ns, to_ns: Some(to_ns), ..place };
+                    position = MarkerPosition { from_ns, to_ns: Some(to_ns), ..position };
                 }
             }
-            Some(_) => place.thread = BESIDE,
+            Some(_) => position.thread = BESIDE,
             None => {}
         }
-        if place.thread != BESIDE {
-            self.know(span.longest_thread);
+        if position.thread != BESIDE {
+            self.add_thread(span.longest_thread);
         }
         let flows = self.flows_of(span.id)?;
         let mut keys = std::mem::take(&mut self.span_keys);
-        let marked = self.marker(&place, |out| {
+        let marked = self.marker(&position, |out| {
             out.extend_from_slice(b"{\"type\":\"span\"");
             member(out, "id", Quoted("s", span.id));
             maybe(out, "parent", span.parent_id.map(|id| Quoted("s", id)));
@@ -190,7 +190,7 @@ impl Firefox<'_> {
         marked
     }
 
-    /// The entries, but for those of calls.
+    /// Writes the entries, except those of calls.
     fn write_entries(&mut self) -> Result<(), ExportError> {
         let Some(entries) = self.entries else { return Ok(()) };
         let mut sorted = entries.sorted()?;
@@ -205,8 +205,8 @@ impl Firefox<'_> {
 
     fn entry(&mut self, recorded: &Recorded) -> Result<(), ExportError> {
         let Recorded { callsite, thread, entry, .. } = recorded;
-        self.know(thread);
-        let place = MarkerPosition {
+        self.add_thread(thread);
+        let position = MarkerPosition {
             thread: thread.id,
             name: &callsite.name,
             from_ns: recorded.from_ns,
@@ -216,7 +216,7 @@ impl Firefox<'_> {
         };
         let is_in_flow = entry.arrives.is_some() || entry.leaves.is_some();
         let flow = is_in_flow.then(|| self.string(&format!("s{}", entry.span_id)));
-        self.marker(&place, |out| {
+        self.marker(&position, |out| {
             out.extend_from_slice(b"{\"type\":\"entry\"");
             member(out, "span", Quoted("s", entry.span_id));
             maybe(out, "around", entry.around_id.map(|id| Quoted("s", id)));
@@ -229,8 +229,8 @@ impl Firefox<'_> {
     }
 
     fn event(&mut self, event: &super::source::EventRef<'_>) -> Result<(), ExportError> {
-        self.know(&event.thread);
-        let place = MarkerPosition {
+        self.add_thread(&event.thread);
+        let position = MarkerPosition {
             thread: event.thread.id,
             name: &event.callsite.target,
             from_ns: event.at_ns,
@@ -239,7 +239,7 @@ impl Firefox<'_> {
             category: 3,
         };
         let mut keys = std::mem::take(&mut self.event_keys);
-        let marked = self.marker(&place, |out| {
+        let marked = self.marker(&position, |out| {
             out.extend_from_slice(b"{\"type\":\"event\",\"message\":");
             json(out, &event.name());
             maybe(out, "span", event.span_id.map(|id| Quoted("s", id)));
@@ -268,7 +268,7 @@ impl Firefox<'_> {
     }
 
     fn marks_and_losses(&mut self, source: &Source<'_>) -> Result<u64, ExportError> {
-        let place = |name, from_ns, to_ns: Option<i64>| MarkerPosition {
+        let position = |name, from_ns, to_ns: Option<i64>| MarkerPosition {
             thread: NO_THREAD,
             name,
             from_ns,
@@ -279,7 +279,7 @@ impl Firefox<'_> {
         let marks = source.marks()?;
         for mark in &marks {
             let until_ns = mark.until_ns.map(|until| until.max(mark.at_ns));
-            self.marker(&place("mark", mark.at_ns, until_ns), |out| {
+            self.marker(&position("mark", mark.at_ns, until_ns), |out| {
                 out.extend_from_slice(b"{\"type\":\"note\",\"text\":");
                 json(out, &mark.label);
                 maybe(out, "fields", mark.fields.as_ref());
@@ -292,7 +292,7 @@ impl Firefox<'_> {
                 "lost: {} spans, {} events, {} entries, {}",
                 loss.spans, loss.events, loss.entries, loss.reason
             );
-            self.marker(&place("loss", loss.from_ns, to_ns), |out| {
+            self.marker(&position("loss", loss.from_ns, to_ns), |out| {
                 out.extend_from_slice(b"{\"type\":\"note\",\"text\":");
                 json(out, &text);
                 out.push(b'}');
@@ -301,7 +301,7 @@ impl Firefox<'_> {
         Ok(marks.len() as u64)
     }
 
-    fn know(&mut self, thread: &Thread) {
+    fn add_thread(&mut self, thread: &Thread) {
         if !self.threads.contains_key(&thread.id) {
             self.row(thread.id, name_of(thread));
         }
@@ -314,19 +314,19 @@ impl Firefox<'_> {
 
     fn marker(
         &mut self,
-        place: &MarkerPosition<'_>,
+        position: &MarkerPosition<'_>,
         data: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), ExportError> {
-        let name = self.string(place.name);
-        if place.thread == NO_THREAD && !self.threads.contains_key(&NO_THREAD) {
+        let name = self.string(position.name);
+        if position.thread == NO_THREAD && !self.threads.contains_key(&NO_THREAD) {
             self.row(NO_THREAD, "marks and losses".to_owned());
         }
-        if place.thread == BESIDE && !self.threads.contains_key(&BESIDE) {
+        if position.thread == BESIDE && !self.threads.contains_key(&BESIDE) {
             self.row(BESIDE, "async spans".to_owned());
         }
-        let Some(row) = self.threads.get_mut(&place.thread) else { return Ok(()) };
+        let Some(row) = self.threads.get_mut(&position.thread) else { return Ok(()) };
         row.markers += 1;
-        row.from_ns = row.from_ns.min(place.from_ns);
+        row.from_ns = row.from_ns.min(position.from_ns);
         let first = row.number * COLUMNS.len() as u32;
         let time = |out: &mut Vec<u8>, ns: Option<i64>| match ns {
             Some(ns) => text::scaled(out, ns, 6),
@@ -342,10 +342,10 @@ impl Firefox<'_> {
             })
         };
         column(0, &mut |out| unsigned(out, name))?;
-        column(1, &mut |out| time(out, Some(place.from_ns)))?;
-        column(2, &mut |out| time(out, place.to_ns))?;
-        column(3, &mut |out| unsigned(out, place.phase as u64))?;
-        column(4, &mut |out| unsigned(out, place.category))?;
+        column(1, &mut |out| time(out, Some(position.from_ns)))?;
+        column(2, &mut |out| time(out, position.to_ns))?;
+        column(3, &mut |out| unsigned(out, position.phase as u64))?;
+        column(4, &mut |out| unsigned(out, position.category))?;
         let mut data = Some(data);
         column(5, &mut |out| {
             if let Some(data) = data.take() {

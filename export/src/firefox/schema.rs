@@ -1,4 +1,4 @@
-//! What the profiler is told beside the markers: the run, the categories, and how each type is shown.
+//! Metadata: the run, the categories, and how each type of marker is shown.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ const CATEGORIES: [(&str, &str); 5] = [
     ("Mark", "purple"),
 ];
 
-/// Threads that are shown from the beginning at most; the profiler would hide those without samples.
+/// Threads that are shown at first, at most; by default the profiler hides those without samples.
 const SHOWN_MAX: usize = 100;
 
 /// Writes what is known of the run, the categories, and how markers are shown, with the keys of the
@@ -52,7 +52,7 @@ pub(super) fn meta(source: &Source<'_>, firefox: &Firefox<'_>, out: &mut Vec<u8>
     out.extend_from_slice(b"]}");
 }
 
-/// The key for a span that one follows from, counted from 0.
+/// The key of a link, counted from 0.
 pub(super) fn follows(at: usize) -> String {
     if at == 0 { "follows".to_owned() } else { format!("follows{}", at + 1) }
 }

@@ -1,4 +1,4 @@
-//! The threads of a profile, each with its columns, as they have been put by.
+//! Writes the threads of a profile, each with its columns, from the spool.
 
 use super::super::error::ExportError;
 use super::super::out::Out;

@@ -114,7 +114,7 @@ fn spoiled(asked: &Asked, mut input: Input<'_>) {
         file.seek(SeekFrom::Start(at)).unwrap();
         file.write_all(patch).unwrap();
     }
-    // The change counter, as whoever writes it through SQLite changes it.
+    // The change counter, as a commit through SQLite changes it.
     file.seek(SeekFrom::Start(24)).unwrap();
     file.write_all(&[0x7f, 1, 2, 3]).unwrap();
     // On this process's locks the file is not closed before the connections are.

@@ -1,4 +1,4 @@
-//! The language that says which spans are meant.
+//! The filter language.
 
 use std::ops::ControlFlow;
 
@@ -10,7 +10,7 @@ thread_local! {
     static SAMPLE: Sample = sample();
 }
 
-/// A filter, looked at by all that answer what it means: they say the same of each span of a profile.
+/// A filter, evaluated in every way: all give the same answer for each span of a profile.
 pub fn filter(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     quoted(text);

@@ -1,17 +1,17 @@
-//! What is drawn, and what is known of it while it is open.
+//! Slices, and what is kept of open ones.
 
 use std::sync::Arc;
 
 use spandrel_query::{Callsite, Span, Thread};
 use spandrel_storage::Status;
 
-/// A span from its begin to its end, or an entry.
+/// A span or an entry to be drawn.
 pub(crate) struct Slice<'a> {
     pub(crate) from_ns: i64,
-    /// `None`: it never ends.
+    /// `None`: unfinished.
     pub(crate) to_ns: Option<i64>,
     pub(crate) callsite: &'a Arc<Callsite>,
-    /// The thread that was inside, for longest if it is a span.
+    /// The thread that was inside; for a span, the thread of its longest entry.
     pub(crate) thread: &'a Arc<Thread>,
     pub(crate) what: What<'a>,
 }
@@ -19,7 +19,7 @@ pub(crate) struct Slice<'a> {
 /// What a slice is.
 #[derive(Clone, Copy)]
 pub(crate) enum What<'a> {
-    /// A span; if it is a call, also the one entry into it.
+    /// A span; if it is a call, together with its only entry.
     Span(&'a Span),
     /// An entry into a span.
     Entry(&'a Entry),
@@ -29,10 +29,10 @@ pub(crate) enum What<'a> {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Entry {
     pub(crate) span_id: u64,
-    /// The span that the thread was in around it.
+    /// The span that the thread was in when it entered.
     pub(crate) around_id: Option<u64>,
     pub(crate) self_ns: Option<i64>,
-    /// Those before it that were not recorded one by one, and the time inside over those.
+    /// Number of earlier entries that were not recorded one by one, and the sum of their time.
     pub(crate) earlier: (u64, i64),
     /// The number of the arrow from the entry before it.
     pub(crate) arrives: Option<u64>,
@@ -40,19 +40,19 @@ pub(crate) struct Entry {
     pub(crate) leaves: Option<u64>,
 }
 
-/// Where a slice belongs.
+/// Where a slice is to be drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// Into the lane of its parent: in a run without entries, all slices are spans.
+pub(crate) enum Placement {
+    /// In the lane of its parent: in a run without entries, all slices are spans.
     WithParent,
-    /// A span that was entered once by the thread that made it, and was open for no longer than that: it lies
-    /// in its parent, or in what the thread was in.
+    /// A span that was entered once by the thread that created it, and was open for no longer than that: inside its
+    /// parent, or inside what the thread was in.
     Call,
-    /// Into what the thread was in.
+    /// Inside what the thread was in.
     OnThread,
-    /// Beside what threads did.
+    /// In an asynchronous lane.
     Open {
-        /// Some of what threads did inside of it is shown.
+        /// Whether entries of it are shown.
         has_entries: bool,
     },
 }
@@ -66,13 +66,13 @@ pub(crate) struct Open {
     pub(crate) is_crashed: bool,
     pub(crate) callsite: Arc<Callsite>,
     pub(super) span_id: u64,
-    /// It is the span itself, and not just an entry.
+    /// Whether it is the span itself and no entry.
     pub(super) is_span: bool,
     pub(super) has_entries: bool,
 }
 
 impl Slice<'_> {
-    /// From start to end; an unfinished span has none, and nothing ends before it starts.
+    /// Start and end, not before the start; `i64::MAX` for an unfinished span.
     pub(super) fn interval(&self) -> (i64, i64) {
         (self.from_ns, self.to_ns.map_or(i64::MAX, |to| to.max(self.from_ns)))
     }
@@ -89,7 +89,7 @@ impl Slice<'_> {
         }
     }
 
-    /// What its thread was in around it, if that is known.
+    /// The span that its thread was in when it began, if that is known.
     pub(super) fn around_id(&self) -> Option<u64> {
         match self.what {
             What::Span(span) => span.parent_id,
@@ -99,7 +99,7 @@ impl Slice<'_> {
 }
 
 impl<'a> Slice<'a> {
-    /// A span as long as it was open.
+    /// A span from creation to close.
     pub(crate) fn of_span(span: &'a Span) -> Self {
         Self {
             from_ns: span.start_ns,
@@ -112,7 +112,7 @@ impl<'a> Slice<'a> {
 }
 
 impl Open {
-    pub(super) fn new(number: u64, slice: &Slice<'_>, place: Place, end_ns: i64) -> Self {
+    pub(super) fn new(number: u64, slice: &Slice<'_>, placement: Placement, end_ns: i64) -> Self {
         let (span_id, is_span) = match slice.what {
             What::Span(span) => (span.id, true),
             What::Entry(entry) => (entry.span_id, false),
@@ -125,7 +125,7 @@ impl Open {
             callsite: slice.callsite.clone(),
             span_id,
             is_span,
-            has_entries: place == (Place::Open { has_entries: true }),
+            has_entries: placement == (Placement::Open { has_entries: true }),
         }
     }
 }

@@ -90,7 +90,7 @@ fn spans(rows: &[(Option<usize>, i64, i64)]) -> Vec<Span> {
 fn view(spans: &[Span]) -> Viewer {
     let (mut lanes, mut viewer) = (Lanes::new(), Viewer { now: i64::MIN, ..Viewer::default() });
     for span in spans {
-        lanes.place(&Slice::of_span(span), Place::WithParent, &mut viewer).unwrap();
+        lanes.assign(&Slice::of_span(span), Placement::WithParent, &mut viewer).unwrap();
     }
     lanes.finish(&mut viewer).unwrap();
     assert!(lanes.lane_of.is_empty() && lanes.stacks.is_empty());
@@ -253,7 +253,7 @@ fn threads(mut entries: Vec<(usize, EntryOf)>) -> (Vec<(usize, EntryOf)>, Thread
             thread: &thread,
             what: What::Entry(&entry),
         };
-        lanes.place(&slice, Place::OnThread, &mut threads).unwrap();
+        lanes.assign(&slice, Placement::OnThread, &mut threads).unwrap();
     }
     lanes.finish(&mut threads).unwrap();
     (entries, threads)

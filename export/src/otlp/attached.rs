@@ -1,4 +1,4 @@
-//! Events and links, put by until their spans come, in a temporary database.
+//! Collects events and links in a temporary database until their spans are written.
 
 use std::marker::PhantomData;
 
@@ -11,16 +11,16 @@ use super::Otlp;
 use super::event::event;
 use super::wire::WireFormat;
 
-/// What belongs to spans, as it is written.
+/// Events and links of spans, in the output format.
 pub(super) struct Attached<W> {
     conn: Connection,
     wire: PhantomData<W>,
 }
 
 impl<W: WireFormat> Attached<W> {
-    pub(super) fn put_by(source: &mut Source<'_>, otlp: &Otlp) -> Result<Self, ExportError> {
+    pub(super) fn collect(source: &mut Source<'_>, otlp: &Otlp) -> Result<Self, ExportError> {
         let conn = temporary()?;
-        // `late`: exceptions come first, and so are kept where there is not room for all.
+        // Exceptions are sorted first (`late` = 0), so they are kept if there is not room for all.
         for table in ["event", "link"] {
             conn.execute_batch(&format!(
                 "CREATE TABLE {table} (span_id INTEGER NOT NULL, late INTEGER NOT NULL,
@@ -46,7 +46,7 @@ impl<W: WireFormat> Attached<W> {
         self.conn.prepare(&sql).map_err(ExportError::Spool)
     }
 
-    /// An event outside of spans has no place in a trace.
+    /// Events outside of spans are left out: OTLP traces have no place for them.
     fn events(&self, source: &mut Source<'_>, otlp: &Otlp) -> Result<(), ExportError> {
         let (mut insert, mut body) = (self.insert("event")?, Vec::new());
         source.events(|one| {
@@ -81,7 +81,7 @@ impl<W: WireFormat> Attached<W> {
         Ok(())
     }
 
-    /// The rows of a table in the order of spans.
+    /// The rows of a table, sorted by span.
     pub(super) fn rows(&self, table: &str) -> Result<Statement<'_>, ExportError> {
         let sql =
             format!("SELECT span_id, id, exception, body FROM {table} ORDER BY span_id, late, id");
@@ -89,7 +89,7 @@ impl<W: WireFormat> Attached<W> {
     }
 }
 
-/// Rows in the order of spans, beside a pass over the spans in the same order.
+/// Reads rows sorted by span, in step with a scan over the spans.
 pub(super) struct Cursor<'a> {
     rows: Rows<'a>,
     next: Option<Waiting>,
@@ -102,20 +102,20 @@ struct Waiting {
     body: Vec<u8>,
 }
 
-/// What a span has.
+/// Events or links of one span.
 #[derive(Debug, Default)]
 pub(super) struct SpanAttachments {
     /// In the order of time.
     pub(super) bodies: Vec<Vec<u8>>,
     pub(super) bytes: usize,
-    /// Those that had no room.
+    /// How many were dropped for lack of room.
     pub(super) dropped: u32,
-    /// What the last exception said.
+    /// The message of the last exception.
     pub(super) exception: Option<String>,
 }
 
-/// Bytes about a body, beside it.
-const BYTES_BESIDE: usize = 12;
+/// Overhead of an encoded element, in bytes.
+const OVERHEAD_BYTES: usize = 12;
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(rows: &'a mut Statement<'_>) -> Result<Self, ExportError> {
@@ -138,8 +138,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// What belongs to a span, in so many bytes at most. What is of spans that are not stored is passed
-    /// over.
+    /// The events or links of a span, in at most `bytes_max` bytes. Those of spans that are not stored are skipped.
     pub(super) fn take(
         &mut self,
         span_id: u64,
@@ -150,7 +149,7 @@ impl<'a> Cursor<'a> {
         while let Some(one) = self.next.take_if(|next| next.span_id <= span_id) {
             if one.span_id == span_id {
                 taken.exception = one.exception.or(taken.exception);
-                let bytes = one.body.len() + BYTES_BESIDE;
+                let bytes = one.body.len() + OVERHEAD_BYTES;
                 if taken.bytes + bytes > bytes_max {
                     taken.dropped = taken.dropped.saturating_add(1);
                 } else {

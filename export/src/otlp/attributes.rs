@@ -1,9 +1,9 @@
-//! Lists of attributes: each key once, in so many bytes.
+//! Lists of attributes with unique keys and a bounded size.
 //!
-//! A receiver may keep any of two attributes with the same key, or refuse the request. So what spandrel
-//! says has a prefix, [`OURS`]; a field of the program that begins with it gets [`THEIRS`] in front. What
-//! OpenTelemetry has a name for, as `thread.name`, has that name, unless the program has a field of that
-//! name: then ours has the prefix. Of fields with the same name the last one counts, as in queries.
+//! A receiver may keep any of two attributes with the same key, or refuse the request. So spandrel's own attributes
+//! have the prefix [`OURS`], and a field of the program with that prefix gets [`THEIRS`] in front. An attribute with
+//! a conventional name in OpenTelemetry, such as `thread.name`, has that name, unless the program has a field of that
+//! name: then ours gets the prefix. Of fields with the same name the last one counts, as in queries.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -13,25 +13,24 @@ use super::super::fields::{self, Value};
 use super::wire::WireFormat;
 use spandrel_query::Callsite;
 
-/// Before the names of what is not the program's.
+/// The prefix of our own attributes.
 const OURS: &str = "spandrel.";
 
-/// Before the names of the program's fields that begin as ours do.
+/// The prefix of the program's fields that begin with ours.
 const THEIRS: &str = "field.";
 
-/// Bytes of a name, or another text that has to be there.
+/// Bytes of a name, or another required text, at most.
 const NAME_BYTES_MAX: usize = 8192;
 
-/// Under these names a recording says which fields are not there as they were recorded; the second one is
-/// that of earlier recordings.
+/// Under these names a recording says which fields were cut or left out; the second one is that of earlier versions.
 const MARKS: [&str; 2] = ["$truncated", "$cut"];
 
-/// A list of attributes, as it is written.
+/// Writes a list of attributes.
 pub(super) struct Attributes<'a, W> {
     out: &'a mut Vec<u8>,
     list: u32,
     bytes_max: usize,
-    /// What had no room.
+    /// Attributes that were dropped for lack of room.
     pub(super) dropped: u32,
     wire: PhantomData<W>,
 }
@@ -55,7 +54,7 @@ impl<'a, W: WireFormat> Attributes<'a, W> {
         }
     }
 
-    /// A text that is not the program's, shortened if need be.
+    /// A text that is not the program's; cut if it is too long.
     pub(super) fn text(&mut self, name: &str, text: &str) {
         self.add(name, &Value::Text(shortened(text)));
     }
@@ -86,7 +85,7 @@ impl<'a, W: WireFormat> Attributes<'a, W> {
         }
     }
 
-    /// What OpenTelemetry has a name for, beside the fields of the program.
+    /// An attribute with a conventional name, unless the program has such a field.
     pub(super) fn conventional(&mut self, name: &str, value: &Value<'_>, beside: &Fields<'_>) {
         if beside.has(name) {
             self.add(&format!("{OURS}{name}"), value);
@@ -110,7 +109,7 @@ impl<'a, W: WireFormat> Attributes<'a, W> {
 /// The fields of a span or an event, each name once.
 pub(super) struct Fields<'a> {
     pub(super) members: Vec<(Cow<'a, str>, Value<'a>)>,
-    /// Fields that the program recorded, and that are not here.
+    /// Fields that the program recorded but that are missing here.
     missing: u32,
 }
 
@@ -141,12 +140,12 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Keeps the last one of each name; says how many that were not.
+/// Keeps the last field of each name; returns how many were removed.
 fn keep_last(members: &mut Vec<(Cow<'_, str>, Value<'_>)>) -> u32 {
-    /// Names that are compared with each other one by one.
-    const FEW: usize = 16;
+    /// Up to this many names are compared pairwise.
+    const PAIRWISE_MAX: usize = 16;
     let before = members.len();
-    if before > FEW {
+    if before > PAIRWISE_MAX {
         let mut seen = HashSet::new();
         let mut kept: Vec<_> = members.drain(..).rev().collect();
         kept.retain(|(name, _)| seen.insert(name.to_string()));

@@ -1,4 +1,4 @@
-//! Events of spans. One of level ERROR that says what failed is an exception as OpenTelemetry knows it:
+//! Events of spans. An event of level ERROR that says what failed becomes an exception of OpenTelemetry:
 //! <https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/>.
 
 use std::borrow::Cow;
@@ -14,13 +14,13 @@ const BYTES_MAX: usize = 256 * 1024;
 
 const MESSAGE: &str = "exception.message";
 
-/// Fields that make an exception of an event.
+/// Fields that turn an event into an exception.
 const EXCEPTION: [&str; 3] = [MESSAGE, "exception.type", "exception.stacktrace"];
 
-/// Fields that have the error, as `#[instrument(err)]` and `tracing::error!(error = &e)` name it.
+/// Fields that hold the error, as `#[instrument(err)]` and `tracing::error!(error = &e)` name them.
 const ERROR: [&str; 2] = ["error", "err"];
 
-/// Appends an event. Gives the message of an exception, and whether it is one.
+/// Appends an event. Returns the message of an exception, and whether it is one.
 pub(super) fn event<W: WireFormat>(
     event: &EventRef<'_>,
     at_unix_ns: u64,
@@ -55,7 +55,7 @@ pub(super) fn event<W: WireFormat>(
     exception
 }
 
-/// Whether it is one: then its message, under which a field has it.
+/// If the event is an exception: its message, which is then removed from the fields.
 fn exception<'a>(event: &EventRef<'a>, fields: &mut Fields<'a>) -> Option<String> {
     if *event.callsite.level != *"ERROR" {
         return None;
@@ -82,7 +82,7 @@ fn exception<'a>(event: &EventRef<'a>, fields: &mut Fields<'a>) -> Option<String
     Some(said.to_owned())
 }
 
-/// A text of the event that is no field, if there is one.
+/// Writes a text of the event that is no field, if there is one.
 fn text<W: WireFormat>(
     attributes: &mut Attributes<'_, W>,
     name: &str,

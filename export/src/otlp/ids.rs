@@ -1,11 +1,11 @@
 //! Ids of traces.
 //!
-//! The same profile gives the same ids each time. Half of an id is of the run's uuid, so that runs differ.
-//! The other half is made of the root's id, and looks random: samplers decide by the last 56 bits of the
-//! id of a trace (<https://www.w3.org/TR/trace-context-2/#randomness-of-trace-id>), and some receivers keep
-//! 64 bits. Counted up from 1, traces would be dropped all together, or taken for those of another run.
+//! The same profile gives the same ids each time. Half of an id is from the run's uuid, so that runs differ. The
+//! other half is a hash of the root's id, so that it looks random: samplers decide by the last 56 bits of a trace id
+//! (<https://www.w3.org/TR/trace-context-2/#randomness-of-trace-id>), and some receivers keep only 64 bits. With ids
+//! counted from 1, all traces would be dropped together, or confused with those of another run.
 //!
-//! Where it is known by which ids other systems know a trace, or a span, it has those.
+//! If the ids of other systems for a trace or a span are known, those are used.
 
 use super::wire::Ids;
 use spandrel_query::SpanContext;
@@ -31,7 +31,7 @@ impl TraceIds {
         Self { high: half(0..16), salt: mixed(half(16..32)) }
     }
 
-    /// Of a span of the trace with this root.
+    /// The ids of a span of the trace with this root.
     pub(super) fn of_span(self, root_id: u64, id: u64, context: Option<&SpanContext>) -> Ids {
         let known = context.and_then(|context| context.span_id);
         let trace = match context.map(|context| context.trace_id.get()) {
@@ -48,7 +48,7 @@ impl TraceIds {
         known.or(span.parent_id.filter(|_| !context.begins))
     }
 
-    /// Of the trace with this root. Different roots have different ids: each step can be undone.
+    /// The id of the trace with this root. Different roots have different ids: the hash is a bijection.
     pub(super) fn of(self, root_id: u64) -> [u64; 2] {
         [self.high, mixed(root_id ^ self.salt)]
     }

@@ -58,7 +58,7 @@ const HEAD_BYTES_MAX: usize = 1000;
 
 /// Bytes of a span that are neither attributes, events nor links, at most: its name, and why it failed, as JSON
 /// at its longest.
-const BYTES_BESIDE: usize = 120_000;
+const OVERHEAD_BYTES: usize = 120_000;
 
 /// How requests are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -93,7 +93,7 @@ type Each<'e> = &'e mut dyn FnMut(OtlpRequest) -> Result<(), ExportError>;
 ///
 /// # Errors
 ///
-/// When the profile cannot be read, or `each` fails, or whoever watches says stop.
+/// When the profile cannot be read, `each` fails, or the export is stopped.
 ///
 /// # Blocking
 ///
@@ -128,7 +128,7 @@ pub(super) fn write(
     requests::<Json>(source, settings, &mut |request| {
         out.buffer.extend_from_slice(&request.body);
         out.buffer.push(b'\n');
-        Ok(out.pass()?)
+        Ok(out.flush_if_large()?)
     })
 }
 
@@ -139,15 +139,15 @@ fn requests<W: WireFormat>(
 ) -> Result<Written, ExportError> {
     let otlp = Otlp::new::<W>(source, settings);
     source.choose()?;
-    let attached = Attached::<W>::put_by(source, &otlp)?;
+    let attached = Attached::<W>::collect(source, &otlp)?;
     let (mut events, mut links) = (attached.rows("event")?, attached.rows("link")?);
     let (mut events, mut links) = (Cursor::new(&mut events)?, Cursor::new(&mut links)?);
-    let mut request = Growing::default();
+    let mut request = RequestBuilder::default();
     let mut written = Written::default();
     let (mut bytes, mut attributes) = (Vec::new(), Vec::new());
     written.spans = source.spans(Columns::All, |span| {
         bytes.clear();
-        let rest = otlp.spans_bytes_max - BYTES_BESIDE;
+        let rest = otlp.spans_bytes_max - OVERHEAD_BYTES;
         let described = describe::<W>(span, rest / 2, &mut attributes);
         let rest = rest - attributes.len();
         let links = links.take(span.id, rest / 4)?;
@@ -156,25 +156,25 @@ fn requests<W: WireFormat>(
         if request.counts.spans as usize == SPANS_MAX
             || request.spans.len() + bytes.len() > otlp.spans_bytes_max
         {
-            request.hand_on::<W>(&otlp, each)?;
+            request.flush::<W>(&otlp, each)?;
         }
         let (events, links) = (events.bodies.len() as u64, links.bodies.len() as u64);
         (written.events, written.links) = (written.events + events, written.links + links);
         request.add::<W>(span.id, &bytes, (events, links));
         Ok(())
     })?;
-    request.hand_on::<W>(&otlp, each)?;
+    request.flush::<W>(&otlp, each)?;
     Ok(written)
 }
 
-/// A request that spans are added to.
+/// Collects spans into a request.
 #[derive(Default)]
-struct Growing {
+struct RequestBuilder {
     spans: Vec<u8>,
     counts: OtlpRequest,
 }
 
-impl Growing {
+impl RequestBuilder {
     fn add<W: WireFormat>(&mut self, id: u64, span: &[u8], (events, links): (u64, u64)) {
         if self.spans.is_empty() {
             self.counts.first_span = id;
@@ -187,8 +187,8 @@ impl Growing {
         self.counts.links += links;
     }
 
-    /// Hands it on, if there is anything in it, and begins the next one.
-    fn hand_on<W: WireFormat>(&mut self, otlp: &Otlp, each: Each<'_>) -> Result<(), ExportError> {
+    /// Hands on the request if it is not empty, and begins the next one.
+    fn flush<W: WireFormat>(&mut self, otlp: &Otlp, each: Each<'_>) -> Result<(), ExportError> {
         let mut request = std::mem::take(&mut self.counts);
         if request.spans > 0 {
             request.body.reserve(self.spans.len() + otlp.resource.len() + 1000);

@@ -1,5 +1,5 @@
-//! A span's attributes, and what its fields say of the span itself: `otel.name`, `otel.kind`,
-//! `otel.status_code` and `otel.status_description` mean what they mean to `tracing-opentelemetry`.
+//! The attributes of a span, and fields that describe the span itself: `otel.name`, `otel.kind`, `otel.status_code`
+//! and `otel.status_description` mean what they mean to `tracing-opentelemetry`.
 
 use std::borrow::Cow;
 
@@ -9,14 +9,14 @@ use super::wire::{WireFormat, list};
 use spandrel_query::SpanRef;
 use spandrel_storage::Status;
 
-/// The kind of a span that says nothing of it: internal.
+/// The default kind of a span: internal.
 const INTERNAL: u8 = 1;
 
 /// `Status.code`.
 const OK: u8 = 1;
 const ERROR: u8 = 2;
 
-/// What a span's fields say of it.
+/// What the fields say about the span itself.
 #[derive(Debug, Default)]
 struct SpanSemantics {
     name: Option<String>,
@@ -25,12 +25,12 @@ struct SpanSemantics {
     description: Option<String>,
 }
 
-/// What is written of a span beside its numbers.
+/// The texts of a span that are written beside its attributes.
 pub(super) struct Described<'a> {
     pub(super) name: Cow<'a, str>,
     pub(super) kind: u8,
     pub(super) code: u8,
-    /// Why it failed, if that was said of the span.
+    /// Why it failed, if its fields say so.
     pub(super) description: Option<String>,
     pub(super) dropped_attributes: u32,
 }
@@ -64,7 +64,7 @@ pub(super) fn describe<'a, W: WireFormat>(
     }
 }
 
-/// What spandrel knows of the span.
+/// Writes spandrel's own attributes of a span.
 fn ours<W: WireFormat>(
     span: &SpanRef<'_>,
     attributes: &mut Attributes<'_, W>,
@@ -118,8 +118,7 @@ fn ours<W: WireFormat>(
 }
 
 impl SpanSemantics {
-    /// Takes the fields that say something of the span. What says nothing that OTLP has a place for stays
-    /// a field.
+    /// Takes the fields that describe the span. Values without a meaning in OTLP stay fields.
     fn take_from(fields: &mut Fields<'_>) -> Self {
         if !fields.members.iter().any(|(name, _)| name.starts_with("otel.")) {
             return Self::default();
@@ -139,7 +138,7 @@ impl SpanSemantics {
         if let Some((name, description)) = description
             && said.code.is_none_or(|code| code == ERROR)
         {
-            // It says why, and so that it failed.
+            // A reason implies that it failed.
             said.code = Some(ERROR);
             said.description = Some(description);
             taken.push(name);

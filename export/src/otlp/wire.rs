@@ -1,8 +1,8 @@
-//! What a request consists of. It is written as JSON or as protocol buffers, which differ in nothing but that.
+//! The parts of a request, which are the same in both encodings: JSON and protocol buffers.
 
 use super::super::fields::Value;
 
-/// A kind of writing.
+/// An encoding.
 pub(super) trait WireFormat {
     /// Between the elements of a list.
     const SEPARATOR: &'static [u8];
@@ -10,10 +10,10 @@ pub(super) trait WireFormat {
     /// An element of the list of attributes that is member `list` of its message.
     fn attribute(out: &mut Vec<u8>, list: u32, name: &str, value: &Value<'_>);
 
-    /// An event, put by until its span is written.
+    /// An event, kept until its span is written.
     fn event(out: &mut Vec<u8>, event: &EventParts<'_>);
 
-    /// A link, put by until its span is written.
+    /// A link, kept until its span is written.
     fn link(out: &mut Vec<u8>, link: &Ids);
 
     /// An element of the list of spans.
@@ -23,14 +23,14 @@ pub(super) trait WireFormat {
     fn request(out: &mut Vec<u8>, resource: &[u8], spans: &[u8]);
 }
 
-/// The numbers of lists of attributes in their messages.
+/// Field numbers of lists of attributes.
 pub(super) mod list {
     pub(in super::super) const OF_RESOURCE: u32 = 1;
     pub(in super::super) const OF_EVENT: u32 = 3;
     pub(in super::super) const OF_SPAN: u32 = 9;
 }
 
-/// A span as others name it.
+/// The ids of a span in OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ids {
     pub(super) trace: [u64; 2],
@@ -41,12 +41,12 @@ pub(super) struct Ids {
 pub(super) struct EventParts<'a> {
     pub(super) at_unix_ns: u64,
     pub(super) name: &'a str,
-    /// As written.
+    /// Encoded attributes.
     pub(super) attributes: &'a [u8],
     pub(super) dropped_attributes: u32,
 }
 
-/// A span. Lists are as written.
+/// A span. Lists are encoded already.
 pub(super) struct SpanParts<'a> {
     pub(super) ids: Ids,
     pub(super) parent: Option<u64>,

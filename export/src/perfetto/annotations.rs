@@ -1,12 +1,12 @@
-//! What a slice says of its span.
+//! Annotations of a slice: fields, and what spandrel knows of the span.
 //!
 //! Lists and objects are written as the format's own. Its field for JSON texts is not used: trace processor
 //! (55.3) aborts on a `null` there, and the page of its user interface with it.
 //!
-//! Trace processor joins names by `.` and puts indexes in brackets, and takes these for `_` where a name has
-//! them: `a.b` and `a_b` would be one. So a name with dots is written as names inside names, which it shows as
-//! `debug.http.method`, and what cannot be, with characters that look alike. What spandrel itself knows is
-//! inside `spandrel`; a field of the program of that name is inside `fields`, and so is one of that name.
+//! Trace processor joins names by `.`, puts indexes in brackets, and replaces these characters in names by `_`: `a.b`
+//! and `a_b` would be the same. So a name with dots is written as nested names, which it shows as
+//! `debug.http.method`, and the other characters are replaced by ones that look alike. What spandrel itself knows is
+//! inside `spandrel`; a field of the program with that name, or with the name `fields`, is inside `fields`.
 
 use std::borrow::Cow;
 
@@ -19,10 +19,10 @@ use super::tracks::thread_name;
 use spandrel_query::Span;
 use spandrel_storage::Status;
 
-/// The name that all of ours are inside of.
+/// The name that contains all of our own.
 pub(super) const OURS: &str = "spandrel";
 
-/// And those of the program that would be confused with them.
+/// The name that contains fields of the program that would be confused with these two.
 const THEIRS: &str = "fields";
 
 /// Writes a `DebugAnnotation` for each field, and one for what spandrel knows; the name of the thread if it
@@ -121,7 +121,7 @@ pub(super) fn of_event(event: &EventRef<'_>, interned: &mut Interned, out: &mut 
 
 /// Writes a `DebugAnnotation` for each field.
 pub(super) fn of_fields(fields: &str, interned: &mut Interned, out: &mut Vec<u8>) {
-    // What is inside of an object has the names that dots would give.
+    // The members of an object have the same names as fields with dots.
     let mut objects = Vec::new();
     if fields.contains('.') && fields.matches('{').nth(1).is_some() {
         fields::each(fields, &mut |key, value| {
@@ -142,7 +142,7 @@ pub(super) fn of_fields(fields: &str, interned: &mut Interned, out: &mut Vec<u8>
     });
 }
 
-/// The names that a field is inside of, and its own.
+/// The nested names of a field.
 fn names<'a>(key: &'a str, objects: &[String]) -> Vec<Cow<'a, str>> {
     let mut names: Vec<Cow<'a, str>> = Vec::with_capacity(2);
     let first = key.split('.').next().unwrap_or_default();
@@ -159,7 +159,7 @@ fn names<'a>(key: &'a str, objects: &[String]) -> Vec<Cow<'a, str>> {
     names
 }
 
-/// A name that trace processor leaves as it is.
+/// Replaces characters that trace processor would replace by ones that look alike.
 fn alike(name: &str) -> Cow<'_, str> {
     if !name.contains(['.', '[', ']']) {
         return name.into();
@@ -196,8 +196,8 @@ fn value(value: &Value<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// A list or an object; anything else as text: null, a number that is too large, what is empty, which the
-/// format has no words for.
+/// A list or an object; anything that the format cannot express, as text: null, a number that is too large, an empty
+/// list or object.
 fn container(json: &str, out: &mut Vec<u8>) {
     let before = out.len();
     if json.starts_with('[') {

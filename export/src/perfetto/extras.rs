@@ -1,4 +1,4 @@
-//! What is not a span: events, marks, losses, and the state of the writer.
+//! All but spans: events, marks, losses, and the state of the writer.
 
 use super::super::error::ExportError;
 use super::super::proto::{message, signed, string, unsigned};
@@ -31,7 +31,7 @@ pub(super) fn events(
             interned.callsite(&event.callsite, &event.name(), out);
             of_event(event, interned, out);
         });
-        Ok(out.pass()?)
+        Ok(out.flush_if_large()?)
     })
 }
 
@@ -56,7 +56,7 @@ fn region(
         let when = (Sequence::Others, to_ns);
         track_event(&mut out.buffer, interned, when, (Kind::End, track), |_, _| ());
     }
-    Ok(out.pass()?)
+    Ok(out.flush_if_large()?)
 }
 
 pub(super) fn marks(
@@ -108,7 +108,7 @@ pub(super) fn counters(
                 signed(out, 30, i64::try_from(value).unwrap_or(i64::MAX));
             });
         }
-        out.pass()?;
+        out.flush_if_large()?;
     }
     Ok(())
 }

@@ -7,8 +7,8 @@ use super::super::proto::{message, string, unsigned};
 use spandrel_query::Callsite;
 use spandrel_storage::internals::FastHashMap;
 
-/// Keys that are interned at most; further ones are written where they stand. Field names come from the
-/// source of a program, so that there are few; but a profile is untrusted.
+/// Keys that are interned at most; further ones are written in full. Field names come from the source of a program,
+/// so there are few; but a profile is untrusted.
 const KEYS_MAX: usize = 65_536;
 
 /// The strings of one sequence of packets.
@@ -18,11 +18,11 @@ pub(super) struct Interned {
     names: HashMap<String, u64>,
     categories: HashMap<String, u64>,
     keys: HashMap<String, u64>,
-    /// `InternedData` that the next packet has to bring.
+    /// `InternedData` for the next packet.
     new: Vec<u8>,
 }
 
-/// What is known of a callsite.
+/// The numbers of a callsite's strings.
 #[derive(Clone, Copy)]
 struct Numbers {
     name: u64,
@@ -50,7 +50,7 @@ impl Interned {
     pub(super) fn callsite(&mut self, callsite: &Callsite, name: &str, out: &mut Vec<u8>) {
         let numbers = match self.callsites.get(&callsite.id) {
             Some(numbers) => *numbers,
-            None => self.learn(callsite),
+            None => self.intern(callsite),
         };
         unsigned(out, 3, numbers.category);
         if name == callsite.name {
@@ -63,7 +63,7 @@ impl Interned {
         }
     }
 
-    fn learn(&mut self, callsite: &Callsite) -> Numbers {
+    fn intern(&mut self, callsite: &Callsite) -> Numbers {
         let (category, is_new) = number(&mut self.categories, callsite.target.to_string());
         if is_new {
             entry(&mut self.new, 1, category, &callsite.target);

@@ -173,7 +173,7 @@ impl Slices for Perfetto<'_, '_, '_> {
                 What::Entry(entry) => of_entry(slice, entry, interned, out),
             }
         });
-        Ok(out.pass()?)
+        Ok(out.flush_if_large()?)
     }
 
     fn end(&mut self, lane: Lane, open: &Open) -> Result<(), ExportError> {
@@ -182,6 +182,6 @@ impl Slices for Perfetto<'_, '_, '_> {
             let when = (Sequence::Spans, open.end_ns);
             track_event(&mut out.buffer, interned, when, (Kind::End, track), |_, _| ());
         }
-        Ok(out.pass()?)
+        Ok(out.flush_if_large()?)
     }
 }

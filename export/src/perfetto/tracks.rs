@@ -1,4 +1,4 @@
-//! The rows that events are drawn in, each described once, before its first event.
+//! The tracks of events, each described once, before its first event.
 
 use super::super::lanes::Lane;
 use super::super::proto::{message, signed, string, unsigned};
@@ -55,7 +55,7 @@ impl Tracks {
         descriptor(out, track, Some(PROCESS), |out| {
             message(out, 4, |out| {
                 signed(out, 1, self.pid.into());
-                // The operating system gives its numbers again; two threads are not one.
+                // The operating system reuses its numbers; these are unique.
                 signed(out, 2, thread.id);
                 string(out, 5, &thread_name(thread));
             });
@@ -85,7 +85,7 @@ impl Tracks {
         track
     }
 
-    /// The track of a lane in which something began.
+    /// The track of a lane in which something has begun.
     pub(super) fn known(&self, lane: Lane) -> Option<u64> {
         self.lanes.get(&lane).copied()
     }

@@ -1,4 +1,4 @@
-//! Sums of the spans that have path, status and thread in common.
+//! Sums of spans by path, status and thread.
 
 use std::collections::HashMap;
 
@@ -7,11 +7,10 @@ use spandrel_query::{Entry, Thread};
 use spandrel_storage::Status;
 use spandrel_storage::internals::FastHashMap;
 
-/// Groups that are told apart by thread; of a program with names of threads without end the others are
-/// counted under [`OTHERS`].
+/// Groups at most; threads with further names are counted under [`OTHERS`].
 const GROUPS_MAX: usize = 500_000;
 
-/// The thread of those, and the number of its name.
+/// The name of the thread that stands for further ones, and its number.
 const OTHERS: (&str, usize) = ("(others)", 0);
 
 /// What the spans of a group have in common.
@@ -24,7 +23,7 @@ pub(super) struct Key {
     pub(super) thread: usize,
 }
 
-/// What they sum up to.
+/// The sums of a group.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Group {
     pub(super) spans: i64,

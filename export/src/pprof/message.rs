@@ -1,4 +1,4 @@
-//! The message `Profile` of pprof, put together piece by piece.
+//! Builds the message `Profile` of pprof.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -22,17 +22,17 @@ mod field {
 /// The only mapping: the program.
 const MAPPING: u64 = 1;
 
-/// A profile that grows.
+/// A builder of the message.
 pub(super) struct Profile {
-    /// All but samples and texts, as it is written.
+    /// All but samples and texts, encoded.
     parts: Vec<u8>,
     samples: Vec<u8>,
     texts: Texts,
-    /// Locations, each with a function of the same number, by what they say.
+    /// The numbers of locations by their content; the function of a location has the same number.
     locations: HashMap<[i64; 4], u64>,
 }
 
-/// A stack with what it sums up to.
+/// A stack and its values.
 pub(super) struct Sample<'a> {
     /// Numbers of locations, the leaf first.
     pub(super) stack: &'a [u64],
@@ -41,7 +41,7 @@ pub(super) struct Sample<'a> {
 }
 
 impl Profile {
-    /// Of samples with such values, and the one that is shown at first.
+    /// A profile with these types of values; `first` is shown first.
     pub(super) fn new(types: &[(&str, &str)], first: &str) -> Self {
         let mut this = Self {
             parts: Vec::new(),
@@ -63,13 +63,13 @@ impl Profile {
         this
     }
 
-    /// The program; nothing is left to be looked up in it.
+    /// The mapping: the program, without need for symbolization.
     pub(super) fn program(&mut self, path: &str) {
         let path = self.texts.number(path);
         message(&mut self.parts, field::MAPPING, |out| {
             unsigned(out, 1, MAPPING);
             signed(out, 5, path);
-            // Functions, files and lines are there.
+            // It has functions, file names and line numbers.
             [7, 8, 9].into_iter().for_each(|known| unsigned(out, known, 1));
         });
     }

@@ -1,5 +1,5 @@
-//! pprof: a stack for each path of spans, with how many spans, how much self time and how much busy time it
-//! has: <https://github.com/google/pprof/blob/main/proto/profile.proto>.
+//! pprof: a stack for each path of spans, with the number of spans, self time and busy time:
+//! <https://github.com/google/pprof/blob/main/proto/profile.proto>.
 //!
 //! * A function is a callsite: name, file and line; its system name has the target in front, which also
 //!   keeps pprof from taking the name for a mangled one. Stacks are the paths of `folded`.
@@ -63,7 +63,7 @@ pub(super) fn write(
         })?;
         Ok((spans, entries))
     });
-    // If a look-up failed, it is the reason why the pass stopped.
+    // A failed look-up stops the scan: it is the error to report.
     let tree = stacks.finish()?;
     let (spans, entries) = counted?;
     let spans = spans.saturating_sub(tree.unfinished());
@@ -113,7 +113,7 @@ fn samples(profile: &mut Profile, tree: &StackTree, groups: Groups) {
         let count = rest.iter().take_while(|(key, _)| key.node == node).count();
         let (of_node, behind) = rest.split_at(count);
         rest = behind;
-        // Less than nothing only where sums of a damaged file have reached their bounds.
+        // Negative only where sums of a damaged file have overflowed.
         let busy = own_busy.as_ref().and_then(|own| own.get(node)).map(|busy| (*busy).max(0));
         let shares = busy.map(|busy| shares(busy, of_node.iter().map(|(_, group)| group.busy_ns)));
         // The leaf comes first.
@@ -142,11 +142,11 @@ fn location(profile: &mut Profile, frame: &Frame) -> u64 {
     }
 }
 
-/// Shares a whole out by weights, so that the shares add up to it.
+/// Divides a whole by weights; the parts add up to it.
 fn shares(whole: i64, weights: impl Iterator<Item = i64>) -> Vec<i64> {
     let mut weights: Vec<i128> = weights.map(|weight| i128::from(weight.max(0))).collect();
     if weights.iter().sum::<i128>() > i64::MAX.into() {
-        // Of a damaged file. A product has room for 63 bits and these.
+        // Only for a damaged file: products must fit into 128 bits.
         weights.iter_mut().for_each(|weight| *weight >>= 20);
     }
     let sum: i128 = weights.iter().sum();

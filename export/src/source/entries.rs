@@ -1,6 +1,5 @@
-//! The entries of a source: those of its spans, and those in its window of other spans that its filter
-//! means. A span that lives long may have begun hours before a window in which it is entered a thousand
-//! times.
+//! The entries of a source: those of its spans, and entries in its window of other spans that match its filter. A
+//! long-lived span may have begun hours before a window in which it is entered a thousand times.
 
 use std::sync::Arc;
 
@@ -15,15 +14,15 @@ use spandrel_storage::EntryRow;
 use spandrel_storage::Error;
 
 /// An entry, with its callsite and thread.
-pub(crate) struct Named {
+pub(crate) struct NamedEntry {
     /// Callsite and thread have the numbers of this profile.
     pub(crate) row: EntryRow,
     pub(crate) callsite: Arc<Callsite>,
     pub(crate) thread: Arc<Thread>,
 }
 
-impl Named {
-    /// As a reader has it.
+impl NamedEntry {
+    /// The entry as [`Entry`].
     pub(crate) fn entry(&self) -> Entry {
         let row = &self.row;
         Entry {
@@ -42,19 +41,19 @@ impl Named {
     }
 }
 
-/// What is known of spans that began outside of the window.
+/// Which spans that began outside of the window match, and which do not.
 #[derive(Default)]
 struct OutsideSpans {
-    looked_at: IdSet,
-    meant: IdSet,
+    tested: IdSet,
+    matching: IdSet,
 }
 
 impl Source<'_> {
-    /// The chosen entries in the order of ids, which is that of storing; after a pass over the spans. Gives
-    /// their number.
+    /// Calls `each` for the selected entries in order of id, which is that of storing; to be called after a scan over
+    /// the spans. Returns their number.
     pub(crate) fn chosen_entries(
         &mut self,
-        mut each: impl FnMut(&Named) -> Result<(), ExportError>,
+        mut each: impl FnMut(&NamedEntry) -> Result<(), ExportError>,
     ) -> Result<u64, ExportError> {
         let mut others = OutsideSpans::default();
         let (mut after, mut count) = (self.before_window()?, 0);
@@ -65,12 +64,12 @@ impl Source<'_> {
                 return Ok(count);
             };
             after = last.row.id;
-            self.look_at_others(&piece, &mut others)?;
+            self.test_others(&piece, &mut others)?;
             for entry in &piece {
                 self.tell()?;
                 let (span_id, start_ns) = (entry.row.span_id, entry.row.start_ns);
-                let is_meant = self.filter.is_empty() || others.meant.contains(span_id);
-                if self.has_span(span_id) || is_meant && self.in_window(start_ns) {
+                let is_matching = self.filter.is_empty() || others.matching.contains(span_id);
+                if self.has_span(span_id) || is_matching && self.in_window(start_ns) {
                     count += 1;
                     each(entry)?;
                 }
@@ -78,29 +77,29 @@ impl Source<'_> {
         }
     }
 
-    /// Finds out which spans of these entries the filter means, if they began outside of the window.
-    fn look_at_others(
+    /// Finds out which spans of these entries match the filter, if they began outside of the window.
+    fn test_others(
         &self,
-        piece: &[Named],
+        piece: &[NamedEntry],
         others: &mut OutsideSpans,
     ) -> Result<(), ExportError> {
         if self.is_whole() || self.filter.is_empty() {
             return Ok(());
         }
         let mut unknown = Vec::new();
-        for Named { row, .. } in piece {
-            let is_known = self.has_span(row.span_id) || others.looked_at.contains(row.span_id);
+        for NamedEntry { row, .. } in piece {
+            let is_known = self.has_span(row.span_id) || others.tested.contains(row.span_id);
             if !is_known && self.in_window(row.start_ns) {
-                others.looked_at.insert(row.span_id);
+                others.tested.insert(row.span_id);
                 unknown.push(row.span_id);
             }
         }
-        let meant = self.reader.meant(self.run.id, &unknown, &self.filter)?;
-        meant.into_iter().for_each(|id| others.meant.insert(id));
+        let matching = self.reader.matching(self.run.id, &unknown, &self.filter)?;
+        matching.into_iter().for_each(|id| others.matching.insert(id));
         Ok(())
     }
 
-    /// An id that all entries are above that began in the window: they were stored after they had. 0 if
+    /// A lower bound on the ids of entries that began in the window: they were stored after it had begun. 0 if
     /// commits do not tell.
     fn before_window(&self) -> Result<u64, ExportError> {
         let Some(from_ns) = self.window.0 else { return Ok(0) };
@@ -128,14 +127,14 @@ impl Source<'_> {
         read().map_err(|error| Error::sqlite(reader.path(), "find the entries", error).into())
     }
 
-    /// The next entries of the run with ids above one, of all spans; none behind the last one.
-    pub(crate) fn entries(&self, after: u64) -> Result<Vec<Named>, ExportError> {
+    /// The next entries of the run with ids above `after`, of all spans; empty at the end.
+    pub(crate) fn entries(&self, after: u64) -> Result<Vec<NamedEntry>, ExportError> {
         if self.run.entries == 0 {
             return Ok(Vec::new());
         }
         let (reader, last) = (self.reader, self.last_id()?);
         let tx = reader.begin()?;
-        let read = || -> rusqlite::Result<Vec<Named>> {
+        let read = || -> rusqlite::Result<Vec<NamedEntry>> {
             let mut names = Names::new(&tx)?;
             let mut query = tx.prepare(&format!(
                 "SELECT id, span_id, callsite_id, thread_id, start_ns, duration_ns,
@@ -150,7 +149,7 @@ impl Source<'_> {
                 let row = entry(row)?;
                 let callsite = names.callsite(row.callsite_id)?;
                 let thread = names.thread(row.thread_id)?;
-                piece.push(Named { row, callsite, thread });
+                piece.push(NamedEntry { row, callsite, thread });
             }
             Ok(piece)
         };

@@ -24,7 +24,7 @@ pub(crate) struct EventRef<'a> {
 }
 
 impl EventRef<'_> {
-    /// What a viewer shows: what the event says, or where it comes from.
+    /// The name for a viewer: what the event says, or its callsite.
     pub(crate) fn name(&self) -> Cow<'_, str> {
         let name = &self.callsite.name;
         match self.message.filter(|message| !message.is_empty()) {
@@ -38,7 +38,7 @@ impl EventRef<'_> {
 }
 
 impl Source<'_> {
-    /// The chosen events in the order of ids, after a pass over the spans. Gives their number.
+    /// Calls `each` for the selected events in order of id; after a scan over the spans. Returns their number.
     pub(crate) fn events(
         &mut self,
         mut each: impl FnMut(&EventRef<'_>) -> Result<(), ExportError>,

@@ -8,23 +8,23 @@ use spandrel_query::SpanContext;
 use spandrel_query::internals::{Contexts, Lineage};
 use spandrel_storage::Error;
 
-/// A link, and where its spans are.
+/// A link, with the times of its spans.
 pub(crate) struct LocatedLink {
     /// The later span.
     pub(crate) span_id: u64,
     /// The span that it follows from.
     pub(crate) follows_id: u64,
-    /// Where the later span is, if it is stored.
+    /// The times of the later span, if it is stored.
     pub(crate) later: Option<SpanLocation>,
     /// The trace of the earlier span, if it is stored.
     pub(crate) follows_root: Option<u64>,
-    /// How other systems know the earlier span.
+    /// The ids of other systems for the earlier span.
     pub(crate) follows_context: Option<SpanContext>,
-    /// Where the earlier one is, if it is exported, too.
+    /// The times of the earlier span, if it is exported.
     pub(crate) earlier: Option<SpanLocation>,
 }
 
-/// Where a span is.
+/// Start and end of a span.
 pub(crate) struct SpanLocation {
     pub(crate) start_ns: i64,
     /// `i64::MAX` for an unfinished one.
@@ -32,7 +32,8 @@ pub(crate) struct SpanLocation {
 }
 
 impl Source<'_> {
-    /// The links of the chosen spans in the order of spans, after a pass over those. Gives their number.
+    /// Calls `each` for the links of the selected spans, in order of span; after a scan over the spans. Returns their
+    /// number.
     pub(crate) fn links(
         &mut self,
         mut each: impl FnMut(&LocatedLink) -> Result<(), ExportError>,
@@ -94,13 +95,13 @@ fn linked(row: &Row<'_>, contexts: &mut Contexts<'_>) -> rusqlite::Result<Locate
         span_id: row.get::<_, i64>(1)? as u64,
         follows_id: row.get::<_, i64>(2)? as u64,
         follows_root: follows_root.map(|id| id as u64),
-        later: place(row, 4)?,
-        earlier: place(row, 6)?,
+        later: location(row, 4)?,
+        earlier: location(row, 6)?,
     })
 }
 
-/// Start and duration, in the columns from this one on.
-fn place(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<SpanLocation>> {
+/// Reads start and duration from two columns.
+fn location(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<SpanLocation>> {
     let Some(start_ns) = row.get::<_, Option<i64>>(column)? else { return Ok(None) };
     let duration_ns: Option<i64> = row.get(column + 1)?;
     let end_ns = duration_ns.map_or(i64::MAX, |ns| start_ns.saturating_add(ns.max(0)));

@@ -1,16 +1,16 @@
-//! What is exported: a run or a part of it, and the passes over it.
+//! What is exported: a run or a part of it, and the scans over it.
 //!
-//! Of a part, a span is chosen by its start and by a filter. An event goes with its span; without a
-//! filter, also by its own time, as it need not be in a span. Links go with their later span. Marks and
-//! losses go by time, whatever the filter: they are about everything. Entries go with their span, and by their
-//! own time if the filter means their span.
+//! In a part, spans are selected by start and by a filter. Events are selected with their span; without a filter also
+//! by their own time, as they need not be in a span. Links go with their later span. Marks and losses are selected by
+//! time, whatever the filter. Entries go with their span, and also by their own time if the filter matches their
+//! span.
 
 mod entries;
 mod events;
 mod links;
 mod moments;
 
-pub(super) use self::entries::Named;
+pub(super) use self::entries::NamedEntry;
 pub(super) use self::events::EventRef;
 pub(super) use self::links::{LocatedLink, SpanLocation};
 pub(super) use self::moments::Counters;
@@ -28,13 +28,13 @@ use spandrel_query::{Reader, Run};
 /// Rows that one read transaction reads at most.
 const PIECE_ROWS: usize = 20_000;
 
-/// Rows after which whoever watches is told.
+/// Rows between two calls of the watcher.
 const TELL_ROWS: u64 = 4096;
 
-/// Is given each chosen span.
+/// Takes each selected span.
 type Each<'e> = dyn FnMut(&SpanRef<'_>) -> Result<(), ExportError> + 'e;
 
-/// Is told how many rows were looked at, and can stop it.
+/// Is told how many rows were read, and can stop the export.
 type Watch<'a> = Box<dyn FnMut(u64) -> ControlFlow<()> + 'a>;
 
 /// What is exported: a run, or a part of it.
@@ -45,14 +45,14 @@ pub struct Source<'a> {
     filter: Filter,
     watch: Watch<'a>,
     looked_at: u64,
-    /// The spans that were chosen, when not all are.
+    /// The selected spans, unless all are.
     chosen: Option<IdSet>,
-    /// Whether a pass over the spans has done so.
+    /// Whether a scan over the spans has filled it.
     has_chosen: bool,
     passed: Passed,
 }
 
-/// How many rows the last pass of each kind found, if there was one.
+/// How many rows the last scan of each kind found, if there was one.
 #[derive(Default)]
 struct Passed {
     spans: u64,
@@ -85,15 +85,15 @@ impl<'a> Source<'a> {
         self.chosen_from_now_on()
     }
 
-    /// Only spans that `filter` means.
+    /// Only spans that match `filter`.
     #[must_use]
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filter = filter;
         self.chosen_from_now_on()
     }
 
-    /// Tells `watch` now and then how many rows of spans, events and links were looked at; when it
-    /// breaks, the export fails with [`ExportError::Stopped`].
+    /// Calls `watch` now and then with the number of rows of spans, events and links that were read; when it breaks,
+    /// the export fails with [`ExportError::Stopped`].
     #[must_use]
     pub fn watched_by(mut self, watch: impl FnMut(u64) -> ControlFlow<()> + 'a) -> Self {
         self.watch = Box::new(watch);
@@ -116,7 +116,7 @@ impl<'a> Source<'a> {
         if flow.is_break() { Err(ExportError::Stopped) } else { Ok(()) }
     }
 
-    /// Whether a span was chosen by a pass over the spans.
+    /// Whether a span was selected by a scan over the spans.
     pub(super) fn has_span(&self, id: u64) -> bool {
         self.chosen.as_ref().is_none_or(|chosen| chosen.contains(id))
     }
@@ -136,7 +136,7 @@ impl<'a> Source<'a> {
         self.is_whole() || goes_with_span || self.filter.is_empty() && self.in_window(at_ns)
     }
 
-    /// The chosen spans in the order of ids.
+    /// Calls `each` for the selected spans in order of id.
     pub(super) fn spans(
         &mut self,
         columns: Columns,
@@ -145,7 +145,7 @@ impl<'a> Source<'a> {
         self.pass_spans(columns, &mut each)
     }
 
-    /// Compiled once for all formats: a call for each span, and 20 KiB less of the command for each format.
+    /// With `dyn`, compiled once for all formats: it costs a call for each span, and saves 20 KiB for each format.
     fn pass_spans(&mut self, columns: Columns, each: &mut Each<'_>) -> Result<u64, ExportError> {
         let columns = columns.max(self.filter.columns());
         let scan = Scan::new(self.run.id).window(self.window.0, self.window.1).columns(columns);
@@ -170,12 +170,12 @@ impl<'a> Source<'a> {
         Ok(count)
     }
 
-    /// So many spans were counted without a pass.
+    /// Notes that this many spans were selected without a scan.
     pub(super) fn passed_by(&mut self, spans: u64) {
         self.passed.spans = spans;
     }
 
-    /// Finds out which spans are chosen, for formats that have to know beforehand.
+    /// Finds out which spans are selected, for formats that have to know it before.
     pub(super) fn choose(&mut self) -> Result<(), ExportError> {
         if !self.is_whole() && !self.has_chosen {
             self.spans(Columns::Numbers, |_| Ok(()))?;
@@ -183,7 +183,7 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    /// What of the chosen rows is not in what was written.
+    /// The selected rows that were not written.
     pub(super) fn left_out(&mut self, written: &Written) -> Result<LeftOut, ExportError> {
         let events = match self.passed.events {
             Some(events) => events,
@@ -208,21 +208,21 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// Where a live run ends now.
+    /// The current last id of a run.
     fn last_id(&self) -> Result<i64, ExportError> {
         let run = self.reader.run(self.run.id)?;
         Ok(run.map_or(self.run.last_id, |run| run.last_id) as i64)
     }
 }
 
-/// A pass over the chosen spans.
+/// A scan over the selected spans.
 struct Pass<'p, 'a> {
     source: &'p mut Source<'a>,
-    /// What SQLite decides of the filter, and all of it.
+    /// The filter's pushdown as SQL; below, the whole filter.
     pushdown: String,
     matcher: Option<Matcher>,
     each: &'p mut Each<'p>,
-    /// Spans that SQLite has handed out of the present piece.
+    /// Spans that were handed out of the current piece.
     in_piece: u64,
     count: u64,
     failure: Option<ExportError>,
@@ -263,12 +263,12 @@ impl Predicate for Pass<'_, '_> {
         self.pushdown.clone()
     }
 
-    /// The filter as a whole is asked here.
+    /// The whole filter is tested here.
     fn is_hint(&self) -> bool {
         true
     }
 
-    /// Whoever watches hears of the rows that SQLite has passed over, too.
+    /// The watcher is told of rows that SQLite has skipped, too.
     fn looked_at(&mut self, rows: u64) -> ControlFlow<()> {
         let passed_over = rows.saturating_sub(std::mem::take(&mut self.in_piece));
         if passed_over == 0 {

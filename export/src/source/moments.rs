@@ -1,10 +1,10 @@
-//! What a source has beside its rows: marks, losses, and what the writer said of itself.
+//! Marks, losses and the states of the writer in a source.
 
 use super::super::error::ExportError;
 use super::Source;
 use spandrel_query::{Loss, Mark};
 
-/// What the writer said of itself at the end of an interval.
+/// The state of the writer at the end of an interval.
 pub(crate) struct Counters {
     pub(crate) at_ns: i64,
     stored_per_second: u64,
@@ -41,7 +41,7 @@ impl Source<'_> {
         Ok(losses)
     }
 
-    /// What the writer said of itself, in the window.
+    /// The states of the writer in the window.
     pub(crate) fn counters(&self) -> Result<Vec<Counters>, ExportError> {
         let stats = self.reader.writer_stats(self.run.id)?;
         let mut counters = Vec::with_capacity(stats.len());

@@ -1,8 +1,8 @@
 //! The entries of a source in the order of time, each with the arrows from the entry before it and to the
 //! next one of the same span.
 //!
-//! They are stored in the order in which they ended, those of several threads one upon the other: an entry
-//! of an hour comes behind all that began meanwhile. So they are sorted in a temporary database.
+//! They are stored in order of end, those of several threads mixed: an entry of an hour comes after all that began
+//! meanwhile. So they are sorted in a temporary database.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Rows, Statement, params};
 use super::super::error::ExportError;
 use super::super::id_set::IdSet;
 use super::super::lanes::{Entry, Slice, What};
-use super::super::source::{Named, Source};
+use super::super::source::{NamedEntry, Source};
 use super::super::spool::temporary;
 use spandrel_query::{Callsite, Thread};
 use spandrel_storage::internals::FastHashMap;
@@ -27,7 +27,7 @@ const TABLE: &str = "CREATE TABLE entry (id INTEGER PRIMARY KEY, span_id INTEGER
 
 const INSERT: &str = "INSERT INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
-/// What is around something begins first; and ends last, so that it has the greater id.
+/// An outer entry begins first; it is stored last, so it has the greater id.
 const SORTED: &str =
     "SELECT id, span_id, callsite_id, thread_id, start_ns, end_ns, around_id, self_ns,
       earlier_entries, earlier_ns
@@ -39,9 +39,9 @@ const NEXT: &str = "SELECT id, start_ns, end_ns FROM entry
 /// The chosen entries of a run.
 pub(crate) struct Entries {
     conn: Connection,
-    /// Spans that have any here.
+    /// Spans with entries.
     entered: IdSet,
-    /// Those that have more than one.
+    /// Spans with more than one entry.
     again: IdSet,
     callsites: FastHashMap<i64, Arc<Callsite>>,
     threads: FastHashMap<i64, Arc<Thread>>,
@@ -86,8 +86,8 @@ impl Entries {
             count: 0,
         };
         found.conn.execute_batch(TABLE).map_err(ExportError::Spool)?;
-        found.put_by(source)?;
-        // Only for arrows.
+        found.fill(source)?;
+        // Needed for arrows only.
         let index = "CREATE INDEX by_span ON entry (span_id, start_ns, id)";
         if !found.again.is_empty() {
             found.conn.execute_batch(index).map_err(ExportError::Spool)?;
@@ -95,10 +95,10 @@ impl Entries {
         Ok(Some(found))
     }
 
-    fn put_by(&mut self, source: &mut Source<'_>) -> Result<(), ExportError> {
+    fn fill(&mut self, source: &mut Source<'_>) -> Result<(), ExportError> {
         let Self { conn, entered, again, callsites, threads, count } = self;
         let mut insert = conn.prepare(INSERT).map_err(ExportError::Spool)?;
-        source.chosen_entries(|Named { row, callsite, thread }| {
+        source.chosen_entries(|NamedEntry { row, callsite, thread }| {
             if entered.contains(row.span_id) {
                 again.insert(row.span_id);
             } else {
@@ -126,30 +126,30 @@ impl Entries {
         Ok(())
     }
 
-    /// Whether entries of the span are here.
+    /// Whether a span has entries here.
     pub(crate) fn has(&self, span_id: u64) -> bool {
         self.entered.contains(span_id)
     }
 
-    /// Whether more than one is.
+    /// Whether a span has more than one entry here.
     pub(crate) fn has_several(&self, span_id: u64) -> bool {
         self.again.contains(span_id)
     }
 
-    /// For a [`Cursor`].
+    /// The statement for a [`Cursor`].
     pub(crate) fn sorted(&self) -> Result<Statement<'_>, ExportError> {
         self.conn.prepare(SORTED).map_err(ExportError::Spool)
     }
 }
 
-/// Goes through entries in the order of time.
+/// Reads entries in order of time.
 pub(crate) struct Cursor<'e> {
     entries: &'e Entries,
     rows: Rows<'e>,
     find_next: Statement<'e>,
-    /// Arrows so far, of spans that have further entries.
+    /// The number of arrows so far for each span that has further entries.
     arrows: FastHashMap<u64, u32>,
-    /// Those that have not arrived: their numbers, by the entry that they lead to.
+    /// Pending arrows: their numbers by the entry that they lead to.
     arriving: FastHashMap<u64, u64>,
     /// The last number of an arrow.
     number: u64,
@@ -235,7 +235,7 @@ impl<'e> Cursor<'e> {
             self.arrows.remove(&span_id);
             return Ok(None);
         };
-        // What would be before the start of the run is put there.
+        // Times before the start of the run are drawn at the start.
         let at = |ns: i64| ns.max(0);
         let has_length = |start_ns, end_ns| at(start_ns) < at(end_ns);
         let is_drawn = at(from.from_ns) < at(start_ns)

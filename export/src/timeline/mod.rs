@@ -1,6 +1,6 @@
 //! The spans of a source as slices in lanes, in the order of time; and what they sum up to by path.
 //!
-//! In a run with entries, what threads did is drawn apart from what was open:
+//! In a run with entries, what threads did is drawn apart from open spans:
 //!
 //! * An entry that was recorded one by one is a slice of its thread.
 //! * So is that of a span that was entered once, since its row says when that was.
@@ -14,13 +14,13 @@ pub(super) use self::entries::{Cursor, Entries, Recorded};
 use super::error::ExportError;
 use super::flows::Links;
 use super::id_set::IdSet;
-use super::lanes::{Lanes, Place, Slices};
+use super::lanes::{Lanes, Placement, Slices};
 use super::order::{Drawn, Order};
 use super::source::Source;
 use spandrel_query::{Columns, SpanRef, StackTree, Stacks};
 use spandrel_storage::internals::FastHashMap;
 
-/// A call may have been open for so much longer than its thread was inside, or for a hundredth.
+/// A call may have been open longer than its thread was inside by this much, or by a hundredth.
 const CALL_IDLE_NS: i64 = 100_000;
 
 /// How much was drawn.
@@ -31,34 +31,33 @@ pub(super) struct Counts {
     pub(super) entries: u64,
 }
 
-/// Hands on the begins and ends of all chosen spans and entries. Arrows between entries have numbers above
-/// those of links.
+/// Draws all selected spans and entries. Arrows between entries have numbers above those of links.
 pub(super) fn slices<S: Slices<Error = ExportError>>(
     source: &mut Source<'_>,
     columns: Columns,
     links: &Links,
     to: &mut S,
 ) -> Result<Counts, ExportError> {
-    slices_seen(source, columns, Some(links), to, |_| Ok(()))
+    draw_slices(source, columns, Some(links), to, |_| Ok(()))
 }
 
-/// Hands on the begins and ends of all chosen spans and entries; gives the paths of names, too.
+/// Draws all selected spans and entries; returns the tree of stacks, too.
 pub(super) fn slices_and_stacks<S: Slices<Error = ExportError>>(
     source: &mut Source<'_>,
     columns: Columns,
     to: &mut S,
 ) -> Result<(Counts, StackTree), ExportError> {
-    stacks_beside(source, |source, stacks| {
-        slices_seen(source, columns, None, to, |span| add(stacks, span))
+    with_stacks(source, |source, stacks| {
+        draw_slices(source, columns, None, to, |span| add(stacks, span))
     })
 }
 
-fn slices_seen<S: Slices<Error = ExportError>>(
+fn draw_slices<S: Slices<Error = ExportError>>(
     source: &mut Source<'_>,
     columns: Columns,
     links: Option<&Links>,
     to: &mut S,
-    mut see: impl FnMut(&SpanRef<'_>) -> Result<(), ExportError>,
+    mut each: impl FnMut(&SpanRef<'_>) -> Result<(), ExportError>,
 ) -> Result<Counts, ExportError> {
     let entries = Entries::find(source)?;
     let mut sorted = entries.as_ref().map(Entries::sorted).transpose()?;
@@ -74,11 +73,11 @@ fn slices_seen<S: Slices<Error = ExportError>>(
         cursor,
         lanes: Lanes::new(),
         calls: FastHashMap::default(),
-        alone: IdSet::default(),
+        single_entry: IdSet::default(),
         to,
     };
     let spans = source.spans(columns.max(Columns::Entries), |span| {
-        see(span)?;
+        each(span)?;
         let (drawn, entry) = timeline.plan(span);
         order.push(drawn, &mut |drawn| timeline.draw(&drawn))?;
         match entry {
@@ -97,44 +96,44 @@ struct Timeline<'e, 's, S> {
     links: Option<&'e Links>,
     cursor: Option<Cursor<'e>>,
     lanes: Lanes,
-    /// Calls whose entries are still to come, and are not drawn for themselves.
+    /// Drawn calls whose entries, which are not drawn, are still to come.
     calls: FastHashMap<u64, ()>,
-    /// Spans whose only entry was drawn before they came.
-    alone: IdSet,
+    /// Spans whose only entry was drawn before the span came.
+    single_entry: IdSet,
     to: &'s mut S,
 }
 
 impl<S: Slices<Error = ExportError>> Timeline<'_, '_, S> {
-    /// What is drawn of a span itself.
+    /// The slices of a span: itself, and its only entry if that is drawn apart.
     fn plan(&mut self, span: &SpanRef<'_>) -> (Drawn, Option<Drawn>) {
-        let open = |place| Drawn::open(span.to_span(), place);
-        let Some(entries) = self.entries else { return (open(Place::WithParent), None) };
+        let open = |placement| Drawn::open(span.to_span(), placement);
+        let Some(entries) = self.entries else { return (open(Placement::WithParent), None) };
         let has_entries = entries.has(span.id);
-        // Arrows are between spans as long as they were open.
+        // Arrows of links are between spans from creation to close.
         let is_linked = has_entries && self.links.is_some_and(|links| links.has(span.id));
-        let is_alone = self.alone.contains(span.id);
-        let has_others = entries.has_several(span.id) || is_alone || is_linked;
+        let was_single = self.single_entry.contains(span.id);
+        let has_others = entries.has_several(span.id) || was_single || is_linked;
         let Some((from_ns, to_ns)) = only_entry(span).filter(|_| !has_others) else {
-            return (open(Place::Open { has_entries }), None);
+            return (open(Placement::Open { has_entries }), None);
         };
         let to_ns = Some(to_ns);
         match (is_call(span), has_entries) {
             (true, true) => {
                 self.calls.insert(span.id, ());
-                (Drawn { from_ns, to_ns, ..open(Place::OnThread) }, None)
+                (Drawn { from_ns, to_ns, ..open(Placement::OnThread) }, None)
             }
-            (true, false) => (open(Place::Call), None),
-            (false, true) => (open(Place::Open { has_entries }), None),
+            (true, false) => (open(Placement::Call), None),
+            (false, true) => (open(Placement::Open { has_entries }), None),
             (false, false) => {
                 let entry = SpanRef { fields: None, ..*span }.to_span();
-                let entry = Drawn::open(entry, Place::OnThread);
+                let entry = Drawn::open(entry, Placement::OnThread);
                 let entry = Drawn { from_ns, to_ns, is_entry: true, ..entry };
-                (open(Place::Open { has_entries: true }), Some(entry))
+                (open(Placement::Open { has_entries: true }), Some(entry))
             }
         }
     }
 
-    /// Draws what comes next, and the entries that began before.
+    /// Draws a slice, after the entries that began before it.
     fn draw(&mut self, drawn: &Drawn) -> Result<(), ExportError> {
         let (from_ns, end_ns) = (drawn.from_ns, drawn.end_ns());
         while let Some(next) = self.cursor.as_ref().and_then(Cursor::peek) {
@@ -147,7 +146,7 @@ impl<S: Slices<Error = ExportError>> Timeline<'_, '_, S> {
             }
             self.draw_entry()?;
         }
-        drawn.slice(|slice| self.lanes.place(slice, drawn.place, self.to))
+        drawn.slice(|slice| self.lanes.assign(slice, drawn.placement, self.to))
     }
 
     fn draw_entry(&mut self) -> Result<(), ExportError> {
@@ -158,9 +157,9 @@ impl<S: Slices<Error = ExportError>> Timeline<'_, '_, S> {
             return Ok(());
         }
         if !entries.has_several(span_id) {
-            self.alone.insert(span_id);
+            self.single_entry.insert(span_id);
         }
-        self.lanes.place(&recorded.slice(), Place::OnThread, self.to)
+        self.lanes.assign(&recorded.slice(), Placement::OnThread, self.to)
     }
 
     fn finish(mut self) -> Result<(), ExportError> {
@@ -171,7 +170,7 @@ impl<S: Slices<Error = ExportError>> Timeline<'_, '_, S> {
     }
 }
 
-/// When the thread was inside of a closed span that was entered once: from, to.
+/// For a closed span that was entered once: start and end of that entry.
 pub(super) fn only_entry(span: &SpanRef<'_>) -> Option<(i64, i64)> {
     let (first_ns, busy_ns) = (span.first_entry_ns?, span.busy_ns?);
     span.duration_ns.filter(|_| span.entries == 1)?;
@@ -179,15 +178,15 @@ pub(super) fn only_entry(span: &SpanRef<'_>) -> Option<(i64, i64)> {
     Some((from_ns, from_ns.saturating_add(busy_ns.max(0))))
 }
 
-/// Whether a span was entered once, by the thread that made it, and was open for hardly longer.
+/// Whether a span was entered once, by the thread that created it, and was open for hardly longer.
 pub(super) fn is_call(span: &SpanRef<'_>) -> bool {
     let (Some(_), Some(idle_ns)) = (only_entry(span), span.idle_ns()) else { return false };
     let idle_max = CALL_IDLE_NS.max(span.duration_ns.unwrap_or(0) / 100);
     span.thread.id == span.longest_thread.id && idle_ns <= idle_max
 }
 
-/// Does what `pass` does, which adds the spans that it sees to the paths; then the chosen entries are added.
-pub(super) fn stacks_beside<'a, T>(
+/// Runs `pass`, which adds spans to the stacks; then adds the selected entries. Returns the tree.
+pub(super) fn with_stacks<'a, T>(
     source: &mut Source<'a>,
     pass: impl FnOnce(&mut Source<'a>, &mut Stacks<'a>) -> Result<T, ExportError>,
 ) -> Result<(T, StackTree), ExportError> {
@@ -196,13 +195,13 @@ pub(super) fn stacks_beside<'a, T>(
         add_entries(source, &mut stacks)?;
         Ok(passed)
     });
-    // If a look-up failed, it is the reason why the pass stopped.
+    // A failed look-up stops the scan: it is the error to report.
     let tree = stacks.finish()?;
     Ok((passed?, tree))
 }
 
-/// Adds the chosen entries that count to their paths; gives the number of all that are chosen, and how many calls
-/// those are that count.
+/// Adds the selected entries that count to the stacks; returns the number of all selected entries, and the number of
+/// calls among them.
 pub(super) fn add_entries(
     source: &mut Source<'_>,
     stacks: &mut Stacks<'_>,

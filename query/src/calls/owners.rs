@@ -1,4 +1,4 @@
-//! The spans of entries, looked up as they are needed.
+//! Looks up the spans of entries, with a cache.
 
 use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use rusqlite::{Statement, Transaction};
 
 use crate::reader::{Names, OPEN_SPAN_COLUMNS, SPAN_COLUMNS, Span, Thread};
 
-/// Spans that are kept to be asked again for their next entry.
+/// Spans in the cache, at most.
 const OWNERS_MAX: usize = 16_384;
 
-/// The spans of the entries that were looked at last.
+/// The cache: spans of the latest entries.
 #[derive(Default)]
 pub(super) struct Owners {
     kept: HashMap<u64, Option<Span>>,

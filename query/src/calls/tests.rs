@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::reader::{CountedBy, Reader};
 use crate::test_profile::TestProfile;
-use crate::{By, Columns, ExactPercentiles, Filter, Groups, Scan, SlowBy, Slowest, Which};
+use crate::{By, Columns, ExactPercentiles, Filter, Groups, Scan, SlowBy, SlowScope, Slowest};
 use spandrel_storage::Histogram;
 use spandrel_storage::Status;
 use spandrel_storage::{EntryRow, SpanRow};
@@ -56,11 +56,12 @@ fn plans() -> impl Strategy<Value = Vec<Plan>> {
 /// The longest entry of a span, one that was not recorded.
 const LONGEST: i64 = 60_000_000;
 
-fn made(plans: &[Plan]) -> TestProfile {
-    let mut made = TestProfile::new();
-    let sites = [("a", 1), ("a", 2), ("b", 3)].map(|(name, line)| made.callsite(name, "t", line));
+fn profile(plans: &[Plan]) -> TestProfile {
+    let mut profile = TestProfile::new();
+    let sites =
+        [("a", 1), ("a", 2), ("b", 3)].map(|(name, line)| profile.callsite(name, "t", line));
     for number in 1..4 {
-        made.thread(number, Some("worker"));
+        profile.thread(number, Some("worker"));
     }
     let mut next = 1_000;
     for (at, plan) in plans.iter().enumerate() {
@@ -76,19 +77,19 @@ fn made(plans: &[Plan]) -> TestProfile {
             ..TestProfile::span(id, sites[plan.site], plan.start_ns, 8 * SECOND)
         };
         match plan.kind {
-            Kind::Open => made.open(row, 8 * SECOND),
+            Kind::Open => profile.open(row, 8 * SECOND),
             Kind::Left => {
                 let status =
                     if id.is_multiple_of(2) { Status::Unfinished } else { Status::Crashed };
                 let left = SpanRow { duration_ns: None, self_ns: None, status, ..row };
-                made.add(left, r#"{"shard":7}"#);
+                profile.add(left, r#"{"shard":7}"#);
             }
-            _ => made.add(row, r#"{"shard":7}"#),
+            _ => profile.add(row, r#"{"shard":7}"#),
         }
         for (n, &(thread_id, start_ns, duration_ns)) in plan.entries.iter().enumerate() {
             next += 1;
             let is_first = long && n == 0;
-            made.entry(EntryRow {
+            profile.entry(EntryRow {
                 id: next,
                 span_id: id,
                 callsite_id: sites[plan.site],
@@ -103,10 +104,10 @@ fn made(plans: &[Plan]) -> TestProfile {
         }
         // One commit a span, but for the open ones, which are told all at once.
         if !plans.iter().any(|plan| plan.kind == Kind::Open) {
-            made.commit();
+            profile.commit();
         }
     }
-    made
+    profile
 }
 
 /// Calls, spans, errors, total, self, longest, durations.
@@ -194,8 +195,8 @@ proptest! {
 
     #[test]
     fn rollups_and_passes_count_long_lived_spans_by_their_entries(plans in plans()) {
-        let mut made = made(&plans);
-        let reader = made.reader();
+        let mut profile = profile(&plans);
+        let reader = profile.reader();
         let expected = model(&plans, None, 0);
         let mut summed = Groups::new(By::Name);
         reader.top(1, usize::MAX).unwrap().iter().for_each(|top| summed.add_top(top));
@@ -230,17 +231,17 @@ proptest! {
         let mut plans = plans;
         plans.retain(|plan| plan.kind != Kind::Open);
         prop_assume!(!plans.is_empty());
-        let mut made = made(&plans);
+        let mut profile = profile(&plans);
         let expected = model(&plans, Some(from_ns), 0);
         let window = Scan::new(1).window(Some(from_ns), None);
-        let mut reader = made.reader();
+        let mut reader = profile.reader();
         for round in 0..2 {
             let mut groups = Groups::new(By::Name);
             reader.add_window(&window, &mut groups).unwrap();
             prop_assert_eq!(&figures(&groups), &expected);
             prop_assert_eq!(&figures(&scanned(&reader, By::Name, &window, "")), &expected);
             if round == 0 {
-                reader = made.optimized();
+                reader = profile.optimized();
                 prop_assert!(reader.indexes().unwrap().windows);
             }
         }
@@ -252,17 +253,17 @@ proptest! {
 
     #[test]
     fn the_slowest_calls_are_those_of_a_pass_over_all(plans in plans(), limit in 1_usize..30) {
-        let mut made = made(&plans);
-        let reader = made.reader();
+        let mut profile = profile(&plans);
+        let reader = profile.reader();
         let window = Scan::new(1).window(Some(SECOND), Some(3 * SECOND));
         for (scan, which) in [
-            (Scan::new(1), Which::All),
-            (Scan::new(1), Which::Named("a")),
-            (window, Which::All),
+            (Scan::new(1), SlowScope::All),
+            (Scan::new(1), SlowScope::Named("a")),
+            (window, SlowScope::All),
         ] {
             for by in [SlowBy::Duration, SlowBy::SelfTime, SlowBy::Busy] {
                 let mut all = Slowest::new(by, limit);
-                let name = if which == Which::All { "" } else { "name=a" };
+                let name = if which == SlowScope::All { "" } else { "name=a" };
                 let each = |span: &crate::SpanRef<'_>| {
                     all.add(span);
                     ControlFlow::Continue(())
@@ -286,8 +287,8 @@ proptest! {
 fn threads_have_the_entries_that_were_on_them() {
     let plan = |kind, entries| Plan { kind, site: 0, start_ns: 0, entries, earlier: (0, 0) };
     let long = plan(Kind::Closed, vec![(2, 10, 7), (3, 30, 5), (2, 50, 7)]);
-    let mut made = made(&[long, plan(Kind::Lifetime, vec![(3, 1, 1)])]);
-    let reader = made.reader();
+    let mut profile = profile(&[long, plan(Kind::Lifetime, vec![(3, 1, 1)])]);
+    let reader = profile.reader();
     let groups = scanned(&reader, By::Thread, &Scan::new(1).columns(Columns::Entries), "");
     let mut found: Vec<_> =
         groups.groups().iter().map(|g| (g.calls, g.sum_ns, g.counted)).collect();

@@ -1,7 +1,7 @@
-//! The durations of the spans of a name, by run, block of time and bucket.
+//! The durations of the calls of a name, counted by run, block of time and histogram bucket.
 //!
-//! There can be half a million names, of a span or two each, on two sides. So what is known of a name is one
-//! sorted list of numbers, without a place for what is not there: a name with one span takes 64 bytes of it.
+//! Two sides can have half a million names with a call or two each. So the counts of a name are one sorted list
+//! without empty cells: a name with one call takes 64 bytes of it.
 
 use spandrel_storage::Histogram;
 
@@ -14,24 +14,25 @@ fn block(at_ns: i64, length_ns: i64) -> u8 {
     block.clamp(0, i128::from(BLOCKS) - 1) as u8
 }
 
-/// The blocks of moments that come roughly in order: a division for each would cost more than all else.
+/// Finds the block of a time; caches the last one, since times come roughly in order and a division for each would
+/// cost more than all else.
 #[derive(Debug)]
 pub(super) struct BlockLookUp {
     length_ns: i64,
-    /// Moments from the first to before the second are in this block.
-    known: (i64, i64, u8),
+    /// From, until and number of the last block that was found.
+    cached: (i64, i64, u8),
 }
 
 impl BlockLookUp {
     pub(super) fn new(length_ns: i64) -> Self {
-        Self { length_ns, known: (0, 0, 0) }
+        Self { length_ns, cached: (0, 0, 0) }
     }
 
     /// The block of a moment.
     #[inline]
     pub(super) fn get(&mut self, at_ns: i64) -> u8 {
-        let (from_ns, to_ns, known) = self.known;
-        if (from_ns..to_ns).contains(&at_ns) { known } else { self.find(at_ns) }
+        let (from_ns, to_ns, block) = self.cached;
+        if (from_ns..to_ns).contains(&at_ns) { block } else { self.find(at_ns) }
     }
 
     #[cold]
@@ -45,7 +46,7 @@ impl BlockLookUp {
         let number = i64::from(found);
         let from_ns = if number == 0 { Ok(i64::MIN) } else { begin(number) };
         let to_ns = if number == BLOCKS - 1 { Ok(i64::MAX) } else { begin(number + 1) };
-        self.known = (from_ns.unwrap_or(i64::MAX), to_ns.unwrap_or(i64::MAX), found);
+        self.cached = (from_ns.unwrap_or(i64::MAX), to_ns.unwrap_or(i64::MAX), found);
         found
     }
 }
@@ -57,7 +58,7 @@ pub struct Samples {
     pub(super) cells: Vec<Cell>,
     /// Runs of the side.
     pub(super) runs: usize,
-    /// Time inside over entries of which nothing else is known.
+    /// Sum of the earlier entries, which are known by their number and sum only.
     pub(super) earlier_ns: u64,
     /// Spans whose busy time was not measured.
     pub(super) unmeasured: u64,
@@ -70,8 +71,8 @@ pub struct Samples {
     pub(super) last_block: LastBlock,
 }
 
-/// Where in the list of cells the last block begins, so that a span is counted without a search through all of
-/// them; or nowhere in it, if that is not known. It says nothing of the spans.
+/// The index of the first cell of the last block, so that a call is counted without searching all cells; a larger
+/// index if that is not known. Only a cache: all values are equal.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LastBlock(usize);
 
@@ -92,17 +93,17 @@ impl Eq for LastBlock {}
 /// The number of spans in a bucket of a block, or the busy time of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cell {
-    place: BlockKey,
+    key: BlockKey,
     value: u64,
 }
 
-/// Run, block, and bucket with [`BUSY`] before them, in one number that is quick to compare.
+/// Run, block and bucket (or [`BUSY`], which sorts first) in one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct BlockKey(u64);
 
-/// Stands for the busy time, where a bucket has its number and one more.
+/// Stands for the busy time; a bucket is stored as its number plus one.
 const BUSY: u16 = 0;
-/// Stands for entries of which nothing is known but their number and sum.
+/// Stands for earlier entries, which are known by their number and sum only.
 const EARLIER: u16 = u16::MAX;
 
 impl BlockKey {
@@ -115,17 +116,17 @@ impl BlockKey {
         Self::new(run, block, Histogram::bucket_of(value) + 1)
     }
 
-    /// Of the busy time, in the only run.
+    /// The key of the busy time of a block in run 0.
     pub(super) fn of_busy(block: u8) -> Self {
         Self::new(0, block, BUSY)
     }
 
-    /// Of entries of which nothing is known but their number and sum, likewise.
+    /// The key of the earlier entries of a block in run 0.
     pub(super) fn of_earlier(block: u8) -> Self {
         Self::new(0, block, EARLIER)
     }
 
-    /// Of a bucket, likewise.
+    /// The key of a bucket of a block in run 0.
     pub(super) fn of_bucket(block: u8, bucket: u16) -> Self {
         Self::new(0, block, bucket + 1)
     }
@@ -155,9 +156,9 @@ impl BlockKey {
     }
 }
 
-/// What is known of one block of a run.
+/// A cell of one block of a run.
 pub(super) enum InBlock {
-    /// So many spans of a bucket.
+    /// The number of calls in a bucket.
     Spans { bucket: u16, count: u64 },
     /// Their busy time.
     Busy { ns: u64 },
@@ -166,7 +167,7 @@ pub(super) enum InBlock {
 impl Samples {
     /// How many calls there are: closed spans, or entries of those that live long.
     pub fn calls(&self) -> u64 {
-        let calls = self.cells.iter().filter(|cell| !cell.place.is_busy());
+        let calls = self.cells.iter().filter(|cell| !cell.key.is_busy());
         calls.map(|cell| cell.value).fold(0, u64::saturating_add)
     }
 
@@ -175,11 +176,11 @@ impl Samples {
         self.spans
     }
 
-    /// How many there are in each run of their side, in the order of runs.
+    /// Calls of each run of the side, in the order of runs.
     pub fn calls_by_run(&self) -> Vec<u64> {
         let mut calls = vec![0; self.runs];
-        for cell in self.cells.iter().filter(|cell| !cell.place.is_busy()) {
-            if let Some(calls) = calls.get_mut(cell.place.run()) {
+        for cell in self.cells.iter().filter(|cell| !cell.key.is_busy()) {
+            if let Some(calls) = calls.get_mut(cell.key.run()) {
                 *calls += cell.value;
             }
         }
@@ -193,7 +194,7 @@ impl Samples {
 
     /// Sum of their busy times, nanoseconds; `None` if some were not measured.
     pub fn busy_ns(&self) -> Option<u64> {
-        let busy = self.cells.iter().filter(|cell| cell.place.is_busy());
+        let busy = self.cells.iter().filter(|cell| cell.key.is_busy());
         let earlier = self.earlier_ns;
         (self.unmeasured == 0)
             .then(|| busy.map(|cell| cell.value).fold(earlier, u64::saturating_add))
@@ -204,7 +205,7 @@ impl Samples {
         self.self_ns
     }
 
-    /// The longest duration, nanoseconds; of entries that of all, however few are known.
+    /// The longest duration, nanoseconds; also of entries without rows of their own.
     pub fn max_ns(&self) -> i64 {
         self.max_ns
     }
@@ -214,12 +215,12 @@ impl Samples {
         self.errors
     }
 
-    /// The buckets of all blocks with the number of spans in them; a bucket comes again in each block.
+    /// Buckets with their counts; a bucket is repeated for each block.
     pub(super) fn counts(&self) -> impl Iterator<Item = (u16, u64)> {
-        self.cells.iter().filter_map(|cell| Some((cell.place.bucket()?, cell.value)))
+        self.cells.iter().filter_map(|cell| Some((cell.key.bucket()?, cell.value)))
     }
 
-    /// Those of all blocks.
+    /// The histogram over all blocks.
     pub(super) fn histogram(&self) -> Histogram {
         let mut by_bucket: Vec<u64> = Vec::new();
         for (bucket, count) in self.counts() {
@@ -237,42 +238,40 @@ impl Samples {
         all
     }
 
-    /// How many runs there are up to the last one with a span, and of each how many blocks.
+    /// Runs up to the last one with a call, and the number of blocks of each.
     pub(super) fn lengths(&self) -> Vec<usize> {
         let mut lengths = vec![0; self.runs];
         for cell in &self.cells {
-            if let Some(length) = lengths.get_mut(cell.place.run()) {
-                *length = cell.place.block() + 1;
+            if let Some(length) = lengths.get_mut(cell.key.run()) {
+                *length = cell.key.block() + 1;
             }
         }
         lengths
     }
 
-    /// All that is known, with its run and block.
+    /// All cells with their run and block.
     pub(super) fn by_block(&self) -> impl Iterator<Item = (usize, usize, InBlock)> {
-        self.cells.iter().filter_map(|Cell { place, value }| {
-            let known = match place.bucket() {
+        self.cells.iter().filter_map(|Cell { key, value }| {
+            let known = match key.bucket() {
                 Some(bucket) => InBlock::Spans { bucket, count: *value },
-                None if place.is_busy() => InBlock::Busy { ns: *value },
+                None if key.is_busy() => InBlock::Busy { ns: *value },
                 None => return None,
             };
-            Some((place.run(), place.block(), known))
+            Some((key.run(), key.block(), known))
         })
     }
 
-    /// Those of a single run, as run number `at`.
+    /// Turns samples of a single run into samples of run number `at`.
     pub(super) fn of_run(mut self, at: usize) -> Self {
-        self.cells.iter_mut().for_each(|cell| cell.place = cell.place.in_run(at));
+        self.cells.iter_mut().for_each(|cell| cell.key = cell.key.in_run(at));
         self.runs = at + 1;
         self
     }
 
-    /// Takes those of a single run, as run number `at`.
+    /// Adds the samples of a single run as run number `at`.
     pub(super) fn merge(&mut self, other: &Self, at: usize) {
         self.runs = self.runs.max(at + 1);
-        self.merge_cells(
-            other.cells.iter().map(|cell| Cell { place: cell.place.in_run(at), ..*cell }),
-        );
+        self.merge_cells(other.cells.iter().map(|cell| Cell { key: cell.key.in_run(at), ..*cell }));
         self.unmeasured += other.unmeasured;
         self.earlier_ns = self.earlier_ns.saturating_add(other.earlier_ns);
         self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
@@ -282,7 +281,7 @@ impl Samples {
         self.spans += other.spans;
     }
 
-    /// Takes cells that are in order, too.
+    /// Merges other sorted cells into these.
     fn merge_cells(&mut self, others: impl ExactSizeIterator<Item = Cell>) {
         if others.len() == 0 {
             return;
@@ -292,14 +291,14 @@ impl Samples {
             (std::mem::take(&mut self.cells).into_iter().peekable(), others.peekable());
         loop {
             let is_other = match (mine.peek(), others.peek()) {
-                (Some(mine), Some(other)) => other.place < mine.place,
+                (Some(mine), Some(other)) => other.key < mine.key,
                 (None, other) => other.is_some(),
                 (Some(_), None) => false,
             };
             let Some(mut next) = (if is_other { others.next() } else { mine.next() }) else {
                 break;
             };
-            if let Some(same) = others.next_if(|other| !is_other && other.place == next.place) {
+            if let Some(same) = others.next_if(|other| !is_other && other.key == next.key) {
                 next.value = next.value.saturating_add(same.value);
             }
             merged.push(next);
@@ -309,12 +308,12 @@ impl Samples {
         self.last_block = LastBlock::default();
     }
 
-    /// Adds to a cell, wherever it is.
-    pub(super) fn put(&mut self, place: BlockKey, value: u64) {
+    /// Adds to a cell; makes it if it is missing.
+    pub(super) fn put(&mut self, key: BlockKey, value: u64) {
         let at = match self.cells.last() {
             // Spans come in the order of time.
-            Some(last) if last.place < place => Err(self.cells.len()),
-            _ => self.find(place),
+            Some(last) if last.key < key => Err(self.cells.len()),
+            _ => self.find(key),
         };
         match at {
             Ok(at) => {
@@ -326,7 +325,7 @@ impl Samples {
                 if self.cells.is_empty() {
                     self.cells.reserve_exact(2);
                 }
-                self.cells.insert(at, Cell { place, value });
+                self.cells.insert(at, Cell { key, value });
                 if at <= self.last_block.0 {
                     self.last_block = LastBlock::default();
                 }
@@ -334,29 +333,30 @@ impl Samples {
         }
     }
 
-    /// Where a place is, or would be. Mostly it is in the last block; busy time stands first in one.
-    fn find(&mut self, place: BlockKey) -> Result<usize, usize> {
-        let is_before = |cell: &Cell| cell.place < place && !cell.place.is_in_block_of(place);
+    /// The index of a key, or where it would be inserted. It is mostly in the last block; busy time is the first cell
+    /// of one.
+    fn find(&mut self, key: BlockKey) -> Result<usize, usize> {
+        let is_before = |cell: &Cell| cell.key < key && !cell.key.is_in_block_of(key);
         let LastBlock(mut first) = self.last_block;
-        if self.cells.get(first).is_none_or(|cell| !cell.place.is_in_block_of(place)) {
+        if self.cells.get(first).is_none_or(|cell| !cell.key.is_in_block_of(key)) {
             first = self.cells.partition_point(is_before);
             let last = self.cells.last();
-            if last.is_some_and(|last| last.place.is_in_block_of(place)) {
+            if last.is_some_and(|last| last.key.is_in_block_of(key)) {
                 self.last_block = LastBlock(first);
             }
         }
         let block = self.cells.get(first..).unwrap_or_default();
-        if block.first().is_some_and(|cell| cell.place == place) {
+        if block.first().is_some_and(|cell| cell.key == key) {
             return Ok(first);
         }
-        let found = block.binary_search_by_key(&place, |cell| cell.place);
+        let found = block.binary_search_by_key(&key, |cell| cell.key);
         found.map(|at| first + at).map_err(|at| first + at)
     }
 }
 
 #[cfg(test)]
 impl Samples {
-    /// Of one run: the durations of each block.
+    /// Samples of one run with the given durations in each block.
     pub(super) fn of_run_of_blocks(blocks: &[impl AsRef<[u64]>]) -> Self {
         let mut samples = Self { runs: 1, ..Self::default() };
         for (block, durations) in (0..).zip(blocks) {
@@ -370,7 +370,7 @@ impl Samples {
         samples
     }
 
-    /// So many runs that are alike.
+    /// The same run, repeated.
     pub(super) fn repeated(&self, runs: usize) -> Self {
         let mut all = self.clone();
         (1..runs).for_each(|at| all.merge(self, at));
@@ -415,14 +415,14 @@ mod tests {
         ) {
             let (mut samples, mut expected) = (Samples::default(), BTreeMap::new());
             for (run, block, ns, count) in spans {
-                let place = match ns {
+                let key = match ns {
                     0 => BlockKey::new(run, block, BUSY),
                     ns => BlockKey::of_value(run, block, ns),
                 };
-                samples.put(place, count);
-                *expected.entry(place).or_insert(0) += count;
+                samples.put(key, count);
+                *expected.entry(key).or_insert(0) += count;
             }
-            let found: Vec<_> = samples.cells.iter().map(|cell| (cell.place, cell.value)).collect();
+            let found: Vec<_> = samples.cells.iter().map(|cell| (cell.key, cell.value)).collect();
             prop_assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
         }
     }
@@ -451,12 +451,12 @@ mod tests {
             for side in sides {
                 let mut samples = Samples::default();
                 for (block, ns, count) in side {
-                    let place = match ns {
+                    let key = match ns {
                         0 => BlockKey::new(0, block, BUSY),
                         ns => BlockKey::of_value(0, block, ns),
                     };
-                    samples.put(place, count);
-                    expected.put(place.in_run(1), count);
+                    samples.put(key, count);
+                    expected.put(key.in_run(1), count);
                 }
                 merged.merge(&samples, 1);
             }

@@ -1,10 +1,10 @@
-//! Intervals by drawing blocks of time with replacement.
+//! Confidence intervals by drawing blocks of time with replacement.
 
 use super::drawing::{DrawCount, Random};
 use super::small_samples::{chance, upper, widening};
 use crate::statistics::normal::normal_quantile;
 
-/// A change, B over A less one, with its interval: 0.1 is 10 % more.
+/// A relative change, B / A - 1, with its confidence interval: 0.1 is 10 % more.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Estimate {
@@ -14,23 +14,22 @@ pub struct Estimate {
     pub low: f64,
     /// The upper end of the interval.
     pub high: f64,
-    /// How likely chance alone makes a change as far from nothing as this one.
+    /// Probability of a change at least this far from zero by chance alone.
     pub p_value: f64,
 }
 
-/// How intervals are found.
+/// How confidence intervals are computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Bootstrap {
-    /// How many recordings are drawn for each side.
+    /// Number of recordings that are drawn for each side.
     pub draws: usize,
-    /// The share of them that the interval holds, such as 0.95.
+    /// The share of drawn values that the interval contains, such as 0.95.
     pub confidence: f64,
-    /// The standard deviation of a run, as a share of one: how much it differs from the next one, whatever
-    /// changed. Of sides that have several runs each it is measured; where one has but one, its
-    /// interval tells nothing of it, and is made wider by so much.
+    /// The relative standard deviation between runs in which nothing changed, such as 0.02. If a side has several
+    /// runs it is measured; the interval of a side with a single run cannot contain it, and is widened by this much.
     pub between_runs: f64,
-    /// Where the drawing starts: the same seed gives the same interval.
+    /// Seed of the random numbers: the same seed gives the same interval.
     pub seed: u64,
 }
 
@@ -41,25 +40,25 @@ impl Default for Bootstrap {
 }
 
 impl Bootstrap {
-    /// With intervals that hold this share, from 0 to 1.
+    /// Sets the confidence, from 0 to 1.
     #[must_use]
     pub fn confidence(self, confidence: f64) -> Self {
         Self { confidence, ..self }
     }
 
-    /// With sides of one run that differ from the next one by this share, whatever changed.
+    /// Sets the relative standard deviation between runs.
     #[must_use]
     pub fn between_runs(self, between_runs: f64) -> Self {
         Self { between_runs, ..self }
     }
 
-    /// How far two single runs may lie apart, as a share of one.
+    /// Relative standard deviation of the ratio of two single runs.
     fn spread(&self) -> f64 {
         self.between_runs.max(0.0) * 2_f64.sqrt() * normal_quantile(upper(self.confidence))
     }
 
-    /// The interval of a ratio of two sides, of which one is a single run. What differs within runs and
-    /// what differs between them has nothing to do with each other: so squares are added up.
+    /// The interval of a ratio if one side is a single run. The noise within runs and the noise between runs are
+    /// independent, so their squares are added.
     pub(super) fn of_single_runs(&self, measured: f64, (low, high): (f64, f64)) -> (f64, f64) {
         let wider = |end: f64| {
             let by = (end / measured).ln().hypot(self.spread().ln_1p());
@@ -68,7 +67,7 @@ impl Bootstrap {
         (measured / wider(low), measured * wider(high))
     }
 
-    /// How likely chance alone makes a ratio as far from one as `measured`, of which this is the interval.
+    /// Probability of a ratio at least as far from one as `measured` by chance alone, from its interval.
     pub(super) fn chance(
         &self,
         measured: f64,
@@ -82,8 +81,8 @@ impl Bootstrap {
         Random(self.seed)
     }
 
-    /// The part of the drawn `values` that the interval around what was measured holds, made wider
-    /// for what few things it was drawn from. Ratios: all are greater than nothing.
+    /// The interval around the measured ratio from the drawn `values`, all above zero; widened for how few blocks or
+    /// runs were drawn from.
     pub(super) fn interval(
         &self,
         measured: f64,

@@ -45,7 +45,7 @@ impl Metric {
         }
     }
 
-    /// Spans that either side needs before the metric says anything: some must lie beyond a quantile.
+    /// Calls that each side needs: enough that some lie beyond the quantile.
     pub fn samples_min(self) -> u64 {
         match self {
             Self::P50 | Self::Mean | Self::Busy => 30,
@@ -67,39 +67,39 @@ impl Metric {
     }
 }
 
-/// One metric of one name on both sides; nanoseconds, or a number of calls a run.
+/// One metric of one name on both sides, in nanoseconds, or in calls a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Delta {
-    /// On side A, as every other look at its spans has it; `None` if it has no such span.
+    /// On side A, the same figure as in other commands; `None` if it has no such span.
     pub a: Option<f64>,
     /// On side B; `None` if it has no such span.
     pub b: Option<f64>,
-    /// From A to B, finer than the two figures, which are those of a bucket.
+    /// B - A, more precise than the two figures, which are rounded to their histogram bucket.
     pub difference: Option<f64>,
-    /// From A to B; `None` if either side has too few spans.
+    /// The relative change; `None` if either side has too few spans.
     pub estimate: Option<Estimate>,
-    /// The largest [`Estimate::p_value`] that is believed.
-    believed: f64,
+    /// The largest [`Estimate::p_value`] that counts as significant.
+    p_value_max: f64,
 }
 
 impl Delta {
-    /// Whether the change is more than chance makes, and larger than `noise`, a share of one.
+    /// Whether the change is significant and larger than `noise`, a relative change.
     ///
-    /// Chance is given all the figures of the [`Comparison`] that this is of: of the changes that are
-    /// called significant in it, no more than one less [`Bootstrap::confidence`] are to be expected
-    /// to be none (Benjamini and Hochberg, "Controlling the false discovery rate", 1995). So the
-    /// interval of one that is not may lie on one side of nothing, too.
+    /// All figures of the [`Comparison`] are judged together: of the changes that are called significant, the
+    /// expected share of false ones is at most one minus [`Bootstrap::confidence`] (Benjamini and Hochberg,
+    /// "Controlling the false discovery rate", 1995). So a change can be not significant although its interval does
+    /// not contain zero.
     pub fn is_significant(&self, noise: f64) -> bool {
         self.estimate.is_some_and(|estimate| {
-            let beyond_chance = estimate.p_value <= self.believed;
+            let beyond_chance = estimate.p_value <= self.p_value_max;
             let one_sided = estimate.low > 0.0 || estimate.high < 0.0;
             beyond_chance && one_sided && estimate.change.abs() > noise
         })
     }
 }
 
-/// One metric of one side, with its interval; nanoseconds, or a number of calls.
+/// One metric of one side with its confidence interval, in nanoseconds, or in calls.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Measured {
@@ -112,8 +112,8 @@ pub struct Measured {
 }
 
 impl Samples {
-    /// A metric as every other look at these spans has it: percentiles are those of the histogram and no
-    /// larger than the largest duration, the mean is exact. `None` without spans.
+    /// The same figure as in other commands: percentiles of the histogram, capped at the longest duration; an exact
+    /// mean. `None` without spans.
     pub fn figure(&self, metric: Metric) -> Option<f64> {
         match metric {
             Metric::P50 | Metric::P95 | Metric::P99 => self.figure_of(metric, &self.histogram()),
@@ -121,7 +121,7 @@ impl Samples {
         }
     }
 
-    /// The same, where percentiles are of this histogram of all calls.
+    /// The same with a given histogram of all calls.
     fn figure_of(&self, metric: Metric, all: &Histogram) -> Option<f64> {
         let percentile = |q: f64| all.percentile_up_to(q, self.max_ns()).map(|ns| ns as f64);
         let by_call = |all: f64| {
@@ -141,17 +141,17 @@ impl Samples {
         }
     }
 
-    /// Whether there is anything to say of a metric.
-    fn knows(&self, metric: Metric) -> bool {
+    /// Whether there are enough calls for a metric.
+    fn has(&self, metric: Metric) -> bool {
         self.calls() > 0 && (metric != Metric::Busy || self.busy_ns().is_some())
     }
 
-    /// How many runs it is of.
+    /// The number of runs.
     fn run_count(&self) -> f64 {
         self.runs.max(1) as f64
     }
 
-    /// A metric of these spans alone; `None` when they are too few to say.
+    /// A metric of one side with its interval; `None` if there are too few calls.
     pub fn measure(&self, metric: Metric, how: &Bootstrap) -> Option<Measured> {
         let buckets = Buckets::of([self, self]);
         let blocks = buckets.blocks(self);
@@ -179,18 +179,18 @@ impl Samples {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Change<'a> {
-    /// Of which spans.
+    /// The name.
     pub name: &'a SpanName,
-    /// Those of side A, if there are any.
+    /// Its calls on side A, if there are any.
     pub a: Option<&'a Samples>,
-    /// Those of side B, if there are any.
+    /// Its calls on side B, if there are any.
     pub b: Option<&'a Samples>,
-    /// `None` if there are too many names for this one to be judged.
+    /// `None` if the name is not judged, since there are too many.
     deltas: Option<Box<[Delta; Metric::ALL.len()]>>,
 }
 
 impl<'a> Change<'a> {
-    /// Whether it was asked what chance makes of its figures: not if too many names have more self time.
+    /// Whether its changes were tested for significance: only the names with the most self time are.
     pub fn is_judged(&self) -> bool {
         self.deltas.is_some()
     }
@@ -202,7 +202,7 @@ impl<'a> Change<'a> {
         known.copied().unwrap_or_else(|| {
             let [a, b] = [self.a, self.b].map(|side| side?.figure(metric));
             let difference = a.zip(b).map(|(a, b)| b - a);
-            Delta { a, b, difference, estimate: None, believed: 0.0 }
+            Delta { a, b, difference, estimate: None, p_value_max: 0.0 }
         })
     }
 
@@ -245,7 +245,7 @@ impl<'a> Change<'a> {
             });
             let mut of = |at: usize| {
                 let value = metric.of(&buckets, &mut measured[at]);
-                let value = value.filter(|_| sides[at].knows(metric))?;
+                let value = value.filter(|_| sides[at].has(metric))?;
                 Some(if metric == Metric::Calls { value / sides[at].run_count() } else { value })
             };
             let (from, to) = (of(0), of(1));
@@ -253,14 +253,13 @@ impl<'a> Change<'a> {
             let estimate = judged.then(|| estimate(from?, to?, ratios, single, how)).flatten();
             let [a, b] = [0, 1].map(|at| sides[at].figure_of(metric, &all[at]));
             let difference = from.zip(to).map(|(from, to)| to - from);
-            Delta { a, b, difference, estimate, believed: 1.0 - how.confidence }
+            Delta { a, b, difference, estimate, p_value_max: 1.0 - how.confidence }
         });
         self.deltas = Some(Box::new(deltas));
     }
 }
 
-/// From the ratios that were drawn in short blocks and in long ones: the wider interval counts, and what
-/// chance makes more likely.
+/// The estimate from ratios drawn in short and in long blocks: the wider interval and the larger probability count.
 fn estimate(
     a: f64,
     b: f64,
@@ -281,12 +280,12 @@ fn estimate(
     Some(Estimate { change: measured - 1.0, low: low - 1.0, high: high - 1.0, p_value })
 }
 
-/// How many times `a` `b` is.
+/// `b / a`.
 fn ratio(a: f64, b: f64) -> Option<f64> {
     (a > 0.0).then(|| b / a)
 }
 
-/// The ratio of each metric in each pair of recordings that were drawn.
+/// For each metric, the ratio of each pair of drawn recordings.
 type Ratios = [Vec<f64>; Metric::ALL.len()];
 
 fn draw(
@@ -304,7 +303,7 @@ fn draw(
         for (metric, ratios) in Metric::ALL.iter().zip(&mut ratios) {
             let drawn = metric.of(buckets, &mut a).zip(metric.of(buckets, &mut b));
             let drawn = drawn.and_then(|(a, b)| ratio(a, b));
-            // Calls are of a run.
+            // Calls are compared per run.
             let scale = if *metric == Metric::Calls { runs[0] / runs[1] } else { 1.0 };
             ratios.extend(drawn.map(|ratio| ratio * scale));
         }
@@ -313,7 +312,7 @@ fn draw(
     (ratios, DrawCount(one.0.min(other.0)))
 }
 
-/// Names that are judged: each takes a thousand draws and more, some milliseconds.
+/// Names that are judged at most: each takes over a thousand draws, some milliseconds.
 pub const JUDGED_MAX: usize = 500;
 
 /// Two sides, name by name.
@@ -325,13 +324,13 @@ pub struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    /// Compares side B with side A. Of more than [`JUDGED_MAX`] names those are judged that have most self
-    /// time, and enough spans for a median.
+    /// Compares side B with side A. If there are more than [`JUDGED_MAX`] names, those are judged that have the most
+    /// self time and enough calls for a median.
     pub fn new(a: &'a SampleSet, b: &'a SampleSet, how: &Bootstrap) -> Self {
         Self::first(a, b, how, |_| false)
     }
 
-    /// The same, with names that are judged before others, such as those that somebody asks about.
+    /// The same; some names, such as those that the user asked about, are judged before others.
     pub fn first(
         a: &'a SampleSet,
         b: &'a SampleSet,
@@ -345,7 +344,7 @@ impl<'a> Comparison<'a> {
             order.sort_by_cached_key(|at| !changes.get(*at).is_some_and(|c| is_first(c.name)));
         }
         let are_many = changes.len() > JUDGED_MAX;
-        // Of few spans nothing is said but how many they are.
+        // With few calls, only their number can be compared.
         let is_worth_it = |change: &Change<'_>| {
             let [a, b] = [change.a, change.b].map(|side| side.map_or(0, Samples::calls));
             a.min(b) >= Metric::P50.samples_min()
@@ -358,17 +357,17 @@ impl<'a> Comparison<'a> {
         let all = changes.iter_mut().enumerate();
         let judged = all.filter(|(at, _)| judged.contains(at)).map(|(_, change)| change).collect();
         each_of(judged, workers(), |change: &mut Change<'_>| change.judge(how));
-        believe(&mut changes, 1.0 - how.confidence);
+        limit_false_discoveries(&mut changes, 1.0 - how.confidence);
         Self { changes }
     }
 
-    /// How many names were not judged, as there are too many.
+    /// Names that were not judged, as there were too many.
     pub fn not_judged(&self) -> usize {
         self.changes.iter().filter(|change| !change.is_judged()).count()
     }
 }
 
-/// The names that either side has, in their order.
+/// Joins the names of both sides, in their order.
 fn side_by_side<'a>(a: &'a SampleSet, b: &'a SampleSet) -> Vec<Change<'a>> {
     let (mut of_a, mut of_b) = (a.iter().peekable(), b.iter().peekable());
     let mut changes = Vec::with_capacity(a.names().max(b.names()));
@@ -384,14 +383,14 @@ fn side_by_side<'a>(a: &'a SampleSet, b: &'a SampleSet) -> Vec<Change<'a>> {
     }
 }
 
-/// Of what is believed of all these figures, this share may be chance.
-fn believe(changes: &mut [Change<'_>], rate: f64) {
+/// Sets the bound on p-values such that the expected share of false discoveries among all figures is `rate`.
+fn limit_false_discoveries(changes: &mut [Change<'_>], rate: f64) {
     let deltas = || changes.iter().filter_map(|change| change.deltas.as_deref()).flatten();
     let p_values: Vec<f64> = deltas().filter_map(|d| Some(d.estimate?.p_value)).collect();
-    // Less than any, if nothing is.
-    let believed = benjamini_hochberg::limit(&p_values, rate).unwrap_or(-1.0);
+    // If nothing is significant, a bound below every p-value.
+    let p_value_max = benjamini_hochberg::limit(&p_values, rate).unwrap_or(-1.0);
     for delta in changes.iter_mut().filter_map(|c| c.deltas.as_deref_mut()).flatten() {
-        delta.believed = believed;
+        delta.p_value_max = p_value_max;
     }
 }
 
@@ -506,7 +505,7 @@ mod tests {
                 }
             }
         }
-        // Of 380 figures that have not changed some 15 look as if they had.
+        // Of 380 figures that have not changed some 15 look changed.
         assert!(single >= 5 && together <= 2, "{single} by themselves, {together} together");
     }
 

@@ -1,31 +1,31 @@
-//! How a call is counted: in the block of time that is at hand, in a table by bucket, where it is to add one to a
-//! number. Once calls of another block come, they go to the samples of the name, which are a sorted list.
+//! Counting a call. Calls of the current block of time are counted in a table by bucket, which is fast. When a call
+//! of another block comes, the counts are flushed to the samples of the name, which are a sorted list.
 
 use super::super::SpanRef;
 use super::blocks::{BlockKey, Samples};
 use spandrel_storage::{Histogram, Status};
 
-/// Buckets that are made room for at once, an octave; there are fewer than 64 of them.
+/// The table grows by this many buckets, an octave; there are fewer than 64 octaves.
 const OCTAVE: u16 = 64;
 
-/// Calls that the samples do not have yet.
+/// Counts of the current block, not yet in the samples.
 #[derive(Debug, Default)]
-pub(super) struct BlockAtHand {
+pub(super) struct CurrentBlock {
     block: u8,
-    /// The bucket that `counts` begins with.
+    /// The first bucket in `counts`.
     first: u16,
     counts: Vec<u32>,
     busy_ns: u64,
-    /// A bit for each octave that has calls, so that nobody looks for some in the others.
+    /// A bit for each octave that has calls; the others are skipped when flushing.
     octaves: u64,
 }
 
-impl BlockAtHand {
-    /// Counts a call of a bucket, with the time inside.
+impl CurrentBlock {
+    /// Counts a call and its busy time.
     #[inline]
     pub(super) fn add(&mut self, samples: &mut Samples, (block, bucket): (u8, u16), busy_ns: u64) {
         if block != self.block {
-            self.give_to(samples);
+            self.flush_to(samples);
             self.block = block;
         }
         self.busy_ns = self.busy_ns.saturating_add(busy_ns);
@@ -35,15 +35,15 @@ impl BlockAtHand {
                 *count = more;
                 self.octaves |= 1 << (bucket / OCTAVE);
             }
-            None => self.add_with_room(samples, bucket),
+            None => self.add_growing(samples, bucket),
         }
     }
 
-    /// Makes room for a bucket, or for larger counts, and counts a call of it.
+    /// Grows the table, or flushes full counters, and counts a call.
     #[cold]
     #[inline(never)]
-    fn add_with_room(&mut self, samples: &mut Samples, bucket: u16) {
-        self.give_to(samples);
+    fn add_growing(&mut self, samples: &mut Samples, bucket: u16) {
+        self.flush_to(samples);
         let first = bucket - bucket % OCTAVE;
         if self.counts.is_empty() {
             self.first = first;
@@ -59,10 +59,10 @@ impl BlockAtHand {
         self.octaves = 1 << (bucket / OCTAVE);
     }
 
-    /// Gives the samples what they do not have yet.
+    /// Moves the counts into the samples.
     #[cold]
     #[inline(never)]
-    pub(super) fn give_to(&mut self, samples: &mut Samples) {
+    pub(super) fn flush_to(&mut self, samples: &mut Samples) {
         let busy_ns = std::mem::take(&mut self.busy_ns);
         if busy_ns > 0 {
             samples.put(BlockKey::of_busy(self.block), busy_ns);
@@ -81,14 +81,14 @@ impl BlockAtHand {
 }
 
 impl Samples {
-    /// Adds a span or an entry of the only run so far; what is known by bucket, to the block at hand if there is one.
+    /// Adds a span or an entry of run 0; its bucket is counted in `current`, if given.
     #[inline]
     pub(super) fn add(
         &mut self,
         span: &SpanRef<'_>,
         duration_ns: i64,
         block: u8,
-        at_hand: Option<&mut BlockAtHand>,
+        current: Option<&mut CurrentBlock>,
     ) {
         self.runs = 1;
         if span.entry.is_none() && span.status.has_closed() {
@@ -109,8 +109,8 @@ impl Samples {
         }
         let bucket = Histogram::bucket_of(duration_ns.max(0) as u64);
         let busy_ns = span.busy_ns.unwrap_or(0).max(0) as u64;
-        match at_hand {
-            Some(at_hand) => at_hand.add(self, (block, bucket), busy_ns),
+        match current {
+            Some(current) => current.add(self, (block, bucket), busy_ns),
             None => {
                 self.put(BlockKey::of_bucket(block, bucket), 1);
                 if busy_ns > 0 {
@@ -138,27 +138,27 @@ mod tests {
             spans in vec((0_u8..4, prop_oneof![0_u64..6, 0_u64..1 << 40, any::<u64>()], 0_i64..4), 0..200),
         ) {
             let (mut counted, mut plain) = (Samples::default(), Samples::default());
-            let mut at_hand = BlockAtHand::default();
+            let mut current = CurrentBlock::default();
             for (block, ns, busy) in spans {
                 let span = SpanRef { busy_ns: Some(busy), ..crate::span_ref::nothing() };
-                counted.add(&span, ns as i64, block, Some(&mut at_hand));
+                counted.add(&span, ns as i64, block, Some(&mut current));
                 plain.add(&span, ns as i64, block, None);
             }
-            at_hand.give_to(&mut counted);
+            current.flush_to(&mut counted);
             prop_assert_eq!(counted, plain);
         }
     }
 
     #[test]
     fn counts_that_are_full_go_to_the_samples() {
-        let (mut at_hand, mut samples) = (BlockAtHand::default(), Samples::default());
-        at_hand.add(&mut samples, (3, 70), 5);
-        at_hand.counts[6] = u32::MAX;
-        at_hand.add(&mut samples, (3, 70), 5);
+        let (mut current, mut samples) = (CurrentBlock::default(), Samples::default());
+        current.add(&mut samples, (3, 70), 5);
+        current.counts[6] = u32::MAX;
+        current.add(&mut samples, (3, 70), 5);
         assert_eq!((samples.calls(), samples.busy_ns()), (u32::MAX.into(), Some(10)));
-        at_hand.give_to(&mut samples);
+        current.flush_to(&mut samples);
         assert_eq!((samples.calls(), samples.busy_ns()), (1 << 32, Some(10)));
-        at_hand.give_to(&mut samples);
+        current.flush_to(&mut samples);
         assert_eq!(samples.calls(), 1 << 32, "they are given once");
     }
 }

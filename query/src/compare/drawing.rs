@@ -1,61 +1,62 @@
-//! Recordings that could have been: blocks of one that was, drawn with replacement.
+//! Resampled recordings: blocks of a real one, drawn with replacement.
 //!
-//! A recording that was drawn is a number for each block: how often it is in it. All else is a sum over blocks of that
-//! number by what the block has. Of a quantile, which counts calls up to some bucket, the table has what each block has
-//! up to it; so a look at one bucket is one such sum, and a few looks, from where the quantile of the draw before was,
-//! are enough. To add up all buckets of all blocks that were drawn takes some fifteen times as long.
+//! A resampled recording is a number for each block: how often it was drawn. Every figure is then a sum over blocks
+//! of that number times a value of the block. For quantiles, which need the calls up to a bucket, the table holds for
+//! each block the calls up to each bucket; a look at one bucket is one such sum, and starting from the bucket of the
+//! previous draw, few looks are needed. Adding up all buckets of all drawn blocks would take about fifteen times as
+//! long.
 //!
-//! Sums are of numbers with a point, which are whole and exact up to 2^53.
+//! Sums are floating-point numbers of whole values, exact up to 2^53.
 
 use super::blocks::{InBlock, Samples};
 use spandrel_storage::Histogram;
 
-/// Blocks of a run that make a long one.
+/// Blocks in a long block.
 const LONG: usize = 8;
 
-/// How many things an interval is drawn from; what is drawn of each side is the least of them.
+/// How many blocks or runs an interval is drawn from; the smaller number of the two sides counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DrawCount(pub(super) usize);
 
-/// The buckets that either of two sides uses, in order.
+/// The buckets that at least one of two sides uses, in order.
 pub(super) struct Buckets {
     /// Smallest and largest value.
     bounds: Vec<(u64, u64)>,
-    /// By the number of the bucket, where in `bounds` it is; something else for one that nobody uses.
-    places: Vec<u16>,
+    /// For each bucket number its index in `bounds`; meaningless for unused buckets.
+    index_of: Vec<u16>,
 }
 
 impl Buckets {
     pub(super) fn of(sides: [&Samples; 2]) -> Self {
-        let mut places: Vec<u16> = Vec::new();
+        let mut index_of: Vec<u16> = Vec::new();
         let mut bounds = Vec::new();
         for (bucket, _) in sides.iter().flat_map(|side| side.counts()) {
             let bucket = usize::from(bucket);
-            if bucket >= places.len() {
-                places.resize(bucket + 1, 0);
+            if bucket >= index_of.len() {
+                index_of.resize(bucket + 1, 0);
             }
-            if let Some(is_used) = places.get_mut(bucket) {
+            if let Some(is_used) = index_of.get_mut(bucket) {
                 *is_used = 1;
             }
         }
-        for (bucket, place) in (0..).zip(&mut places) {
-            let is_used = *place > 0;
-            *place = bounds.len() as u16;
+        for (bucket, index) in (0..).zip(&mut index_of) {
+            let is_used = *index > 0;
+            *index = bounds.len() as u16;
             if is_used {
                 bounds.push(Histogram::bounds_of(bucket));
             }
         }
-        Self { bounds, places }
+        Self { bounds, index_of }
     }
 
-    /// The middles.
+    /// The middle value of each bucket.
     fn middles(&self) -> impl Iterator<Item = f64> {
         self.bounds.iter().map(|(low, high)| *low as f64 / 2.0 + *high as f64 / 2.0)
     }
 
-    /// What one of the two sides has.
+    /// The table of one side.
     pub(super) fn blocks(&self, side: &Samples) -> Blocks {
-        // A run without a span of this name is a run all the same, a block without one a block.
+        // Runs and blocks without calls of this name count, too.
         let runs = side.lengths();
         let before: Vec<usize> = runs
             .iter()
@@ -72,8 +73,8 @@ impl Buckets {
                     }
                 }
                 InBlock::Spans { bucket, count } => {
-                    let place = self.places.get(usize::from(bucket)).copied().unwrap_or(u16::MAX);
-                    if let Some(known) = blocks.up_to.get_mut(usize::from(place) * all + at) {
+                    let index = self.index_of.get(usize::from(bucket)).copied().unwrap_or(u16::MAX);
+                    if let Some(known) = blocks.up_to.get_mut(usize::from(index) * all + at) {
                         *known = count as f64;
                     }
                 }
@@ -88,13 +89,13 @@ impl Buckets {
 pub(super) struct Blocks {
     /// How many blocks each run has.
     runs: Vec<usize>,
-    /// Those of all runs together.
+    /// Blocks of all runs.
     count: usize,
-    /// By bucket, and then by run and block: how many calls there are up to this bucket and in it.
+    /// By bucket, then by run and block: calls up to and including the bucket.
     up_to: Vec<f64>,
-    /// By run and block, as the next one.
+    /// By run and block, like the next field: busy time.
     busy_ns: Vec<f64>,
-    /// The sum of durations, each of which is taken for the middle of its bucket.
+    /// Sum of durations, each rounded to the middle of its bucket.
     sum_ns: Vec<f64>,
 }
 
@@ -106,7 +107,7 @@ impl Blocks {
         Self { runs, count, up_to, busy_ns, sum_ns }
     }
 
-    /// From calls in each bucket to those up to it.
+    /// Turns counts per bucket into cumulative counts.
     fn add_up(&mut self, buckets: &Buckets) {
         let mut below = vec![0.0; self.count];
         for (row, middle) in self.up_to.chunks_exact_mut(self.count.max(1)).zip(buckets.middles()) {
@@ -136,7 +137,7 @@ impl Blocks {
         Self { runs, count, up_to, busy_ns: join(&self.busy_ns), sum_ns: join(&self.sum_ns) }
     }
 
-    /// What a draw draws first: runs, or the blocks of the only one.
+    /// The number of runs, or of the blocks of a single run: what a draw draws first.
     pub(super) fn drawn(&self) -> DrawCount {
         match self.runs.as_slice() {
             [only] => DrawCount(*only),
@@ -144,7 +145,7 @@ impl Blocks {
         }
     }
 
-    /// As it was measured: each block once.
+    /// The recording as it was measured: each block once.
     pub(super) fn recording(&self) -> Recording<'_> {
         let times = vec![1.0; self.count];
         let mut recording = Recording { blocks: self, times, calls: 0.0, found: Vec::new() };
@@ -153,18 +154,18 @@ impl Blocks {
     }
 }
 
-/// A recording that was, or one that could have been.
+/// The measured recording, or a resampled one.
 pub(super) struct Recording<'a> {
     blocks: &'a Blocks,
-    /// How often each block is in it.
+    /// How often each block was drawn.
     times: Vec<f64>,
     calls: f64,
-    /// In which bucket quantiles were found last.
+    /// For each quantile, the bucket in which it was found last.
     found: Vec<(f64, usize)>,
 }
 
 impl Recording<'_> {
-    /// Draws another one: runs with replacement, and blocks of each.
+    /// Resamples: draws runs with replacement, and blocks of each.
     pub(super) fn draw(&mut self, random: &mut Random) {
         let runs = &self.blocks.runs;
         self.times.fill(0.0);
@@ -206,7 +207,7 @@ impl Recording<'_> {
         (self.calls > 0.0).then(|| product(&self.times, by_block) / self.calls)
     }
 
-    /// How many calls there are up to a bucket and in it; so many of the first buckets have none.
+    /// Calls in the first `buckets` buckets.
     fn up_to(&self, buckets: usize) -> f64 {
         let Some(before) = buckets.checked_sub(1) else { return 0.0 };
         let from = before * self.blocks.count;
@@ -214,16 +215,16 @@ impl Recording<'_> {
         calls.map_or(f64::INFINITY, |calls| product(&self.times, calls))
     }
 
-    /// The quantile at `q`; between the ends of its bucket by rank, so that a change below the width of a bucket is not
-    /// lost. `None` when nothing was counted.
+    /// The quantile `q`, interpolated within its bucket by rank, so that changes smaller than a bucket are seen.
+    /// `None` without calls.
     pub(super) fn quantile(&mut self, buckets: &Buckets, q: f64) -> Option<f64> {
         if self.calls <= 0.0 {
             return None;
         }
         let rank = (q * self.calls).max(0.5);
         let last = self.found.iter().position(|(known, _)| *known == q);
-        let near = last.and_then(|at| self.found.get(at)).map_or(0, |(_, at)| *at);
-        let (at, below, up_to) = self.bucket_with(rank, near, buckets.bounds.len());
+        let start = last.and_then(|at| self.found.get(at)).map_or(0, |(_, at)| *at);
+        let (at, below, up_to) = self.bucket_with(rank, start, buckets.bounds.len());
         match last.and_then(|at| self.found.get_mut(at)) {
             Some(found) => found.1 = at,
             None => self.found.push((q, at)),
@@ -233,12 +234,12 @@ impl Recording<'_> {
         Some(*low as f64 + width * (rank - below) / (up_to - below))
     }
 
-    /// The first bucket up to which there are so many calls, of so many buckets, with how many are below it and up to
-    /// it. Looks around `near` first, and farther and farther away.
-    fn bucket_with(&self, rank: f64, near: usize, buckets: usize) -> (usize, f64, f64) {
-        // Up to the first `low` buckets there are fewer, and up to the first `high` as many or more.
+    /// The first bucket with at least `rank` calls up to and including it, and the calls below it and up to it.
+    /// Searches from `start` outwards, in doubling steps.
+    fn bucket_with(&self, rank: f64, start: usize, buckets: usize) -> (usize, f64, f64) {
+        // The first `low` buckets have fewer than `rank` calls, the first `high` at least as many.
         let (mut low, mut below, mut high, mut up_to) = (0, 0.0, buckets, self.calls);
-        let (mut at, mut step) = ((near + 1).min(buckets), 1);
+        let (mut at, mut step) = ((start + 1).min(buckets), 1);
         while high - low > 1 {
             let calls = self.up_to(at);
             if calls < rank {
@@ -246,7 +247,7 @@ impl Recording<'_> {
             } else {
                 (high, up_to) = (at, calls);
             }
-            // Until both ends were met, one of them is where it was at first.
+            // Doubling steps until the rank is enclosed, then bisection.
             at = match (low, high) {
                 (0, high) => high.saturating_sub(step).max(1),
                 (low, high) if high == buckets => (low + step).min(buckets - 1),
@@ -258,7 +259,7 @@ impl Recording<'_> {
     }
 }
 
-/// The sum of what each block has, by how often it is there. Four sums side by side, as one waits for the sum before.
+/// The dot product. Four sums side by side, so that an addition need not wait for the one before.
 fn product(times: &[f64], by_block: &[f64]) -> f64 {
     let mut sums = [0.0; 4];
     let ((times, more_times), (by_block, more)) =

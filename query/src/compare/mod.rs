@@ -1,16 +1,15 @@
-//! Two recordings beside each other: what got slower, and whether that is noise.
+//! Compares two recordings: what got slower, and is it noise?
 //!
-//! A quantile of one recording is a number; how sure it is, is found by drawing recordings that could
-//! have been, again and again, from the one that was: the bootstrap (Efron, "Bootstrap methods:
-//! another look at the jackknife", Annals of Statistics 7, 1979). Spans that run at the same time are
-//! slow together, so that whole blocks of time are drawn and not single spans (Künsch, "The jackknife
-//! and the bootstrap for general stationary observations", Annals of Statistics 17, 1989); and where a
-//! side has several runs, runs are drawn first and then blocks of each: only then does the interval
-//! know of the noise between runs. Noise that lasts longer than a block is found by drawing long blocks,
-//! too; the wider interval counts. From few runs or few blocks an interval is made wider still.
+//! The confidence interval of a quantile comes from the bootstrap: recordings are resampled from the measured one,
+//! again and again (Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7, 1979). Spans
+//! that run at the same time are slow together, so whole blocks of time are drawn and not single spans (Künsch, "The
+//! jackknife and the bootstrap for general stationary observations", Annals of Statistics 17, 1989). If a side has
+//! several runs, runs are drawn first and then blocks of each, so that the interval contains the noise between runs.
+//! Long blocks are drawn, too, for noise that lasts longer than a block; the wider interval counts. Intervals from
+//! few runs or blocks are widened further.
 //!
-//! Of a hundred figures that have not changed, five lie outside of their 95 % intervals. So which changes
-//! are believed is decided for all figures of a comparison together.
+//! Of a hundred figures that have not changed, five lie outside of their 95 % intervals. So the significance of all
+//! figures of a comparison is decided together (false discovery rate).
 
 mod blocks;
 mod bootstrap;

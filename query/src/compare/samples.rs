@@ -1,4 +1,4 @@
-//! One side of a comparison: what its spans are known by, and the samples of each.
+//! One side of a comparison: names, and the samples of each.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,27 +6,27 @@ use std::sync::Arc;
 use super::super::fields::field_text;
 use super::super::{By, Filter, Scan, SpanRef};
 use super::blocks::{BlockLookUp, Samples};
-use super::counting::BlockAtHand;
+use super::counting::CurrentBlock;
 use crate::fold_calls::Fold;
 use crate::index_by_number::IndexByNumber;
 use crate::reader::{CountedBy, Reader, Run};
 use spandrel_storage::Error;
 
-/// Values of what spans are grouped by that are kept apart: each has a histogram for each block.
+/// Values of a field that are told apart at most: each has a histogram for each block.
 const VALUES_MAX: usize = 1_000;
 
-/// What spans of two recordings are known by: callsites have other numbers in other files. Spans that are
-/// grouped by something else than their name are known by its value.
+/// What spans of two recordings are matched by: their name and target, as the numbers of callsites differ between
+/// files; or the value that they are grouped by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct SpanName {
     /// The name of the span, or the value.
     pub name: String,
-    /// The `target`; of values, nothing.
+    /// The `target`; empty for values.
     pub target: Arc<str>,
-    /// These are the spans without the field that they are grouped by.
+    /// Stands for the spans without the field.
     pub is_absent: bool,
-    /// What is counted of them. A target, a level or a thread has all calls together, and says nothing.
+    /// What a call is: [`CountedBy::Both`] for a target, a level or a thread.
     pub counted: CountedBy,
 }
 
@@ -35,14 +35,14 @@ impl SpanName {
         Self { name, target, is_absent: false, counted: CountedBy::Lifetime }
     }
 
-    /// What a call is known by.
+    /// The name of a call.
     fn of_call(span: &SpanRef<'_>, by: &By) -> Self {
         let name = if by_name(by) { Self::of_callsite(span, by) } else { Self::of_span(span, by) };
         let counted = if by.has_both() { CountedBy::Lifetime } else { span.counted() };
         Self { counted, ..name }
     }
 
-    /// What spans of a callsite are known by, unless the thread or a field says it.
+    /// The name of a callsite's spans, unless spans are grouped by thread or field.
     fn of_callsite(span: &SpanRef<'_>, by: &By) -> Self {
         let callsite = span.callsite;
         let (name, target) = (&callsite.name, callsite.target.clone());
@@ -76,7 +76,7 @@ impl SpanName {
 /// One side of a comparison: one run or several.
 #[derive(Debug, Clone, Default)]
 pub struct SampleSet {
-    /// In the order of names, each of which is there once.
+    /// Sorted by name, without duplicates.
     names: Vec<(SpanName, Samples)>,
     by: By,
     runs: usize,
@@ -90,13 +90,13 @@ impl SampleSet {
         Self::default()
     }
 
-    /// Nothing yet; what spans have in common is this instead of their name.
+    /// An empty side whose spans are grouped by this instead of their name.
     pub fn by(by: By) -> Self {
         Self { by, ..Self::default() }
     }
 
-    /// Whether there were more than a thousand values of a field, so that some spans are in none of them:
-    /// then nothing can be compared.
+    /// Whether there were more than a thousand values of a field, so that some spans were left out: nothing can be
+    /// compared then.
     pub fn has_too_many(&self) -> bool {
         self.has_too_many
     }
@@ -137,7 +137,7 @@ impl SampleSet {
         self.names.iter().map(|(name, samples)| (name, samples))
     }
 
-    /// Adds the calls of a run that a filter means.
+    /// Adds the calls of a run that match a filter.
     pub fn add_run(
         &mut self,
         reader: &Reader,
@@ -157,7 +157,7 @@ impl SampleSet {
         Ok(())
     }
 
-    /// Adds the spans of a run, by names as they were met, which may be the same.
+    /// Adds the spans of a run; names may be repeated.
     pub(super) fn add_names(&mut self, mut all: Vec<(SpanName, Samples)>) {
         let at = self.runs;
         self.runs += 1;
@@ -187,39 +187,39 @@ impl SampleSet {
                     Err(_) => self.names.push((name, samples.of_run(at))),
                 }
             }
-            // Two sorted parts, which takes a single pass.
+            // Two sorted parts: the stable sort merges them in a single pass.
             self.names.sort_by(|(one, _), (other, _)| one.cmp(other));
         }
-        // A run without a span of some name says something, too.
+        // For names without a span in this run, the run counts, too.
         for (_, samples) in &mut self.names {
             samples.runs = self.runs;
         }
     }
 }
 
-/// Whether callsites alone say where a span belongs.
+/// Whether the callsite alone decides the name.
 fn by_name(by: &By) -> bool {
     by.is_in_rollups()
 }
 
-/// The spans of one run, by what they are known by.
+/// The samples of one run by name.
 struct KeyIndex<'a> {
     by: &'a By,
     from_ns: i64,
     blocks: BlockLookUp,
-    /// By names as they were met; of several threads, the same ones again.
+    /// In the order in which names were met; with several threads, names may be repeated.
     all: Vec<(SpanName, Samples)>,
-    /// By the number of the callsite, as names are longer to compare.
+    /// By callsite number, since comparing names is slower.
     by_number: IndexByNumber,
     by_value: HashMap<SpanName, usize>,
-    /// Of the first names: calls that are not in `all` yet.
-    at_hand: Vec<BlockAtHand>,
+    /// For the first names: calls that are not in `all` yet.
+    current: Vec<CurrentBlock>,
     traces: u64,
     has_too_many: bool,
 }
 
-/// Names of which calls are counted in a table first: some 2 KiB each, and 15 KiB at most.
-const AT_HAND_MAX: usize = 256;
+/// Names that have such a table: 2 KiB each on average, 15 KiB at most.
+const CURRENT_MAX: usize = 256;
 
 impl Fold for KeyIndex<'_> {
     #[inline]
@@ -230,7 +230,7 @@ impl Fold for KeyIndex<'_> {
         let Some(at) = self.of(call) else { return };
         let block = self.blocks.get(call.start_ns.wrapping_sub(self.from_ns));
         if let Some((_, samples)) = self.all.get_mut(at) {
-            samples.add(call, duration_ns, block, self.at_hand.get_mut(at));
+            samples.add(call, duration_ns, block, self.current.get_mut(at));
         }
     }
 
@@ -238,7 +238,7 @@ impl Fold for KeyIndex<'_> {
         let mut parts = parts.into_iter().map(Self::with_all);
         let mut joined = parts.next()?;
         for part in parts {
-            // Names are put together where the order of all is made.
+            // Equal names are merged when all are sorted.
             match by_name(joined.by) {
                 true => joined.all.extend(part.all),
                 false => part.all.iter().for_each(|(name, samples)| joined.merge(name, samples)),
@@ -251,22 +251,22 @@ impl Fold for KeyIndex<'_> {
 }
 
 impl<'a> KeyIndex<'a> {
-    /// Of a window that begins then and is so long.
+    /// For a window with this start and length.
     fn new(by: &'a By, (from_ns, length_ns): (i64, i64)) -> Self {
         let blocks = BlockLookUp::new(length_ns);
         let (by_number, by_value) = (IndexByNumber::default(), HashMap::new());
-        let (all, at_hand, traces, has_too_many) = (Vec::new(), Vec::new(), 0, false);
-        Self { by, from_ns, blocks, all, by_number, by_value, at_hand, traces, has_too_many }
+        let (all, current, traces, has_too_many) = (Vec::new(), Vec::new(), 0, false);
+        Self { by, from_ns, blocks, all, by_number, by_value, current, traces, has_too_many }
     }
 
-    /// With all calls in `all`.
+    /// Flushes all calls into `all`.
     fn with_all(mut self) -> Self {
-        let names = self.all.iter_mut().zip(&mut self.at_hand);
-        names.for_each(|((_, samples), at_hand)| at_hand.give_to(samples));
+        let names = self.all.iter_mut().zip(&mut self.current);
+        names.for_each(|((_, samples), current)| current.flush_to(samples));
         self
     }
 
-    /// Where a span belongs; nowhere if there are too many values.
+    /// The index of a span's name in `all`; `None` if there are too many values.
     #[inline]
     fn of(&mut self, span: &SpanRef<'_>) -> Option<usize> {
         if by_name(self.by) {
@@ -296,7 +296,7 @@ impl<'a> KeyIndex<'a> {
         }
     }
 
-    /// Adds what was counted elsewhere of a value.
+    /// Adds samples of a value that another thread counted.
     fn merge(&mut self, name: &SpanName, samples: &Samples) {
         let at = self.of_value(name.clone());
         if let Some((_, known)) = at.and_then(|at| self.all.get_mut(at)) {
@@ -307,8 +307,8 @@ impl<'a> KeyIndex<'a> {
     fn push(&mut self, name: SpanName) -> usize {
         let at = self.all.len();
         self.all.push((name, Samples::default()));
-        if at == self.at_hand.len() && at < AT_HAND_MAX {
-            self.at_hand.push(BlockAtHand::default());
+        if at == self.current.len() && at < CURRENT_MAX {
+            self.current.push(CurrentBlock::default());
         }
         at
     }

@@ -1,18 +1,17 @@
-//! What follows from how few runs, or blocks of time, are all that is known.
+//! Corrections of intervals that come from few runs or few blocks of time.
 //!
-//! Drawing with replacement from few things makes too narrow an interval: what was drawn varies less
-//! than what there is, by `n / (n - 1)`, and how much it varies is itself a guess, for which Student's
-//! t stands in place of the normal distribution.
+//! Drawing with replacement from `n` values makes too narrow an interval: the variance of what is drawn is too small
+//! by `n / (n - 1)`, and is itself estimated, so that Student's t replaces the normal distribution.
 
 use crate::statistics::normal::{normal_quantile, normal_tails};
 use crate::statistics::student::{student_quantile, student_tails};
 
-/// Of an interval that holds this share, the end above.
+/// The quantile of the upper end of an interval with this confidence.
 pub(super) fn upper(confidence: f64) -> f64 {
     0.5 + confidence.clamp(0.0, 0.999_999) / 2.0
 }
 
-/// By what the ends of an interval from `n` things are farther from its middle; 1 for very many.
+/// The factor by which an interval from `n` values is widened; 1 for very many.
 pub(super) fn widening(n: usize, confidence: f64) -> f64 {
     let normal = normal_quantile(upper(confidence));
     if n < 2 || normal <= 0.0 {
@@ -22,8 +21,8 @@ pub(super) fn widening(n: usize, confidence: f64) -> f64 {
     (count / (count - 1.0)).sqrt() * student_quantile(upper(confidence), n - 1) / normal
 }
 
-/// How likely chance alone makes a ratio as far from one as `measured`, of which `low` and `high` are the
-/// interval from `n` things: how many of its widths fit between the two.
+/// Probability of a ratio at least as far from one as `measured` by chance alone, where `low` and `high` are its
+/// interval from `n` values: by how many of its widths the two differ.
 pub(super) fn chance(measured: f64, (low, high): (f64, f64), n: usize, confidence: f64) -> f64 {
     let nearest = if measured > 1.0 { low } else { high };
     if measured <= 0.0 || nearest <= 0.0 {
@@ -33,7 +32,7 @@ pub(super) fn chance(measured: f64, (low, high): (f64, f64), n: usize, confidenc
     if distance == 0.0 {
         return 1.0;
     }
-    // Of a single thing the interval was taken as it is.
+    // With a single value the interval was not widened.
     if n < 2 {
         return normal_tails(distance / width * normal_quantile(upper(confidence)));
     }

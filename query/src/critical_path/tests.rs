@@ -8,9 +8,9 @@ use crate::trace::tests::{entry, long_lived, span};
 use crate::trace::{Node, TraceEntry};
 
 /// When a span was left for the last time; `None`: it did not work.
-fn left(trace: &Trace, place: usize) -> Option<i64> {
-    let (start, end) = trace.bounds_ns(place).unwrap();
-    let left = match trace.node(place).unwrap() {
+fn left(trace: &Trace, index: usize) -> Option<i64> {
+    let (start, end) = trace.bounds_ns(index).unwrap();
+    let left = match trace.node(index).unwrap() {
         Node::Span(span) if span.entries == 0 => start,
         Node::Span(span) => span.last_exit_ns.map_or(end, |ns| start + ns),
         Node::Entry(_) => end,
@@ -19,13 +19,13 @@ fn left(trace: &Trace, place: usize) -> Option<i64> {
 }
 
 /// When the last one of a span and those below was left, while all above were open.
-fn done(trace: &Trace, place: usize) -> Option<i64> {
-    if trace.lives_long(place) {
+fn done(trace: &Trace, index: usize) -> Option<i64> {
+    if trace.lives_long(index) {
         return None;
     }
-    let below = trace.children(place).filter_map(|child| done(trace, child));
-    let (_, closed) = trace.bounds_ns(place).unwrap();
-    left(trace, place).into_iter().chain(below).max().map(|done| done.min(closed))
+    let below = trace.children(index).filter_map(|child| done(trace, child));
+    let (_, closed) = trace.bounds_ns(index).unwrap();
+    left(trace, index).into_iter().chain(below).max().map(|done| done.min(closed))
 }
 
 /// Who is to blame for the nanosecond that begins at `now`, by the definition: looked up anew for
@@ -42,23 +42,23 @@ fn blamed(trace: &Trace, now: i64) -> Option<Option<usize>> {
         let is_over = now >= left_at;
         let (lo, hi) = if is_over { (left_at, until) } else { (from, left_at) };
         let until_of = if is_over { done } else { left };
-        let clip = |place: usize| {
-            let (start, _) = trace.bounds_ns(place).unwrap();
-            let clipped = (start.max(lo), until_of(trace, place)?.min(hi));
+        let clip = |index: usize| {
+            let (start, _) = trace.bounds_ns(index).unwrap();
+            let clipped = (start.max(lo), until_of(trace, index)?.min(hi));
             Some(clipped).filter(|(from, until)| from < until)
         };
-        let is_child = |place: usize| match trace.parent(place) {
-            _ if Some(place) == trace.root() || trace.lives_long(place) => false,
+        let is_child = |index: usize| match trace.parent(index) {
+            _ if Some(index) == trace.root() || trace.lives_long(index) => false,
             None => at == trace.root(),
             parent => at == parent,
         };
         let mut limit = hi;
         loop {
             let last = (0..trace.nodes())
-                .filter(|place| is_child(*place))
-                .filter_map(|place| Some((place, clip(place)?)))
+                .filter(|index| is_child(*index))
+                .filter_map(|index| Some((index, clip(index)?)))
                 .filter(|(_, (_, until))| *until <= limit)
-                .max_by_key(|(place, (from, until))| (*until, -from, -(*place as i64)));
+                .max_by_key(|(index, (from, until))| (*until, -from, -(*index as i64)));
             match last {
                 Some((_, clipped)) if now < clipped.0 => limit = clipped.0,
                 Some((child, clipped)) if now < clipped.1 => {
@@ -142,16 +142,16 @@ proptest! {
         let sum: i64 = path.by_callsite(&trace).iter().map(|(_, ns)| ns).sum();
         prop_assert_eq!(sum, blame.len() as i64);
         for section in path.sections() {
-            prop_assert!(section.span.is_none_or(|place| path.contains(place)));
+            prop_assert!(section.span.is_none_or(|index| path.contains(index)));
         }
-        for place in (0..trace.nodes()).filter(|place| path.contains(*place)) {
-            let own = path.sections().iter().any(|section| section.span == Some(place));
-            prop_assert!(!own || left(&trace, place).is_some(), "never entered: {}", place);
-            let orphans = trace.orphans().flat_map(|(_, places)| places);
-            let below = trace.children(place).any(|child| path.contains(child));
-            let below = below || trace.root() == Some(place)
+        for index in (0..trace.nodes()).filter(|index| path.contains(*index)) {
+            let own = path.sections().iter().any(|section| section.span == Some(index));
+            prop_assert!(!own || left(&trace, index).is_some(), "never entered: {}", index);
+            let orphans = trace.orphans().flat_map(|(_, indexes)| indexes);
+            let below = trace.children(index).any(|child| path.contains(child));
+            let below = below || trace.root() == Some(index)
                 && orphans.into_iter().any(|child| path.contains(*child));
-            prop_assert!(own || below, "{}", place);
+            prop_assert!(own || below, "{}", index);
         }
     }
 
@@ -228,7 +228,7 @@ fn on_path(spans: Vec<crate::Span>) -> Vec<(u64, i64, i64)> {
 fn with_entries(spans: Vec<crate::Span>, entries: Vec<TraceEntry>) -> Vec<(u64, i64, i64)> {
     let trace = Trace::new(1, spans, entries, 0, 0);
     let of = |section: &Section| {
-        let id = section.span.map_or(0, |place| trace.node(place).unwrap().span_id());
+        let id = section.span.map_or(0, |index| trace.node(index).unwrap().span_id());
         (id, section.from_ns, section.until_ns)
     };
     CriticalPath::of(&trace).sections().iter().map(of).collect()

@@ -1,36 +1,36 @@
-//! The spans of a trace as the walk along its critical path sees them: when each worked, and what lies in it.
+//! The nodes of a trace for the walk along its critical path: when each one worked, and its children.
 
 use crate::trace::Node;
 use crate::{SpanRef, Trace};
 
-/// A span that the walk is in.
+/// A node that the walk is in.
 pub(super) struct Frame {
-    /// Who is to blame for what is not its children's, ...
+    /// Gets the time that is not its children's, ...
     pub(super) span: Option<usize>,
-    /// ... until its work was over.
+    /// ... up to the end of its work.
     pub(super) worked_until_ns: i64,
     pub(super) from_ns: i64,
-    /// Where the walk stands: what is later has been dealt with.
+    /// The walk's position; all later time is done.
     pub(super) at_ns: i64,
-    /// Its children, the one to look at next at the end.
+    /// Its children; the next one to look at is last.
     children: Vec<Child>,
-    /// Whether it has a section, or something below it.
+    /// Whether it or something below it has a section.
     pub(super) is_to_blame: bool,
 }
 
-/// A child, or a visit, as far as it lies within the work of its parent, or behind that.
+/// A child or a visit: the part within the work of its parent, or the part after that.
 pub(super) struct Child {
-    pub(super) place: usize,
+    pub(super) index: usize,
     pub(super) from_ns: i64,
     pub(super) until_ns: i64,
 }
 
-/// A trace, and until when each of its spans worked.
+/// A trace, and when the work of each node ended.
 pub(super) struct Work<'a> {
     trace: &'a Trace,
-    /// By place: when it was left for the last time; the smallest number if it has not worked.
+    /// By index: the last exit; `i64::MIN` for a span that has not worked.
     left_ns: Vec<i64>,
-    /// By place: when the last one was left of it and of those below, as far as it was open.
+    /// By index: the last exit of the node and all below it, while the node was open.
     done_ns: Vec<i64>,
 }
 
@@ -51,8 +51,8 @@ impl<'a> Work<'a> {
     pub(super) fn of(trace: &'a Trace) -> Self {
         let left_ns: Vec<i64> = (0..trace.nodes()).map(|at| left_ns(trace, at)).collect();
         let mut done_ns = left_ns.clone();
-        // Whoever is above comes first.
-        let tops = trace.orphans().flat_map(|(_, places)| places.iter().copied());
+        // Parents come before their children.
+        let tops = trace.orphans().flat_map(|(_, indexes)| indexes.iter().copied());
         let mut order: Vec<usize> = trace.root().into_iter().chain(tops).collect();
         let mut next = 0;
         while let Some(at) = order.get(next).copied() {
@@ -71,13 +71,13 @@ impl<'a> Work<'a> {
         Self { trace, left_ns, done_ns }
     }
 
-    /// The root, with those that have lost their parents.
+    /// The root; children whose parents are missing are its children, too.
     pub(super) fn whole(&self) -> Frame {
         let (from_ns, until_ns) = self.trace.interval_ns();
         let root = self.trace.root();
         let left = root.and_then(|root| self.left_ns.get(root).copied());
         let worked_until_ns = left.unwrap_or(until_ns).clamp(from_ns, until_ns);
-        let orphans = self.trace.orphans().flat_map(|(_, places)| places.iter().copied());
+        let orphans = self.trace.orphans().flat_map(|(_, indexes)| indexes.iter().copied());
         let inside = root.into_iter().flat_map(|root| inside(self.trace, root));
         let children = self.within(orphans.chain(inside), (from_ns, worked_until_ns, until_ns));
         Frame {
@@ -90,14 +90,14 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// A child in some of its time.
-    pub(super) fn frame(&self, place: usize, from_ns: i64, until_ns: i64) -> Frame {
-        let left_ns = self.left_ns.get(place).copied().unwrap_or(until_ns);
+    /// A child, during a part of its time.
+    pub(super) fn frame(&self, index: usize, from_ns: i64, until_ns: i64) -> Frame {
+        let left_ns = self.left_ns.get(index).copied().unwrap_or(until_ns);
         let worked_until_ns = left_ns.clamp(from_ns, until_ns);
-        let inside = inside(self.trace, place);
+        let inside = inside(self.trace, index);
         let children = self.within(inside, (from_ns, worked_until_ns, until_ns));
         Frame {
-            span: Some(place),
+            span: Some(index),
             worked_until_ns,
             from_ns,
             at_ns: until_ns,
@@ -106,7 +106,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// A span that stands elsewhere, in one of its entries.
+    /// A visit: a span that stands elsewhere, during one of its entries.
     pub(super) fn visit(&self, span: usize, from_ns: i64, until_ns: i64) -> Frame {
         let begun = self.trace.begun_in(span, (from_ns, until_ns));
         let children = self.within(begun, (from_ns, until_ns, until_ns));
@@ -120,36 +120,35 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// What lies in a span that worked from the first of three moments to the second, and was open to the third: by
-    /// end; of those that end together the longest comes last. What works on when the span has been left is there
-    /// twice: as far as it was waited for, and beyond.
+    /// The children within a span that worked from the first moment to the second and was open until the third,
+    /// sorted by end; of equal ends the longest is last. A child that goes on after the span's last exit is given
+    /// twice: the part before, which was waited for, and the part after.
     fn within(
         &self,
-        places: impl Iterator<Item = usize>,
+        indexes: impl Iterator<Item = usize>,
         (from_ns, left_ns, until_ns): (i64, i64, i64),
     ) -> Vec<Child> {
         let mut children = Vec::new();
-        for place in places.filter(|place| !self.trace.lives_long(*place)) {
+        for index in indexes.filter(|index| !self.trace.lives_long(*index)) {
             let bounds =
-                (self.trace.bounds_ns(place), self.left_ns.get(place), self.done_ns.get(place));
+                (self.trace.bounds_ns(index), self.left_ns.get(index), self.done_ns.get(index));
             let (Some((start_ns, _)), Some(child_left), Some(done)) = bounds else { continue };
             let waited_for = (start_ns.max(from_ns), (*child_left).min(left_ns));
             let beyond = (start_ns.max(left_ns), (*done).min(until_ns));
             let parts =
                 [waited_for, beyond].into_iter().filter(|(from_ns, until_ns)| from_ns < until_ns);
-            children.extend(parts.map(|(from_ns, until_ns)| Child { place, from_ns, until_ns }));
+            children.extend(parts.map(|(from_ns, until_ns)| Child { index, from_ns, until_ns }));
         }
         children.sort_by_key(|child| {
-            (child.until_ns, std::cmp::Reverse(child.from_ns), std::cmp::Reverse(child.place))
+            (child.until_ns, std::cmp::Reverse(child.from_ns), std::cmp::Reverse(child.index))
         });
         children
     }
 }
 
-/// When what stands at a place was left for the last time, as self time has it; one that is unfinished may
-/// go on, unless nobody has entered it.
-fn left_ns(trace: &Trace, place: usize) -> i64 {
-    let Some(node) = trace.node(place) else { return i64::MIN };
+/// The last exit of a node, as for self time. An unfinished one may go on, unless it was never entered.
+fn left_ns(trace: &Trace, index: usize) -> i64 {
+    let Some(node) = trace.node(index) else { return i64::MIN };
     let left_ns = match node {
         Node::Span(span) if span.duration_ns.is_none() && span.entries == 0 => span.start_ns,
         Node::Span(span) => {
@@ -161,6 +160,6 @@ fn left_ns(trace: &Trace, place: usize) -> i64 {
 }
 
 /// The children of a node, and the visits in it.
-fn inside(trace: &Trace, place: usize) -> impl Iterator<Item = usize> + '_ {
-    trace.children(place).chain(trace.visits(place))
+fn inside(trace: &Trace, index: usize) -> impl Iterator<Item = usize> + '_ {
+    trace.children(index).chain(trace.visits(index))
 }

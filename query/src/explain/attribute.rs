@@ -7,11 +7,11 @@ use super::frequent::{Distinct, Frequent};
 use super::numbers::Numbers;
 use super::significance;
 
-/// How many values are told apart; a share is wrong by at most one part in this many.
-pub(super) const ROOM: usize = 512;
+/// Counters for values; a share is too low by at most one part in this many.
+pub(super) const COUNTERS: usize = 512;
 /// A threshold is looked for if there are at least this many different numbers.
 const THRESHOLD_DISTINCT_MIN: u64 = 8;
-/// Spans with a value that is tested.
+/// A value is tested if at least this many spans have it.
 const COUNT_MIN: u64 = 5;
 
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Attribute {
     pub(super) fn new() -> Self {
         Self {
             present: [0; 2],
-            values: [Frequent::with_room(ROOM), Frequent::with_room(ROOM)],
+            values: [Frequent::with_capacity(COUNTERS), Frequent::with_capacity(COUNTERS)],
             distinct: Distinct::new(),
             numbers: Numbers::new(),
         }
@@ -49,7 +49,7 @@ impl Attribute {
         self.distinct.estimate()
     }
 
-    /// What may set the classes apart, of `all` spans in each.
+    /// Values and thresholds that may distinguish the classes, which have `all` spans each.
     pub(super) fn candidates(
         &self,
         kind: Kind,

@@ -1,11 +1,10 @@
-//! How much of a call's duration was spent in its children, by their names: of a sample of calls.
+//! The share of a call's duration that was spent in its children, by their names, for a sample of calls.
 //!
 //! A call is a span by its lifetime, whose children are all that has it for its parent or was entered in it; or an
 //! entry of a span that lives long, with what began or was entered on its thread meanwhile.
 //!
-//! Children are met in a second pass, so the spans whose children count must be few enough to be
-//! remembered: a sample of each class that is drawn while the spans go by (Vitter's algorithm R), with
-//! a generator that draws the same each time.
+//! Children come in a second pass, so the calls must be few enough to be remembered: a sample of each class that is
+//! drawn in the first pass (Vitter's algorithm R), with a fixed seed.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -15,11 +14,11 @@ use super::super::{ChildTime, SpanRef};
 use super::significance::Moments;
 use spandrel_storage::internals::FastHashMap;
 
-/// Calls of a class whose children are looked at.
+/// Calls in the sample of a class.
 pub(super) const SAMPLE_MAX: usize = 10_000;
-/// Entries of a span that are looked at to find the one in which something was.
+/// Entries of a span that are tested to find the one that contains a child.
 const OVERLAPPING_MAX: usize = 64;
-/// Pairs of a call and a name of its children; those beyond are not counted.
+/// Pairs of a call and a child name at most; further ones are not counted.
 const PAIRS_MAX: usize = 400_000;
 
 #[derive(Debug, Clone, Copy)]
@@ -36,14 +35,14 @@ pub(super) struct Children {
     samples: [Vec<SampledSpan>; 2],
     met: [u64; 2],
     random: u64,
-    /// From id to those of the same span in `calls`; made when the sample is complete.
+    /// From span id to its calls in `calls`; built when the sample is complete.
     calls_of: FastHashMap<u64, Range<usize>>,
-    /// Class and place, by id and start.
+    /// Class and index in the sample, sorted by span id and start.
     calls: Vec<(usize, usize)>,
     /// By name and target.
     names: HashMap<(String, Arc<str>), usize>,
     of_callsite: FastHashMap<i64, usize>,
-    /// By class, place and name: nanoseconds.
+    /// By class, index in the sample and name: nanoseconds.
     spent: HashMap<(usize, usize, usize), i64>,
 }
 
@@ -61,7 +60,7 @@ impl Children {
         }
     }
 
-    /// A span that may be drawn.
+    /// Offers a call to the sample.
     pub(super) fn offer(&mut self, span: &SpanRef<'_>, class: usize, duration_ns: i64) {
         let thread_id = span.entry.map(|entry| entry.thread_id);
         let drawn = SampledSpan { id: span.id, thread_id, start_ns: span.start_ns, duration_ns };
@@ -109,7 +108,7 @@ impl Children {
         self.samples.get(class)?.get(at)
     }
 
-    /// The call that something was in.
+    /// The sampled call that contains a piece of child time.
     fn around(&self, child: &ChildTime) -> Option<((usize, usize), SampledSpan)> {
         let calls = self.calls.get(self.calls_of.get(&child.inside_id)?.clone())?;
         let drawn = |call: &(usize, usize)| self.drawn_at(*call).copied();
@@ -120,7 +119,7 @@ impl Children {
             return Some((*call, one));
         }
         let begun = calls.partition_point(|call| start(call) <= child.start_ns);
-        // As many threads may be inside a span at once.
+        // Entries overlap if several threads are inside at once.
         let begun = calls.get(..begun)?.iter().rev().take(OVERLAPPING_MAX);
         begun.filter_map(|call| Some((*call, drawn(call)?))).find(|(_, one)| {
             let end_ns = one.start_ns.saturating_add(one.duration_ns);
@@ -128,7 +127,7 @@ impl Children {
         })
     }
 
-    /// Something that may be inside a call that was drawn.
+    /// Adds child time, if it is inside a sampled call.
     pub(super) fn add(&mut self, child: &ChildTime) {
         let Some(((class, at), drawn)) = self.around(child) else { return };
         // Only what lies within the parent.
@@ -172,7 +171,7 @@ impl Children {
             by_number.insert(*number, shares.len());
             shares.push((label(key), [Moments::default(); 2]));
         }
-        // In an order of their own: sums of fractions depend on it, and the same question has one answer.
+        // In a fixed order, since floating-point sums depend on it: the same question has one answer.
         let mut all: Vec<_> = self.spent.iter().collect();
         all.sort_unstable_by_key(|(key, _)| **key);
         for ((class, place, name), spent) in all {
@@ -185,7 +184,7 @@ impl Children {
                 moments.add((*spent as f64 / drawn.duration_ns as f64).min(1.0));
             }
         }
-        // Those without such a child spent nothing in it.
+        // Calls without such a child spent nothing in it.
         for (_, moments) in &mut shares {
             for (moments, sample) in moments.iter_mut().zip(&self.samples) {
                 moments.count = sample.len() as f64;

@@ -3,13 +3,13 @@
 use crate::reader::CountedBy;
 use crate::statistics::benjamini_hochberg;
 
-/// Of what is shown, so much may be chance.
+/// The expected share of false findings among those shown.
 const FALSE_DISCOVERY_RATE: f64 = 0.01;
-/// Differences below this share are not worth a line.
+/// Smaller differences are not shown.
 const DIFFERENCE_MIN: f64 = 0.02;
-/// A window must hold this much more of the selected: bursts of load make small ones.
+/// The same for windows of time: bursts of load make small differences.
 const WINDOW_DIFFERENCE_MIN: f64 = 0.15;
-/// A threshold must be better by this much than the best single value.
+/// A threshold is shown only if its difference is this much larger than that of the best single value.
 const THRESHOLD_GAIN_MIN: f64 = 0.02;
 
 /// Names of shares of the duration.
@@ -90,9 +90,9 @@ pub struct Finding {
     pub other: f64,
     /// Spans among the selected and the rest; `None` for shares of durations.
     pub counts: Option<(u64, u64)>,
-    /// How likely a difference as large as that to the rest is by chance.
+    /// Probability of a difference this large to the rest by chance alone.
     pub p_value: f64,
-    /// How much the shares may be too low, as values were too many to count each.
+    /// By how much the shares may be too low: values are counted approximately if there are many.
     pub error: f64,
 }
 
@@ -129,7 +129,7 @@ pub struct Explanation {
     pub selected: u64,
     /// Spans that are not.
     pub rest: u64,
-    /// Spans among the selected and the rest whose children were looked at.
+    /// Spans among the selected and the rest whose children were examined.
     pub children_of: (u64, u64),
     /// There were more fields than are kept apart.
     pub fields_left_out: bool,
@@ -163,8 +163,8 @@ impl Candidate {
         matches!(self.value, Value::AtLeast(_) | Value::Below(_))
     }
 
-    /// Those of which one follows from the others: the time that is not spent in one child is spent in
-    /// another one or in the span itself. Busy time says something for itself.
+    /// Findings in a group follow from each other: time that is not spent in one child is spent in another one or in
+    /// the span itself. Busy time is a group of its own.
     fn group(&self) -> (Kind, &str) {
         match (self.kind, &self.value) {
             (Kind::Own, Value::Text(own)) if own == OWN_SELF => (Kind::Child, CHILD_TIME),
@@ -173,8 +173,8 @@ impl Candidate {
     }
 }
 
-/// The candidates that are not chance and matter. Of a field what is more frequent is shown, and what
-/// is less frequent only if nothing is more so: the one follows from the other.
+/// The candidates that are significant and large enough. For a field, more frequent values are shown; less frequent
+/// ones only if there are no others, since one follows from the other.
 pub(super) fn chosen(
     mut candidates: Vec<Candidate>,
     all: [u64; 2],

@@ -23,7 +23,7 @@ pub(super) struct Frequent {
 }
 
 impl Frequent {
-    pub(super) fn with_room(room: usize) -> Self {
+    pub(super) fn with_capacity(room: usize) -> Self {
         Self { counts: HashMap::new(), taken_off: 0, room }
     }
 
@@ -56,7 +56,7 @@ impl Frequent {
         self.counts.get(value).copied().unwrap_or(0)
     }
 
-    /// How much a count is too low at most.
+    /// By how much a count may be too low.
     pub(super) fn error(&self) -> u64 {
         self.taken_off
     }
@@ -104,7 +104,7 @@ impl Distinct {
         let sum: f64 = self.0.iter().map(|rank| (-f64::from(*rank)).exp2()).sum();
         let raw = 0.7213 / (1.0 + 1.079 / registers) * registers * registers / sum;
         let empty = self.0.iter().filter(|rank| **rank == 0).count();
-        // Few values are better counted by the registers that are still empty.
+        // For few values, the number of empty registers is the better estimate.
         let estimate = if raw <= 2.5 * registers && empty > 0 {
             registers * (registers / empty as f64).ln()
         } else {
@@ -127,7 +127,7 @@ mod tests {
             values in vec(prop_oneof![3 => 0_u32..5, 2 => any::<u32>()], 0..400),
             room in 1_usize..20,
         ) {
-            let mut frequent = Frequent::with_room(room);
+            let mut frequent = Frequent::with_capacity(room);
             values.iter().for_each(|value| frequent.add(&value.to_string()));
             prop_assert!(frequent.error() <= values.len() as u64 / room as u64);
             prop_assert!(frequent.counts.len() <= 2 * room);
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn long_values_are_cut_between_characters() {
-        let mut frequent = Frequent::with_room(4);
+        let mut frequent = Frequent::with_capacity(4);
         frequent.add(&"é".repeat(10_000));
         assert!(frequent.values().all(|value| value.len() <= BYTES_MAX && value.ends_with('é')));
     }

@@ -1,7 +1,7 @@
 //! What sets some spans apart from the others of their name, as Honeycomb's BubbleUp does it.
 //!
-//! Of spans that live long, each entry is looked at as a span of its own: with its duration and thread, and the
-//! fields of the span.
+//! Each entry of a long-lived span is examined like a span: with its own duration and thread, and the fields of the
+//! span.
 //!
 //! Every span of the name is in one of two classes, selected or rest. Two passes look for what is more
 //! frequent among the selected: the first at fields, status, thread, place in the source, moment and
@@ -15,9 +15,9 @@ mod attribute;
 mod children;
 mod finding;
 mod frequent;
-mod moments;
 mod numbers;
 mod significance;
+mod starts;
 
 use std::collections::BTreeMap;
 
@@ -25,8 +25,8 @@ use self::attribute::Attribute;
 use self::children::Children;
 use self::finding::{CHILD_TIME, Candidate, OWN_BUSY, OWN_SELF, OWN_TIME, chosen};
 pub use self::finding::{Explanation, Finding, Folded, Kind, Value};
-use self::moments::Starts;
 use self::significance::Moments;
+use self::starts::Starts;
 use super::fields::{each_field, text};
 use super::filter::Subject;
 use super::{ChildTime, SpanRef};
@@ -45,9 +45,9 @@ pub struct Explain {
     /// What the calls are; `None`: there was none.
     counted: Option<CountedBy>,
     attributes: BTreeMap<(Kind, String), Attribute>,
-    /// By what the spans are selected, which would be found to set them apart.
+    /// What the spans are selected by: it is no finding.
     selected_by: Vec<Subject>,
-    /// Fields that were met when there were too many.
+    /// Whether fields were left out, as there were too many.
     left_out: bool,
     starts: Starts,
     /// Shares of the duration: self time and busy time.
@@ -70,7 +70,7 @@ impl Explain {
         }
     }
 
-    /// The same of spans that are selected by these: what selects them is no finding.
+    /// Sets what the spans are selected by: it is then no finding.
     #[must_use]
     pub fn selected_by(self, subjects: Vec<Subject>) -> Self {
         Self { selected_by: subjects, ..self }
@@ -84,7 +84,7 @@ impl Explain {
             (Kind::Start, Subject::Start) => true,
             (Kind::Own, Subject::SelfTime) => name == OWN_SELF,
             (Kind::Own, Subject::Busy) => name == OWN_BUSY,
-            // Of a field in an object, the whole object is one value.
+            // For a field inside an object, the whole object.
             (Kind::Field, Subject::Field(field)) => {
                 let inner = field.strip_prefix(name);
                 inner.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
@@ -163,7 +163,7 @@ impl Explain {
         self.children.begin();
     }
 
-    /// Then, the spans of which the second pass is to look at what was inside.
+    /// Then: the spans whose child time the second pass needs.
     #[doc(hidden)]
     pub fn drawn_spans(&self) -> impl Iterator<Item = u64> {
         self.children.drawn_spans()
@@ -184,16 +184,20 @@ impl Explain {
             }
             self.timings(&mut candidates);
             let by_start = self.is_selected_by(Kind::Start, "start");
-            if let Some(crowd) = self.starts.crowd(all).filter(|_| !by_start) {
-                let value = Value::Window { from_ns: crowd.from_ns, until_ns: crowd.until_ns };
-                let shares = [SELECTED, REST].map(|c| crowd.counts[c] as f64 / all[c] as f64);
+            if let Some(densest_window) = self.starts.densest_window(all).filter(|_| !by_start) {
+                let value = Value::Window {
+                    from_ns: densest_window.from_ns,
+                    until_ns: densest_window.until_ns,
+                };
+                let shares =
+                    [SELECTED, REST].map(|c| densest_window.counts[c] as f64 / all[c] as f64);
                 candidates.push(Candidate {
                     kind: Kind::Start,
                     name: "start".into(),
                     value,
                     shares,
-                    counts: Some(crowd.counts),
-                    p_value: crowd.p_value,
+                    counts: Some(densest_window.counts),
+                    p_value: densest_window.p_value,
                     error: 0.0,
                 });
             }
@@ -203,7 +207,7 @@ impl Explain {
         let folded = self.attributes.iter().filter_map(|((kind, name), attribute)| {
             let is_shown = |f: &Finding| f.kind == *kind && f.name == *name;
             let distinct = attribute.distinct();
-            let is_folded = distinct > attribute::ROOM as u64 && !findings.iter().any(is_shown);
+            let is_folded = distinct > attribute::COUNTERS as u64 && !findings.iter().any(is_shown);
             is_folded.then(|| Folded { name: name.clone(), distinct })
         });
         Explanation {

@@ -1,4 +1,4 @@
-//! Profiles of which it is known what sets their slow spans apart.
+//! Profiles in which the cause of the slow spans is known.
 
 use std::ops::ControlFlow;
 
@@ -26,20 +26,20 @@ fn explained(
     count: u64,
     mut make: impl FnMut(u64, &mut Random) -> (i64, String, i64),
 ) -> Explanation {
-    let mut made = TestProfile::new();
-    let (site, child) = (made.callsite("request", "shop", 1), made.callsite("db", "shop", 2));
-    made.thread(1, Some("main"));
+    let mut profile = TestProfile::new();
+    let (site, child) = (profile.callsite("request", "shop", 1), profile.callsite("db", "shop", 2));
+    profile.thread(1, Some("main"));
     let mut random = Random(0x2545_F491_4F6C_DD1D);
     for n in 0..count {
         let (ns, fields, in_child) = make(n, &mut random);
         let (id, start_ns) = (2 * n + 1, n as i64 * 1_000_000);
         let request =
             SpanRow { self_ns: Some(ns - in_child), ..TestProfile::span(id, site, start_ns, ns) };
-        made.add(request, &fields);
+        profile.add(request, &fields);
         let db = TestProfile::span(id + 1, child, start_ns, in_child);
-        made.add(SpanRow { parent_id: id, root_id: id, ..db }, "");
+        profile.add(SpanRow { parent_id: id, root_id: id, ..db }, "");
     }
-    let reader = made.reader();
+    let reader = profile.reader();
     let mut explain = Explain::new(count as i64 * 1_000_000);
     let scan = Scan::new(1).columns(Columns::All);
     let pass = |each: &mut dyn FnMut(&SpanRef<'_>)| {
@@ -155,9 +155,9 @@ fn without_two_classes_there_is_nothing_to_compare() {
 
 #[test]
 fn entries_are_child_time_of_the_span_around_them_and_lifetimes_of_long_spans_are_not() {
-    let mut made = TestProfile::new();
-    let sites = ["request", "pool", "lock", "disk"].map(|name| made.callsite(name, "shop", 1));
-    made.thread(1, Some("main"));
+    let mut profile = TestProfile::new();
+    let sites = ["request", "pool", "lock", "disk"].map(|name| profile.callsite(name, "shop", 1));
+    profile.thread(1, Some("main"));
     let (pool, disk) = (1, 2);
     let entry = |id, span_id, callsite_id, around_id, start_ns, duration_ns| EntryRow {
         id,
@@ -177,12 +177,12 @@ fn entries_are_child_time_of_the_span_around_them_and_lifetimes_of_long_spans_ar
         let in_pool = if n % 10 == 0 { 80_000_000 } else { 4_000_000 };
         // Inside the pool, on its thread: a child of the pool, and the disk.
         let lock = TestProfile::span(id + 1, sites[2], start_ns + 2_000_000, in_pool / 4);
-        made.add(SpanRow { parent_id: pool, root_id: pool, ..lock }, "");
+        profile.add(SpanRow { parent_id: pool, root_id: pool, ..lock }, "");
         let from_ns = start_ns + 2_000_000 + in_pool / 4;
-        made.entry(entry(id + 2, disk, sites[3], pool, from_ns, in_pool / 2));
-        made.entry(entry(id + 3, pool, sites[1], id, start_ns + 1_000_000, in_pool));
+        profile.entry(entry(id + 2, disk, sites[3], pool, from_ns, in_pool / 2));
+        profile.entry(entry(id + 3, pool, sites[1], id, start_ns + 1_000_000, in_pool));
         let ns = in_pool + 2_000_000;
-        made.add(
+        profile.add(
             SpanRow { self_ns: Some(2_000_000), ..TestProfile::span(id, sites[0], start_ns, ns) },
             "",
         );
@@ -192,9 +192,9 @@ fn entries_are_child_time_of_the_span_around_them_and_lifetimes_of_long_spans_ar
     for (id, site, parent_id) in [(pool, sites[1], 10), (disk, sites[3], 0)] {
         let span = TestProfile::span(id, site, 0, whole);
         let root_id = if parent_id > 0 { parent_id } else { id };
-        made.add(SpanRow { parent_id, root_id, self_ns: None, entries: count, ..span }, "");
+        profile.add(SpanRow { parent_id, root_id, self_ns: None, entries: count, ..span }, "");
     }
-    let reader = made.reader();
+    let reader = profile.reader();
     let explained = |name: &str| {
         let mut explain = Explain::new(whole);
         let scan = Scan::new(1).columns(Columns::All);

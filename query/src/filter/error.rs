@@ -1,15 +1,15 @@
-//! What was not understood in a filter, where, and what to write instead.
+//! Errors in a filter: what was not understood, where, and what to write instead.
 
 use std::error;
 use std::fmt;
 use std::ops::Range;
 
-/// So much of a long text is shown before the place, and after it.
+/// Characters of a long text that are shown before the position, and after it.
 const AROUND_CHARS: usize = 36;
 
 /// A filter that was not understood.
 ///
-/// Printed, it is one line; [`render`](Self::render) also shows the text and points to the place.
+/// Printed, it is one line; [`render`](Self::render) also shows the text and marks the position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilterError {
     text: String,
@@ -37,11 +37,11 @@ impl Fault {
 
     pub(super) fn of(self, text: &str) -> FilterError {
         let Self { mut span, message, hint } = self;
-        // Whole characters, so that the piece can be cut out.
+        // Whole characters, so that slicing does not panic.
         while span.end < text.len() && !text.is_char_boundary(span.end) {
             span.end += 1;
         }
-        // They quote the text, in which anything may stand; printed, each is one line all the same.
+        // Messages quote the text, which may contain anything; printed, each is one line.
         let one_line = |text: String| text.chars().map(visible).collect::<String>();
         let (message, hint) = (one_line(message), hint.map(one_line));
         FilterError { text: text.to_owned(), span, message, hint }
@@ -69,9 +69,8 @@ impl FilterError {
         self.hint.as_deref()
     }
 
-    /// Several lines: what was wrong, the text with a mark under the place, and the hint. What
-    /// would move the cursor is shown as another character, and of a long text only the
-    /// surroundings.
+    /// Several lines: the message, the text with a mark under the position, and the hint. Control characters are
+    /// replaced; of a long text only the surroundings are shown.
     ///
     /// ```text
     /// unknown key `nmae`
@@ -104,7 +103,7 @@ impl FilterError {
     }
 }
 
-/// At a byte that may be the middle of a character, or behind the end.
+/// Splits at a byte offset that may be inside of a character, or behind the end.
 fn split(text: &str, mut at: usize) -> (&str, &str) {
     at = at.min(text.len());
     while !text.is_char_boundary(at) {
@@ -123,7 +122,7 @@ fn last_chars(text: &str) -> (String, bool) {
     (text.chars().skip(skipped).map(visible).collect(), skipped > 0)
 }
 
-/// One that takes one place on the screen and does nothing else.
+/// Replaces a character that is not exactly one column wide.
 fn visible(c: char) -> char {
     match c {
         '\t' | '\n' => ' ',

@@ -1,8 +1,8 @@
-//! Filters for events, which have a place in the source, a thread, a moment, a span around them and
-//! fields, and nothing that a span has for lasting: no duration, no entries, no status.
+//! Filters for events. An event has a callsite, a thread, a time, a span around it and fields; it has no duration,
+//! entries or status.
 //!
-//! What an event has not is as in the rest of the language: a comparison with it is false. Its message is
-//! its field `message`, as it is in `tracing`; `has:error` means level ERROR.
+//! As in the rest of the language, a comparison with what is missing is false. The message is the field `message`, as
+//! in `tracing`; `has:error` means level ERROR.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::{Filter, Matcher};
 use crate::reader::Event;
 use crate::span_ref::nothing;
 
-/// Looks at many events of one profile.
+/// Tests many events of one profile.
 #[derive(Debug)]
 pub struct EventMatcher {
     matcher: Matcher,
@@ -23,13 +23,13 @@ pub struct EventMatcher {
 }
 
 impl Filter {
-    /// What looks at events of one profile, each by what it has itself.
+    /// A matcher for events of one profile, each by what it has itself.
     pub fn event_matcher(&self) -> EventMatcher {
         let filter = Self { expression: of_events(&self.expression) };
         EventMatcher { matcher: filter.matcher(), needs_fields: filter.needs_fields() }
     }
 
-    /// The terms that ask for what no event has, and are false for each.
+    /// The terms that test what no event has: they are always false.
     pub fn terms_beyond_events(&self) -> Vec<&str> {
         let beyond = self.expression.terms().filter(|term| event_test(term).is_none());
         beyond.map(|term| term.source.as_str()).collect()
@@ -37,10 +37,10 @@ impl Filter {
 }
 
 impl EventMatcher {
-    /// Whether the event is meant.
+    /// Whether the event matches.
     pub fn matches(&mut self, event: &Event) -> bool {
         let fields = if self.needs_fields { fields_of(event) } else { None };
-        // What is made up here is what no term that is left looks at.
+        // The remaining terms do not test the values that are made up here.
         self.matcher.matches(&SpanRef {
             id: event.id,
             run_id: event.run_id,
@@ -54,7 +54,7 @@ impl EventMatcher {
     }
 }
 
-/// The same expression, in which what no event has is never true.
+/// The same expression, with false for terms that test what no event has.
 fn of_events(expression: &Expression) -> Expression {
     match expression {
         Expression::All(parts) => Expression::All(parts.iter().map(of_events).collect()),
@@ -67,7 +67,7 @@ fn of_events(expression: &Expression) -> Expression {
     }
 }
 
-/// What a term asks of an event; nothing where an event has no answer.
+/// The test of a term for events; `None` if it is always false.
 fn event_test(term: &Term) -> Option<Test> {
     match &term.test {
         Test::Failed => Some(Test::Level { operator: Operator::Equal, rank: level_rank("error")? }),

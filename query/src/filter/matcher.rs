@@ -1,19 +1,18 @@
-//! A filter, prepared to look at millions of spans.
+//! A filter, prepared to test millions of spans.
 //!
-//! What depends on the callsite alone is answered once for each callsite, and what depends on the
-//! thread once for each thread: names, however they are compared, then cost a look into a table. Of
-//! the rest the cheap questions come first, so that the fields of a span are only looked at when
-//! all else holds.
+//! Parts that depend on the callsite alone are evaluated once for each callsite, parts that depend on the thread once
+//! for each thread: name tests then cost a look into a table. Of the rest, cheap tests come first, so that the fields
+//! of a span are parsed only when all else holds.
 
 use super::super::SpanRef;
 use super::expression::Expression;
 use super::term::Term;
 
-/// Answers are kept for ids up to this; there are as many callsites as places in a program, and
-/// more threads only if they come and go.
-const KEPT_IDS_MAX: usize = 1 << 20;
+/// Answers are cached for ids up to this: there are as many callsites as places in a program, and more threads only
+/// if they come and go.
+const CACHED_IDS_MAX: usize = 1 << 20;
 
-/// Looks at the spans of one profile; callsites and threads are told apart by their ids in it.
+/// Tests the spans of one profile; callsites and threads are distinguished by their ids in it.
 #[derive(Debug, Clone)]
 pub struct Matcher {
     root: Node,
@@ -26,15 +25,15 @@ enum Node {
     Any(Vec<Node>),
     Not(Box<Node>),
     Term(Term),
-    /// What the table with this number keeps the answers of.
-    Kept {
+    /// A part whose answers are cached in the table with this number.
+    Cached {
         table: usize,
         of: Scope,
         inner: Expression,
     },
 }
 
-/// What the answer is the same for.
+/// What an answer depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
     Callsite,
@@ -53,7 +52,7 @@ impl Matcher {
         Self { root, tables: vec![Table::default(); tables] }
     }
 
-    /// Whether the span is meant.
+    /// Whether the span matches.
     pub fn matches(&mut self, span: &SpanRef<'_>) -> bool {
         self.root.matches(span, &mut self.tables)
     }
@@ -66,7 +65,7 @@ impl Node {
             Self::Any(parts) => parts.iter().any(|part| part.matches(span, tables)),
             Self::Not(inner) => !inner.matches(span, tables),
             Self::Term(term) => term.matches(span),
-            Self::Kept { table, of, inner } => {
+            Self::Cached { table, of, inner } => {
                 let id =
                     if *of == Scope::Thread { span.longest_thread.id } else { span.callsite.id };
                 match tables.get_mut(*table) {
@@ -82,14 +81,14 @@ impl Node {
             Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::cost).sum(),
             Self::Not(inner) => inner.cost(),
             Self::Term(term) => term.cost(),
-            Self::Kept { .. } => 2,
+            Self::Cached { .. } => 2,
         }
     }
 }
 
 impl Table {
     fn answer(&mut self, id: i64, ask: impl FnOnce() -> bool) -> bool {
-        let Some(at) = usize::try_from(id).ok().filter(|at| *at < KEPT_IDS_MAX) else {
+        let Some(at) = usize::try_from(id).ok().filter(|at| *at < CACHED_IDS_MAX) else {
             return ask();
         };
         if at >= self.0.len() {
@@ -102,7 +101,7 @@ impl Table {
     }
 }
 
-/// What the answer of an expression is the same for; a span if parts differ in that.
+/// What the answer of an expression depends on; the span if its parts differ.
 fn scope(expression: &Expression) -> Scope {
     match expression {
         Expression::Term(term) if term.needs_thread() => Scope::Thread,
@@ -121,7 +120,7 @@ fn prepare(expression: &Expression, tables: &mut usize) -> Node {
     let of = scope(expression);
     if of != Scope::Span {
         *tables += 1;
-        return Node::Kept { table: *tables - 1, of, inner: expression.clone() };
+        return Node::Cached { table: *tables - 1, of, inner: expression.clone() };
     }
     match expression {
         Expression::Term(term) => Node::Term(term.clone()),
@@ -131,8 +130,8 @@ fn prepare(expression: &Expression, tables: &mut usize) -> Node {
     }
 }
 
-/// The parts, the cheapest first; those of callsites are one part with one table, and so are those
-/// of threads.
+/// Sorts the parts, the cheapest first. Those of callsites become one part with one table, and so do those of
+/// threads.
 fn join(
     parts: &[Expression],
     join: impl Fn(Vec<Expression>) -> Expression,
@@ -163,7 +162,7 @@ mod tests {
                 Node::Any(parts) => format!("any[{}]", list(parts)),
                 Node::Not(inner) => format!("not {}", of(inner)),
                 Node::Term(term) => term.source.clone(),
-                Node::Kept { of, inner, .. } => format!("{of:?}{{{inner}}}"),
+                Node::Cached { of, inner, .. } => format!("{of:?}{{{inner}}}"),
             }
         }
         of(&Filter::parse(text).unwrap().matcher().root)
@@ -183,7 +182,7 @@ mod tests {
     #[test]
     fn ids_out_of_the_table_are_asked_each_time() {
         let mut table = Table::default();
-        for id in [i64::MIN, -1, KEPT_IDS_MAX as i64, i64::MAX] {
+        for id in [i64::MIN, -1, CACHED_IDS_MAX as i64, i64::MAX] {
             assert!(table.answer(id, || true));
             assert!(!table.answer(id, || false));
         }

@@ -1,4 +1,4 @@
-//! The language that says which spans are meant.
+//! The filter language: which spans are selected.
 //!
 //! ```text
 //! filter = and { "or" and }
@@ -54,7 +54,6 @@ mod event;
 mod expression;
 mod field;
 mod field_path;
-mod hints;
 mod key;
 mod lexer;
 mod matcher;
@@ -86,7 +85,7 @@ use crate::reader::Callsite;
 /// Longer texts are refused.
 const BYTES_MAX: usize = 8 * 1024;
 
-/// Which spans are meant: a text of the filter language, understood.
+/// A filter: a parsed text of the filter language.
 ///
 /// # Examples
 ///
@@ -106,11 +105,11 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Understands a text; an empty one means all spans.
+    /// Parses a text; an empty one selects all spans.
     ///
     /// # Errors
     ///
-    /// With the place of what was not understood, and what to write instead.
+    /// The position of what was not understood, and what to write instead.
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         Ok(Self { expression: parser::parse(text)? })
     }
@@ -130,37 +129,36 @@ impl Filter {
         matches!(&self.expression, Expression::All(parts) if parts.is_empty())
     }
 
-    /// Whether the span is meant. For many spans, a [`matcher`](Self::matcher) takes less time.
+    /// Whether a span matches. For many spans, a [`matcher`](Self::matcher) is faster.
     pub fn matches(&self, span: &SpanRef<'_>) -> bool {
         self.expression.matches(span)
     }
 
-    /// What looks at many spans of one profile.
+    /// A matcher for many spans of one profile.
     pub fn matcher(&self) -> Matcher {
         Matcher::new(&self.expression)
     }
 
-    /// The spans that both filters mean.
+    /// The filter whose spans match both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self { expression: Expression::all([self.expression, other.expression]) }
     }
 
-    /// The first term that looks at more than the callsite: name, target, module, file, level. Without
-    /// one, [`matches_callsite`](Self::matches_callsite) tells which spans are meant.
+    /// The first term that tests more than the callsite: name, target, module, file, level. If there is none,
+    /// [`matches_callsite`](Self::matches_callsite) decides.
     pub fn term_beyond_callsite(&self) -> Option<&str> {
         let beyond = self.expression.terms().find(|term| !term.is_of_callsite());
         beyond.map(|term| term.source.as_str())
     }
 
-    /// Whether the spans of a callsite are meant; of no use if a term looks at
-    /// [more](Self::term_beyond_callsite) than that.
+    /// Whether the spans of a callsite match; meaningless if a term tests [more](Self::term_beyond_callsite) than
+    /// that.
     pub fn matches_callsite(&self, callsite: &Arc<Callsite>) -> bool {
         pushdown::holds(&self.expression, callsite)
     }
 
-    /// The first term that looks at what is known only where the time inside of spans was measured: busy and idle
-    /// time, first and longest entry, last exit.
+    /// The first term that needs measured busy times: busy and idle time, first and longest entry, last exit.
     pub fn term_of_busy_times(&self) -> Option<&str> {
         let of_times = self.expression.terms().find(|term| term.needs_busy_times());
         of_times.map(|term| term.source.as_str())
@@ -171,22 +169,22 @@ impl Filter {
         pushdown::Pushdown::new(&self.expression)
     }
 
-    /// Whether a term looks at what each entry has of its own.
+    /// Whether a term tests what entries have of their own.
     pub(super) fn looks_at_calls(&self) -> bool {
         self.expression.terms().any(term::Term::is_of_call)
     }
 
-    /// Whether a term looks at what an entry has from its span, beyond the callsite.
+    /// Whether a term tests what an entry has from its span, beyond the callsite.
     pub(super) fn looks_at_owners(&self) -> bool {
         self.expression.terms().any(term::Term::is_of_owner)
     }
 
-    /// Whether a term looks at the fields. If not, they need not be read.
+    /// Whether a term tests fields; if not, they need not be read.
     pub fn needs_fields(&self) -> bool {
         self.expression.terms().any(term::Term::needs_fields)
     }
 
-    /// Whether a term looks at how other systems know a span.
+    /// Whether a term tests the ids of other systems.
     pub(crate) fn looks_at_contexts(&self) -> bool {
         self.expression.terms().any(term::Term::is_of_context)
     }
@@ -202,7 +200,7 @@ impl Filter {
         }
     }
 
-    /// Whether a term looks at the thread.
+    /// Whether a term tests the thread.
     pub fn needs_thread(&self) -> bool {
         self.expression.terms().any(term::Term::needs_thread)
     }
@@ -238,8 +236,8 @@ impl PartialEq for Filter {
 
 impl Eq for Filter {}
 
-/// A value such that `name=` and what this makes of it mean exactly that name, and this alone the
-/// names that contain it: in quotes if it has to be, with stars and backslashes as they are.
+/// Quotes a name, so that `name=` and the result match exactly that name, and the result alone the names that contain
+/// it.
 ///
 /// # Examples
 ///

@@ -1,9 +1,8 @@
-//! What SQLite can decide of a filter by itself.
+//! The part of a filter that SQLite can evaluate.
 //!
-//! A row that SQLite passes over costs a fraction of one that is handed out and looked at here. So what
-//! must hold of every span that is meant, and can be said in SQL, is said there: the callsites that are
-//! possible, numbers, how it ended, whether it is a root. Whatever comes through is looked at by the
-//! filter itself; the pushdown need not be complete, but it never holds back a span that is meant.
+//! A row that SQLite skips costs a fraction of one that is handed out and tested here. So conditions that every
+//! matching span must meet are said in SQL where that is possible: callsites, numbers, status, whether it is a root.
+//! The filter itself tests what is left, so the pushdown may be incomplete, but it never skips a span that matches.
 
 use std::sync::Arc;
 
@@ -16,16 +15,16 @@ use crate::reader::Callsite;
 use crate::span_ref::nothing;
 use spandrel_storage::Status;
 
-/// Longer lists of callsites are not worth it.
+/// Longer lists of callsites are not pushed down.
 const CALLSITES_MAX: usize = 1_000;
 
-/// What SQLite can decide, found out callsite by callsite: there can be half a million.
+/// The pushdown of a filter; the callsites are added one by one, as there can be half a million.
 pub(crate) struct Pushdown<'a> {
     of_callsite: Vec<&'a Expression>,
     others: Vec<&'a Expression>,
-    /// The callsites that are possible.
+    /// The callsites that can match.
     ids: Vec<i64>,
-    /// Whether some are not.
+    /// Whether some cannot.
     leaves_out: bool,
 }
 
@@ -39,12 +38,12 @@ impl<'a> Pushdown<'a> {
         Self { of_callsite, others, ids: Vec::new(), leaves_out: false }
     }
 
-    /// Whether another callsite would change anything.
+    /// Whether further callsites are needed.
     pub(crate) fn asks_for_callsites(&self) -> bool {
         !self.of_callsite.is_empty() && self.ids.len() <= CALLSITES_MAX
     }
 
-    /// Looks at a callsite of spans.
+    /// Adds a callsite of spans.
     pub(crate) fn add(&mut self, callsite: &Arc<Callsite>) {
         if self.of_callsite.iter().all(|part| holds(part, callsite)) {
             self.ids.push(callsite.id);
@@ -53,7 +52,7 @@ impl<'a> Pushdown<'a> {
         }
     }
 
-    /// The callsites that are possible; `None`: all, or too many to say.
+    /// The callsites that can match; `None`: all, or too many for a list.
     pub(crate) fn callsites(&self) -> Option<&[i64]> {
         let is_said = self.leaves_out && self.ids.len() <= CALLSITES_MAX;
         is_said.then_some(self.ids.as_slice())
@@ -64,7 +63,7 @@ impl<'a> Pushdown<'a> {
         self.sql_of(condition)
     }
 
-    /// The same of calls: whether a span is meant whose entries count is not told by its own times.
+    /// The same for calls: times of a span whose entries count are not tested.
     pub(crate) fn sql_of_calls(&self) -> String {
         self.sql_of(|term| {
             let condition = condition(term)?;
@@ -73,7 +72,7 @@ impl<'a> Pushdown<'a> {
         })
     }
 
-    /// And of rows of entries: callsites, and what is there of their own times.
+    /// The same for rows of entries: callsites, and the times that those rows have.
     pub(crate) fn sql_of_entries(&self) -> String {
         self.sql_of(|term| match &term.test {
             Test::Number { key, operator, value } => {
@@ -111,7 +110,7 @@ pub(super) fn holds(expression: &Expression, callsite: &Arc<Callsite>) -> bool {
     expression.matches(&SpanRef { callsite, ..nothing() })
 }
 
-/// A term in SQL, which is false of what is NULL, as the term is.
+/// A term in SQL; like the term, it is false for NULL.
 fn condition(term: &Term) -> Option<String> {
     match &term.test {
         Test::Number { key, operator, value } => {
@@ -137,8 +136,7 @@ fn condition(term: &Term) -> Option<String> {
     }
 }
 
-/// The column of a number that stands in one, or that it is made of; a difference or a sum could be too
-/// large for SQLite.
+/// The column of a number, or the expression that computes it; `None` where a sum or a difference could overflow.
 fn column(key: NumberKey) -> Option<&'static str> {
     Some(match key {
         NumberKey::Duration => "duration_ns",
@@ -162,7 +160,7 @@ fn column(key: NumberKey) -> Option<&'static str> {
     })
 }
 
-/// The same of the table of entries.
+/// The same for the table of entries.
 fn column_of_entry(key: NumberKey) -> Option<&'static str> {
     Some(match key {
         NumberKey::Duration | NumberKey::Busy | NumberKey::Longest => "duration_ns",

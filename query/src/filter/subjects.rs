@@ -1,10 +1,10 @@
-//! What the conditions of a filter are about: who selects spans by something is not told of it.
+//! What the terms of a filter test: `explain` does not report what its spans are selected by.
 
 use super::Filter;
 use super::key::{NumberKey, TextKey};
 use super::term::{Term, Test};
 
-/// What a condition asks for.
+/// What a term tests.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Subject {
@@ -27,7 +27,7 @@ pub enum Subject {
 }
 
 impl Filter {
-    /// What its conditions are about, each once.
+    /// What its terms test, without duplicates.
     pub fn subjects(&self) -> Vec<Subject> {
         let mut subjects: Vec<Subject> = self.expression.terms().map(subject).collect();
         subjects.sort();

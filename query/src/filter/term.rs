@@ -1,4 +1,4 @@
-//! One term: what it asks, and whether it is so.
+//! One term of a filter.
 
 use super::super::SpanRef;
 use super::super::duration::parse_duration_ns;
@@ -21,7 +21,7 @@ const HAS: [&str; 5] = ["error", "fields", "parent", "trace_id", "field."];
 const STATUSES: [Status; 5] =
     [Status::Ok, Status::Error, Status::Panicked, Status::Unfinished, Status::Crashed];
 
-/// A term that has been understood, and its text.
+/// A parsed term, and its text.
 #[derive(Debug, Clone)]
 pub(super) struct Term {
     pub(super) source: String,
@@ -159,8 +159,7 @@ impl Term {
         matches!(self.test, Test::Text { key: TextKey::Thread, .. })
     }
 
-    /// Whether it looks at what each entry of a span has of its own, so that it says nothing of those that were
-    /// not recorded.
+    /// Whether it tests what each entry has of its own, so that it cannot hold for entries without rows.
     pub(super) fn is_of_call(&self) -> bool {
         let is_of_number = matches!(&self.test, Test::Number { key, .. } if key.is_of_call());
         is_of_number || self.needs_thread()
@@ -194,7 +193,7 @@ impl Term {
         }
     }
 
-    /// What it takes to answer, in steps of about the same time.
+    /// The cost of a test, in steps of about the same time.
     pub(super) fn cost(&self) -> u32 {
         match &self.test {
             Test::Text { how: TextTest::Pattern(_), .. } => 10,

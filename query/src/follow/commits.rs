@@ -1,4 +1,4 @@
-//! Rows of one table by the commits that stored them: each has its own number, and its rows name it.
+//! Follows one table by commits: each commit has a number, and its rows name it.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -16,16 +16,16 @@ pub(super) struct Commits {
     began: i64,
     /// The last commit that was read as a whole.
     last: i64,
-    /// And the largest id that was read of the one behind it.
+    /// The largest id that was read of the next commit, if it was read in part.
     within: Option<i64>,
-    /// Rows of the run that were read, passed over or given up.
+    /// Rows of the run that were read, skipped or given up.
     counted: i64,
     missed: u64,
 }
 
 impl Commits {
-    /// Behind all rows that are stored now, or before them; `None` for a run whose commits have no rows:
-    /// those of an earlier version.
+    /// Starts behind all rows that are stored now, or before all rows. `None` for a run whose commits do not list
+    /// their rows: that of an earlier version.
     pub(super) fn new(
         conn: &Connection,
         table: Table,
@@ -64,7 +64,7 @@ impl Commits {
         let Table { name, columns, total, .. } = self.table;
         let next = "SELECT id FROM batch WHERE id > ?1 AND run_id = ?2 ORDER BY id LIMIT 1";
         let mut next = conn.prepare(next)?;
-        // A range is walked through in the order of ids, and ranges do not overlap.
+        // Rows of a range come in order of id, and ranges do not overlap.
         let rows = format!(
             "SELECT {columns} FROM batch_range AS r CROSS JOIN {name} AS s
              ON s.id BETWEEN max(r.first_id, ?2) AND r.last_id AND +s.batch_id = r.batch_id
@@ -89,7 +89,7 @@ impl Commits {
             }
             (self.last, self.within) = (batch, None);
         }
-        // The total is of this very moment: what was not found now never will be.
+        // The total is read in this transaction: rows that were not found now are gone.
         let total = format!("SELECT {total} FROM run WHERE id = ?1");
         let total: i64 = conn.query_row(&total, [self.run_id], |row| row.get(0))?;
         self.missed += u64::try_from(total - self.counted).unwrap_or(0);

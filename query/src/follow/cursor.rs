@@ -1,4 +1,4 @@
-//! Rows of one table as they are committed, each once, whatever the order of their ids.
+//! Follows one table of a file of an earlier version: each row once, although ids do not come in order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,13 +9,13 @@ use crate::reader::Names;
 
 /// Rows that a poll reads at most.
 const PIECE_ROWS: i64 = 20_000;
-/// How many ids before the newest one are checked at the beginning, whether they are stored.
+/// Before following, this many ids below the newest one are checked: which of them are stored?
 const KNOWN_IDS: i64 = 1 << 20;
-/// How many ids are searched for late rows at a time.
+/// Ids that are searched for late rows at a time.
 const LATE_IDS: i64 = 1 << 16;
 /// Open spans that are remembered at most.
 const OPEN_MAX: usize = 1 << 16;
-/// For how many polls a span that is no longer listed as open is still expected.
+/// A span that is no longer listed as open is expected for this many polls.
 const POLLS_EXPECTED: u64 = 1_000;
 
 /// What differs between the tables.
@@ -25,7 +25,7 @@ pub(super) struct Table {
     pub(super) columns: &'static str,
     /// The column of `run` that counts its rows.
     pub(super) total: &'static str,
-    /// Whether a row can be foreseen in the table `open_span`.
+    /// Whether rows are announced in the table `open_span`.
     pub(super) opens: bool,
 }
 
@@ -36,18 +36,18 @@ pub(super) struct Cursor {
     /// The largest id that was seen.
     top: i64,
     seen: SeenIds,
-    /// Rows of the run that were seen, passed over or given up.
+    /// Rows of the run that were seen, skipped or given up.
     counted: i64,
     missed: u64,
     /// Spans that were open, and the poll in which they were listed last.
     open: BTreeMap<i64, u64>,
-    /// Those of them that have been found and are listed still: the list is of a moment ago.
+    /// Those of them that were found but are still listed: the list is a moment old.
     found: BTreeSet<i64>,
     polls: u64,
 }
 
 impl Cursor {
-    /// Behind all rows that are stored now.
+    /// Starts behind all rows that are stored now.
     pub(super) fn new(conn: &Connection, table: Table, run_id: i64) -> rusqlite::Result<Self> {
         let Table { name, total, .. } = table;
         let run = format!("SELECT first_id, last_id, {total} FROM run WHERE id = ?1");
@@ -82,7 +82,7 @@ impl Cursor {
         Ok(cursor)
     }
 
-    /// Before all rows of a run.
+    /// Starts before all rows of a run.
     pub(super) fn at_start(conn: &Connection, table: Table, run_id: i64) -> rusqlite::Result<Self> {
         let first = "SELECT first_id FROM run WHERE id = ?1";
         let first: i64 = conn.query_row(first, [run_id], |row| row.get(0))?;
@@ -143,7 +143,7 @@ impl Cursor {
                     each(row, &mut names)?;
                 }
             }
-            // The total is of this very moment: what was not found now never will be.
+            // The total is read in this transaction: rows that were not found now are given up.
             self.missed += u64::try_from(total - self.counted).unwrap_or(0);
             self.counted = self.counted.max(total);
         }
@@ -159,7 +159,7 @@ impl Cursor {
         let mut late = Vec::new();
         let stored = format!("SELECT 1 FROM {} WHERE id = ?1 AND run_id = ?2", self.table.name);
         let mut stored = conn.prepare(&stored)?;
-        // Those that were open for long, wherever they are.
+        // First those that were open for long, whatever their ids.
         for id in self.open.keys().copied().filter(|id| !self.seen.has(*id) && *id <= self.top) {
             if missing > 0 && stored.exists(params![id, self.run_id])? {
                 late.push(id);
@@ -176,7 +176,7 @@ impl Cursor {
             self.table.name
         );
         let mut piece = conn.prepare(&piece)?;
-        // The others from the newest ids back.
+        // Then the others, from the newest id backwards.
         let mut until = self.top;
         while missing > 0 && until >= self.seen.floor() {
             let from = until.saturating_sub(LATE_IDS - 1).max(self.seen.floor());
@@ -193,7 +193,7 @@ impl Cursor {
         Ok(late)
     }
 
-    /// Takes note of the spans that are open, so that they are found however long they take.
+    /// Notes the open spans, so that they are found however long they take.
     fn note_open(&mut self, conn: &Connection) -> rusqlite::Result<()> {
         if !self.table.opens {
             return Ok(());
@@ -212,7 +212,7 @@ impl Cursor {
         self.found = still;
         let (seen, polls) = (&self.seen, self.polls);
         self.open.retain(|id, listed| *listed + POLLS_EXPECTED > polls && !seen.has(*id));
-        // The newest can be found by their ids, too.
+        // The newest are found by their ids anyway.
         while self.open.len() > OPEN_MAX {
             self.open.pop_last();
         }

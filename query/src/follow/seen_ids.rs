@@ -15,7 +15,7 @@ pub(super) struct SeenIds {
 }
 
 impl SeenIds {
-    /// From this id on; smaller ones are never known.
+    /// A window from this id on; smaller ids are unknown.
     pub(super) fn from(id: i64) -> Self {
         Self { floor: id & !63, words: VecDeque::new(), ids_max: IDS_MAX }
     }

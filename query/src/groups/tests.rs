@@ -23,12 +23,12 @@ fn spans() -> impl Strategy<Value = Vec<Span>> {
 }
 
 fn stored(spans: &[Span]) -> (TestProfile, Reader) {
-    let mut made = TestProfile::new();
+    let mut profile = TestProfile::new();
     // Two lines of one name and target, and that name in another target.
     let sites = [("a", "t", 1), ("a", "t", 2), ("a", "u", 3), ("b", "t", 4)];
-    let sites = sites.map(|(name, target, line)| made.callsite(name, target, line));
+    let sites = sites.map(|(name, target, line)| profile.callsite(name, target, line));
     for number in 1..4 {
-        made.thread(number, (number > 1).then_some("worker"));
+        profile.thread(number, (number > 1).then_some("worker"));
     }
     for (n, &(site, thread_id, status, ns, field)) in spans.iter().enumerate() {
         let id = 1 + n as u64;
@@ -48,10 +48,10 @@ fn stored(spans: &[Span]) -> (TestProfile, Reader) {
             ..TestProfile::span(id, sites[site], n as i64 * 50_000_000, ns)
         };
         let fields = ["", "{}", r#"{"shard":7}"#, r#"{"x":{"y":"é\n"},"shard":"7"}"#];
-        made.add(row, fields[usize::from(field)]);
+        profile.add(row, fields[usize::from(field)]);
     }
-    let reader = made.reader();
-    (made, reader)
+    let reader = profile.reader();
+    (profile, reader)
 }
 
 fn scanned(reader: &Reader, by: By, mut each: impl FnMut(&mut Groups, &SpanRef<'_>)) -> Groups {
@@ -112,7 +112,7 @@ proptest! {
         let mut of_group: Vec<Vec<i64>> = Vec::new();
         let mut groups = scanned(&reader, By::Callsite, |groups, span| {
             groups.add(span);
-            let at = groups.place(span);
+            let at = groups.assign(span);
             of_group.resize_with(groups.groups().len(), Vec::new);
             of_group[at].extend(span.duration_ns);
         });
@@ -185,8 +185,8 @@ fn groups_beyond_the_bound_are_one_however_many_threads_there_are() {
     let spans: Vec<Span> = (0..400_usize)
         .map(|n| (n * 7 % 4, 1 + n as i64 * 7 % 3, 0, n as i64, (n / 90 % 4) as u8))
         .collect();
-    let (mut made, _) = stored(&spans);
-    let mut reader = made.in_small_pages(0);
+    let (mut profile, _) = stored(&spans);
+    let mut reader = profile.in_small_pages(0);
     for (by, groups_max) in [(By::Callsite, 2), (By::Thread, 1), (By::Field("shard".into()), 1)] {
         let scan = Scan::new(1).columns(by.columns());
         let mut answers = Vec::new();

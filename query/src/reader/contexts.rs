@@ -1,8 +1,8 @@
-//! How other systems know a span, looked up by its root.
+//! The ids of other systems for a span (OpenTelemetry trace context), looked up by its root.
 //!
-//! Mostly only roots have a row, or none in the file has: then a span costs a look into a table of roots. Where
-//! spans inside have rows of their own, as under a connection that carries several traces, the nearest ancestor
-//! that has one is looked for.
+//! Mostly only roots have such ids, or no span: then it costs a look into a table of roots. Where inner spans have
+//! ids of their own, such as under a connection that carries several traces, the nearest ancestor with ids is looked
+//! for.
 
 use std::collections::HashMap;
 
@@ -10,24 +10,23 @@ use rusqlite::{Connection, OptionalExtension, Row, Statement};
 
 use spandrel_storage::{OtelSpanId, TraceContext, TraceId};
 
-/// How other systems know a span that was read, by what is stored of it and of the spans around it.
+/// The ids of other systems for a span, from its row and those of the spans around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct SpanContext {
     /// The trace.
     pub trace_id: TraceId,
-    /// The span itself, if that is known of it, and not only of one around it.
+    /// The span, if it has an id of its own there.
     pub span_id: Option<OtelSpanId>,
-    /// Its parent: where the trace [begins](Self::begins) with it, the span of another program; else as
-    /// its parent is known there. `None` if there is none, or that is not known.
+    /// The parent: if the trace [begins](Self::begins) with this span, the span of another program; otherwise the id
+    /// of its parent there. `None` if it has none, or that is not known.
     pub parent_id: Option<OtelSpanId>,
-    /// Whether it is a span in which the trace begins in this profile: it is a root, or its parent is not in
-    /// that trace.
+    /// Whether the trace begins with this span in this profile: it is a root, or its parent is not in that trace.
     pub begins: bool,
 }
 
 impl SpanContext {
-    /// That of the first span of a trace.
+    /// The context of the first span of a trace.
     #[must_use]
     pub const fn beginning(context: TraceContext) -> Self {
         let TraceContext { trace_id, span_id, parent_id } = context;
@@ -35,12 +34,12 @@ impl SpanContext {
     }
 }
 
-/// Roots, and spans, that are remembered.
-const KEPT_MAX: usize = 16_384;
-/// How far an ancestor is looked for; a made-up file may have circles.
+/// Roots, and spans, in the cache.
+const CACHED_MAX: usize = 16_384;
+/// Ancestors that are looked up at most; a forged file may have circles.
 const ANCESTORS_MAX: usize = 4096;
 
-/// A span, by numbers of the file.
+/// The ids of a span in the file.
 #[derive(Debug, Clone, Copy)]
 pub struct Lineage {
     /// Its own.
@@ -51,7 +50,7 @@ pub struct Lineage {
     pub root_id: i64,
 }
 
-/// What the file says of the spans under a root.
+/// What is known of the spans under a root.
 #[derive(Debug, Clone, Copy)]
 struct Root {
     own: Option<TraceContext>,
@@ -59,14 +58,14 @@ struct Root {
     has_inner: bool,
 }
 
-/// Looks up how other systems know spans.
+/// Looks up the ids of other systems.
 #[expect(missing_debug_implementations, reason = "statements of rusqlite have none")]
 pub struct Contexts<'a> {
-    /// `None` until it is known whether there are any.
+    /// `None` until the first look-up.
     look_up: Option<Option<LookUp<'a>>>,
     conn: &'a Connection,
     roots: HashMap<i64, Root>,
-    /// The nearest one of spans under roots that have some inside.
+    /// For inner spans under roots with `has_inner`: the trace of the nearest ancestor.
     nearest: HashMap<i64, Option<TraceId>>,
 }
 
@@ -77,7 +76,7 @@ struct LookUp<'a> {
 }
 
 impl<'a> LookUp<'a> {
-    /// `None` for a file in which no span has any.
+    /// `None` if no span of the file has any.
     fn new(conn: &'a Connection) -> rusqlite::Result<Option<Self>> {
         if !conn.prepare("SELECT 1 FROM trace_context LIMIT 1")?.exists([])? {
             return Ok(None);
@@ -102,8 +101,7 @@ impl<'a> LookUp<'a> {
         Ok(found.flatten())
     }
 
-    /// The trace of the nearest span that has a row, from this one on upwards. Of one whose ancestors are not
-    /// all stored, what is known is the root's.
+    /// The trace of the span or its nearest ancestor that has one. If not all ancestors are stored, that of the root.
     fn nearest(
         &mut self,
         (id, root_id): (i64, i64),
@@ -134,7 +132,7 @@ impl<'a> LookUp<'a> {
     }
 }
 
-/// What somebody else has written there, and is no id, is none.
+/// Invalid ids count as none.
 fn read(row: &Row<'_>) -> Option<TraceContext> {
     let text = |column| row.get_ref(column).ok()?.as_str().ok();
     Some(TraceContext {
@@ -145,12 +143,12 @@ fn read(row: &Row<'_>) -> Option<TraceContext> {
 }
 
 impl<'a> Contexts<'a> {
-    /// Nothing is asked before it is needed.
+    /// Reads nothing yet.
     pub fn new(conn: &'a Connection) -> Self {
         Self { look_up: None, conn, roots: HashMap::new(), nearest: HashMap::new() }
     }
 
-    /// How other systems know a span: by ids of its own, or by those of the nearest one around it.
+    /// The context of a span: from ids of its own, or those of its nearest ancestor.
     pub fn get(&mut self, span: Lineage) -> rusqlite::Result<Option<SpanContext>> {
         let Self { look_up, conn, roots, nearest } = self;
         let look_up = match look_up {
@@ -198,7 +196,7 @@ impl<'a> Contexts<'a> {
 }
 
 fn remember<T>(kept: &mut HashMap<i64, T>, id: i64, what: T) {
-    if kept.len() >= KEPT_MAX {
+    if kept.len() >= CACHED_MAX {
         kept.clear();
     }
     kept.insert(id, what);

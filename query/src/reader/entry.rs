@@ -22,16 +22,16 @@ pub struct Entry {
     pub duration_ns: i64,
     /// The span that the thread was in around this one, if it was in one. Need not be the span's parent.
     pub around_id: Option<u64>,
-    /// How long it was inside less what it spent in other spans meanwhile. `None` if the entry does not
-    /// count, but its span by its lifetime.
+    /// How long it was inside, less the time in other spans meanwhile. `None` if the span counts by its lifetime
+    /// instead of its entries.
     pub self_ns: Option<i64>,
-    /// Entries of the span that count, but are no such rows, as they came too soon or were dropped; the first row that
-    /// counts says them. Changes as long as the span is open.
+    /// Earlier entries of the span, which count but have no rows: they came too soon, or were dropped. Stored in the
+    /// first row that counts. Changes as long as the span is open.
     pub earlier_entries: u64,
-    /// Time inside over those, in nanoseconds.
+    /// The sum of their time, nanoseconds.
     pub earlier_ns: i64,
-    /// The longest entry of the span, if a pass over the calls of a window has all of them: it may be one of the
-    /// earlier ones. 0 anywhere else, as it is no column of the row.
+    /// The longest entry of the span, also of the earlier ones, if a scan over calls has all of them in its window;
+    /// otherwise 0. It is no column of the row.
     pub longest_of_span_ns: i64,
 }
 
@@ -66,8 +66,8 @@ impl Entry {
 }
 
 impl Reader {
-    /// Calls `each` for each entry of the run that is recorded by itself, in the order of storing: those of a
-    /// thread come in the order of their ends. None of files before version 3.
+    /// Calls `each` for each recorded entry of the run, in the order of storing: those of a thread come in order of
+    /// end. Files before version 3 have none.
     ///
     /// A piece of rows has a read transaction of its own: of a live recording, what is committed
     /// meanwhile is seen or not.

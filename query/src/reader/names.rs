@@ -1,6 +1,6 @@
-//! Callsites and threads, looked up once each; and how other systems know a span.
+//! Looks up callsites and threads, and the ids of other systems.
 //!
-//! There can be half a million callsites, of a few targets in a few files: what they have in common they share.
+//! There can be half a million callsites, of few targets in few files: they share equal texts.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub struct Thread {
     pub name: Option<String>,
 }
 
-/// A text that is held in memory, refused if it is longer than any that a recording makes.
+/// A text column, refused if it is longer than any that a recorder writes.
 fn name<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<Option<&'a str>> {
     match row.get_ref(column)?.as_str_or_null()? {
         Some(text) if text.len() > NAME_BYTES_MAX => Err(too_long()),
@@ -53,17 +53,17 @@ fn name<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<Option<&'a str>
     }
 }
 
-/// Texts that many callsites have, each of which is in memory once.
+/// Interns texts that many callsites have.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
-    /// By column: what the one before had, which the next one has as a rule.
+    /// By column: the text of the row before, which is mostly the same.
     last: [Option<Arc<str>>; COLUMNS],
     all: HashSet<Arc<str>>,
 }
 
 /// Columns of a callsite.
 const COLUMNS: usize = 6;
-/// Texts that are shared; a made-up file may have another one for each callsite.
+/// Interned texts at most; a forged file may have another one for each callsite.
 const SHARED_MAX: usize = 16_384;
 
 impl Shared {
@@ -112,7 +112,7 @@ pub(crate) fn read_thread(id: i64, row: &Row<'_>) -> rusqlite::Result<Thread> {
     Ok(Thread { id, os_id: os_id as u64, name: name(row, 1)?.map(str::to_owned) })
 }
 
-/// As SQLite says it of a value beyond the limit of a connection.
+/// The error of SQLite for a value that is too long.
 pub(super) fn too_long() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_TOOBIG), None)
 }
@@ -156,7 +156,7 @@ impl<'a> LookUp<'a> {
     }
 }
 
-/// What was looked up so far.
+/// Looks up names, with a cache.
 #[expect(missing_debug_implementations, reason = "it holds statements")]
 pub struct Names<'a> {
     look_up: LookUp<'a>,
@@ -186,7 +186,7 @@ impl<'a> Names<'a> {
         Ok(found)
     }
 
-    /// A callsite that the caller keeps: it is not remembered here.
+    /// A callsite that is not cached here, as the caller keeps it.
     pub(crate) fn callsite_once(&mut self, id: i64) -> rusqlite::Result<Arc<Callsite>> {
         self.look_up.callsite(id, &mut self.shared)
     }

@@ -25,7 +25,7 @@ pub struct Run {
     pub last_id: u64,
     /// The latest moment in its rows, nanoseconds since it began.
     pub last_ns: i64,
-    /// When the writer last told of itself, nanoseconds since the run began; 0 if it never did.
+    /// When the writer last wrote its state, nanoseconds since the start of the run; 0 if it never did.
     pub told_ns: i64,
     /// Spans stored, unfinished and pruned ones included.
     pub spans: u64,
@@ -49,8 +49,8 @@ pub struct Run {
     pub pruned_events: u64,
     /// Entries that retention deleted.
     pub pruned_entries: u64,
-    /// Whether somebody has looked and found that rows are missing that nobody counted, or are
-    /// impossible; not known when it is read.
+    /// Whether a check has found that rows are missing without being counted, or are impossible. False when it is
+    /// read: see [`Reader::contradictions`].
     pub is_contradicted: bool,
 }
 
@@ -70,7 +70,7 @@ pub struct Counts {
     pub unfinished: u64,
 }
 
-/// What all runs of a file may take in memory; some 50,000.
+/// Memory for all runs of a file at most: some 50,000 runs.
 const RUNS_BYTES_MAX: usize = 64 << 20;
 
 const COLUMNS: &str = "id, uuid, label, started_unix_ns, pid, program, args, host, os, cpus,
@@ -118,7 +118,7 @@ impl Run {
         })
     }
 
-    /// What it takes in memory, about.
+    /// Its approximate size in memory.
     fn bytes(&self) -> usize {
         let info = &self.info;
         let texts = [&info.uuid, &info.program, &info.args, &info.host, &info.os, &info.settings];
@@ -127,12 +127,12 @@ impl Run {
         size_of::<Self>() + texts.map(String::len).sum::<usize>()
     }
 
-    /// How long the run took, or takes so far, by its own clock, which stamps its spans: the system's time can
-    /// be set meanwhile. Nanoseconds.
+    /// The length of the run so far, by its own clock, which stamps its spans: system time can be set meanwhile.
+    /// Nanoseconds.
     pub fn length_ns(&self) -> i64 {
         let own = self.last_ns.max(self.told_ns).max(0);
         match self.ended_unix_ns {
-            // The writer tells of itself at the end, but in a file that was made in another way.
+            // The writer always does so at its end; another program's file may lack it.
             Some(ended) if self.told_ns == 0 => {
                 own.max(ended.saturating_sub(self.info.started_unix_ns))
             }
@@ -140,15 +140,15 @@ impl Run {
         }
     }
 
-    /// Whether the time inside of spans was measured, without which there are neither busy and idle times nor
-    /// entries with a length. Not if the recording was told so; of a file that does not say, it is taken to be so.
+    /// Whether busy times were measured; if not, there are no idle times and no lengths of entries either. True for a
+    /// file that does not say.
     pub fn has_busy_times(&self) -> bool {
         let settings = serde_json::from_str::<serde_json::Value>(&self.info.settings);
         settings.map_or(true, |settings| settings["busy_time"] != false)
     }
 
-    /// Whether its process died, and what that had left behind was recovered: the run has no end, and will have none;
-    /// all that was recorded up to the last moment is here, or counted as dropped.
+    /// Whether its process died and was recovered: the run has no end, and will have none; all that was recorded up
+    /// to the last moment is stored, or counted as dropped.
     pub fn has_crashed(&self) -> bool {
         let report = self.report.as_deref().filter(|_| self.ended_unix_ns.is_none());
         let report = report.and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
@@ -165,7 +165,7 @@ impl Run {
         self.pruned_spans.saturating_add(self.pruned_events).saturating_add(self.pruned_entries)
     }
 
-    /// Whether the run has ended, and nothing of it was dropped or pruned, nor found to be missing.
+    /// Whether the run has ended, nothing was dropped or pruned, and no check has found anything missing.
     pub fn is_complete(&self) -> bool {
         let is_whole = self.dropped() == 0 && self.pruned() == 0;
         self.ended_unix_ns.is_some() && is_whole && !self.is_contradicted

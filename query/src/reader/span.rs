@@ -35,13 +35,13 @@ pub struct Span {
     pub duration_ns: Option<i64>,
     /// Time inside the span.
     pub busy_ns: Option<i64>,
-    /// From creation to the last exit, less the union of the same of its children; `None` for an unfinished span, and
-    /// for one that [counts by its entries](Self::counts_by_entries).
+    /// From creation to the last exit, less the union of the same intervals of its children; `None` for an unfinished
+    /// span, and for one that [counts by its entries](Self::counts_by_entries).
     pub self_ns: Option<i64>,
-    /// Time inside the span itself: less what its threads spent in others meanwhile. Over one thread, this and the
-    /// [self times of entries](Entry::self_ns) come to the time that it was inside anything, but where guards overlap, entries
-    /// are off, and in some rarer cases that the documentation names. `None` as
-    /// [`self_ns`](Self::self_ns), and where it was not measured.
+    /// Busy time less the time of its threads in other spans meanwhile. Over one thread, the sum of this and the
+    /// [self times of entries](Entry::self_ns) is the time that it was inside any span; except where guards overlap,
+    /// entries are off, and in rarer cases that the documentation names. `None` as for [`self_ns`](Self::self_ns),
+    /// and if it was not measured.
     pub self_busy_ns: Option<i64>,
     /// How many times it was entered; one more than a future was polled, since dropping the future enters
     /// its span once more.
@@ -58,10 +58,10 @@ pub struct Span {
     pub status: Status,
     /// Its fields, a JSON object.
     pub fields: Option<String>,
-    /// Which of its entries this is, of a span that lives long. Then start, duration, busy and self time, the
-    /// longest entry and both threads are the entry's, and all else is the span's.
+    /// Set if this is an entry of a long-lived span. Then start, duration, busy and self time, the longest entry and
+    /// both threads are the entry's, and all else is the span's.
     pub entry: Option<Entry>,
-    /// How other systems know it: by ids of its own, or the trace of the nearest span around it that has some.
+    /// The ids of other systems: its own, or the trace of the nearest span around it that has some.
     pub context: Option<SpanContext>,
 }
 
@@ -107,15 +107,15 @@ pub struct OpenSpan {
     pub seen_ns: i64,
 }
 
-/// Entries of an open span from which on they count, whatever its age.
+/// With more entries than this, the entries of an open span count, whatever its age.
 const ENTRIES_MANY: u64 = 1_000;
-/// And those of one that is as old as [`AGE_NS`].
+/// The same for a span that is at least [`AGE_NS`] old.
 const ENTRIES_OF_OLD: u64 = 100;
 const AGE_NS: i64 = 1_000_000_000;
 
 impl OpenSpan {
-    /// Whether it lives long, so that its entries count where they are recorded: it was entered more than a
-    /// thousand times, or a hundred times and is a second old.
+    /// Whether it is long-lived, so that its entries count if they are recorded: it was entered more than a thousand
+    /// times, or a hundred times and is a second old.
     pub fn lives_long(&self) -> bool {
         let age_ns = self.seen_ns.saturating_sub(self.span.start_ns);
         let entries = self.span.entries;
@@ -126,7 +126,7 @@ impl OpenSpan {
 pub(crate) const COLUMNS: &str = "id, run_id, parent_id, root_id, callsite_id, thread_id, start_ns,
     duration_ns, busy_ns, self_ns, entries, status, fields, first_entry_ns, longest_entry_ns, last_exit_ns,
     longest_thread_id, self_busy_ns";
-/// The same of an open span.
+/// The same for open spans.
 pub(crate) const OPEN_COLUMNS: &str = "id, run_id, parent_id, root_id, callsite_id, thread_id, start_ns,
     NULL, busy_ns, NULL, entries, 'unfinished', fields, first_entry_ns, longest_entry_ns, last_exit_ns,
     longest_thread_id, NULL";
@@ -134,7 +134,7 @@ pub(crate) const EVENT_COLUMNS: &str =
     "id, run_id, span_id, callsite_id, thread_id, at_ns, message, fields";
 
 impl Span {
-    /// Whether it has closed and counts by its entries: it lived long, and its lifetime is no work.
+    /// Whether it has closed and counts by its entries: it was long-lived, and its lifetime is no work.
     pub fn counts_by_entries(&self) -> bool {
         self.duration_ns.is_some() && self.self_ns.is_none()
     }
@@ -194,14 +194,14 @@ impl Event {
     }
 }
 
-/// The longest entry of a row: that of a span that was entered once is its busy time.
+/// The longest entry of a row; if the span was entered once, that is its busy time.
 pub(crate) fn longest_entry(entries: u64, busy: Option<i64>, longest: Option<i64>) -> Option<i64> {
     if entries == 1 { longest.or(busy) } else { longest }
 }
 
-/// The busy time of its own of a row: that of a span in which nobody was inside another one is all of its busy time.
-/// `None` before version 3 of the file, and where it is not measured; and of what has not closed. Of what counts by its
-/// entries, what is in none of their rows; `None`: nothing.
+/// The self busy time of a row; if nobody was inside another span meanwhile, that is all of the busy time. `None`
+/// before version 3 of the file, if it was not measured, and for spans that have not closed. For a span that counts
+/// by its entries: the part that is in none of their rows; `None`: nothing.
 pub(crate) fn self_busy(
     (entries, first): (u64, Option<i64>),
     busy: Option<i64>,
@@ -215,7 +215,7 @@ pub(crate) fn self_busy(
     own.or(busy).filter(|_| is_known)
 }
 
-/// The last exit of a row, likewise.
+/// The last exit of a row, computed likewise.
 pub(crate) fn last_exit(
     entries: u64,
     busy: Option<i64>,
@@ -247,7 +247,7 @@ fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(row.get::<_, i64>(column)? as u64)
 }
 
-/// Ids of a run; the whole range for one that is not there, of which no row is then found.
+/// The ids of a run; for an unknown run the whole range, in which no row matches.
 fn ids_of_run(conn: &Connection, run_id: i64) -> rusqlite::Result<(i64, i64)> {
     let sql = "SELECT first_id, last_id FROM run WHERE id = ?1";
     let mut query = conn.prepare(sql)?;
@@ -362,7 +362,7 @@ impl Reader {
         self.open_spans_if(run_id, "")
     }
 
-    /// Those for which a condition holds, as SQL that begins with ` AND `, or nothing.
+    /// The open spans that meet a condition: SQL that begins with ` AND `, or nothing.
     pub(crate) fn open_spans_if(
         &self,
         run_id: i64,

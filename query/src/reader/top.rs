@@ -1,4 +1,4 @@
-//! Where the time went, from the rollups.
+//! Sums by callsite from the rollups: where the time went.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use super::names::{Callsite, Names};
 use spandrel_storage::Error;
 use spandrel_storage::Histogram;
 
-/// What a call is: a span by its lifetime, or, of one that lives long, each of its entries.
+/// What a call is: a span by its lifetime, or each entry of a long-lived span.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CountedBy {
     /// Spans that have closed, from creation to close.
     #[default]
     Lifetime,
-    /// The times that a thread was inside of spans that live long.
+    /// Entries of long-lived spans.
     Entries,
     /// Some of each kind.
     Both,
@@ -40,8 +40,8 @@ impl CountedBy {
     }
 }
 
-/// The calls of one callsite in one run: its closed spans, or the entries of those that live long. A
-/// callsite can have both kinds of spans, and then both kinds of calls, each apart.
+/// The calls of one callsite in one run: its closed spans, or the entries of the long-lived ones. A callsite with
+/// both has two of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Top {
@@ -51,23 +51,23 @@ pub struct Top {
     pub counted: CountedBy,
     /// How many calls; exact, as are the sums and the maximum.
     pub calls: u64,
-    /// How many spans have closed, whose calls these are. Entries of spans that are open count, too.
+    /// Closed spans that these calls are of. Entries of open spans count, too.
     pub spans: u64,
     /// How many of them failed or panicked.
     pub errors: u64,
     /// Sum of the durations.
     pub sum_ns: i64,
-    /// Sum of the busy times; `None` if those were not measured. Of entries, that of the durations.
+    /// Sum of the busy times; `None` if they were not measured. For entries, the sum of their durations.
     pub busy_ns: Option<i64>,
-    /// Sum of the self times. Entries before a span was known to live long have none.
+    /// Sum of the self times, without entries from before the span was known to be long-lived.
     pub self_ns: i64,
-    /// Sum of the own busy times: the part of the self times that threads were inside. `None` if busy times
-    /// were not measured.
+    /// Sum of the self busy times: the part of self time in which a thread was inside. `None` if busy times were not
+    /// measured.
     pub self_busy_ns: Option<i64>,
     /// The longest duration.
     pub max_ns: i64,
-    /// The durations; any percentile is within 1 %. The entries of a span before it was known to live long
-    /// are not among them, some hundred or thousand of each span.
+    /// The durations; any percentile is within 1 %. Some hundred or thousand entries of each span, from before it was
+    /// known to be long-lived, are missing.
     pub histogram: Histogram,
 }
 
@@ -95,7 +95,7 @@ impl CountedBy {
     }
 }
 
-/// Of an open span, whether its entries count if its callsite has any that do: as the writer decides it.
+/// SQL: whether an open span is long-lived, by the rule of the recorder; its entries count if any of its callsite do.
 pub(crate) const LIVES_LONG: &str =
     "(entries > 1000 OR (entries >= 100 AND seen_ns - start_ns >= 1000000000))";
 
@@ -108,15 +108,15 @@ impl Reader {
         Ok(top)
     }
 
-    /// The calls of the callsites of a name, likewise. There can be half a million others.
+    /// The same for the callsites of a name. There can be half a million others.
     pub fn top_named(&self, run_id: i64, name: &str) -> Result<Vec<Top>, Error> {
         let named = " AND callsite_id IN (SELECT id FROM callsite WHERE name = ?2)";
         self.top_where(named, params![run_id, name])
     }
 
-    /// How many closed spans of all names a run has that count by their lifetime, by its rollups.
+    /// Closed spans of a run that count by their lifetime, from its rollups.
     pub fn closed_spans(&self, run_id: i64) -> Result<u64, Error> {
-        // As a number that does not overflow, whatever a damaged file has there.
+        // `total` does not overflow, whatever a damaged file has there.
         let sql = "SELECT CAST(total(calls) AS INTEGER) FROM rollup WHERE run_id = ?1";
         let calls = self.query("read the rollups", |tx| {
             tx.query_row(sql, [run_id], |row| row.get::<_, i64>(0))
@@ -124,7 +124,7 @@ impl Reader {
         Ok(u64::try_from(calls).unwrap_or(0))
     }
 
-    /// Those for which a condition in SQL holds, those that took the most time first.
+    /// The sums that meet a condition in SQL, most time first.
     fn top_where(&self, condition: &str, params: &[&dyn ToSql]) -> Result<Vec<Top>, Error> {
         let mut top = self.query("read the rollups", |tx| {
             let mut names = Names::new(tx)?;
@@ -165,8 +165,8 @@ impl Reader {
     }
 }
 
-/// By callsite, the longest entry of spans that live long and are still open: until they close, the rollups
-/// know only of those that were recorded one by one.
+/// By callsite, the longest entry of open long-lived spans: until they close, the rollups have only entries that were
+/// recorded one by one.
 pub(crate) fn longest_open(
     conn: &Connection,
     condition: &str,
@@ -182,7 +182,7 @@ pub(crate) fn longest_open(
 }
 
 impl Top {
-    /// No span yet.
+    /// Empty sums.
     pub(crate) fn new(callsite: Arc<Callsite>, counted: CountedBy) -> Self {
         Self {
             callsite,
@@ -199,8 +199,8 @@ impl Top {
         }
     }
 
-    /// Adds the sums of a row: `calls`, `errors`, `sum_ns`, `busy_ns`, `self_ns`, `max_ns`, `histogram`,
-    /// `spans` and `self_busy_ns`, of which the first stands in this column.
+    /// Adds the sums of a row, in columns from `first` on: `calls`, `errors`, `sum_ns`, `busy_ns`, `self_ns`,
+    /// `max_ns`, `histogram`, `spans`, `self_busy_ns`.
     pub(crate) fn add_row(&mut self, row: &Row<'_>, first: usize) -> rusqlite::Result<()> {
         let number = |at: usize| row.get::<_, i64>(first + at);
         let (calls, spans) = (number(0)?, number(7)?);

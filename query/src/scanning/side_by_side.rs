@@ -1,13 +1,14 @@
-//! A scan whose rows are summed up by several threads, each of some parts of the range, into sums of its own.
+//! A parallel scan: each thread reads parts of the range and sums them up by itself.
 //!
 //! ```text
 //!  ranges of ids, cut where leaves end:  | 0 | 1 | 2 | 3 | ...
-//!  whoever asks, and other threads: the next part nobody has --> rows, with names --> own sums
+//!  the calling thread and others: the next free part --> rows, with names --> partial sums
 //! ```
 //!
-//! No row is handed to another thread, which would cost more than to sum it up. All read pages of the one transaction of
-//! whoever asks, who gives it up from time to time for another one, as in `ahead.rs`. Names are read beforehand
-//! (`known_names.rs`). What cannot be read so, from some row of a part on, is left for a scan by one thread.
+//! No row is handed to another thread, which would cost more than to sum it up. All threads read pages in the one
+//! transaction of the calling thread, which replaces it from time to time, as in `ahead.rs`. Names are read
+//! beforehand (`preloaded_names.rs`). What cannot be read like this, from some row of a part on, is left for a scan
+//! by one thread.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,7 +17,7 @@ use std::thread;
 
 use super::{PIECE_ROWS, data_version};
 use crate::id_range::{Range, join};
-use crate::known_names::KnownNames;
+use crate::preloaded_names::PreloadedNames;
 use crate::raw_span::RawSpan;
 use crate::reader::Reader;
 use crate::rows::Named;
@@ -25,82 +26,82 @@ use crate::{Columns, Scan, SpanRef};
 use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
 
-/// Fewer parts are not worth a thread.
+/// With fewer parts, one thread reads all.
 const PARTS_MIN: usize = 4;
 
-/// Rows that one transaction looks at: some 20 ms, for which whoever begins to record into the file waits. Where all
-/// threads pause each millisecond or two, they come to run on one processor in turns.
+/// Rows of one transaction: some 20 ms, for which a program that begins to record into the file has to wait. With
+/// pauses every millisecond or two, all threads end up on one processor in turns.
 const ROWS_OF_TRANSACTION: u64 = 16 * PIECE_ROWS as u64;
 
-/// What is done with the rows.
+/// How rows are summed up.
 pub(crate) trait Sums: Sync {
-    /// What one thread sums up.
-    type Own: Send;
+    /// The partial sums of one thread.
+    type Partial: Send;
 
-    /// Nothing yet.
-    fn begin(&self) -> Self::Own;
+    /// Empty sums.
+    fn begin(&self) -> Self::Partial;
 
-    /// Counts a row. Those that one thread is given come in the order of ids.
-    fn add(&self, own: &mut Self::Own, span: &SpanRef<'_>, look_up: &mut LookUp<'_>);
+    /// Counts a row. The rows of one thread come in order of id.
+    fn add(&self, partial: &mut Self::Partial, span: &SpanRef<'_>, look_up: &mut LookUp<'_>);
 
-    /// Whether sums are larger than several threads should have; then all is read by one.
-    fn is_full(&self, own: &Self::Own) -> bool;
+    /// Whether partial sums are too large to have several of them; then one thread reads all.
+    fn is_full(&self, partial: &Self::Partial) -> bool;
 }
 
-/// What each thread has, and the ranges that were not read.
+/// The partial sums of each thread, and the ranges that were not read.
 pub(crate) type SideBySide<T> = (Vec<T>, Vec<Range>);
 
-/// Looks up rows beside those that come by.
+/// Looks up single rows during the scan.
 pub(crate) struct LookUp<'a> {
     rows: PageLookUp<'a>,
-    names: &'a KnownNames,
+    names: &'a PreloadedNames,
     run_id: i64,
 }
 
-/// Pages do not tell.
-pub(crate) struct Odd;
+/// The pages cannot be read: SQLite has to.
+pub(crate) struct Fallback;
 
 impl<'a> LookUp<'a> {
-    /// A row of the run, with its names, if there is one.
-    pub(crate) fn get(&mut self, id: u64) -> Result<Option<(RawSpan, Named<'a>)>, Odd> {
+    /// A row of the run with its names, if there is one.
+    pub(crate) fn get(&mut self, id: u64) -> Result<Option<(RawSpan, Named<'a>)>, Fallback> {
         let (run_id, columns) = (self.run_id, Columns::Entries);
         let wanted = PageQuery { run_id, columns, callsites: None, parents: None };
-        let Some(raw) = self.rows.get(id as i64, &wanted).map_err(|_| Odd)? else {
+        let Some(raw) = self.rows.get(id as i64, &wanted).map_err(|_| Fallback)? else {
             return Ok(None);
         };
-        Ok(Some((raw, self.names.of_row(&raw).ok_or(Odd)?)))
+        Ok(Some((raw, self.names.of_row(&raw).ok_or(Fallback)?)))
     }
 }
 
 /// What the threads share.
 struct Shared<'a, S> {
     table: &'a SpanPages<'a>,
-    names: &'a KnownNames,
+    names: &'a PreloadedNames,
     scan: &'a Scan,
     query: PageQuery<'a>,
     sums: &'a S,
     rows_max: u32,
     parts: Mutex<std::vec::IntoIter<Range>>,
-    /// What was not read.
+    /// Ranges that were not read.
     left: Mutex<Vec<Range>>,
     pause: Pause,
-    /// Rows that were looked at since the transaction began.
+    /// Rows that were read since the transaction began.
     looked_at: AtomicU64,
-    /// Nobody reads pages any more.
+    /// No more pages may be read.
     is_over: AtomicBool,
     is_full: AtomicBool,
 }
 
 impl Reader {
-    /// Sums up the rows of some ranges, in parts of so many leaves. Gives what each thread has, and the ranges that were not read, in order.
-    /// `None`: one thread has to read all of them.
+    /// Sums up the rows of some ranges, in parts of `leaves` leaves. Gives the partial sums, and the ranges that were
+    /// not read, in order. `None`: one thread has to read all of them.
     pub(crate) fn scan_side_by_side<S: Sums>(
         &self,
         scan: &Scan,
         (ranges, leaves): (&[Range], usize),
         callsites: Option<&[i64]>,
         sums: &S,
-    ) -> Result<Option<SideBySide<S::Own>>, Error> {
+    ) -> Result<Option<SideBySide<S::Partial>>, Error> {
         let ahead = self.ahead();
         if ahead.folding == 0 {
             return Ok(None);
@@ -115,7 +116,7 @@ impl Reader {
         if parts.len() < PARTS_MIN {
             return Ok(None);
         }
-        let names = KnownNames::of(&tx, scan.run_id).context(self.path(), doing)?;
+        let names = PreloadedNames::of(&tx, scan.run_id).context(self.path(), doing)?;
         let Some(names) = names else { return Ok(None) };
         let mut version = data_version(&tx).context(self.path(), doing)?;
         let callsites = callsites.map(Callsites::new);
@@ -148,11 +149,11 @@ impl Reader {
                     thread::Builder::new().spawn_scoped(scope, work).ok()
                 })
                 .collect();
-            let own = shared.work(|| {
+            let partial = shared.work(|| {
                 if shared.looked_at.load(Ordering::Relaxed) < ROWS_OF_TRANSACTION {
                     return;
                 }
-                // Nobody reads meanwhile, and so nobody counts.
+                // No thread reads during the pause, so none counts.
                 let _paused = shared.pause.begin();
                 shared.looked_at.store(0, Ordering::Relaxed);
                 tx = None;
@@ -168,10 +169,10 @@ impl Reader {
                     error = error.take().or(is_same.err());
                 }
             });
-            let mut all = vec![own];
+            let mut all = vec![partial];
             for thread in threads {
                 match thread.join() {
-                    Ok(own) => all.push(own),
+                    Ok(partial) => all.push(partial),
                     Err(panic) => std::panic::resume_unwind(panic),
                 }
             }
@@ -204,9 +205,9 @@ impl<S: Sums> Shared<'_, S> {
         }
     }
 
-    /// Sums up part by part, until there is none. `between` is called where no page is read by this thread.
-    fn work(&self, mut between: impl FnMut()) -> S::Own {
-        let mut own = self.sums.begin();
+    /// Sums up part after part. `between` is called when this thread reads no page.
+    fn work(&self, mut between: impl FnMut()) -> S::Partial {
+        let mut partial = self.sums.begin();
         let mut rows = self.table.rows();
         let mut look_up =
             LookUp { rows: self.table.look_up(), names: self.names, run_id: self.query.run_id };
@@ -214,34 +215,34 @@ impl<S: Sums> Shared<'_, S> {
             loop {
                 between();
                 let reading = self.pause.reading();
-                // Asked while nobody can begin another transaction.
+                // Read while no other transaction can begin.
                 if self.is_over.load(Ordering::Relaxed) {
                     self.leave(part);
-                    return own;
+                    return partial;
                 }
                 let read = rows.read(&mut part, self.rows_max, &self.query, |raw, fields| {
-                    // Not the row alone, as it was taken from the range.
+                    // The row was removed from the range already, so its id is given back.
                     let Some(named) = self.names.of_row(raw) else { return Err(raw.id) };
                     let span =
                         named.span(raw, (self.query.run_id, self.query.columns), fields, None);
                     if self.scan.has(&span) {
-                        self.sums.add(&mut own, &span, &mut look_up);
+                        self.sums.add(&mut partial, &span, &mut look_up);
                     }
                     Ok(ControlFlow::Continue(()))
                 });
                 self.looked_at.fetch_add(rows.looked_at(), Ordering::Relaxed);
                 drop(reading);
-                if self.sums.is_full(&own) {
+                if self.sums.is_full(&partial) {
                     self.is_full.store(true, Ordering::Relaxed);
                     self.is_over.store(true, Ordering::Relaxed);
                 }
                 match read {
                     Ok(Ended::Full) => {}
-                    Ok(Ended::Odd) => {
+                    Ok(Ended::Fallback) => {
                         self.leave(part);
                         break;
                     }
-                    Ok(Ended::All | Ended::Broken) => break,
+                    Ok(Ended::All | Ended::Stopped) => break,
                     Err(id) => {
                         self.leave(Range { after: id.saturating_sub(1), ..part });
                         break;
@@ -249,6 +250,6 @@ impl<S: Sums> Shared<'_, S> {
                 }
             }
         }
-        own
+        partial
     }
 }

@@ -290,7 +290,7 @@ fn a_pass_that_wants_no_more_ends_the_threads_that_read_ahead() {
     }
 }
 
-/// A file that was closed in order is changed to be recorded into, and whoever does that waits for its readers.
+/// A program that begins to record into a file that was closed cleanly waits for its readers.
 #[test]
 fn a_recording_begins_while_rows_are_read_ahead() {
     let folder = tempfile::tempdir().unwrap();

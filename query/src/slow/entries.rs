@@ -12,8 +12,8 @@ use crate::reader::Reader;
 use spandrel_storage::Error;
 
 impl Reader {
-    /// Puts entries among the slowest spans: looks at commits in the order of the longest entries that the
-    /// rollups have of their time, until no other can have one that is slow enough.
+    /// Ranks entries among the slowest spans: reads commits in the order of the longest entries that the rollups have
+    /// for their time, until no other can have one that is slow enough.
     pub(super) fn with_entries(
         &self,
         scan: &Scan,
@@ -46,7 +46,7 @@ impl Reader {
         Ok(slowest)
     }
 
-    /// The ranges of a window, each with a length that no entry in it is longer than; `None` if commits do not
+    /// The id ranges of a window, each with an upper bound on the length of its entries; `None` if commits do not
     /// tell.
     fn ranges_with_longest(
         &self,
@@ -64,11 +64,11 @@ impl Reader {
     }
 }
 
-/// The longest entry in each second, as the rollups have it.
+/// The longest entry in each second, from the rollups.
 struct Longest {
     /// Start and end of an interval, in the order of time.
     by_time: Vec<(i64, i64, i64)>,
-    /// Whether there may be entries that are in no rollup: retention deletes those by the second.
+    /// Whether there may be entries without rollups: retention deletes rollups by the second.
     has_gaps: bool,
 }
 
@@ -85,7 +85,7 @@ impl Longest {
         Ok(Self { by_time: by_time.collect::<Result<_, _>>()?, has_gaps: has_gaps.unwrap_or(true) })
     }
 
-    /// No entry of a range is longer.
+    /// An upper bound on the length of the entries of a range.
     fn within(&self, range: &CommitRange) -> i64 {
         if self.has_gaps {
             return i64::MAX;

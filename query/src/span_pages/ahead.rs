@@ -1,16 +1,16 @@
-//! Rows that other threads read ahead, handed out in the order of ids.
+//! Other threads read rows ahead; they are handed out in order of id.
 //!
 //! ```text
 //!  range of ids, cut where leaves end:   | 0 | 1 | 2 | 3 | ...
-//!  thread 0 reads 0, 2, 4 ... into batches --queue--> whoever asks takes those of 0, 1, 2, ... in turn
+//!  thread 0 reads 0, 2, 4 ... into batches --queue--> the calling thread takes those of 0, 1, 2, ... in turn
 //!  thread 1 reads 1, 3, 5 ...              --queue-->
 //! ```
 //!
-//! All read pages of the one transaction of whoever asks, who has to do what is left: names, filters, sums. So what is
-//! found does not depend on how many threads there are. Batches are used again and again, and queues are short.
+//! All threads read pages in the transaction of the calling thread, which does the rest: names, filters, sums. So the
+//! result does not depend on the number of threads. Batches are reused, and queues are short.
 //!
-//! Who begins to record into the file has to wait for that transaction. So it is given up from time to time for
-//! another one, and in between ([`Pause`]) nobody reads a page.
+//! A program that begins to record into the file has to wait for that transaction. So it is replaced from time to
+//! time, and meanwhile ([`Pause`]) no thread reads a page.
 
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -22,20 +22,20 @@ use crate::id_range::Range;
 use crate::raw_span::RawSpan;
 use crate::workers::ReadAhead;
 
-/// Batches that wait to be taken.
+/// Full batches that wait in a queue.
 const QUEUE: usize = 3;
-/// Fewer parts are not worth a thread.
+/// With fewer parts, one thread reads all.
 const PARTS_MIN: usize = 4;
 
-/// What is told of rows that are read ahead.
+/// What the caller is told.
 pub(crate) enum ReadAheadEvent<'a> {
     /// A row, and its fields.
     Row(&'a RawSpan, Option<&'a str>),
-    /// So many rows were looked at since this was told last; a moment to pause.
+    /// This many rows were read since the last such event; reading can be paused now.
     LookedAt(u64, &'a Pause),
 }
 
-/// What keeps the threads from reading.
+/// A lock that pauses the reading threads.
 pub(crate) struct Pause(RwLock<()>);
 
 impl Pause {
@@ -43,7 +43,7 @@ impl Pause {
         Self(RwLock::new(()))
     }
 
-    /// While the guard lives, no page is read.
+    /// Pauses all reading while the guard lives.
     pub(crate) fn begin(&self) -> RwLockWriteGuard<'_, ()> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -56,10 +56,10 @@ impl Pause {
 /// Some rows.
 struct Batch {
     rows: Vec<RawSpan>,
-    /// Where in `text` the fields of rows begin and end; only where fields are asked for.
+    /// Start and end of the fields of each row in `text`; only if fields are read.
     fields: Vec<Option<(usize, usize)>>,
     text: String,
-    /// The last id that was looked at, and how many were.
+    /// The last id that was read; below, how many rows were.
     after: i64,
     looked_at: u64,
     ended: Ended,
@@ -79,7 +79,7 @@ impl Batch {
 
     fn push(&mut self, span: &RawSpan, fields: Option<&str>) {
         if let Some(fields) = fields {
-            // Those before had none.
+            // The rows before had none.
             self.fields.resize(self.rows.len(), None);
             let from = self.text.len();
             self.text.push_str(fields);
@@ -95,9 +95,8 @@ impl Batch {
 }
 
 impl SpanPages<'_> {
-    /// Calls `each` for all rows of a range, and takes them from it, as
-    /// [`PageRows::read`](super::PageRows::read) does. `None` where that is not worth threads, or the system
-    /// gives none.
+    /// Calls `each` for all rows of a range and removes them from it, as [`PageRows::read`](super::PageRows::read)
+    /// does. `None` where threads are not worth it, or cannot be started.
     pub(crate) fn read_ahead<E>(
         &self,
         ahead: &ReadAhead,
@@ -163,7 +162,7 @@ impl SpanPages<'_> {
                 batch.after = range.after;
                 batch.looked_at = rows.looked_at();
                 batch.ended = ended;
-                if full.send(batch).is_err() || ended == Ended::Odd {
+                if full.send(batch).is_err() || ended == Ended::Fallback {
                     return;
                 }
                 if ended != Ended::Full {
@@ -182,19 +181,19 @@ fn take<E>(
     each: &mut impl FnMut(ReadAheadEvent<'_>) -> Result<ControlFlow<()>, E>,
 ) -> Result<Ended, E> {
     loop {
-        // A thread that has ended before its time has left the rest to whoever reads otherwise.
-        let Ok(batch) = taken.recv() else { return Ok(Ended::Odd) };
+        // A thread that has ended early has left the rest to the caller.
+        let Ok(batch) = taken.recv() else { return Ok(Ended::Fallback) };
         for (at, span) in batch.rows.iter().enumerate() {
             if each(ReadAheadEvent::Row(span, batch.fields(at)))?.is_break() {
-                return Ok(Ended::Broken);
+                return Ok(Ended::Stopped);
             }
         }
         range.after = batch.after;
         if each(ReadAheadEvent::LookedAt(batch.looked_at, pause))?.is_break() {
-            return Ok(Ended::Broken);
+            return Ok(Ended::Stopped);
         }
         let ended = batch.ended;
-        // Nobody needs it any more if this fails.
+        // If this fails, the thread has ended and needs no batches.
         let _ = used.send(batch);
         if ended != Ended::Full {
             return Ok(ended);

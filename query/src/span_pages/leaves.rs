@@ -1,34 +1,34 @@
 //! The leaves of the tree of a table, in the order of ids: <https://sqlite.org/fileformat2.html#b_tree_pages>.
 //!
-//! A recording appends its leaves side by side, so several are read at once where the next one is near.
-//! Whatever a tree does not look like gives `None`.
+//! A recording appends its leaves side by side, so several are read at once if the next one is near. Malformed trees
+//! give `None`.
 
 use super::record::{BEHIND, Record, take_varint};
 use crate::id_range::Range;
 use spandrel_storage::internals::Pages;
 
-/// Deeper trees there are none: a page has at least four children.
+/// There are no deeper trees: a page has at least four children.
 const DEPTH_MAX: usize = 20;
 /// Bytes that are read at once.
 const READ_BYTES: usize = 128 << 10;
-/// Where the kind of a page stands, and what it is.
+/// The first byte of a page: its kind.
 const INTERIOR: u8 = 5;
 const LEAF: u8 = 13;
 /// Bytes before the cells of either.
 const INTERIOR_HEADER: usize = 12;
 const LEAF_HEADER: usize = 8;
-/// Longer rows there are none; SQLite refuses them, too.
+/// There are no longer rows; SQLite refuses them, too.
 const PAYLOAD_MAX: u64 = 4 << 20;
 
-/// A way through the leaves of a table.
+/// A cursor over the leaves of a table.
 pub(super) struct Leaves<'a> {
     pages: &'a Pages<'a>,
     root: u32,
-    /// From the root down: pages, and which child is looked at.
+    /// From the root down: pages, and the current child of each.
     path: Vec<Interior>,
     depth: usize,
     window: Window,
-    /// By their last digits: leaves and pages above them that were read, with room for so many.
+    /// A cache of pages by the low bits of their numbers, with a fixed number of slots.
     kept: Vec<Option<(u32, Vec<u8>)>>,
 }
 
@@ -38,8 +38,8 @@ struct Interior {
     at: usize,
 }
 
-/// Pages above leaves that are kept by whoever looks up rows here and there, and goes through them again and again.
-const KEPT_MAX: usize = 64;
+/// Slots of the cache, for random look-ups.
+const CACHED_MAX: usize = 64;
 
 /// Neighbouring pages.
 struct Window {
@@ -55,7 +55,7 @@ pub(super) struct Cell<'a> {
     pub(super) id: i64,
     /// Its record, or the part of it that is on the page.
     pub(super) record: Record<'a>,
-    /// How long it is as a whole, and the page on which it goes on.
+    /// If it continues elsewhere: its length, and the first overflow page.
     more: Option<(usize, u32)>,
 }
 
@@ -65,18 +65,18 @@ impl<'a> Leaves<'a> {
         Self { pages, root, path: Vec::new(), depth: 0, window, kept: Vec::new() }
     }
 
-    /// For looking up rows here and there.
+    /// With a cache of pages, for random look-ups.
     pub(super) fn keeping_pages(mut self) -> Self {
-        self.kept.resize(KEPT_MAX, None);
+        self.kept.resize(CACHED_MAX, None);
         self
     }
 
-    /// Goes to the leaf in which a row is, if it is anywhere, by pages that are kept. Gives the leaf.
+    /// The leaf that contains a row, if there is one, by cached pages.
     pub(super) fn find(&mut self, id: i64) -> Option<Leaf<'_>> {
         let size = self.pages.page_size();
         let mut page = self.root;
         for _ in 0..DEPTH_MAX {
-            let at = page as usize % KEPT_MAX;
+            let at = page as usize % CACHED_MAX;
             let kept = self.kept.get_mut(at)?;
             if kept.as_ref().is_none_or(|(known, _)| *known != page) {
                 let mut bytes = kept.take().map(|(_, bytes)| bytes).unwrap_or_default();
@@ -105,7 +105,7 @@ impl<'a> Leaves<'a> {
         None
     }
 
-    /// Goes to the leaf in which the first id after this one is, if there is any.
+    /// Goes to the leaf with the first id after this one, if there is any.
     pub(super) fn seek(&mut self, after: i64) -> Option<()> {
         self.depth = 0;
         self.descend(self.root, |interior| interior.first_above(after))
@@ -154,13 +154,13 @@ impl<'a> Leaves<'a> {
         None
     }
 
-    /// A range in parts that each have so many leaves, but for the last one.
+    /// Cuts a range into parts of `leaves` leaves; the last one may have fewer.
     pub(super) fn parts(&mut self, range: Range, leaves: usize) -> Option<Vec<Range>> {
         let (mut parts, mut left, mut after) = (Vec::new(), leaves, range.after);
         self.seek(range.after)?;
         let mut known = range.after;
         while let Some(interior) = self.depth.checked_sub(1).and_then(|at| self.path.get(at)) {
-            // Each has at least two children: what goes in circles has an end.
+            // Each has at least two children, so a circle of pages ends.
             if interior.cells == 0 {
                 return None;
             }
@@ -178,7 +178,7 @@ impl<'a> Leaves<'a> {
                     (left, after) = (leaves, key);
                 }
             }
-            // The last leaf under a page has its key further up, and is counted with the next ones.
+            // The key of a page's last leaf is further up, so that leaf is counted with the next ones.
             if known >= range.last || !self.next_interior()? {
                 break;
             }
@@ -195,7 +195,7 @@ impl<'a> Leaves<'a> {
         self.next()
     }
 
-    /// The leaf that is looked at.
+    /// The current leaf.
     pub(super) fn leaf(&self) -> Option<Leaf<'_>> {
         let size = self.pages.page_size();
         let (page, with_more) =
@@ -206,12 +206,12 @@ impl<'a> Leaves<'a> {
 }
 
 impl Cell<'_> {
-    /// Whether it goes on elsewhere.
+    /// Whether it continues on overflow pages.
     pub(super) fn is_cut(&self) -> bool {
         self.more.is_some()
     }
 
-    /// The whole record of one that does.
+    /// The whole record of a cell that continues.
     pub(super) fn whole<'b>(
         &self,
         pages: &Pages<'_>,
@@ -247,7 +247,7 @@ fn child_with(page: &[u8], cells: usize, id: i64) -> Option<u32> {
 }
 
 impl Interior {
-    /// The page of the child that is looked at.
+    /// The page of the current child.
     fn child(&self) -> Option<u32> {
         if self.at >= self.cells {
             return u32_at(&self.page, 8);
@@ -279,7 +279,7 @@ impl Interior {
 /// A leaf.
 pub(super) struct Leaf<'a> {
     page: &'a [u8],
-    /// Whatever stands behind it, too.
+    /// The page and the bytes after it.
     with_more: &'a [u8],
     pub(super) cells: usize,
     usable_size: usize,
@@ -289,7 +289,7 @@ impl<'a> Leaf<'a> {
     /// The first cell with an id above this one.
     pub(super) fn first_above(&self, id: i64) -> Option<usize> {
         let (mut low, mut high) = (0, self.cells);
-        // As in each leaf that is come to from the one before.
+        // This is so for each leaf that follows another one.
         if high > 0 && self.cell(0)?.id > id {
             return Some(0);
         }
@@ -303,7 +303,7 @@ impl<'a> Leaf<'a> {
     #[inline]
     pub(super) fn cell(&self, at: usize) -> Option<Cell<'a>> {
         let start = usize::from(u16_at(self.page, LEAF_HEADER + 2 * at)?);
-        // What is told of a row stands in the page, whatever is behind it.
+        // The length and id of a row are within the page, whatever comes after it.
         let mut rest = self.with_more.get(start..)?;
         let payload = take_varint(&mut rest)?;
         let id = take_varint(&mut rest)? as i64;
@@ -339,7 +339,7 @@ impl Window {
     fn get(&mut self, pages: &Pages<'_>, page: u32) -> Option<&[u8]> {
         let size = pages.page_size();
         if page.checked_sub(self.first).is_none_or(|at| at >= self.count) {
-            // What comes next is worth to be read with it only where leaves are side by side.
+            // Following pages are read ahead only if leaves are side by side.
             let most = (READ_BYTES / size).max(1) as u32;
             let is_near = page > self.last && page - self.last <= most;
             let wanted = if is_near { most as usize } else { 1 };
@@ -357,7 +357,7 @@ impl Window {
         self.last_page_and_more(size)?.get(..size)
     }
 
-    /// It, and [`BEHIND`] bytes or more of whatever.
+    /// The page and at least [`BEHIND`] further bytes.
     fn last_page_and_more(&self, size: usize) -> Option<&[u8]> {
         let at = self.last.checked_sub(self.first).filter(|at| *at < self.count)? as usize * size;
         self.bytes.get(at..)

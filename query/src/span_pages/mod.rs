@@ -1,9 +1,9 @@
 //! The rows of the table `span`, read from the pages of the file.
 //!
-//! A row costs SQLite some 400 ns to hand out, column by column, and a tenth of that to read here. It can be
-//! read here where the file alone is what a transaction sees ([`ReadOnly::pages`]), as that of a profile
-//! that nobody records into. Whatever is not as a recording makes it, be it a table with other columns or a page
-//! that is damaged, is left to SQLite, from the row on at which it is met.
+//! A row costs SQLite some 400 ns to hand out, column by column, and a tenth of that to read here. That is possible
+//! while a transaction sees nothing but the main file ([`ReadOnly::pages`]), as in a profile that nobody records
+//! into. If something is not as a recording makes it, such as a table with other columns or a damaged page, SQLite
+//! reads from that row on.
 //!
 //! [`ReadOnly::pages`]: spandrel_storage::ReadOnly::pages
 
@@ -30,18 +30,18 @@ pub(crate) struct SpanPages<'a> {
     root: u32,
 }
 
-/// Which rows are handed out, and what of them.
+/// Which rows and columns are read.
 pub(crate) struct PageQuery<'a> {
     pub(crate) run_id: i64,
     pub(crate) columns: Columns,
     /// `None`: of all callsites.
     pub(crate) callsites: Option<&'a Callsites>,
-    /// `None`: below all parents, and roots.
+    /// `None`: children of all spans, and roots.
     pub(crate) parents: Option<&'a IdSet>,
 }
 
 impl PageQuery<'_> {
-    /// Whether rows with these may be wanted.
+    /// Whether a row with these values is read.
     #[inline]
     fn has(&self, run_id: i64, parent_id: Option<i64>, callsite_id: i64) -> bool {
         run_id == self.run_id
@@ -52,31 +52,16 @@ impl PageQuery<'_> {
     }
 }
 
-/// Which rows of a run can be meant.
-pub(crate) struct RowFilter<'a> {
-    /// Of these callsites.
-    pub(crate) callsites: Option<&'a Callsites>,
-    /// Below these parents.
-    pub(crate) parents: Option<&'a IdSet>,
-}
-
-impl<'a> RowFilter<'a> {
-    /// These rows of a run, with these columns.
-    pub(crate) fn wanted(&self, run_id: i64, columns: Columns) -> PageQuery<'a> {
-        PageQuery { run_id, columns, callsites: self.callsites, parents: self.parents }
-    }
-}
-
 /// Some callsites.
 #[derive(Debug, Clone)]
 pub(crate) struct Callsites {
-    /// By number, up to the largest.
+    /// A flag for each number up to the largest.
     is_in: Vec<bool>,
-    /// Numbers that are too large for that, which only a made-up file has.
+    /// Numbers that are too large for the table: only forged files have them.
     others: Vec<i64>,
 }
 
-/// Callsites that are looked up in a table.
+/// Numbers in the table at most.
 const CALLSITES_MAX: usize = 1 << 20;
 
 impl Callsites {
@@ -105,21 +90,22 @@ impl Callsites {
     }
 }
 
-/// How a look at some rows has ended.
+/// How reading some rows has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// As many rows as were asked for; there may be more.
+    /// After as many rows as were wanted; there may be more.
     Full,
-    /// All rows of the range.
+    /// After all rows of the range.
     All,
-    /// Whoever was handed a row wants no more.
-    Broken,
-    /// From here on SQLite has to read.
-    Odd,
+    /// The caller wants no more rows.
+    Stopped,
+    /// SQLite has to read from here on.
+    Fallback,
 }
 
 impl<'a> SpanPages<'a> {
-    /// `None` where SQLite has to read. `pages` are those of the transaction, which is asked something first.
+    /// `None` where SQLite has to read. `pages` is called after a first query of the transaction, which fixes its
+    /// state.
     pub(crate) fn of(
         tx: &Transaction<'_>,
         pages: impl FnOnce() -> Option<Pages<'a>>,
@@ -128,20 +114,20 @@ impl<'a> SpanPages<'a> {
         Ok(pages().map(|pages| Self { pages, root }))
     }
 
-    /// Looks up its rows here and there.
+    /// For random look-ups of rows.
     pub(crate) fn look_up(&self) -> PageLookUp<'_> {
         let leaves = Leaves::new(&self.pages, self.root).keeping_pages();
         PageLookUp { pages: &self.pages, leaves, buffer: Vec::new() }
     }
 
-    /// A way through its rows.
+    /// A cursor over the rows.
     pub(crate) fn rows(&self) -> PageRows<'_> {
         let leaves = Leaves::new(&self.pages, self.root);
         PageRows { pages: &self.pages, leaves, at: None, looked_at: 0, buffer: Vec::new() }
     }
 }
 
-/// Looks up rows here and there.
+/// Looks up single rows.
 pub(crate) struct PageLookUp<'a> {
     pages: &'a Pages<'a>,
     leaves: Leaves<'a>,
@@ -149,18 +135,19 @@ pub(crate) struct PageLookUp<'a> {
 }
 
 impl PageLookUp<'_> {
-    /// The row of an id, if there is one that is wanted; [`Ended::Odd`] as an error where SQLite has to read.
+    /// The row of an id, if there is one that matches; [`Ended::Fallback`] as an error where SQLite has to read.
     pub(crate) fn get(
         &mut self,
         id: i64,
         wanted: &PageQuery<'_>,
     ) -> Result<Option<RawSpan>, Ended> {
-        let leaf = self.leaves.find(id).ok_or(Ended::Odd)?;
-        let first = leaf.first_above(id.checked_sub(1).ok_or(Ended::Odd)?).ok_or(Ended::Odd)?;
+        let leaf = self.leaves.find(id).ok_or(Ended::Fallback)?;
+        let first =
+            leaf.first_above(id.checked_sub(1).ok_or(Ended::Fallback)?).ok_or(Ended::Fallback)?;
         if first >= leaf.cells {
             return Ok(None);
         }
-        let cell = leaf.cell(first).ok_or(Ended::Odd)?;
+        let cell = leaf.cell(first).ok_or(Ended::Fallback)?;
         if cell.id != id {
             return Ok(None);
         }
@@ -169,38 +156,38 @@ impl PageLookUp<'_> {
             false => Some(cell.record),
         };
         let mut span = RawSpan::default();
-        match record::read(id, record.ok_or(Ended::Odd)?, wanted, &mut span) {
+        match record::read(id, record.ok_or(Ended::Fallback)?, wanted, &mut span) {
             Read::Row(_) => Ok(Some(span)),
             Read::PassedOver => Ok(None),
-            Read::Odd => Err(Ended::Odd),
+            Read::Fallback => Err(Ended::Fallback),
         }
     }
 }
 
-/// A way through the rows of the table.
+/// A cursor over the rows of the table.
 pub(crate) struct PageRows<'a> {
     pages: &'a Pages<'a>,
     leaves: Leaves<'a>,
-    /// The last row that was read, in the leaf that is looked at.
+    /// The id of the last row that was read, if its leaf is the current one.
     at: Option<i64>,
-    /// Rows that were looked at by the last [`read`](Self::read).
+    /// Rows that the last [`read`](Self::read) has read.
     looked_at: u64,
     /// A row that does not fit its page.
     buffer: Vec<u8>,
 }
 
 impl PageRows<'_> {
-    /// A range in parts that each have so many leaves, but for the last one.
+    /// Cuts a range into parts of `leaves` leaves; the last one may have fewer.
     pub(crate) fn parts(&mut self, range: Range, leaves: usize) -> Option<Vec<Range>> {
         self.leaves.parts(range, leaves)
     }
 
-    /// How many rows the last [`read`](Self::read) has looked at.
+    /// Rows that the last [`read`](Self::read) has read.
     pub(crate) fn looked_at(&self) -> u64 {
         self.looked_at
     }
 
-    /// Calls `each` for the first rows of a range, so many at most, and takes them from it. Rows of other runs
+    /// Calls `each` for the first rows of a range, at most `rows_max`, and removes them from it. Rows of other runs
     /// count, too, but are not handed out. Fails as `each` does.
     pub(crate) fn read<E>(
         &mut self,
@@ -213,20 +200,20 @@ impl PageRows<'_> {
         let mut is_first = true;
         let mut span = RawSpan::default();
         if self.at.take() != Some(range.after) && self.leaves.seek(range.after).is_none() {
-            return Ok(Ended::Odd);
+            return Ok(Ended::Fallback);
         }
         loop {
-            let Some(leaf) = self.leaves.leaf() else { return Ok(Ended::Odd) };
-            let Some(first) = leaf.first_above(range.after) else { return Ok(Ended::Odd) };
-            // But for the first one, each leaf has rows that come next: what goes in circles is no tree.
+            let Some(leaf) = self.leaves.leaf() else { return Ok(Ended::Fallback) };
+            let Some(first) = leaf.first_above(range.after) else { return Ok(Ended::Fallback) };
+            // Each leaf but the first has further rows; if not, the tree is circular.
             if first == leaf.cells && !is_first {
-                return Ok(Ended::Odd);
+                return Ok(Ended::Fallback);
             }
             is_first = false;
             for at in first..leaf.cells {
-                // Ids that do not grow are no table's.
+                // Ids of a table grow.
                 let cell = leaf.cell(at).filter(|cell| cell.id > range.after);
-                let Some(cell) = cell else { return Ok(Ended::Odd) };
+                let Some(cell) = cell else { return Ok(Ended::Fallback) };
                 if cell.id > range.last {
                     range.after = range.last;
                     return Ok(Ended::All);
@@ -240,21 +227,21 @@ impl PageRows<'_> {
                 } else {
                     Some(cell.record)
                 };
-                let Some(record) = record else { return Ok(Ended::Odd) };
+                let Some(record) = record else { return Ok(Ended::Fallback) };
                 let read = record::read(cell.id, record, wanted, &mut span);
-                if read == Read::Odd {
-                    return Ok(Ended::Odd);
+                if read == Read::Fallback {
+                    return Ok(Ended::Fallback);
                 }
                 range.after = cell.id;
                 self.looked_at += 1;
                 if let Read::Row(fields) = read
                     && each(&span, fields)?.is_break()
                 {
-                    return Ok(Ended::Broken);
+                    return Ok(Ended::Stopped);
                 }
             }
             match self.leaves.next() {
-                None => return Ok(Ended::Odd),
+                None => return Ok(Ended::Fallback),
                 Some(false) => {
                     range.after = range.last;
                     return Ok(Ended::All);
@@ -265,9 +252,9 @@ impl PageRows<'_> {
     }
 }
 
-/// The first page of the table, if it is as we make it.
+/// The root page of the table, if its columns are ours.
 pub(crate) fn root_of(tx: &Transaction<'_>) -> rusqlite::Result<Option<u32>> {
-    // The primary key is the number of the row, and what is not in a row that is older than its column is NULL.
+    // The primary key is the row id. In rows older than a column, that column is missing and must default to NULL.
     let mut query = tx.prepare(
         "SELECT (SELECT rootpage FROM main.sqlite_schema WHERE type = 'table' AND name = 'span'),
            group_concat(name), count(dflt_value), max(name = 'id' AND type = 'INTEGER' AND pk = 1),

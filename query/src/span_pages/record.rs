@@ -1,8 +1,8 @@
 //! A row of the table `span` from its record: <https://sqlite.org/fileformat2.html#record_format>.
 //!
-//! Whatever is not as a recording stores it gives `None`: SQLite then reads the row, and says what is wrong.
+//! Malformed records give `None`: SQLite then reads the row, and reports what is wrong.
 
-mod quick;
+mod fast;
 
 use super::{Columns, PageQuery};
 use crate::raw_span::RawSpan;
@@ -15,56 +15,56 @@ pub(super) const COLUMNS: &str = "id,run_id,parent_id,root_id,callsite_id,thread
     longest_thread_id,self_busy_ns";
 
 const NULL: u64 = 0;
-/// From here on odd ones are texts.
+/// From here on, odd serial types are texts.
 const TEXT: u64 = 13;
 
-/// How an integer of a serial type is read from the eight bytes that begin with it: no branch tells the types apart,
-/// since which one comes next is hard to foresee.
+/// How to read an integer of a serial type from the eight bytes that begin with it. A table instead of branches,
+/// since types are hard to predict.
 #[derive(Clone, Copy)]
 struct Integer {
     /// Its bytes.
     length: u8,
-    /// The sign is in the first byte, wherever that ends up.
+    /// An arithmetic shift to the right by this many bits keeps the sign.
     shift: u8,
-    /// What is there of it by its type alone.
+    /// The value of types that have no bytes.
     constant: u8,
-    /// Whether it has bytes, or else nothing is read.
+    /// All ones if it has bytes, else zero.
     mask: i64,
-    /// Not 0: no integer has this type.
-    odd: u8,
+    /// Not 0: this type is no integer.
+    malformed: u8,
 }
 
 const INTEGERS: [Integer; 16] = {
-    let none = Integer { length: 0, shift: 0, constant: 0, mask: 0, odd: 1 };
+    let none = Integer { length: 0, shift: 0, constant: 0, mask: 0, malformed: 1 };
     let mut all = [none; 16];
     // NULL, 0 and 1.
-    all[0].odd = 0;
-    all[8].odd = 0;
-    all[9] = Integer { constant: 1, odd: 0, ..none };
+    all[0].malformed = 0;
+    all[8].malformed = 0;
+    all[9] = Integer { constant: 1, malformed: 0, ..none };
     let (types, lengths) = ([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 6, 8]);
     let mut at = 0;
     while at < types.len() {
         let length = lengths[at];
         let shift = 64 - 8 * length;
-        all[types[at]] = Integer { length, shift, constant: 0, mask: -1, odd: 0 };
+        all[types[at]] = Integer { length, shift, constant: 0, mask: -1, malformed: 0 };
         at += 1;
     }
     all
 };
 
-/// Bytes that have to be there behind a record for it to be read quickly.
-pub(super) const BEHIND: usize = quick::START;
+/// Bytes that must follow a record for the fast way.
+pub(super) const BEHIND: usize = fast::START;
 
 /// A record, or the part of it that is on the page of its row.
 #[derive(Clone, Copy)]
 pub(super) struct Record<'a> {
-    /// What follows it, too, so that eight bytes can be read at once.
+    /// The record and what follows it, so that eight bytes can be read at once.
     bytes: &'a [u8],
     length: usize,
 }
 
 impl<'a> Record<'a> {
-    /// The first bytes of these.
+    /// The record in the first `length` bytes.
     pub(super) fn at_start_of(bytes: &'a [u8], length: usize) -> Option<Self> {
         (length <= bytes.len()).then_some(Self { bytes, length })
     }
@@ -74,16 +74,16 @@ impl<'a> Record<'a> {
     }
 }
 
-/// The values of a record, one after the other.
+/// Reads the values of a record one after the other.
 struct Values<'a> {
-    /// Serial types, those that are left from `at` on.
+    /// Serial types; those from `at` on are not read yet.
     types: &'a [u8],
     at: usize,
     record: Record<'a>,
-    /// Where in the record the next value stands.
+    /// The position of the next value in the record.
     next: usize,
-    /// Something was not as it should be; nothing that was read is good.
-    is_odd: bool,
+    /// Something was malformed: no value that was read is valid.
+    is_malformed: bool,
 }
 
 impl<'a> Values<'a> {
@@ -93,12 +93,12 @@ impl<'a> Values<'a> {
         let header = usize::try_from(take_varint(&mut types)?).ok()?;
         let at = record.bytes.len() - types.len();
         let types = record.bytes.get(..header).filter(|_| header <= record.length)?;
-        let is_odd = at > header;
-        Some(Self { types, at, record, next: header, is_odd })
+        let is_malformed = at > header;
+        Some(Self { types, at, record, next: header, is_malformed })
     }
 
-    /// The next serial type, if it is not a single byte. A column that the table has got later is NULL in rows of
-    /// before.
+    /// The next serial type, if it is not a single byte. Columns that were added later are missing in older rows:
+    /// NULL.
     #[cold]
     fn serial(&mut self) -> u64 {
         let Some(mut rest) = self.types.get(self.at..).filter(|rest| !rest.is_empty()) else {
@@ -110,7 +110,7 @@ impl<'a> Values<'a> {
                 serial
             }
             None => {
-                self.is_odd = true;
+                self.is_malformed = true;
                 NULL
             }
         }
@@ -127,10 +127,10 @@ impl<'a> Values<'a> {
             _ => self.serial(),
         };
         let Some(kind) = INTEGERS.get(serial as usize).filter(|_| serial < 16) else {
-            self.is_odd = true;
+            self.is_malformed = true;
             return (true, 0);
         };
-        self.is_odd |= kind.odd != 0;
+        self.is_malformed |= kind.malformed != 0;
         let bytes = self.record.bytes.get(self.next..).unwrap_or_default();
         let eight = match bytes.first_chunk::<8>() {
             Some(bytes) => i64::from_be_bytes(*bytes),
@@ -149,11 +149,11 @@ impl<'a> Values<'a> {
     #[inline(always)]
     fn number(&mut self) -> i64 {
         let (is_null, value) = self.integer();
-        self.is_odd |= is_null;
+        self.is_malformed |= is_null;
         value
     }
 
-    /// `None`: NULL, or something that is no text.
+    /// `None`: NULL, or no text.
     #[inline(always)]
     fn text(&mut self) -> Option<&'a [u8]> {
         let serial = match self.types.get(self.at) {
@@ -166,25 +166,25 @@ impl<'a> Values<'a> {
         let length = match serial.checked_sub(TEXT) {
             Some(rest) if rest.is_multiple_of(2) => rest / 2,
             _ => {
-                self.is_odd |= serial != NULL;
+                self.is_malformed |= serial != NULL;
                 return None;
             }
         };
-        // One that is cut is odd, as all is whose end lies behind that of the record.
+        // A text that ends behind the record is malformed.
         let end = self.next.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
         let text = self.record.bytes.get(self.next..end);
         self.next = end;
         text
     }
 
-    /// Whether all that was read so far is as it should be.
+    /// Whether all that was read so far is well-formed.
     #[inline(always)]
-    fn are_good(&self) -> bool {
-        !self.is_odd && self.next <= self.record.length
+    fn are_valid(&self) -> bool {
+        !self.is_malformed && self.next <= self.record.length
     }
 }
 
-/// The last bytes of a page, as if zeros followed.
+/// The last bytes of a page, padded with zeros.
 #[cold]
 fn eight_of(bytes: &[u8]) -> i64 {
     let mut eight = [0; 8];
@@ -192,18 +192,18 @@ fn eight_of(bytes: &[u8]) -> i64 {
     i64::from_be_bytes(eight)
 }
 
-/// What a record is.
+/// The result of reading a record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Read<'a> {
-    /// A row that is wanted, and its fields.
+    /// A row that matches, and its fields.
     Row(Option<&'a str>),
-    /// Another one.
+    /// A row that does not match.
     PassedOver,
-    /// None that we make.
-    Odd,
+    /// Malformed: SQLite has to read it.
+    Fallback,
 }
 
-/// Reads the row of this id, if it is wanted. Of columns that are not asked for, anything may be missing.
+/// Reads the row of this id, if it matches. Columns that were not requested may be missing.
 #[inline]
 pub(super) fn read<'a>(
     id: i64,
@@ -211,13 +211,13 @@ pub(super) fn read<'a>(
     wanted: &PageQuery<'_>,
     span: &mut RawSpan,
 ) -> Read<'a> {
-    match quick::read(id, record, wanted, span) {
-        Read::Odd => read_any(id, record, wanted, span).unwrap_or(Read::Odd),
+    match fast::read(id, record, wanted, span) {
+        Read::Fallback => read_any(id, record, wanted, span).unwrap_or(Read::Fallback),
         read => read,
     }
 }
 
-/// The same, whatever the values are.
+/// The general case.
 #[cold]
 fn read_any<'a>(
     id: i64,
@@ -226,14 +226,14 @@ fn read_any<'a>(
     span: &mut RawSpan,
 ) -> Option<Read<'a>> {
     let mut values = Values::of(record)?;
-    // The id stands before the record, and NULL in it.
+    // The id stands before the record; its column is NULL.
     let own_id = values.maybe();
     let (run_id, parent_id, root_id) = (values.number(), values.maybe(), values.number());
     let callsite_id = values.number();
-    if own_id.is_some() || !values.are_good() {
+    if own_id.is_some() || !values.are_valid() {
         return None;
     }
-    // Most rows are passed over here, where a name is asked for.
+    // If a name is selected, most rows are skipped here.
     if !wanted.has(run_id, parent_id, callsite_id) {
         return Some(Read::PassedOver);
     }
@@ -252,7 +252,7 @@ fn read_any<'a>(
         ..RawSpan::default()
     };
     if wanted.columns == Columns::Numbers {
-        return values.are_good().then_some(Read::Row(None));
+        return values.are_valid().then_some(Read::Row(None));
     }
     let text = values.text();
     span.first_entry_ns = values.maybe();
@@ -260,13 +260,13 @@ fn read_any<'a>(
     span.last_exit_ns = values.maybe();
     span.longest_thread_id = values.maybe();
     span.self_busy_ns = values.maybe();
-    if !values.are_good() {
+    if !values.are_valid() {
         return None;
     }
     fields(text, wanted).map(Read::Row)
 }
 
-/// The fields, if they are wanted. `None`: they are no text.
+/// The fields, if they are requested. `None`: they are no text.
 #[inline]
 fn fields<'a>(text: Option<&'a [u8]>, wanted: &PageQuery<'_>) -> Option<Option<&'a str>> {
     match text.filter(|_| wanted.columns == Columns::All) {
@@ -277,7 +277,7 @@ fn fields<'a>(text: Option<&'a [u8]>, wanted: &PageQuery<'_>) -> Option<Option<&
 
 #[inline]
 fn status(text: &[u8]) -> Option<Status> {
-    // Nearly all of them.
+    // The usual case.
     if text == b"ok" {
         return Some(Status::Ok);
     }
@@ -294,7 +294,7 @@ pub(super) fn take_varint(from: &mut &[u8]) -> Option<u64> {
     }
     if let Some(eight) = from.first_chunk::<8>() {
         let word = u64::from_le_bytes(*eight);
-        // The first byte that another one does not follow.
+        // The highest bit is 0 in the last byte of a varint.
         let ends = !word & 0x8080_8080_8080_8080;
         if ends != 0 {
             let bits = ends.trailing_zeros() + 1;
@@ -305,7 +305,7 @@ pub(super) fn take_varint(from: &mut &[u8]) -> Option<u64> {
     take_long_varint(from)
 }
 
-/// Seven bits of each byte, without what is between them.
+/// Joins seven bits of each byte.
 #[inline]
 fn join_sevens(bytes: u64) -> u64 {
     let two = (bytes & 0x007F_007F_007F_007F) | (bytes & 0x7F00_7F00_7F00_7F00) >> 1;
@@ -313,7 +313,7 @@ fn join_sevens(bytes: u64) -> u64 {
     (four & 0x0FFF_FFFF) | (four & 0x0FFF_FFFF_0000_0000) >> 4
 }
 
-/// One of nine bytes, or at the end of all.
+/// A varint of nine bytes, or near the end of the page.
 #[cold]
 fn take_long_varint(from: &mut &[u8]) -> Option<u64> {
     let mut value = 0;

@@ -1,8 +1,8 @@
-//! How much memory a query takes, as far as that can be told without asking anything of the whole process.
+//! Measures the memory of a query without changing settings of the whole process.
 //!
-//! SQLite has one limit for all of a process, which is not a library's to set: [`limit_process_memory`]
-//! is for programs that are nothing but a question to a profile. Otherwise the process is looked at
-//! while the query runs; what others allocate meanwhile counts as the query's.
+//! SQLite has one limit for the whole process, which a library must not set: [`limit_process_memory`] is for programs
+//! that only query a profile. Otherwise the memory of the process is measured while the query runs; allocations of
+//! other threads count as the query's.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,7 @@ pub fn limit_process_memory(bytes: u64) -> Result<(), Error> {
         .context(":memory:".as_ref(), "limit the memory of the process")
 }
 
-/// Looks after the memory of one query.
+/// Watches the memory of one query.
 pub(super) struct Watch {
     before: u64,
     most: u64,

@@ -1,6 +1,6 @@
-//! SQL that somebody typed, on a profile that must not change and a recording that must not suffer.
+//! SQL of the user, on a profile that must not change and a recording that must not suffer.
 //!
-//! What a query can do is limited from several sides, each of which would do for most attempts:
+//! Several limits restrict a query, each of which is enough for most attempts:
 //!
 //! * the file is opened read-only, and the connection is `query_only`;
 //! * an authorizer refuses whatever is not reading while a statement is compiled (`guard`), and
@@ -103,7 +103,7 @@ pub enum SqlValue<'a> {
     Blob(&'a [u8]),
 }
 
-/// Who takes the rows of a query.
+/// Takes the rows of a query.
 pub trait SqlRows {
     /// Once before the rows, and without any row, too: the names of the columns.
     fn columns(&mut self, names: &[String]) -> ControlFlow<()>;
@@ -121,14 +121,14 @@ pub enum SqlEnd {
     RowsCut,
     /// There are more bytes than [`SqlLimits::bytes_max`].
     BytesCut,
-    /// Whoever takes the rows wanted no more.
+    /// The consumer of the rows stopped it.
     Broken,
 }
 
 /// Values for the parameters of a query: `:run`, `:from_ns` and `:until_ns`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SqlParameters {
-    /// The run that is looked at.
+    /// The selected run.
     pub run_id: i64,
     /// Start of the window, nanoseconds since the start of the run.
     pub from_ns: i64,
@@ -136,7 +136,7 @@ pub struct SqlParameters {
     pub until_ns: i64,
 }
 
-/// A connection for SQL that somebody typed.
+/// A connection for SQL of the user.
 pub struct Sql {
     reader: Reader,
     guard: Guard,
@@ -217,7 +217,7 @@ impl Sql {
                 "the query is empty; write one, such as: select * from top",
             ));
         };
-        // The second one is compiled for its sake only, and refused whether or not it is sound.
+        // The second statement is only compiled to be refused, valid or not.
         let mut second = statements;
         if !matches!(second.next(), Ok(None)) {
             return Err(SqlError::refused("a second statement is refused; ask one at a time"));
@@ -253,9 +253,9 @@ impl Sql {
     }
 }
 
-/// Nothing of this can be undone by a query.
+/// Restricts a connection; no query can undo it.
 fn restrict(conn: &mut Connection, limits: &SqlLimits, guard: &Guard) -> rusqlite::Result<()> {
-    // Nothing for the whole process: the host has uses of its own for SQLite.
+    // No settings of the whole process: the host may use SQLite, too.
     for (limit, value) in LIMITS {
         conn.set_limit(limit, value).settled()?;
     }

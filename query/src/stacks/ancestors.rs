@@ -1,4 +1,4 @@
-//! Spans by their primary key, while a scan of the same file goes on.
+//! Looks up ancestors by their primary key, during a scan of the same file.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use crate::reader::{Callsite, LIVES_LONG, Names, Reader};
 use spandrel_storage::Error;
 use spandrel_storage::internals::{Context, FastHashMap};
 
-/// What a path needs to know of a span.
+/// What is needed of a span to find its node.
 pub(super) struct Ancestor {
     pub(super) parent_id: Option<u64>,
     pub(super) callsite: Arc<Callsite>,
-    /// Its entries count.
+    /// Whether its entries count.
     pub(super) lives_long: bool,
     /// The thread that made it, and when.
     pub(super) thread_id: i64,
@@ -24,15 +24,15 @@ pub(super) struct Ancestors<'a> {
     run_id: i64,
     names: Names<'a>,
     closed: Statement<'a>,
-    /// Of a live recording, parents that are open have no row among the closed ones yet.
+    /// Open spans: in a live recording, open parents are not among the closed spans yet.
     open: Statement<'a>,
-    /// By callsite, whether entries of its spans count.
+    /// For each callsite, whether entries of its spans count.
     counting: FastHashMap<i64, bool>,
-    /// Whether any do.
+    /// Whether entries of any callsite count.
     has_entries: bool,
 }
 
-/// As [`LIVES_LONG`], of a span that was open at the end.
+/// As [`LIVES_LONG`], for a span that was open at the end.
 const LIVED_LONG: &str = "duration_ns IS NULL AND (entries > 1000
     OR (entries >= 100 AND coalesce(last_exit_ns, 0) >= 1000000000))";
 
@@ -47,7 +47,7 @@ impl<'a> Ancestors<'a> {
                      FROM {table} WHERE id = ?1 AND run_id = ?2"
                 )
             };
-            // A span that has closed says it; of others, those of a callsite of which entries count.
+            // The row of a closed span says it; others need a callsite whose entries count.
             let lives_long = format!(
                 "CASE WHEN duration_ns IS NOT NULL AND self_ns IS NULL THEN 2 ELSE {LIVED_LONG} END"
             );

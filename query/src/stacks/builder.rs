@@ -1,4 +1,4 @@
-//! A tree of stacks while it grows: the child of a node by name, within bounds.
+//! Builds a tree of stacks within bounds: finds or makes the child of a node by name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,33 +8,33 @@ use super::tree::{Frame, StackNode, StackTree, Sums};
 use crate::reader::{Callsite, Entry};
 use spandrel_storage::internals::FastHashMap;
 
-/// Frames of a path at most; what is deeper is counted under [`Frame::Cut`].
+/// Frames of a path at most; deeper ones are counted under [`Frame::Cut`].
 const DEPTH_MAX: u32 = 512;
-/// Nodes at most, not counting those that stand for what was cut.
+/// Nodes at most, beside those of [`Frame::Cut`].
 const NODES_MAX: usize = 65_536;
 
 /// The parent of roots.
 pub(super) const TOP: u32 = u32::MAX;
 
-/// Numbers of frames that are no names.
+/// Numbers of special frames.
 const MISSING_PARENT: u32 = 0;
 const CUT: u32 = 1;
 const FIRST_NAME: u32 = 2;
-/// In the number of a name: of spans that live long.
+/// A bit in the number of a name: long-lived spans.
 const OF_ENTRIES: u32 = 1 << 31;
 
 #[derive(Debug)]
 pub(super) struct TreeBuilder {
     nodes: Vec<StackNode>,
-    /// The span that is placed, and of each node the one for which it was made.
+    /// The current span, and for each node the span for which it was created.
     span_id: u64,
-    made_for: Vec<u64>,
+    created_for: Vec<u64>,
     /// From parent and frame to the node.
     children: FastHashMap<u64, u32>,
-    /// From callsite to frame: callsites of the same name are the same frame.
+    /// From callsite to frame: callsites of equal name share a frame.
     of_callsite: FastHashMap<i64, u32>,
     of_name: HashMap<String, u32>,
-    /// Each callsite is a frame of its own.
+    /// Whether each callsite has a frame of its own.
     by_callsite: bool,
     depth_max: u32,
     nodes_max: usize,
@@ -53,7 +53,7 @@ impl TreeBuilder {
         Self {
             nodes: Vec::new(),
             span_id: 0,
-            made_for: Vec::new(),
+            created_for: Vec::new(),
             children: FastHashMap::default(),
             of_callsite: FastHashMap::default(),
             of_name: HashMap::new(),
@@ -63,8 +63,8 @@ impl TreeBuilder {
         }
     }
 
-    /// Another one of the same kind, without nodes.
-    pub(super) fn of_nothing(&self) -> Self {
+    /// An empty builder of the same kind.
+    pub(super) fn empty_like(&self) -> Self {
         let by_callsite = self.by_callsite;
         Self { by_callsite, ..Self::within(self.depth_max, self.nodes_max) }
     }
@@ -73,37 +73,38 @@ impl TreeBuilder {
         self.nodes.is_empty()
     }
 
-    /// Whether some paths may have been cut for want of nodes, so that the order of spans says which.
+    /// Whether paths may have been cut as there were too many nodes; which ones depends on the order of spans.
     pub(super) fn is_full(&self) -> bool {
         self.nodes.len() >= self.nodes_max
     }
 
-    /// What is made from now on is for this span.
+    /// Sets the span for which nodes are created from now on.
     #[inline]
-    pub(super) fn is_for(&mut self, span_id: u64) {
+    pub(super) fn set_span(&mut self, span_id: u64) {
         self.span_id = span_id;
     }
 
-    /// The tree that one builder makes of all spans that these were given, in the order of ids. `None` if that is not
-    /// known.
+    /// Joins trees; the result is the tree that one builder makes of all their spans in order of id. `None` if that
+    /// is not known.
     pub(super) fn join(parts: Vec<Self>) -> Option<Self> {
-        let mut joined = parts.first()?.of_nothing();
+        let mut joined = parts.first()?.empty_like();
         let mut order = Vec::new();
         for (part, built) in parts.iter().enumerate() {
-            let nodes = built.made_for.iter().enumerate();
-            order.extend(nodes.map(|(at, made_for)| (*made_for, part, at)));
+            let nodes = built.created_for.iter().enumerate();
+            order.extend(nodes.map(|(at, created_for)| (*created_for, part, at)));
         }
-        // Those for one span are in the order in which it needs them, and a parent is before its children.
+        // Nodes created for one span are in order of creation, so parents come before their children.
         order.sort_unstable();
-        let mut places: Vec<_> = parts.iter().map(|part| vec![TOP; part.nodes.len()]).collect();
-        for (made_for, part, at) in order {
+        let mut new_nodes: Vec<_> = parts.iter().map(|part| vec![TOP; part.nodes.len()]).collect();
+        for (created_for, part, at) in order {
             let node = parts.get(part)?.nodes.get(at)?;
             let parent = match node.parent {
-                Some(parent) => *places.get(part)?.get(parent)?,
+                Some(parent) => *new_nodes.get(part)?.get(parent)?,
                 None => TOP,
             };
-            joined.is_for(made_for);
-            *places.get_mut(part)?.get_mut(at)? = joined.add_like(parent, &node.frame, &node.sums);
+            joined.set_span(created_for);
+            *new_nodes.get_mut(part)?.get_mut(at)? =
+                joined.merge_child(parent, &node.frame, &node.sums);
         }
         (!joined.is_full() && !parts.iter().any(Self::is_full)).then_some(joined)
     }
@@ -111,32 +112,32 @@ impl TreeBuilder {
     /// The child of a node, or a root, for a callsite.
     #[inline]
     pub(super) fn child(&mut self, parent: u32, callsite: &Arc<Callsite>) -> u32 {
-        let frame = self.number_of(callsite);
+        let frame = self.frame_number(callsite);
         match self.children.get(&key(parent, frame)) {
             Some(node) => *node,
-            None => self.grow(parent, frame, || Frame::Span(callsite.clone())),
+            None => self.add_child(parent, frame, || Frame::Span(callsite.clone())),
         }
     }
 
-    /// The same for spans that live long.
+    /// The same for a long-lived span.
     #[inline]
     pub(super) fn long_lived(&mut self, parent: u32, callsite: &Arc<Callsite>) -> u32 {
-        let frame = self.number_of(callsite) | OF_ENTRIES;
+        let frame = self.frame_number(callsite) | OF_ENTRIES;
         match self.children.get(&key(parent, frame)) {
             Some(node) => *node,
-            None => self.grow(parent, frame, || Frame::of_entries(callsite)),
+            None => self.add_child(parent, frame, || Frame::of_entries(callsite)),
         }
     }
 
     #[inline]
-    fn number_of(&mut self, callsite: &Arc<Callsite>) -> u32 {
+    fn frame_number(&mut self, callsite: &Arc<Callsite>) -> u32 {
         match self.of_callsite.get(&callsite.id) {
             Some(frame) => *frame,
             None => self.frame_of(callsite),
         }
     }
 
-    /// Where a node stands for spans that live long, that one.
+    /// The callsite of a node that stands for long-lived spans.
     #[inline]
     pub(super) fn of_entries(&self, node: u32) -> Option<&Arc<Callsite>> {
         match &self.nodes.get(node as usize)?.frame {
@@ -146,7 +147,7 @@ impl TreeBuilder {
     }
 
     /// The child of a node, or a root, for a frame of another tree.
-    pub(super) fn child_like(&mut self, parent: u32, frame: &Frame) -> u32 {
+    pub(super) fn copy_child(&mut self, parent: u32, frame: &Frame) -> u32 {
         match frame {
             Frame::Span(callsite) => self.child(parent, callsite),
             Frame::Entries { callsite, .. } => self.long_lived(parent, callsite),
@@ -155,9 +156,9 @@ impl TreeBuilder {
         }
     }
 
-    /// The child of a node for a frame of another tree, with what it sums up to there.
-    pub(super) fn add_like(&mut self, parent: u32, frame: &Frame, sums: &Sums) -> u32 {
-        let node = self.child_like(parent, frame);
+    /// The same, and adds the sums of the frame.
+    pub(super) fn merge_child(&mut self, parent: u32, frame: &Frame, sums: &Sums) -> u32 {
+        let node = self.copy_child(parent, frame);
         if let Some(all) = self.sums(node) {
             all.merge(sums, false);
         }
@@ -188,8 +189,8 @@ impl TreeBuilder {
         frame
     }
 
-    /// A new node, or the one that stands for what is cut.
-    fn grow(&mut self, parent: u32, number: u32, frame: impl FnOnce() -> Frame) -> u32 {
+    /// Adds a node; or gives the node of [`Frame::Cut`] if a bound is reached.
+    fn add_child(&mut self, parent: u32, number: u32, frame: impl FnOnce() -> Frame) -> u32 {
         let depth = match self.nodes.get(parent as usize) {
             Some(StackNode { frame: Frame::Cut, .. }) => return parent,
             Some(node) => node.depth + 1,
@@ -204,7 +205,7 @@ impl TreeBuilder {
     fn push(&mut self, parent: u32, number: u32, frame: Frame) -> u32 {
         let node = self.nodes.len() as u32;
         let above = self.nodes.get(parent as usize);
-        self.made_for.push(self.span_id);
+        self.created_for.push(self.span_id);
         self.nodes.push(StackNode {
             frame,
             depth: above.map_or(0, |above| above.depth + 1),

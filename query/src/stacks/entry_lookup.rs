@@ -1,8 +1,8 @@
-//! In which entry of a span that lives long something began.
+//! Finds the entry of a long-lived span in which a span or another entry began.
 //!
-//! Entries are read for a second of the run at a time, where commits have any of it (`commit_map.rs`), and
-//! those of the last few seconds are kept: spans come roughly in the order of their starts. Where commits do
-//! not tell, or spans come in no such order, nothing is found.
+//! Entries are read for a second of the run at a time, from id ranges of commits with rows of that time
+//! (`commit_map.rs`), and the last few seconds are cached: spans come roughly in order of start. If commits do not
+//! tell, or spans come in no such order, nothing is found.
 
 use std::collections::VecDeque;
 
@@ -14,25 +14,24 @@ use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
 use spandrel_storage::internals::FastHashMap;
 
-/// Entries that are read together begin or end in the same stretch of this length.
+/// Length of a slice of the run; entries that begin or end in it are read together.
 const SLICE_NS: i64 = 1_000_000_000;
-/// Slices that are kept.
+/// Slices in the cache.
 const SLICES_MAX: usize = 4;
-/// Entries of a slice at most; one with more has none.
+/// A slice with more entries than this is treated as empty.
 const ENTRIES_MAX: usize = 1_000_000;
-/// How often a slice is read on average, before it is given up.
+/// If slices are read more often than this on average, reading stops.
 const READ_EACH: i64 = 8;
-/// Entries of a span that are looked at to find the one in which something began; more overlap only if as
-/// many threads are inside it at once.
+/// Entries of a span that are tested at most; more overlap only if as many threads are inside it at once.
 const OVERLAPPING_MAX: usize = 64;
 
-/// An entry that goes on at some moment.
+/// An entry that contains some moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OngoingEntry {
     pub(super) thread_id: i64,
     pub(super) start_ns: i64,
     end_ns: i64,
-    /// The span that the thread was in around it.
+    /// The span that its thread was in when it entered.
     pub(super) around_id: Option<u64>,
 }
 
@@ -42,9 +41,9 @@ type Slice = FastHashMap<u64, Vec<OngoingEntry>>;
 pub(super) struct EntryLookup<'a> {
     reader: &'a Reader,
     run_id: i64,
-    /// Where the entries are; `None`: not looked yet.
+    /// Where the entries are; `None`: not read yet.
     ranges: Option<Vec<CommitRange>>,
-    /// By number, the one that was asked for last in front.
+    /// By number, the latest used first.
     slices: VecDeque<(i64, Slice)>,
     reads_left: i64,
 }
@@ -85,7 +84,7 @@ impl<'a> EntryLookup<'a> {
         let conn = self.reader.connection();
         if self.ranges.is_none() {
             let found = commit_map::ranges(conn, self.run_id, Kind::Entry)?.unwrap_or_default();
-            let last_ns = found.iter().map(|place| place.to_ns).max().unwrap_or(0);
+            let last_ns = found.iter().map(|range| range.to_ns).max().unwrap_or(0);
             self.reads_left = (last_ns / SLICE_NS + 2).saturating_mul(READ_EACH);
             self.ranges = Some(found);
         }
@@ -109,7 +108,7 @@ fn read(
 ) -> rusqlite::Result<Slice> {
     let from_ns = number.saturating_mul(SLICE_NS);
     let until_ns = from_ns.saturating_add(SLICE_NS);
-    let then = ranges.iter().filter(|place| place.is_in_any(&[(from_ns, until_ns)]));
+    let then = ranges.iter().filter(|range| range.is_in_any(&[(from_ns, until_ns)]));
     let mut query = conn.prepare(
         "SELECT span_id, thread_id, start_ns, duration_ns, around_id FROM entry
          WHERE id > ?1 AND id <= ?2 AND run_id = ?3 AND start_ns < ?5 AND start_ns + duration_ns >= ?4",

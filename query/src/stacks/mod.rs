@@ -1,7 +1,7 @@
 //! Where the time went, by path from the root: the tree behind a flame graph.
 //!
-//! Spans come in the order of ids, and all that is kept of them is one node for each distinct path of
-//! names. To find the node of a span, that of its parent has to be known:
+//! Spans come in order of id, and all that is kept of them is one node for each distinct path of names. A span's node
+//! is a child of its parent's node:
 //!
 //! ```text
 //!  span ──parent id──> known? ──yes──> child of that node ──> count it there
@@ -9,27 +9,27 @@
 //!                        └──────────────────────────────> remembered, not counted
 //! ```
 //!
-//! The memory of known spans has a fixed size; forgetting costs a look-up and never a wrong answer. So neither
-//! the order of ids matters (threads take them in blocks: a child on another thread can have a smaller
-//! id than its parent), nor whether the parent was selected. A span is counted when its own row comes
-//! by, once; a parent that is not in the file is [`Frame::MissingParent`].
+//! The cache of nodes has a fixed size; a miss costs a look-up and never a wrong answer. So neither the order of ids
+//! matters (threads take them in blocks: a child on another thread can have a smaller id than its parent), nor
+//! whether the parent was selected. A span is counted once, when its own row comes; a parent that is not in the file
+//! is [`Frame::MissingParent`].
 //!
-//! An entry of a span that lives long stands below the span that its thread was in around it, whichever the
-//! parent is; the lifetime of such a span takes no time anywhere ([`Frame::Entries`]). What began inside one of its
-//! entries stands below that, be it a child of the span or another entry (`entry_lookup.rs`); what began in none, or in
-//! one that was not recorded, stands below the span's name where its parents are.
+//! An entry of a long-lived span is below the span that its thread was in, whichever the parent is; the lifetime of a
+//! long-lived span takes no time anywhere ([`Frame::Entries`]). A child or an entry that began inside one of these
+//! entries is below it (`entry_lookup.rs`); one that began in none, or in one that was not recorded, is below the
+//! long-lived span's own node, which is below its parent's.
 //!
 //! Paths are bounded in depth and number; what is beyond is counted under [`Frame::Cut`].
 //!
-//! An optimized profile has the sums by path of every few thousand spans; with
-//! [`Reader::add_stacks`] only the rest is read span by span.
+//! An optimized profile has sums by path for every few thousand spans; [`Reader::add_stacks`] reads only the rest
+//! span by span.
 
 mod ancestors;
 mod builder;
 mod entry_lookup;
+mod node_assigner;
 mod node_cache;
 pub(crate) mod path_sums;
-mod placing;
 mod reshape;
 mod side_by_side;
 mod tree;
@@ -41,8 +41,8 @@ use std::sync::Arc;
 use self::ancestors::Ancestors;
 use self::builder::TreeBuilder;
 use self::entry_lookup::EntryLookup;
+use self::node_assigner::{NodeAssigner, SqliteAncestors};
 use self::node_cache::NodeCache;
-use self::placing::{BySqlite, Placing};
 pub use self::tree::{Frame, StackNode, StackTree, Sums, Weight};
 use super::SpanRef;
 use crate::reader::{Callsite, Entry, Reader};
@@ -50,8 +50,8 @@ use spandrel_storage::Error;
 
 /// Adds up spans by path, in one pass; see the [module](self)'s documentation.
 pub struct Stacks<'a> {
-    placing: Placing,
-    around: BySqlite<'a>,
+    assigner: NodeAssigner,
+    sqlite: SqliteAncestors<'a>,
     error: Option<Error>,
 }
 
@@ -61,7 +61,7 @@ impl<'a> Stacks<'a> {
         Self::with(reader, run_id, TreeBuilder::new(), NodeCache::new())
     }
 
-    /// The same, with a frame for each callsite and not for each name.
+    /// The same, with a frame for each callsite instead of each name.
     #[doc(hidden)]
     pub fn by_callsite(reader: &'a Reader, run_id: i64) -> Result<Self, Error> {
         Self::with(reader, run_id, TreeBuilder::by_callsite(), NodeCache::new())
@@ -70,16 +70,17 @@ impl<'a> Stacks<'a> {
     fn with(
         reader: &'a Reader,
         run_id: i64,
-        growing: TreeBuilder,
-        known: NodeCache,
+        tree: TreeBuilder,
+        nodes: NodeCache,
     ) -> Result<Self, Error> {
         let ancestors = Ancestors::new(reader, run_id)?;
         let entries = EntryLookup::new(reader, run_id);
-        let around = BySqlite { ancestors, entries };
-        Ok(Self { placing: Placing::new(growing, known), around, error: None })
+        let sqlite = SqliteAncestors { ancestors, entries };
+        Ok(Self { assigner: NodeAssigner::new(tree, nodes), sqlite, error: None })
     }
 
-    /// Counts a span, or an entry that is handed out as one (see [`Reader::scan_calls`]). Breaks when the file cannot be read; [`finish`](Self::finish) says why.
+    /// Counts a span, or an entry that is handed out as one (see [`Reader::scan_calls`]). Breaks when the file cannot
+    /// be read; [`finish`](Self::finish) then gives the error.
     pub fn add(&mut self, span: &SpanRef<'_>) -> ControlFlow<()> {
         match self.add_at(span) {
             Some(_) => ControlFlow::Continue(()),
@@ -87,12 +88,12 @@ impl<'a> Stacks<'a> {
         }
     }
 
-    /// Counts an entry, if it counts; likewise.
+    /// Counts an entry and gives the index of its [node](StackTree::nodes). `None`: the file cannot be read.
     #[doc(hidden)]
     pub fn add_entry_at(&mut self, entry: &Entry, callsite: &Arc<Callsite>) -> Option<usize> {
-        match self.placing.entry(entry, callsite, &mut self.around) {
+        match self.assigner.entry(entry, callsite, &mut self.sqlite) {
             Ok(node) => {
-                self.placing.growing.count_entry(node, entry);
+                self.assigner.tree.count_entry(node, entry);
                 Some(node as usize)
             }
             Err(error) => {
@@ -102,14 +103,13 @@ impl<'a> Stacks<'a> {
         }
     }
 
-    /// Counts a span, and says at which of the [nodes](StackTree::nodes) of the tree. `None`: the file
-    /// cannot be read.
+    /// Counts a span and gives the index of its [node](StackTree::nodes). `None`: the file cannot be read.
     #[inline]
     #[doc(hidden)]
     pub fn add_at(&mut self, span: &SpanRef<'_>) -> Option<usize> {
-        match self.place(span) {
+        match self.assign(span) {
             Ok(node) => {
-                self.placing.growing.count(node, span);
+                self.assigner.tree.count(node, span);
                 Some(node as usize)
             }
             Err(error) => {
@@ -127,25 +127,25 @@ impl<'a> Stacks<'a> {
     pub fn finish(self) -> Result<StackTree, Error> {
         match self.error {
             Some(error) => Err(error),
-            None => Ok(self.placing.growing.finish()),
+            None => Ok(self.assigner.tree.finish()),
         }
     }
 
-    /// The tree so far, after which nothing was counted.
+    /// Takes the tree so far and begins an empty one.
     fn take(&mut self) -> TreeBuilder {
-        let empty = self.placing.growing.of_nothing();
-        std::mem::replace(&mut self.placing, Placing::new(empty, NodeCache::new())).growing
+        let empty = self.assigner.tree.empty_like();
+        std::mem::replace(&mut self.assigner, NodeAssigner::new(empty, NodeCache::new())).tree
     }
 
     #[inline]
-    fn place(&mut self, span: &SpanRef<'_>) -> Result<u32, Error> {
-        self.placing.span(span, &mut self.around)
+    fn assign(&mut self, span: &SpanRef<'_>) -> Result<u32, Error> {
+        self.assigner.span(span, &mut self.sqlite)
     }
 }
 
 impl fmt::Debug for Stacks<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stacks").field("growing", &self.placing.growing).finish_non_exhaustive()
+        f.debug_struct("Stacks").field("tree", &self.assigner.tree).finish_non_exhaustive()
     }
 }
 

@@ -1,15 +1,14 @@
-//! Which spans stand at which node: a memory of fixed size that may forget.
+//! A cache from spans to nodes, of fixed size.
 //!
-//! Most parents are among the last spans that were seen, and those are kept in a table by the last
-//! digits of their ids: a new span takes the place of one that is a whole table older. Parents that
-//! stay open longer, as that of a whole program does, come back by a look-up and are kept apart, so
-//! that spans without children do not push them out.
+//! Most parents are among the latest spans, which are in a table by the low bits of their ids: a new span replaces
+//! one that is a whole table older. Parents that stay open longer, such as that of a whole program, are looked up and
+//! then cached apart, so that spans without children do not push them out.
 
 use spandrel_storage::internals::FastHashMap;
 
-/// The last spans that are remembered: `1 << RECENT_BITS`.
+/// Slots for the latest spans: `1 << RECENT_BITS`.
 const RECENT_BITS: u32 = 18;
-/// Spans that were looked up are remembered up to so many, then all are forgotten.
+/// Spans that were looked up, at most; with more, all of them are forgotten.
 const LOOKED_UP_MAX: usize = 65_536;
 
 #[derive(Debug)]
@@ -22,10 +21,10 @@ pub(super) struct NodeCache {
 
 impl NodeCache {
     pub(super) fn new() -> Self {
-        Self::with_room(RECENT_BITS, LOOKED_UP_MAX)
+        Self::with_capacity(RECENT_BITS, LOOKED_UP_MAX)
     }
 
-    pub(super) fn with_room(recent_bits: u32, looked_up_max: usize) -> Self {
+    pub(super) fn with_capacity(recent_bits: u32, looked_up_max: usize) -> Self {
         Self {
             recent: vec![(0, 0); 1 << recent_bits],
             looked_up: FastHashMap::default(),
@@ -45,12 +44,12 @@ impl NodeCache {
     #[inline]
     pub(super) fn seen(&mut self, id: u64, node: u32) {
         let at = self.at(id);
-        if let Some(place) = self.recent.get_mut(at) {
-            *place = (id, node);
+        if let Some(slot) = self.recent.get_mut(at) {
+            *slot = (id, node);
         }
     }
 
-    /// A span was looked up: it will be asked for again.
+    /// A span was looked up, and will be needed again.
     pub(super) fn looked_up(&mut self, id: u64, node: u32) {
         if self.looked_up.len() >= self.looked_up_max {
             self.looked_up.clear();

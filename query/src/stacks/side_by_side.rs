@@ -1,62 +1,62 @@
-//! Stacks that several threads add up, each of some parts of the spans, in a tree of its own.
+//! Stacks in parallel: each thread counts parts of the spans in a tree of its own.
 //!
-//! A parent that did not come by in a part is read from the pages as well. What only SQLite can tell, such as the entry
-//! in which a span began, is left for later, and whoever asks does it then.
+//! Parents outside of a part are read from the pages, too. Spans that need SQLite, for instance to find the entry in
+//! which they began, are deferred and counted by the calling thread at the end.
 
 use super::ancestors::Ancestor;
 use super::builder::TreeBuilder;
 use super::entry_lookup::OngoingEntry;
+use super::node_assigner::{AncestorSource, LONG_ENTRIES_MIN, NodeAssigner};
 use super::node_cache::NodeCache;
-use super::placing::{LONG_ENTRIES_MIN, Placing, Surroundings};
 use super::{SpanRef, Stacks};
 use crate::Scan;
 use crate::reader::{Reader, Span};
 use crate::scanning::{LookUp, Sums};
 use spandrel_storage::Error;
 
-/// Spans that are left for later, some 300 bytes each; with more, one thread does it all.
-const LATER_MAX: usize = 10_000;
-/// Spans that are remembered: `1 << RECENT_BITS`, and those that were looked up.
+/// Deferred spans at most, some 300 bytes each; with more, one thread counts all.
+const DEFERRED_MAX: usize = 10_000;
+/// Bounds of the cache of nodes; see `node_cache.rs`.
 const RECENT_BITS: u32 = 16;
 const LOOKED_UP_MAX: usize = 16_384;
 
 /// How a span is counted.
 struct ByPath<'a> {
     empty: &'a TreeBuilder,
-    /// Spans that are not among the stored ones may be among the open ones.
+    /// Whether a span that is not stored may be among the open ones.
     has_open: bool,
-    /// Entries of some callsites count, or may.
+    /// Whether entries of some callsites may count.
     has_entries: bool,
 }
 
-/// What one thread has.
-struct Own {
-    placing: Placing,
-    later: Vec<Span>,
+/// The tree of one thread, and the spans that it deferred.
+struct Partial {
+    assigner: NodeAssigner,
+    deferred: Vec<Span>,
 }
 
-/// SQLite has to be asked.
-struct Later;
+/// The pages do not tell: SQLite has to be asked.
+struct NeedsSqlite;
 
-/// Reads spans from the pages.
-struct ByPages<'a, 'p> {
+/// Looks up by pages.
+struct PageAncestors<'a, 'p> {
     look_up: &'a mut LookUp<'p>,
-    how: &'a ByPath<'a>,
+    by_path: &'a ByPath<'a>,
 }
 
-impl Surroundings for ByPages<'_, '_> {
-    type Stop = Later;
+impl AncestorSource for PageAncestors<'_, '_> {
+    type Error = NeedsSqlite;
 
-    fn ancestor(&mut self, id: u64) -> Result<Option<Ancestor>, Later> {
-        let Ok(found) = self.look_up.get(id) else { return Err(Later) };
+    fn ancestor(&mut self, id: u64) -> Result<Option<Ancestor>, NeedsSqlite> {
+        let Ok(found) = self.look_up.get(id) else { return Err(NeedsSqlite) };
         let Some((raw, named)) = found else {
-            return if self.how.has_open { Err(Later) } else { Ok(None) };
+            return if self.by_path.has_open { Err(NeedsSqlite) } else { Ok(None) };
         };
         let lives_long = match raw.duration_ns {
             Some(_) => raw.self_ns.is_none(),
-            // It depends on the callsite.
-            None if self.how.has_entries && raw.entries as u64 >= LONG_ENTRIES_MIN => {
-                return Err(Later);
+            // That depends on the callsite.
+            None if self.by_path.has_entries && raw.entries as u64 >= LONG_ENTRIES_MIN => {
+                return Err(NeedsSqlite);
             }
             None => false,
         };
@@ -69,69 +69,72 @@ impl Surroundings for ByPages<'_, '_> {
         }))
     }
 
-    fn entry_at(&mut self, _: u64, _: i64, _: i64) -> Result<Option<OngoingEntry>, Later> {
-        Err(Later)
+    fn entry_at(&mut self, _: u64, _: i64, _: i64) -> Result<Option<OngoingEntry>, NeedsSqlite> {
+        Err(NeedsSqlite)
     }
 }
 
 impl Sums for ByPath<'_> {
-    type Own = Own;
+    type Partial = Partial;
 
-    fn begin(&self) -> Own {
-        let known = NodeCache::with_room(RECENT_BITS, LOOKED_UP_MAX);
-        Own { placing: Placing::new(self.empty.of_nothing(), known), later: Vec::new() }
-    }
-
-    #[inline]
-    fn add(&self, own: &mut Own, span: &SpanRef<'_>, look_up: &mut LookUp<'_>) {
-        match own.placing.span(span, &mut ByPages { look_up, how: self }) {
-            Ok(node) => own.placing.growing.count(node, span),
-            Err(Later) => own.later.push(span.to_span()),
+    fn begin(&self) -> Partial {
+        let nodes = NodeCache::with_capacity(RECENT_BITS, LOOKED_UP_MAX);
+        Partial {
+            assigner: NodeAssigner::new(self.empty.empty_like(), nodes),
+            deferred: Vec::new(),
         }
     }
 
-    fn is_full(&self, own: &Own) -> bool {
-        own.later.len() > LATER_MAX || own.placing.growing.is_full()
+    #[inline]
+    fn add(&self, partial: &mut Partial, span: &SpanRef<'_>, look_up: &mut LookUp<'_>) {
+        match partial.assigner.span(span, &mut PageAncestors { look_up, by_path: self }) {
+            Ok(node) => partial.assigner.tree.count(node, span),
+            Err(NeedsSqlite) => partial.deferred.push(span.to_span()),
+        }
+    }
+
+    fn is_full(&self, partial: &Partial) -> bool {
+        partial.deferred.len() > DEFERRED_MAX || partial.assigner.tree.is_full()
     }
 }
 
 impl Reader {
-    /// Adds up the spans of a scan by several threads, if that is worth it and nothing was added up so far. Says
+    /// Counts the spans of a scan on several threads, if that is worth it and nothing was counted before. Says
     /// whether it was done.
     pub(super) fn add_stacks_side_by_side(
         &self,
         scan: &Scan,
         stacks: &mut Stacks<'_>,
     ) -> Result<bool, Error> {
-        if !stacks.placing.growing.is_empty() {
+        if !stacks.assigner.tree.is_empty() {
             return Ok(false);
         }
         let has_open = self.query("look for open spans", |tx| {
             tx.prepare("SELECT 1 FROM open_span LIMIT 1")?.exists([])
         })?;
         let has_entries = self.has_entries(scan.run_id)?;
-        let how = ByPath { empty: &stacks.placing.growing, has_open, has_entries };
+        let by_path = ByPath { empty: &stacks.assigner.tree, has_open, has_entries };
         let ranges = self.ranges(scan)?;
         let leaves = self.ahead().leaves_of_stacks;
-        let found = self.scan_side_by_side(scan, (&ranges, leaves), None, &how)?;
+        let found = self.scan_side_by_side(scan, (&ranges, leaves), None, &by_path)?;
         let Some((parts, rest)) = found else { return Ok(false) };
-        let (mut trees, mut later) = (Vec::new(), Vec::new());
+        let (mut trees, mut deferred) = (Vec::new(), Vec::new());
         for part in parts {
-            trees.push(part.placing.growing);
-            later.extend(part.later);
+            trees.push(part.assigner.tree);
+            deferred.extend(part.deferred);
         }
-        later.sort_unstable_by_key(|span| span.id);
-        for span in &later {
+        deferred.sort_unstable_by_key(|span| span.id);
+        for span in &deferred {
             if stacks.add(&SpanRef::from(span)).is_break() {
                 return Ok(true);
             }
         }
-        // Of each tree the spans have come in the order of ids.
+        // Within each tree, the spans came in order of id.
         trees.push(stacks.take());
         self.scan_ranges(scan, rest, &mut (), |(), span| stacks.add(span))?;
         trees.push(stacks.take());
         let Some(joined) = TreeBuilder::join(trees) else { return Ok(false) };
-        stacks.placing.growing = joined;
+        stacks.assigner.tree = joined;
         Ok(true)
     }
 }

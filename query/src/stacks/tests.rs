@@ -30,8 +30,8 @@ fn forest() -> impl Strategy<Value = Vec<Plan>> {
 
 fn plan() -> impl Strategy<Value = Plan> {
     let parent = prop::option::weighted(0.9, any::<prop::sample::Index>());
-    let made = (parent, 0..NAMES.len(), 0_i64..1_000, 0_i64..=100, 0_u8..10, 0_u8..10);
-    made.prop_map(|(parent, callsite, duration_ns, self_share, missing, unfinished)| {
+    let profile = (parent, 0..NAMES.len(), 0_i64..1_000, 0_i64..=100, 0_u8..10, 0_u8..10);
+    profile.prop_map(|(parent, callsite, duration_ns, self_share, missing, unfinished)| {
         let (is_missing, is_unfinished) = (missing == 0, unfinished == 0);
         Plan { parent, callsite, duration_ns, self_share, is_missing, is_unfinished }
     })
@@ -42,22 +42,22 @@ fn rows(forest: &[Plan], threads: usize, sites: &[i64]) -> Vec<SpanRow> {
     let id = |n: usize| 1 + ((n % threads) * 1_000 + n / threads) as u64;
     let mut roots = Vec::new();
     let mut rows = Vec::new();
-    for (n, made) in forest.iter().enumerate() {
-        let parent = made.parent.filter(|_| n > 0).map(|index| index.index(n));
+    for (n, profile) in forest.iter().enumerate() {
+        let parent = profile.parent.filter(|_| n > 0).map(|index| index.index(n));
         let root = parent.map_or(n, |parent| roots[parent]);
         roots.push(root);
-        if made.is_missing {
+        if profile.is_missing {
             continue;
         }
-        let closed = (!made.is_unfinished).then_some(made.duration_ns);
+        let closed = (!profile.is_unfinished).then_some(profile.duration_ns);
         rows.push(SpanRow {
             parent_id: parent.map_or(0, id),
             root_id: id(root),
             duration_ns: closed,
-            busy_ns: Some(made.duration_ns / 2),
-            self_ns: closed.map(|ns| ns * made.self_share / 100),
-            status: if made.is_unfinished { Status::Unfinished } else { Status::Ok },
-            ..TestProfile::span(id(n), sites[made.callsite], n as i64, made.duration_ns)
+            busy_ns: Some(profile.duration_ns / 2),
+            self_ns: closed.map(|ns| ns * profile.self_share / 100),
+            status: if profile.is_unfinished { Status::Unfinished } else { Status::Ok },
+            ..TestProfile::span(id(n), sites[profile.callsite], n as i64, profile.duration_ns)
         });
     }
     rows
@@ -133,7 +133,7 @@ proptest! {
         let (mut file, sites) = file();
         let rows = rows(&forest, threads, &sites);
         let reader = file.reader_of(rows.clone());
-        let known = NodeCache::with_room(recent_bits, looked_up_max);
+        let known = NodeCache::with_capacity(recent_bits, looked_up_max);
         let tree = add_all(Stacks::with(&reader, 1, TreeBuilder::new(), known).unwrap(), &reader);
         prop_assert_eq!(paths(&tree), model(&rows, &sites, |_| true));
         prop_assert_eq!(tree.cut(), 0);
@@ -182,8 +182,8 @@ proptest! {
         let mut answers = Vec::new();
         for threads in [0, 1, 2, 5] {
             reader.read_ahead_by(TestProfile::by_threads(threads));
-            let growing = TreeBuilder::within(bounds.0, bounds.1);
-            let mut stacks = Stacks::with(&reader, 1, growing, NodeCache::new()).unwrap();
+            let tree = TreeBuilder::within(bounds.0, bounds.1);
+            let mut stacks = Stacks::with(&reader, 1, tree, NodeCache::new()).unwrap();
             reader.add_stacks(&Scan::new(1), &mut stacks).unwrap();
             answers.push(stacks.finish().unwrap());
             let mut stacks = Stacks::by_callsite(&reader, 1).unwrap();
@@ -205,8 +205,8 @@ proptest! {
         let (mut file, sites) = file();
         let rows = rows(&forest, 3, &sites);
         let reader = file.reader_of(rows.clone());
-        let growing = TreeBuilder::within(depth_max, nodes_max);
-        let tree = add_all(Stacks::with(&reader, 1, growing, NodeCache::new()).unwrap(), &reader);
+        let tree = TreeBuilder::within(depth_max, nodes_max);
+        let tree = add_all(Stacks::with(&reader, 1, tree, NodeCache::new()).unwrap(), &reader);
         // Under each node, missing parents and the top included, one for what is cut.
         prop_assert!(tree.nodes().len() <= 2 * (nodes_max + 1) + 1);
         prop_assert!(tree.nodes().iter().all(|node| node.depth <= depth_max));
@@ -357,7 +357,7 @@ proptest! {
 /// A tree of spans given as (id, parent, callsite), each of 100 ns of which 10 are self time.
 fn tree_of(spans: &[(u64, u64, usize)]) -> StackTree {
     let (mut file, sites) = file();
-    let made = Plan {
+    let profile = Plan {
         parent: None,
         callsite: 0,
         duration_ns: 100,
@@ -365,7 +365,7 @@ fn tree_of(spans: &[(u64, u64, usize)]) -> StackTree {
         is_missing: false,
         is_unfinished: false,
     };
-    let one = rows(&[made], 1, &sites).remove(0);
+    let one = rows(&[profile], 1, &sites).remove(0);
     let spans = spans.iter().map(|&(id, parent_id, site)| SpanRow {
         id,
         parent_id,

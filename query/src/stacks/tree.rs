@@ -6,29 +6,29 @@ use super::super::SpanRef;
 use crate::reader::{Callsite, CountedBy, Entry};
 use spandrel_storage::Status;
 
-/// Behind the name of what lives long, whose entries count.
+/// The mark behind the name of long-lived spans, whose entries count.
 const LONG: char = '⟳';
 
 /// What a node stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
-    /// Spans of this name; of the callsites with the name, the one that was met first.
+    /// Spans of this name; with the first callsite of that name that was met.
     Span(Arc<Callsite>),
-    /// Spans of this name that live long, by their entries.
+    /// Long-lived spans of this name, by their entries.
     Entries {
-        /// Of the callsites with the name, the one that was met first.
+        /// The first callsite of that name that was met.
         callsite: Arc<Callsite>,
         /// The name with a mark behind it.
         name: Arc<str>,
     },
     /// Parents that are not in the file: dropped, pruned, or not written yet.
     MissingParent,
-    /// Paths that were too deep, or too many, to tell apart.
+    /// The rest of paths that were too deep, or too many.
     Cut,
 }
 
 impl Frame {
-    /// Of spans that live long.
+    /// The frame of long-lived spans.
     pub(super) fn of_entries(callsite: &Arc<Callsite>) -> Self {
         let name = format!("{} {LONG}", callsite.name);
         Self::Entries { callsite: callsite.clone(), name: name.into() }
@@ -42,7 +42,7 @@ impl Frame {
         }
     }
 
-    /// What its spans count by; `None` where it stands for none.
+    /// What a call is; `None` for a frame without a name.
     pub fn counted(&self) -> Option<CountedBy> {
         match self {
             Self::Span(_) => Some(CountedBy::Lifetime),
@@ -51,7 +51,7 @@ impl Frame {
         }
     }
 
-    /// The name of its spans, marked where they live long, or one in parentheses.
+    /// The name, with a mark for long-lived spans; special frames have one in parentheses.
     pub fn name(&self) -> &str {
         match self {
             Self::Span(callsite) => &callsite.name,
@@ -62,8 +62,7 @@ impl Frame {
     }
 }
 
-/// What the spans of one path sum up to. Times are of calls only: of closed spans, or of the entries of those
-/// that live long.
+/// Sums over the spans of one path. Times are of calls only: closed spans, or entries of long-lived spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sums {
@@ -112,7 +111,7 @@ impl Sums {
         self.wall_ns = self.wall_ns.saturating_add(duration_ns);
     }
 
-    /// An entry that counts, and those before it.
+    /// Counts an entry and the earlier ones.
     pub(super) fn count_entry(&mut self, entry: &Entry) {
         let ns = entry.duration_ns.saturating_add(entry.earlier_ns);
         self.calls = self.calls.saturating_add(1).saturating_add(entry.earlier_entries);
@@ -121,8 +120,8 @@ impl Sums {
         self.wall_ns = self.wall_ns.saturating_add(ns);
     }
 
-    /// Adds spans of another path. Those that are inside of spans that are here already
-    /// (`nested`) take no more busy time and no more time from open to close.
+    /// Adds the sums of another path. If its spans are inside of spans that are counted here (`nested`), their busy
+    /// time and duration are counted already.
     pub(super) fn merge(&mut self, other: &Self, nested: bool) {
         self.calls = self.calls.saturating_add(other.calls);
         self.unfinished = self.unfinished.saturating_add(other.unfinished);
@@ -141,27 +140,26 @@ impl Sums {
 pub struct StackNode {
     /// The last frame of the path.
     pub frame: Frame,
-    /// Where the path without that frame is in [`StackTree::nodes`], before this one; `None`: a root.
+    /// The index in [`StackTree::nodes`] of the path without that frame, less than this one's; `None`: a root.
     pub parent: Option<usize>,
     /// Frames above this one.
     pub depth: u32,
-    /// What the spans with exactly this path sum up to.
+    /// Sums over the spans with exactly this path.
     pub sums: Sums,
 }
 
-/// What makes a node wide.
+/// What the width of a node means.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Weight {
-    /// Self time: up to the last exit, less the union of the children. A node is as wide as the self times of
-    /// all that is under it.
+    /// Self time: up to the last exit, less the union of the children. A node is as wide as all self times in its
+    /// subtree.
     #[default]
     SelfTime,
-    /// Time inside of spans, children included. A node is never narrower than its children are
-    /// together, which run on other threads at the same time perhaps.
+    /// Busy time, children included. A node is never narrower than its children together, which may run on other
+    /// threads at the same time.
     Busy,
-    /// Time from open to close, children included; as with busy time, children side by side make
-    /// their parent wider.
+    /// Duration, children included; as with busy time, parallel children widen their parent.
     Wall,
     /// How many closed spans, or entries.
     Calls,
@@ -220,7 +218,7 @@ impl StackTree {
         total(self.nodes.iter().filter(|node| wanted(&node.frame)))
     }
 
-    /// Each node's children; behind the last node's those of the top, the roots.
+    /// The children of each node, and one more element: the roots.
     pub fn children(&self) -> Vec<Vec<usize>> {
         let mut children = vec![Vec::new(); self.nodes.len() + 1];
         for (at, node) in self.nodes.iter().enumerate() {
@@ -240,7 +238,7 @@ impl StackTree {
         path
     }
 
-    /// How wide each node is with all that is under it: nanoseconds, or spans for [`Weight::Calls`].
+    /// The width of each node with its subtree: nanoseconds, or calls for [`Weight::Calls`].
     pub fn widths(&self, weight: Weight) -> Vec<i64> {
         let mut under = vec![0_i64; self.nodes.len()];
         for at in (0..self.nodes.len()).rev() {
@@ -266,7 +264,7 @@ impl StackTree {
         under
     }
 
-    /// What of each node's width is not that of its children: the values of a folded export.
+    /// The width of each node without its children: the values of a folded export.
     pub fn own(&self, weight: Weight) -> Vec<i64> {
         let widths = self.widths(weight);
         let mut own = widths.clone();
@@ -279,7 +277,7 @@ impl StackTree {
     }
 }
 
-/// Saturating: the sums of a damaged file may be anything.
+/// Saturating, since the sums of a damaged file may be anything.
 fn total<'a>(nodes: impl Iterator<Item = &'a StackNode>) -> u64 {
     nodes.map(|node| node.sums.spans()).fold(0, u64::saturating_add)
 }

@@ -1,9 +1,9 @@
-//! Entries that go around a runtime: `block_on` within a span.
+//! Entries around a runtime: `block_on` within a span.
 //!
-//! A thread that is inside such a span polls futures all the while, so it held nothing up. It is recognized by
-//! futures that were first entered within it, on its thread. A span inside of a future is another thing:
-//! `block_on` there holds up the runtime that polls that future. (Outside of one, code that
-//! enters a span of its own twice looks the same.)
+//! The thread polls futures while it is inside such a span, so it blocks nothing. The span is recognized by futures
+//! that were first entered within it, on its thread. It is different for a span inside of a future: `block_on` there
+//! blocks the runtime that polls that future. (Outside of a future, code that enters a span of its own twice looks
+//! the same.)
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -17,10 +17,10 @@ use crate::scanning::Predicate;
 use crate::{Columns, Scan, SpanRef};
 use spandrel_storage::Error;
 
-/// Ancestors that are asked for, above one another.
+/// Ancestors that are looked up at most.
 const DEPTH_MAX: usize = 1_000;
 
-/// Spans that were entered once, without those around a runtime.
+/// Removes spans around a runtime from spans that were entered once.
 pub(super) fn without(reader: &Reader, run_id: i64, spans: Vec<Span>) -> Result<Vec<Span>, Error> {
     let (Some(from), Some(until)) = (
         spans.iter().map(|span| span.start_ns).min(),
@@ -43,7 +43,7 @@ pub(super) fn without(reader: &Reader, run_id: i64, spans: Vec<Span>) -> Result<
     entries.without_them(reader, spans)
 }
 
-/// The same of a part of a run, whose spans `look` hands out.
+/// The same for a part of a run; `look` hands out its spans.
 pub(super) fn without_of(
     reader: &Reader,
     spans: Vec<Span>,
@@ -82,7 +82,7 @@ fn is_in_future(reader: &Reader, span: &Span) -> Result<bool, Error> {
     })
 }
 
-/// Futures that may have been entered within some time.
+/// A condition: spans that may be futures entered within some time.
 struct Futures {
     from: i64,
     until: i64,
@@ -102,10 +102,10 @@ impl Predicate for Futures {
 struct Entry {
     from_ns: i64,
     until_ns: i64,
-    /// The latest end of this and those before it.
+    /// The latest end of this entry and those before it.
     reach_ns: i64,
     has_futures: bool,
-    /// Which of the spans.
+    /// The index of its span.
     at: usize,
 }
 
@@ -150,7 +150,7 @@ impl Entries {
         }
     }
 
-    /// These spans, except those around a runtime.
+    /// The spans that are not around a runtime.
     fn without_them(self, reader: &Reader, spans: Vec<Span>) -> Result<Vec<Span>, Error> {
         let mut is_around = vec![false; spans.len()];
         for entry in self.by_thread.into_values().flatten().filter(|entry| entry.has_futures) {

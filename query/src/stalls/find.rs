@@ -1,4 +1,4 @@
-//! Asks a run, or a part of one, for what was too long.
+//! Finds the stalls of a run, or of a part of one.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -13,7 +13,7 @@ use crate::scanning::Predicate;
 use crate::{Columns, Filter, Scan, SpanRef};
 use spandrel_storage::Error;
 
-/// What SQLite decides of a filter, and that a span was entered late enough, which nobody asks again.
+/// The pushdown of a filter, and a bound on when a span was entered, which is tested nowhere else.
 struct Entered {
     filter: String,
     late_enough: String,
@@ -30,16 +30,16 @@ impl Predicate for Entered {
 }
 
 impl Reader {
-    /// The names of spans with entries of `limit_ns` or longer, of what a scan looks at and a filter means,
-    /// spans that are still open included; in front those that spent most time themselves.
+    /// The names of spans with entries of `limit_ns` or longer that match a scan and a filter, open spans included;
+    /// names whose longest entries spent most time themselves come first.
     ///
-    /// A window is about when entries began. Where that is not known exactly, those count of spans that began
-    /// in it, and those that cannot have begun before or behind it.
+    /// The window tests when entries began. Where that is not known exactly, spans match that began in it and those
+    /// whose entry cannot have begun outside of it.
     ///
     /// # Blocking
     ///
-    /// SQLite looks at all spans of the run, and at its entries, some 0.3 s for a million; only those that are
-    /// too long are handed out.
+    /// SQLite reads all spans of the run, and its entries, some 0.3 s for a million; only those that are too long are
+    /// handed out.
     pub fn stalls(
         &self,
         scan: &Scan,
@@ -93,8 +93,8 @@ impl Reader {
         Ok((found, threads))
     }
 
-    /// The same of a part of a run, and by what is in it: which threads run futures, what goes around a runtime, and
-    /// what was inside, as far as `look` hands out the spans that tell. Of entries without their spans, these are
+    /// The same for a part of a run, from its spans alone: which threads run futures, what is around a runtime, and
+    /// what was inside, as far as `look` hands out the spans for that. The spans of entries that come alone are
     /// looked up.
     ///
     /// # Errors
@@ -137,7 +137,7 @@ impl Reader {
         Ok(found)
     }
 
-    /// What is too long of what is handed out.
+    /// The calls with entries that are too long.
     fn too_long(
         &self,
         mut stalls: Stalls,
@@ -161,7 +161,7 @@ impl Reader {
             if stall.worst.entry.is_none() {
                 continue;
             }
-            // What its span did in all, which the entry does not tell.
+            // Values of the whole span, which the entry does not have.
             let longest_entry_ns = stall.worst.longest_entry_ns;
             let longest_thread = stall.worst.longest_thread.clone();
             match owners.get(&stall.worst.id).cloned() {
@@ -172,7 +172,7 @@ impl Reader {
         Ok(found)
     }
 
-    /// Spans by their ids, those that are there.
+    /// Looks up spans by id.
     fn spans_of(&self, ids: Vec<u64>) -> Result<HashMap<u64, Span>, Error> {
         if ids.is_empty() {
             return Ok(HashMap::new());

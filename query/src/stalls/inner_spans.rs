@@ -1,11 +1,11 @@
-//! What was in the longest entry of a span: other spans that the thread was in meanwhile.
+//! Inner spans of a stall: spans that the thread was in during its longest entry.
 //!
-//! Entries that were recorded one by one say it exactly, where it is known when the longest entry began. Of other
-//! children only the longest entry is known. It was in that of its parent if it was on the same thread,
-//! and longer than all other entries of the parent are together: then it fits into none of them. If it is nearly
-//! as long as that of its parent, and may have been in it, it most probably was; this is said. Of a
-//! parent that was entered once, all that its children did on its thread meanwhile was in that entry. So
-//! the times are at least those.
+//! If entries were recorded one by one and it is known when the longest one began, they tell exactly. Of other
+//! children only the longest entry is known. It was in the longest entry of its parent if it was on the same thread,
+//! and longer than all other entries of the parent together: then it fits into none of them. If it is nearly as long
+//! as the parent's longest entry, and may have been in it, it most probably was; the result says so
+//! ([`InnerSpan::is_certain`]). If the parent was entered once, all that its children did on its thread meanwhile was
+//! in that entry. So times are lower bounds.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -18,10 +18,10 @@ use crate::scanning::Predicate;
 use crate::{Columns, Scan, SpanRef};
 use spandrel_storage::Error;
 
-/// Stalls of which it is looked up what was inside, those with the longest entries.
+/// Stalls whose inner spans are looked up: those with the longest entries.
 const LOOKED_INTO: usize = 1_000;
 
-/// Spans of one name in the longest entry of another one.
+/// Inner spans of one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InnerSpan {
@@ -29,9 +29,9 @@ pub struct InnerSpan {
     pub name: String,
     /// How many there are.
     pub spans: u64,
-    /// Time that the thread was inside of them, at least.
+    /// Time that the thread was inside of them: a lower bound.
     pub ns: i64,
-    /// Whether that is known. Else it is concluded from their longest entry, which is nearly as long.
+    /// Whether that is certain; otherwise it is inferred from the length of their longest entry.
     pub is_certain: bool,
 }
 
@@ -46,15 +46,15 @@ impl Predicate for Children {
 /// The longest entry of a stall, and what was found in it.
 struct Longest {
     span: Span,
-    /// When it began, at the earliest and at the latest.
+    /// When it began: the earliest and the latest possible time.
     began: (i64, i64),
     ns: i64,
     found: HashMap<String, InnerSpan>,
-    /// Time in entries that are stalls themselves.
+    /// Time in inner entries that are stalls themselves.
     held_ns: i64,
-    /// Of children that may have been in it, the one with the longest entry: there is no room for two of them.
+    /// Of the children that may have been in it, the one with the longest entry: there is no room for two of them.
     likely: Option<Candidate>,
-    /// Spans with entries in it that were recorded one by one: no more is to be found out of them.
+    /// Spans with recorded entries in it: those tell all of it.
     by_entries: HashSet<u64>,
 }
 
@@ -83,7 +83,7 @@ pub(super) struct InnerSpans<'a> {
 }
 
 impl<'a> InnerSpans<'a> {
-    /// The stalls are in the order of their longest entries.
+    /// The stalls are sorted by their longest entries.
     pub(super) fn of(stalls: &[Stall], limit_ns: i64, long: &'a LongEntries) -> Self {
         let longest = |stall: &Stall| Longest {
             span: stall.worst.clone(),
@@ -194,7 +194,7 @@ impl<'a> InnerSpans<'a> {
     pub(super) fn put_into(mut self, stalls: &mut [Stall]) {
         for stall in stalls {
             let Some(mut longest) = self.of.remove(&stall.worst.id) else { continue };
-            longest.put_likely();
+            longest.count_likely();
             stall.inside = longest.found.into_values().collect();
             stall.inside.sort_by(|one, other| {
                 (Reverse(one.ns), &one.name).cmp(&(Reverse(other.ns), &other.name))
@@ -228,8 +228,8 @@ impl Longest {
         }
     }
 
-    /// What may have been in it was, if there is room for it beside what was for certain.
-    fn put_likely(&mut self) {
+    /// Counts the likely child, if there is room for it beside what is certain.
+    fn count_likely(&mut self) {
         let Some(Candidate { name, part, is_stall }) = self.likely.take() else { return };
         let certain = self.found.values().fold(part.ns, |sum, one| sum.saturating_add(one.ns));
         if certain <= self.ns.saturating_add(SLACK_NS) {
@@ -237,8 +237,8 @@ impl Longest {
         }
     }
 
-    /// How long a thread was inside a child meanwhile, at least; `None` if that is not known, or not at all.
-    /// With the moment when the longest entry of the child began, if that is known.
+    /// How long the thread was inside a child meanwhile: a lower bound; `None` if that is not known, or not at all.
+    /// `start_ns`: when the longest entry of the child began, if that is known.
     fn part_of(&self, child: &SpanRef<'_>, start_ns: Option<i64>) -> Option<Part> {
         let longest_ns = child.longest_entry_ns?;
         let is_too_long = longest_ns > self.ns.saturating_add(SLACK_NS);
@@ -266,7 +266,7 @@ impl Longest {
         }
         let others = self.span.busy_ns.map(|busy| busy.saturating_sub(self.ns));
         let is_certain = others.is_some_and(|others| longest_ns > others);
-        // Had it been in another entry of the parent, that one would be nearly as long.
+        // In another entry of the parent, that one would be nearly as long.
         let is_likely = longest_ns > self.ns - self.ns / 5;
         (is_certain || is_likely).then_some(Part { ns: longest_ns, longest_ns, is_certain })
     }

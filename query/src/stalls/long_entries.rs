@@ -1,5 +1,5 @@
-//! Entries that were recorded one by one and were too long: by them it is known when the longest entry of a span
-//! began, and what spans were entered for in a window that are older than it.
+//! Recorded entries that were too long: they tell when the longest entry of a span began, and which spans older than
+//! the window were entered for too long in it.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::calls::owners::Find;
 use crate::reader::{Reader, Span};
 use spandrel_storage::Error;
 
-/// What two lengths of the same entry differ by at most, as each was made of ticks by itself.
+/// Two lengths of the same entry differ by at most this, as each is rounded from ticks by itself.
 pub(super) const SLACK_NS: i64 = 5_000;
 
 /// One of them.
@@ -23,12 +23,12 @@ pub(super) struct LongEntry {
 #[derive(Debug, Default)]
 pub(super) struct LongEntries {
     longest: HashMap<u64, LongEntry>,
-    /// Those that began in the window, if there is one.
+    /// The longest of each span that began in the window, if there is one.
     in_window: HashMap<u64, LongEntry>,
 }
 
 impl LongEntries {
-    /// Reads those of a run.
+    /// Reads the long entries of a run.
     pub(super) fn read(reader: &Reader, scan: &Scan, limit_ns: i64) -> Result<Self, Error> {
         let mut found = Self::default();
         if !reader.has_entries(scan.run_id)? {
@@ -56,7 +56,7 @@ impl LongEntries {
         Ok(found)
     }
 
-    /// Looks at one that was read elsewhere.
+    /// Adds a long entry that was read elsewhere.
     pub(super) fn add(&mut self, span_id: u64, entry: LongEntry) {
         keep(&mut self.longest, span_id, entry);
     }
@@ -73,8 +73,8 @@ impl LongEntries {
         self.in_window.remove(&span_id);
     }
 
-    /// Calls `each` for the spans that were entered for too long in the window and were not forgotten, each as if
-    /// its longest entry was the longest in the window, and with when that began.
+    /// Calls `each` for the spans with long entries in the window that were not forgotten, each with its longest
+    /// entry in the window as its longest entry, and the begin of that.
     pub(super) fn in_window(
         &self,
         reader: &Reader,
@@ -86,10 +86,10 @@ impl LongEntries {
         reader.query("read the spans of long entries", |tx| {
             let mut find = Find::new(tx)?;
             for (id, entry) in &self.in_window {
-                // One that was pruned meanwhile is not there.
+                // It may have been pruned meanwhile.
                 let Some(span) = find.span(*id)? else { continue };
                 let longest_thread = find.thread(entry.thread_id)?;
-                // The same entry has one length, whichever was asked about.
+                // Use the length in the span's row if it is the same entry.
                 let is_longest = self.start_of(*id, span.longest_entry_ns) == Some(entry.start_ns);
                 let longest_entry_ns =
                     if is_longest { span.longest_entry_ns } else { Some(entry.ns) };
@@ -100,7 +100,7 @@ impl LongEntries {
     }
 }
 
-/// Of several that are as long, the first.
+/// Of equally long ones, keeps the first.
 fn keep(longest: &mut HashMap<u64, LongEntry>, span_id: u64, entry: LongEntry) {
     let known = longest.entry(span_id).or_insert(entry);
     if entry.ns > known.ns {

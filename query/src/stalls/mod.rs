@@ -1,16 +1,16 @@
 //! What blocked the executor: the longest entries of spans on threads that run futures, by name.
 //!
-//! While a thread is inside a span it polls nobody else, so a long entry on a runtime's thread is what all
-//! other tasks of that thread waited for. Of a span the longest entry is known, and of others those that were
-//! recorded one by one (`long_entries.rs`).
+//! While a thread is inside a span it polls no other future, so all other tasks of a runtime's thread wait for a long
+//! entry. The longest entry of each span is known, and further ones if entries were recorded one by one
+//! (`long_entries.rs`).
 //!
-//! Names are in the order of what their longest entries spent themselves: a future that does nothing but poll
-//! another one, which blocks, is not to blame (`inside.rs`).
+//! Names are sorted by the time that their longest entries spent themselves: a future that only polls another one,
+//! which blocks, is not to blame (`inner_spans.rs`).
 //!
-//! Which threads those are, and from when to when, is seen by the spans on them (`threads.rs`): names of
-//! threads do not tell, as tokio's blocking pool has the same. An entry that goes around a runtime, as
-//! `block_on` in a span, blocks nobody: it began before the first future of the thread did, or the thread's
-//! futures were first entered within it (`around.rs`).
+//! Which threads run futures, and from when to when, is inferred from the spans on them (`threads.rs`): names of
+//! threads do not tell, as tokio's blocking pool has the same. An entry around a runtime, such as `block_on` in a
+//! span, blocks nothing: it began before the first future of the thread, or the thread's futures were first entered
+//! within it (`around.rs`).
 
 mod around;
 mod find;
@@ -28,24 +28,22 @@ use spandrel_storage::Error;
 pub use self::inner_spans::InnerSpan;
 pub use self::threads::RuntimeThreads;
 
-/// Single entries that are looked at twice; further ones count without a look at what is in them.
+/// Spans that were entered once and are tested for being around a runtime; further ones count without that test.
 const SINGLE_MAX: usize = 100_000;
 
 /// Spans of one name and target with an entry that was too long.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Stall {
-    /// The span with the longest entry. Of a window it may have longer ones outside: what it says of its
-    /// longest entry is of the longest in the window.
+    /// The span with the longest entry. For a window, its longest entry is the longest one in the window.
     pub worst: Span,
     /// Spans with an entry that was too long.
     pub spans: u64,
-    /// When that entry began, if it was recorded one by one; nanoseconds since the start of the run.
+    /// When that entry began, if it was recorded by itself; nanoseconds since the start of the run.
     pub start_ns: Option<i64>,
-    /// What of that entry was in other spans, most time first.
+    /// Other spans inside that entry, most time first.
     pub inside: Vec<InnerSpan>,
-    /// The rest of it: less entries in it, as far as they are known, that were too long as well and are of names
-    /// that were found, too.
+    /// The length of that entry less known entries inside it that are stalls of other listed names.
     pub self_ns: i64,
 }
 
@@ -60,15 +58,15 @@ impl Stall {
         self.worst.longest_entry_ns.unwrap_or(0)
     }
 
-    /// When that entry began, at the earliest and at the latest.
+    /// When that entry began: the earliest and the latest possible time.
     pub fn began(&self) -> (i64, i64) {
         let known = self.start_ns.map(|start_ns| (start_ns, start_ns));
         known.unwrap_or_else(|| longest_entry_began(&SpanRef::from(&self.worst)))
     }
 }
 
-/// When the longest entry of a span began, at the earliest and at the latest, nanoseconds since the start of
-/// the run. The same for a span that was entered once; of others only the first entry and the last exit are
+/// When the longest entry of a span began: the earliest and the latest possible time, nanoseconds since the start of
+/// the run. They are equal for a span that was entered once; for others only the first entry and the last exit are
 /// known.
 pub fn longest_entry_began(span: &SpanRef<'_>) -> (i64, i64) {
     let earliest = span.start_ns.saturating_add(span.first_entry_ns.unwrap_or(0));
@@ -81,36 +79,36 @@ pub fn longest_entry_began(span: &SpanRef<'_>) -> (i64, i64) {
     (earliest, latest.max(earliest))
 }
 
-/// Whose entries count.
+/// On which threads entries count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StallsOn {
-    /// Of threads that run futures, while they do.
+    /// On threads that run futures, while they do.
     #[default]
     Runtimes,
-    /// Of all threads.
+    /// On all threads.
     AllThreads,
 }
 
-/// Hands out the spans of a part of a run, each time that it is called.
+/// Hands out the spans of a part of a run at each call.
 pub(super) type ScanFn<'a> = dyn FnMut(&mut dyn FnMut(&SpanRef<'_>)) -> Result<(), Error> + 'a;
 
-/// A fold over spans that keeps those with entries that were too long, by name and target.
+/// A fold over spans that keeps those with too long entries, by name and target.
 #[derive(Debug)]
 pub struct Stalls {
     limit_ns: i64,
     /// `None`: all count.
     threads: Option<RuntimeThreads>,
     found: HashMap<(String, Arc<str>), Stall>,
-    /// Spans that were entered once: they may go around a runtime.
+    /// Spans that were entered once: they may be around a runtime.
     single: Vec<Span>,
     callsites: HashMap<i64, Arc<Callsite>>,
-    /// Those that were counted, where a span and its entries may come; `None`: only spans do.
+    /// Ids that were counted, if both spans and their entries are added; `None`: only spans are.
     counted: Option<HashSet<u64>>,
 }
 
 impl Stalls {
-    /// For the spans of a run; entries that last `limit_ns` or longer are too long.
+    /// For the spans of a run; entries of `limit_ns` or longer are too long.
     ///
     /// # Blocking
     ///
@@ -128,7 +126,7 @@ impl Stalls {
         Self { limit_ns, threads, found, single: Vec::new(), callsites, counted: None }
     }
 
-    /// The threads that run futures, if it matters.
+    /// The threads that run futures, if they matter.
     pub fn threads(&self) -> Option<&RuntimeThreads> {
         self.threads.as_ref()
     }
@@ -138,7 +136,7 @@ impl Stalls {
         self.add_at(span, None);
     }
 
-    /// The same, with the moment when its longest entry began if that is known.
+    /// The same, with the begin of its longest entry if that is known.
     fn add_at(&mut self, span: &SpanRef<'_>, start_ns: Option<i64>) {
         if span.longest_entry_ns.is_none_or(|ns| ns < self.limit_ns) {
             return;
@@ -151,7 +149,7 @@ impl Stalls {
         if !threads.runs_at(span.longest_thread.id, began) {
             return;
         }
-        // One of the entries of a span is no span that was entered once.
+        // An entry that is handed out as a span is no span that was entered once.
         if self.single.len() < SINGLE_MAX && span.entries <= 1 && span.entry.is_none() {
             self.single.push(span.to_span());
         } else {
@@ -159,7 +157,7 @@ impl Stalls {
         }
     }
 
-    /// The names, the longest entry in front: what was in them is not known. Looks once more at futures of the run if spans that were
+    /// The names, the longest entry first, without inner spans. Scans for futures once more if spans that were
     /// entered once are among them.
     pub fn finish(mut self, reader: &Reader, run_id: i64) -> Result<Vec<Stall>, Error> {
         let single = around::without(reader, run_id, std::mem::take(&mut self.single))?;
@@ -174,7 +172,7 @@ impl Stalls {
     }
 
     fn count(&mut self, mut span: Span, start_ns: Option<i64>) {
-        // One place in memory for all spans of a callsite.
+        // Share one callsite among all spans.
         let callsite =
             self.callsites.entry(span.callsite.id).or_insert_with(|| span.callsite.clone());
         span.callsite = callsite.clone();
@@ -196,7 +194,7 @@ impl Stalls {
     }
 }
 
-/// Those in front that spent most time themselves; what is no stall without others comes last.
+/// Sorts by the time spent themselves; those that are no stalls without their inner spans come last.
 fn sort(found: &mut [Stall]) {
     found.sort_by_key(|stall| {
         std::cmp::Reverse((stall.self_ns, stall.longest_ns(), stall.worst.id))

@@ -15,18 +15,18 @@ const WORKER: i64 = 2;
 
 /// A run with a main thread around a runtime, a worker, and a thread of a blocking pool.
 struct Program {
-    made: TestProfile,
+    profile: TestProfile,
     callsites: HashMap<&'static str, i64>,
     next: u64,
 }
 
 impl Program {
     fn new() -> Self {
-        let mut made = TestProfile::new();
+        let mut profile = TestProfile::new();
         for (number, name) in [(1, "main"), (2, "tokio-rt-worker"), (3, "tokio-rt-worker")] {
-            made.thread(number, Some(name));
+            profile.thread(number, Some(name));
         }
-        Self { made, callsites: HashMap::new(), next: 1 }
+        Self { profile, callsites: HashMap::new(), next: 1 }
     }
 
     /// A span with entries of these lengths, in milliseconds, one after the other; its id.
@@ -44,7 +44,7 @@ impl Program {
     ) -> u64 {
         let span = self.row(parent_id, name, thread_id, start, entries);
         let id = span.id;
-        self.made.add(span, "");
+        self.profile.add(span, "");
         id
     }
 
@@ -60,7 +60,7 @@ impl Program {
         self.next += 1;
         let callsite_id = match self.callsites.get(name) {
             Some(id) => *id,
-            None => self.made.callsite(name, "app", id as u32),
+            None => self.profile.callsite(name, "app", id as u32),
         };
         self.callsites.insert(name, callsite_id);
         let busy: i64 = entries.iter().sum();
@@ -82,7 +82,7 @@ impl Program {
     fn entry(&mut self, span: (u64, &'static str), start_ms: i64, ns: i64, around_id: u64) {
         let id = 1_000 + self.next;
         self.next += 1;
-        self.made.entry(EntryRow {
+        self.profile.entry(EntryRow {
             id,
             span_id: span.0,
             callsite_id: self.callsites[span.1],
@@ -97,12 +97,12 @@ impl Program {
     }
 
     fn found(&mut self, scan: &Scan) -> Vec<Stall> {
-        let reader = self.made.reader();
+        let reader = self.profile.reader();
         reader.stalls(scan, &Filter::all(), 10 * MS, StallsOn::Runtimes).unwrap().0
     }
 
     fn stalls(&mut self, limit_ms: i64, on: StallsOn) -> Vec<(String, i64, u64)> {
-        let reader = self.made.reader();
+        let reader = self.profile.reader();
         let found = reader.stalls(&Scan::new(1), &Filter::all(), limit_ms * MS, on).unwrap().0;
         let row = |stall: &Stall| {
             (stall.worst.callsite.name.clone(), stall.longest_ns() / MS, stall.spans)
@@ -152,7 +152,7 @@ fn block_on_in_a_span_blocks_nobody_unless_a_future_does_that() {
         // A runtime on the main thread, twice, each in a span; the second began after the first future.
         let main = program.span("main", 1, at, &[200]);
         let future = program.child(main, "future", 1, at + 10, &[5, 5]);
-        // Whoever blocks on another future within a future holds up the first.
+        // Blocking on another future within a future blocks the first.
         let nested = program.child(future, "block_on", 1, at + 11, &[30]);
         program.child(nested, "inner", 1, at + 12, &[1, 1]);
     }
@@ -165,7 +165,7 @@ fn what_several_threads_are_inside_of_at_once_is_no_future() {
     // Three threads, for 90 ms in all: 180 over them.
     let job = program.row(0, "job", 1, 0, &[30, 60, 90]);
     let last = Some(95 * MS);
-    program.made.add(SpanRow { last_exit_ns: last, longest_thread_id: 3, ..job }, "");
+    program.profile.add(SpanRow { last_exit_ns: last, longest_thread_id: 3, ..job }, "");
     program.span("hash", 3, 20, &[40]);
     assert!(program.stalls(10, StallsOn::Runtimes).is_empty());
     assert_eq!(program.stalls(10, StallsOn::AllThreads)[0], row("job", 90, 1));
@@ -179,7 +179,7 @@ fn what_several_threads_are_inside_of_at_once_is_no_future() {
 fn without_futures_there_is_no_runtime() {
     let mut program = Program::new();
     program.span("work", 1, 0, &[500]);
-    let reader = program.made.reader();
+    let reader = program.profile.reader();
     let (found, threads) =
         reader.stalls(&Scan::new(1), &Filter::all(), MS, StallsOn::Runtimes).unwrap();
     assert!(found.is_empty() && threads.unwrap().is_empty());
@@ -200,7 +200,7 @@ fn what_was_inside_is_what_fits_into_no_other_entry() {
     let once = program.child(other, "once", WORKER, 50, &[50]);
     program.child(once, "short", WORKER, 51, &[3]);
     program.child(once, "short", WORKER, 55, &[1, 2]);
-    let reader = program.made.reader();
+    let reader = program.profile.reader();
     let found =
         reader.stalls(&Scan::new(1), &Filter::all(), 10 * MS, StallsOn::Runtimes).unwrap().0;
     let inside = |id| -> Vec<(String, u64, i64)> {
@@ -216,7 +216,7 @@ fn when_an_entry_began_is_between_what_is_known() {
     let mut program = Program::new();
     let once = program.span("once", WORKER, 7, &[20]);
     let several = program.span("several", WORKER, 7, &[5, 20, 1]);
-    let reader = program.made.reader();
+    let reader = program.profile.reader();
     let found =
         reader.stalls(&Scan::new(1), &Filter::all(), 10 * MS, StallsOn::Runtimes).unwrap().0;
     let began = |id| {
@@ -232,14 +232,14 @@ fn a_future_that_blocks_now_is_found_while_it_is_open() {
     let mut program = Program::new();
     program.span("task", WORKER, 0, &[1, 1]);
     let open = program.row(0, "now", WORKER, 5, &[1, 400]);
-    program.made.open(open, 406 * MS);
+    program.profile.open(open, 406 * MS);
     assert_eq!(program.stalls(10, StallsOn::Runtimes), [row("now", 400, 1)]);
     // And if it is the only one that was entered more than once.
     let mut program = Program::new();
     let open = program.row(0, "now", WORKER, 5, &[1, 400]);
-    program.made.open(open, 406 * MS);
+    program.profile.open(open, 406 * MS);
     assert_eq!(program.stalls(10, StallsOn::Runtimes), [row("now", 400, 1)]);
-    let reader = program.made.reader();
+    let reader = program.profile.reader();
     let filter = Filter::parse("name!=now").unwrap();
     let found = reader.stalls(&Scan::new(1), &filter, MS, StallsOn::Runtimes).unwrap().0;
     assert!(found.is_empty());
@@ -254,8 +254,8 @@ fn entries_that_were_not_measured_are_counted() {
     program.span("task", WORKER, 0, &[1, 1]);
     let row = program.row(0, "task", WORKER, 5, &[1, 400]);
     let unknown = SpanRow { busy_ns: None, longest_entry_ns: None, last_exit_ns: None, ..row };
-    program.made.add(unknown, "");
-    let reader = program.made.reader();
+    program.profile.add(unknown, "");
+    let reader = program.profile.reader();
     let (found, threads) =
         reader.stalls(&Scan::new(1), &Filter::all(), 10 * MS, StallsOn::Runtimes).unwrap();
     assert!(found.is_empty());
@@ -266,9 +266,9 @@ fn entries_that_were_not_measured_are_counted() {
 fn the_thread_of_a_span_is_that_of_its_longest_entry() {
     let mut program = Program::new();
     let moved = program.row(0, "task", 1, 0, &[1, 1]);
-    program.made.add(SpanRow { longest_thread_id: WORKER, ..moved }, "");
+    program.profile.add(SpanRow { longest_thread_id: WORKER, ..moved }, "");
     program.span("stayed", 1, 10, &[1, 1]);
-    let reader = program.made.reader();
+    let reader = program.profile.reader();
     let named = |filter: &str| {
         let mut names = Vec::new();
         let filter = Filter::parse(filter).unwrap();
@@ -300,7 +300,7 @@ fn a_span_that_comes_with_its_entries_is_one_span() {
     let conn = program.span("conn", WORKER, 0, &[15, 12, 1]);
     program.span("conn", WORKER, 100, &[11, 0]);
     for (at, ms) in [(0, 15), (15, 12)] {
-        program.made.entry(EntryRow {
+        program.profile.entry(EntryRow {
             id: 1_000 + at,
             span_id: conn,
             callsite_id: program.callsites["conn"],
@@ -313,7 +313,7 @@ fn a_span_that_comes_with_its_entries_is_one_span() {
             earlier_ns: 0,
         });
     }
-    let reader = program.made.reader();
+    let reader = program.profile.reader();
     let scan = Scan::new(1).columns(Columns::Entries);
     let mut entries = 0;
     let found = reader.stalls_among(10 * MS, |each| {
@@ -337,7 +337,7 @@ fn systems_in_frames_of_a_loop_are_no_futures() {
     let system = program.span("system", 1, 0, &[15, 12, 20]);
     for (at, ms) in [(0, 15), (1, 12), (2, 20)] {
         let frame = program.span("frame", 1, 10 + at * 50, &[30]);
-        program.made.entry(EntryRow {
+        program.profile.entry(EntryRow {
             id: 1_000 + at as u64,
             span_id: system,
             callsite_id: program.callsites["system"],
@@ -364,7 +364,7 @@ fn systems_in_frames_of_a_loop_are_no_futures() {
         found.iter().map(|stall| stall.worst.callsite.name.clone()).collect::<Vec<_>>()
     };
     assert!(program.stalls(10, StallsOn::Runtimes).is_empty());
-    let reader = program.made.reader();
+    let reader = program.profile.reader();
     assert!(among(&reader).is_empty());
     let threads = reader.stalls(&Scan::new(1), &Filter::all(), MS, StallsOn::Runtimes).unwrap().1;
     assert!(threads.unwrap().has_loops());
@@ -376,5 +376,5 @@ fn systems_in_frames_of_a_loop_are_no_futures() {
         program.stalls(10, StallsOn::Runtimes).into_iter().map(|row| row.0).collect();
     // Most of the worst frame was spent in its system.
     assert_eq!(names, ["system", "frame"]);
-    assert_eq!(among(&program.made.reader()), names);
+    assert_eq!(among(&program.profile.reader()), names);
 }

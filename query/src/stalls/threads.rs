@@ -1,12 +1,12 @@
 //! Which threads run futures, and when.
 //!
-//! A span that was entered more than once belongs to a future: each poll enters it, and so does dropping the
-//! future, by one thread at a time. The thread of its longest entry runs futures, from the first entry to the last
-//! exit of such spans.
+//! A span that was entered more than once belongs to a future: each poll enters it, and so does dropping the future,
+//! by one thread at a time. The thread of its longest entry runs futures from the first entry to the last exit of
+//! such spans.
 //!
-//! What is entered again inside of a span that is younger than itself, and was entered but once, is no future: a
-//! loop calls it, as the systems in the frames of a game. A loop that enters a span of its own again and again,
-//! inside of none, looks like a future, and nothing that is recorded tells it from one.
+//! A span that is entered again inside of a younger span which was entered only once is no future: a loop calls it,
+//! like a system in the frames of a game. A loop that enters a span of its own again and again, inside of no span,
+//! looks like a future, and nothing that is recorded tells the difference.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,20 +16,20 @@ use super::SpanRef;
 use crate::reader::Reader;
 use spandrel_storage::Error;
 
-/// Whether a row of `span` may be of a future: what was longer inside than from its first entry to its last exit has
-/// had several threads inside at once, and no future has. Some nanoseconds are lost to rounding.
+/// SQL: whether a row of `span` may be of a future. If the busy time is longer than from first entry to last exit,
+/// several threads were inside at once, which no future has. Some nanoseconds are lost to rounding.
 pub(super) const MAY_BE_FUTURE: &str = "entries > 1 AND coalesce(busy_ns, 0)
     <= coalesce(last_exit_ns, 9223372036854775807) - coalesce(first_entry_ns, 0) + 4";
 
-/// The same of a span that was read.
+/// The same for a span.
 pub(super) fn may_be_future(span: &SpanRef<'_>) -> bool {
     let left = span.last_exit_ns.or(span.duration_ns).unwrap_or(i64::MAX);
     let inside = left.saturating_sub(span.first_entry_ns.unwrap_or(0)).saturating_add(4);
     span.entries > 1 && span.busy_ns.unwrap_or(0) <= inside
 }
 
-/// When they were entered, row by row: SQLite would keep all rows to put them together by thread. Sums that are
-/// too large for an integer are real numbers there, hence the casts.
+/// When they were entered, row by row: grouped by thread, SQLite would keep all rows. Sums that overflow an integer
+/// are real numbers, hence the casts.
 const OF_CLOSED: &str = "SELECT id, coalesce(longest_thread_id, thread_id),
     CAST(start_ns + coalesce(first_entry_ns, 0) AS INTEGER),
     CAST(start_ns + coalesce(last_exit_ns, duration_ns, 0) AS INTEGER),
@@ -41,22 +41,22 @@ const OF_OPEN: &str = "SELECT id, coalesce(longest_thread_id, thread_id),
     CAST(start_ns + coalesce(first_entry_ns, 0) AS INTEGER), seen_ns, 0
   FROM open_span WHERE run_id = ?1 AND ";
 
-/// The spans that were entered inside of a younger one, with the youngest. A span has a higher id than those that were
-/// made before it by the same thread.
+/// Spans that were entered inside of a younger span, and the youngest such. Ids of a thread grow with the time of
+/// creation.
 const INSIDE_YOUNGER: &str = "SELECT span_id, max(around_id) FROM entry
   WHERE id BETWEEN (SELECT first_id FROM run WHERE id = ?1) AND (SELECT last_id FROM run WHERE id = ?1)
     AND run_id = ?1 AND around_id > span_id GROUP BY span_id";
-/// When a span was made, and how often it was entered.
+/// When a span was created, and how often it was entered.
 const OF_SPAN: &str = "SELECT start_ns, entries FROM span WHERE id = ?1
   UNION ALL SELECT start_ns, entries FROM open_span WHERE id = ?1 LIMIT 1";
 
-/// Whether a span that was entered inside of another one was called by it, and is no future: both by when they were
-/// made and how often they were entered.
+/// Whether a span that was entered inside of another one was called by it in a loop, and is no future; by when they
+/// were created and how often they were entered.
 fn is_called((made_ns, _): (i64, u64), (around_made_ns, around_entries): (i64, u64)) -> bool {
     around_made_ns > made_ns && around_entries <= 1
 }
 
-/// The spans of a run that are entered again by loops, and are no futures.
+/// The spans of a run that loops enter again: no futures.
 fn called(tx: &Transaction<'_>, run_id: i64) -> rusqlite::Result<HashSet<u64>> {
     let mut of_span = tx.prepare(OF_SPAN)?;
     let mut known = |id: i64| {
@@ -77,7 +77,7 @@ fn called(tx: &Transaction<'_>, run_id: i64) -> rusqlite::Result<HashSet<u64>> {
     Ok(called)
 }
 
-/// The same of spans that are handed out with their entries.
+/// The same for spans that are handed out with their entries.
 #[derive(Default)]
 pub(super) struct Called {
     known: HashMap<u64, (i64, u64)>,
@@ -102,14 +102,14 @@ impl Called {
         }
     }
 
-    /// Spans of entries, and those around them, that were not handed out.
+    /// Spans of entries, and spans around them, that were not handed out.
     pub(super) fn unknown(&self) -> Vec<u64> {
         let asked: HashSet<u64> =
             self.entered.iter().chain(self.inside.values()).copied().collect();
         asked.into_iter().filter(|id| !self.known.contains_key(id)).collect()
     }
 
-    /// The threads of those that are futures, of which none is known yet.
+    /// The threads that run futures, without any yet.
     pub(super) fn threads(self) -> RuntimeThreads {
         let known = |id: &u64| self.known.get(id).copied();
         let is_called = |(id, around_id): &(&u64, &u64)| {
@@ -126,7 +126,7 @@ pub struct RuntimeThreads {
     /// From when to when, by `thread.id`.
     spans: HashMap<i64, (i64, i64)>,
     unmeasured: u64,
-    /// Spans that were entered more than once, and are none.
+    /// Spans that were entered more than once and are no futures.
     called: HashSet<u64>,
 }
 
@@ -156,7 +156,7 @@ impl RuntimeThreads {
         })
     }
 
-    /// Looks at a span: whether it may be a future's.
+    /// Adds a span that may be a future's.
     pub(super) fn add(&mut self, span: &SpanRef<'_>) {
         if !self.may_be_future(span) {
             return;
@@ -170,12 +170,12 @@ impl RuntimeThreads {
         *known = (known.0.min(since), known.1.max(until));
     }
 
-    /// Whether a span may be of a future: a loop that calls it again and again is known to be none.
+    /// Whether a span may be a future's: it is not if a loop is known to call it.
     pub(super) fn may_be_future(&self, span: &SpanRef<'_>) -> bool {
         may_be_future(span) && !self.called.contains(&span.id)
     }
 
-    /// Whether spans were entered more than once that are known to be of no future, as loops entered them.
+    /// Whether there are spans that were entered more than once but by loops.
     pub fn has_loops(&self) -> bool {
         !self.called.is_empty()
     }

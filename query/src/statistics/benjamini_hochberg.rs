@@ -1,10 +1,10 @@
-//! Which of many differences to believe.
+//! Which of many differences are significant.
 //!
-//! Who looks at a hundred differences that are none finds five that chance makes once in twenty times.
-//! Those that stay are chosen by Benjamini and Hochberg ("Controlling the false discovery rate", 1995).
+//! Of a hundred differences that are none, chance makes five look significant at a level of 5 %. The significant ones
+//! are chosen by Benjamini and Hochberg ("Controlling the false discovery rate", 1995).
 
-/// The largest probability that is still believed, of all that were looked at, if about the share
-/// `rate` of what is believed may be chance. `None`: nothing is.
+/// The largest p-value that counts as significant, such that the expected share of false discoveries is about `rate`.
+/// `None`: none is significant.
 pub(crate) fn limit(p_values: &[f64], rate: f64) -> Option<f64> {
     let mut sorted = p_values.to_vec();
     sorted.sort_by(f64::total_cmp);

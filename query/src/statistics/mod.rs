@@ -1,4 +1,4 @@
-//! Probabilities: what chance alone would make.
+//! Probability distributions and significance.
 
 pub(super) mod benjamini_hochberg;
 pub(super) mod normal;

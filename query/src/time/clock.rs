@@ -20,7 +20,7 @@ pub(super) fn newest_within(
         zone.to_timestamp(date.to_datetime(time)).ok().map(|moment| moment.as_nanosecond())
     };
     let outside = |moment: &i128| (from_unix_ns - moment).max(moment - until_unix_ns).max(0);
-    // However long the time is, the newest is of its last day or of the one before.
+    // However long the interval is, the newest is on its last day or the one before.
     let newest = [Some(last), last.yesterday().ok()].into_iter().flatten().filter_map(moment);
     newest
         .filter(|moment| outside(moment) == 0)

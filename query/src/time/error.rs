@@ -5,7 +5,7 @@ use std::fmt;
 
 use spandrel_storage::nearest;
 
-/// So many marks are named in a message.
+/// Marks that a message lists at most.
 const MARKS_NAMED_MAX: usize = 8;
 
 /// A time that was not understood, or that the run does not have.

@@ -1,4 +1,4 @@
-//! The language that says what time is meant.
+//! The language for times and windows of a run.
 //!
 //! | moment | is |
 //! |---|---|

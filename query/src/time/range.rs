@@ -55,7 +55,7 @@ impl TimeRange {
         Ok(Self { since: side(since)?, until: side(until)?, section: None })
     }
 
-    /// Whether everything is meant.
+    /// Whether it is unbounded on both sides.
     pub fn is_all(&self) -> bool {
         *self == Self::default()
     }

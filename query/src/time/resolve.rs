@@ -88,7 +88,7 @@ struct Resolver<'a> {
 }
 
 impl TimeRange {
-    /// The time of the run that is meant.
+    /// The window of a run.
     ///
     /// # Errors
     ///

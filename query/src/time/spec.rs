@@ -1,4 +1,4 @@
-//! A moment as it is written, before it is known of which run.
+//! A parsed moment, independent of a run.
 
 use std::fmt;
 use std::str::FromStr;

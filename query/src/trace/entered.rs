@@ -1,9 +1,9 @@
-//! Which entries belong to a trace, and which spans of other traces began inside them.
+//! Which entries belong to a trace, and which spans of other traces began inside them (adopted spans).
 //!
-//! An entry belongs to it if its thread was in a span of the trace around it, or in another such entry.
-//! Of a thread whatever is inside an entry was stored before that, so entries are read backwards: each
-//! comes behind what is around it, and is known at once. What is read is what commits may have of the time
-//! in which the spans of the trace were open.
+//! An entry belongs to a trace if its thread was in a span of the trace at that time, or in another such entry. A
+//! thread's inner entries are stored before the outer one, so entries are read backwards: the outer entry comes
+//! first, and each entry can be decided at once. Only id ranges are read in which commits have rows of the time of
+//! the trace.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -23,23 +23,23 @@ use spandrel_storage::Error;
 
 /// Entries of a trace that are kept.
 const ENTRIES_MAX: usize = 100_000;
-/// Entries that are looked at.
+/// Entries that are read at most.
 const LOOKED_AT_MAX: u64 = 4_000_000;
-/// Roots of other traces that SQLite is told of; of more, it hands out all spans.
+/// Roots of other traces in an SQL condition; with more, SQLite hands out all spans.
 const ROOTS_MAX: usize = 256;
 
-/// What belongs to a trace beside its spans.
+/// Entries and adopted spans of a trace.
 pub(super) struct EnteredInside {
     pub(super) entries: Vec<TraceEntry>,
     /// How many there are.
     pub(super) total: u64,
-    /// More than are looked at were stored at that time.
+    /// Whether there were more entries at that time than are read.
     pub(super) left_out: bool,
-    /// Spans of other traces that began inside.
-    pub(super) guests: Vec<Span>,
+    /// Spans of other traces that began inside the entries.
+    pub(super) adopted: Vec<Span>,
     /// How many there are.
-    pub(super) guests_total: u64,
-    /// What no thread did in it, but others did at that time.
+    pub(super) adopted_total: u64,
+    /// What other threads did at that time, outside of the trace.
     pub(super) meanwhile: Option<Meanwhile>,
 }
 
@@ -52,7 +52,7 @@ pub(super) fn find(reader: &Reader, run: &Run, found: &Found) -> Result<EnteredI
         sums.iter_mut().for_each(|sums| sums.look_at(entry));
     })?;
     if left_out {
-        // What was looked at was the end of all that time, and that of the span may be a part of it.
+        // Only the end of that time was read; the time of the span alone may be shorter.
         sums = sums.map(|sums| of_its_time(reader, run.id, sums)).transpose()?;
     }
     members.keep_the_longest(ENTRIES_MAX);
@@ -62,12 +62,12 @@ pub(super) fn find(reader: &Reader, run: &Run, found: &Found) -> Result<EnteredI
         sums.map(|sums| sums.named(tx, found.root_id)).transpose()
     })?;
     let over_ns = stretches.last().map_or(i64::MIN, |(_, until)| *until);
-    let (guests, guests_total) = guests(reader, (run.id, over_ns), found, &entries, roots)?;
+    let (adopted, adopted_total) = adopted(reader, (run.id, over_ns), found, &entries, roots)?;
     let meanwhile = meanwhile.flatten();
-    Ok(EnteredInside { entries, total, left_out, guests, guests_total, meanwhile })
+    Ok(EnteredInside { entries, total, left_out, adopted, adopted_total, meanwhile })
 }
 
-/// Looks at the entries of some stretches of time; whether there are more than are looked at.
+/// Reads the entries of some time intervals backwards; says whether there are more than are read.
 fn backwards(
     reader: &Reader,
     run_id: i64,
@@ -84,7 +84,7 @@ fn backwards(
     Ok(looked_at >= LOOKED_AT_MAX)
 }
 
-/// Adds up once more, looking at nothing else.
+/// Adds up once more, for this time alone.
 fn of_its_time(reader: &Reader, run_id: i64, sums: Sums) -> Result<Sums, Error> {
     let mut sums = sums.again();
     if backwards(reader, run_id, &[sums.time()], |entry| sums.look_at(entry))? {
@@ -93,13 +93,13 @@ fn of_its_time(reader: &Reader, run_id: i64, sums: Sums) -> Result<Sums, Error> 
     Ok(sums)
 }
 
-/// When the spans were open, those that live long left out: as stretches that do not overlap.
+/// The time intervals in which spans were open, without long-lived ones; merged so that they do not overlap.
 fn stretches(found: &Found, last_ns: i64) -> Vec<(i64, i64)> {
     let lived = found.spans.iter().filter(|span| !is_long_lived(span, last_ns));
     let mut lived: Vec<(i64, i64)> = lived
         .map(|span| {
             let end = span.duration_ns.map(|ns| span.start_ns.saturating_add(ns.max(0)));
-            // An entry may be as long as its span, to the nanosecond, and so begin at its end.
+            // An entry may be as long as its span, and so begin at its end.
             (span.start_ns, end.unwrap_or(last_ns.max(span.start_ns)).saturating_add(1))
         })
         .collect();
@@ -114,14 +114,14 @@ fn stretches(found: &Found, last_ns: i64) -> Vec<(i64, i64)> {
     joined
 }
 
-/// The entries that belong to a trace while they are looked at.
+/// Decides which entries belong to a trace.
 struct Members {
-    /// Its spans, without those that live long: what was inside one of their entries belongs to the trace
-    /// if the entry does.
+    /// Its spans, without long-lived ones: what is inside one of their entries belongs to the trace if that entry
+    /// does.
     spans: HashSet<u64>,
     kept: Vec<Entry>,
     total: u64,
-    /// By thread: from when until when it was in those that may have others inside, the outermost in front.
+    /// By thread: start and end of entries that may contain others, the outermost first.
     inside: HashMap<i64, Vec<(i64, i64)>>,
 }
 
@@ -132,7 +132,7 @@ impl Members {
         Self { spans, kept: Vec::new(), total: 0, inside: HashMap::new() }
     }
 
-    /// Backwards: of a thread, the one that ended last in front.
+    /// Adds an entry; those of a thread come by end, the latest first.
     fn look_at(&mut self, entry: &Entry) {
         let (from, until) = (entry.start_ns, entry.end_ns());
         let outer = self.inside.get_mut(&entry.thread_id);
@@ -155,7 +155,7 @@ impl Members {
         }
     }
 
-    /// What is around an entry is no shorter than that, so it is kept, too.
+    /// Keeps the longest entries; an outer entry is at least as long, so it is kept, too.
     fn keep_the_longest(&mut self, most: usize) {
         if self.kept.len() > most {
             self.kept
@@ -165,7 +165,7 @@ impl Members {
     }
 }
 
-/// The entries with names and fields, and the roots of their spans.
+/// Gives entries names and fields, and gives the roots of their spans.
 fn named(
     tx: &Transaction<'_>,
     entries: Vec<Entry>,
@@ -185,7 +185,7 @@ fn named(
     Ok((all, roots))
 }
 
-/// Spans of some traces.
+/// A condition: spans of some traces.
 struct OfRoots(Vec<u64>);
 
 impl Predicate for OfRoots {
@@ -198,8 +198,8 @@ impl Predicate for OfRoots {
     }
 }
 
-/// Spans of these traces that began in the entries, and what is below them; and how many they are.
-fn guests(
+/// Spans of these traces that began in the entries, with all below them; and how many there are.
+fn adopted(
     reader: &Reader,
     (run_id, over_ns): (i64, i64),
     found: &Found,
@@ -213,14 +213,14 @@ fn guests(
     if roots.is_empty() {
         return Ok((Vec::new(), 0));
     }
-    // What is below a guest may have begun after the entry.
+    // A descendant may have begun after the entry.
     let until_ns = until_ns.saturating_add(1).max(over_ns);
     let scan = Scan::new(run_id).columns(Columns::All).window(Some(from_ns), Some(until_ns));
     let room = found.max.saturating_sub(found.spans.len());
     let entered = Entered::new(entries, |_| false);
-    let (mut guests, mut total): (Vec<Span>, u64) = (Vec::new(), 0);
+    let (mut adopted, mut total): (Vec<Span>, u64) = (Vec::new(), 0);
     let mut known: HashSet<u64> = HashSet::new();
-    // Those whose parent has not come by, which may have a higher id.
+    // Spans whose parent has not come yet: it may have a higher id.
     let mut waiting: HashMap<u64, Vec<Span>> = HashMap::new();
     let mut in_waiting = 0;
     let mut sorted: Vec<u64> = roots.iter().copied().collect();
@@ -229,10 +229,10 @@ fn guests(
         let Some(parent_id) = span.parent_id.filter(|_| roots.contains(&span.root_id)) else {
             return ControlFlow::Continue(());
         };
-        let is_guest = known.contains(&parent_id)
+        let is_adopted = known.contains(&parent_id)
             || entered.at(parent_id, span.thread.id, span.start_ns).is_some();
-        if !is_guest {
-            // A bounded memory of those that may turn out to be some.
+        if !is_adopted {
+            // The number of waiting spans is bounded.
             if in_waiting < found.max {
                 in_waiting += 1;
                 waiting.entry(parent_id).or_default().push(span.to_span());
@@ -240,17 +240,17 @@ fn guests(
             return ControlFlow::Continue(());
         }
         let mut new = vec![span.to_span()];
-        while let Some(guest) = new.pop() {
-            let below = waiting.remove(&guest.id).unwrap_or_default();
+        while let Some(span) = new.pop() {
+            let below = waiting.remove(&span.id).unwrap_or_default();
             in_waiting -= below.len();
             new.extend(below);
             total += 1;
-            known.insert(guest.id);
-            if guests.len() < room {
-                guests.push(guest);
+            known.insert(span.id);
+            if adopted.len() < room {
+                adopted.push(span);
             }
         }
         ControlFlow::Continue(())
     })?;
-    Ok((guests, total))
+    Ok((adopted, total))
 }

@@ -8,17 +8,16 @@ use std::collections::{BTreeMap, HashMap};
 use super::TraceEntry;
 use crate::reader::Span;
 
-/// From which age and how many entries on an open span lives long, or from how many at any age: as a
-/// recording decides it.
+/// An open span is long-lived from this age and number of entries on, or from a number at any age: the rule of the
+/// recorder.
 const LONG_NS: i64 = 1_000_000_000;
 const ENTRIES_OF_LONG: u64 = 100;
 const ENTRIES_OF_ANY: u64 = 1_000;
-/// Entries of a span that are looked at to find the one in which something began; more overlap only if as
-/// many threads are inside it at once.
+/// Entries of a span that are tested at most to find the one in which something began; more overlap only if as many
+/// threads are inside it at once.
 const OVERLAPPING_MAX: usize = 64;
 
-/// Whether it is the entries of a span that count, and not its lifetime; for one that is unfinished as far
-/// as its age at some moment tells.
+/// Whether the entries of a span count instead of its lifetime; for an unfinished span, judged by its age.
 pub(super) fn is_long_lived(span: &Span, now_ns: i64) -> bool {
     if span.duration_ns.is_some() {
         return span.counts_by_entries();
@@ -27,59 +26,59 @@ pub(super) fn is_long_lived(span: &Span, now_ns: i64) -> bool {
     span.entries > ENTRIES_OF_ANY || span.entries >= ENTRIES_OF_LONG && age_ns >= LONG_NS
 }
 
-/// Places by parent.
+/// Parents and children, by index.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     pub(super) root: Option<usize>,
-    /// By place: of spans.
+    /// For each span.
     pub(super) lives_long: Vec<bool>,
     children: Groups,
     visits: Groups,
     pub(super) parents: Vec<Option<u32>>,
-    /// By entry: the span that it is a visit of.
+    /// For each entry, the span that it is a visit of.
     visited: Vec<Option<u32>>,
     /// How many spans there are.
     spans: usize,
     pub(super) orphans: BTreeMap<u64, Vec<usize>>,
 }
 
-/// Places, grouped by the one above, by start within.
+/// Children by parent, sorted by start.
 #[derive(Debug, Clone)]
 struct Groups {
-    places: Vec<u32>,
-    /// Where in `places` those of a node begin; one more at the end.
+    indexes: Vec<u32>,
+    /// The position in `indexes` of each node's first child; one more at the end.
     first: Vec<u32>,
 }
 
 impl Groups {
     fn new(nodes: usize, above: &[Option<u32>], start: impl Fn(u32) -> (i64, u64)) -> Self {
-        let mut places: Vec<u32> =
+        let mut indexes: Vec<u32> =
             (0..above.len() as u32).filter(|at| parent_of(above, *at).is_some()).collect();
-        places.sort_by_key(|at| (parent_of(above, *at), start(*at)));
+        indexes.sort_by_key(|at| (parent_of(above, *at), start(*at)));
         let first = (0..=nodes as u32)
-            .map(|at| places.partition_point(|place| parent_of(above, *place) < Some(at)))
+            .map(|at| indexes.partition_point(|index| parent_of(above, *index) < Some(at)))
             .map(|first| first as u32)
             .collect();
-        Self { places, first }
+        Self { indexes, first }
     }
 
     fn of(&self, at: usize) -> &[u32] {
         let bound = |at: usize| self.first.get(at).map_or(0, |first| *first as usize);
-        self.places.get(bound(at)..bound(at + 1)).unwrap_or_default()
+        self.indexes.get(bound(at)..bound(at + 1)).unwrap_or_default()
     }
 }
 
 impl Layout {
-    /// Of spans in the order of ids and entries in that of their starts.
+    /// For spans in order of id and entries in order of start.
     pub(super) fn new(root_id: u64, spans: &[Span], entries: &[TraceEntry], last_ns: i64) -> Self {
-        let place = |id: u64| spans.binary_search_by_key(&id, |span| span.id).ok();
-        let root = place(root_id);
+        let index = |id: u64| spans.binary_search_by_key(&id, |span| span.id).ok();
+        let root = index(root_id);
         let mut lives_long: Vec<bool> =
             spans.iter().map(|span| is_long_lived(span, last_ns)).collect();
-        // Of a span that is open nothing else may say so.
+        // For an open span, nothing else tells.
         let is_open = |span: Option<&Span>| span.is_some_and(|span| span.duration_ns.is_none());
         for one in entries.iter().filter(|one| one.entry.self_ns.is_some()) {
-            let open = place(one.entry.span_id).filter(|at| is_open(spans.get(*at)));
+            let open = index(one.entry.span_id).filter(|at| is_open(spans.get(*at)));
             if let Some(long) = open.and_then(|at| lives_long.get_mut(at)) {
                 *long = true;
             }
@@ -87,14 +86,14 @@ impl Layout {
         let is_long = |at: usize| lives_long.get(at).copied().unwrap_or(false);
         let visited: Vec<Option<u32>> = entries
             .iter()
-            .map(|one| place(one.entry.span_id).filter(|at| !is_long(*at)).map(|at| at as u32))
+            .map(|one| index(one.entry.span_id).filter(|at| !is_long(*at)).map(|at| at as u32))
             .collect();
         let is_visit = |at: usize| visited.get(at).copied().flatten().is_some();
         let entered = Entered::new(entries, is_visit);
         let below = |entry: usize| (spans.len() + entry) as u32;
         let of_span = |at: usize, span: &Span| {
             let parent_id = span.parent_id.filter(|_| Some(at) != root)?;
-            let parent = place(parent_id);
+            let parent = index(parent_id);
             if parent.is_some_and(|parent| !is_long(parent)) {
                 return parent.map(|parent| parent as u32);
             }
@@ -102,7 +101,7 @@ impl Layout {
             inside.map(below).or(parent.map(|parent| parent as u32))
         };
         let around = |at: usize, one: &TraceEntry| {
-            let around = one.entry.around_id.and_then(place);
+            let around = one.entry.around_id.and_then(index);
             let outer = entered.outer.get(at).copied().flatten().map(below);
             match around {
                 Some(around) if !is_long(around) => Some(around as u32),
@@ -133,7 +132,7 @@ impl Layout {
         for group in orphans.values_mut() {
             group.sort_by_key(|at| start(*at as u32));
         }
-        // Those inside the parent lie in the lifetime that is its child.
+        // Visits inside the parent are part of the span's lifetime, which is a child of the parent.
         let mut visits: Vec<Option<u32>> = vec![None; spans.len()];
         visits.extend(all.iter().zip(&visited).map(|(above, visited)| {
             let parent = parent_of(&parents, (*visited)?);
@@ -159,18 +158,18 @@ impl Layout {
         self.visits.of(at)
     }
 
-    pub(super) fn visited(&self, place: usize) -> Option<usize> {
-        let entry = place.checked_sub(self.spans)?;
+    pub(super) fn visited(&self, index: usize) -> Option<usize> {
+        let entry = index.checked_sub(self.spans)?;
         self.visited.get(entry).copied().flatten().map(|at| at as usize)
     }
 }
 
-/// In which entry something was.
+/// Finds the entry that contains a moment.
 pub(super) struct Entered<'a> {
     entries: &'a [TraceEntry],
-    /// By span, by start; those that stand in the tree only.
+    /// Entries of each span by start, without visits.
     of_span: HashMap<u64, Vec<usize>>,
-    /// By entry: the innermost other one that its thread was in.
+    /// For each entry, the innermost other one that its thread was in.
     outer: Vec<Option<usize>>,
 }
 
@@ -196,7 +195,7 @@ impl<'a> Entered<'a> {
         Self { entries, of_span, outer }
     }
 
-    /// The entry of a span in which something was at a moment: on that thread, or else on any.
+    /// The entry of a span at a moment: on that thread, or else on any.
     pub(super) fn at(&self, span_id: u64, thread_id: i64, at_ns: i64) -> Option<usize> {
         let all = self.of_span.get(&span_id)?;
         let start = |at: &usize| self.entries.get(*at).map_or(i64::MIN, |one| one.entry.start_ns);
@@ -220,9 +219,9 @@ fn parent_of(parents: &[Option<u32>], at: u32) -> Option<u32> {
     parents.get(at as usize).copied().flatten()
 }
 
-/// Takes the parent from one span of each circle.
+/// Removes the parent of one span in each circle.
 fn break_circles(parents: &mut [Option<u32>]) {
-    /// Where the walk upwards from each span began first; a walk that meets itself is a circle.
+    /// For each span, the walk that has met it first; a walk that meets itself is a circle.
     const NOT_SEEN: u32 = u32::MAX;
     let mut seen_from = vec![NOT_SEEN; parents.len()];
     for start in 0..parents.len() as u32 {

@@ -1,8 +1,8 @@
-//! What other threads did while a span went on: entries of spans that live long and are no part of its trace.
+//! What other threads did during a span: entries of long-lived spans that are no part of its trace.
 //!
-//! An engine runs the systems of a frame on the threads of a pool, where they are inside no span: nothing
-//! but time tells that they are of that frame. So they are no nodes of the tree, and in no sum of it. Of an
-//! entry that began before the span, or ended after it, the time that they share counts.
+//! A game engine runs the systems of a frame on the threads of a pool, inside no span: only time tells that they
+//! belong to that frame. So they are no nodes of the tree and in none of its sums. Of an entry that began before the
+//! span or ended after it, the common time counts.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -15,24 +15,25 @@ use super::owners::Owners;
 use crate::reader::{Callsite, Entry, Names, Span, Thread};
 use spandrel_storage::internals::FastHashMap;
 
-/// Spans, by thread, that are told apart while entries are looked at; of more, those with the longest.
+/// Pairs of span and thread that are told apart while entries are read; of more, those with the longest entries are
+/// kept.
 const SPANS_MAX: usize = 65_536;
 /// Rows that are kept.
 const ROWS_MAX: usize = 1_000;
 
-/// What other threads did while a span went on.
+/// What other threads did during a span.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Meanwhile {
     /// The span: the one that was asked for, or the root.
     pub span_id: u64,
-    /// The one with the longest entry in front.
+    /// The row with the longest entry first.
     pub rows: Vec<MeanwhileRow>,
     /// Entries in that time that are in no row.
     pub more: u64,
-    /// The sum of their time in it, in nanoseconds.
+    /// The sum of their time during the span, nanoseconds.
     pub more_ns: i64,
-    /// There was too much at that time: rows may lack entries.
+    /// There were more entries at that time than are read: rows may lack some.
     pub left_out: bool,
 }
 
@@ -46,15 +47,15 @@ pub struct MeanwhileRow {
     pub callsite: Arc<Callsite>,
     /// Their fields, a JSON object.
     pub fields: Option<Arc<str>>,
-    /// How often they were entered in that time, or were inside when it began.
+    /// Entries during the span, those that had begun before included.
     pub calls: u64,
-    /// How long that was in sum, in nanoseconds; more than the time, if several threads were inside at once.
+    /// The sum of their time during the span, nanoseconds; may exceed it if several threads were inside at once.
     pub total_ns: i64,
-    /// The longest of these entries, as far as it was in that time, ...
+    /// The longest of these entries, counting its time during the span, ...
     pub longest_ns: i64,
-    /// ... since when, nanoseconds since the start of the run, ...
+    /// ... its start, nanoseconds since the start of the run, ...
     pub longest_from_ns: i64,
-    /// ... and on which thread.
+    /// ... and its thread.
     pub thread: Arc<Thread>,
     /// On how many threads they were entered.
     pub threads: u64,
@@ -80,7 +81,7 @@ impl Sum {
     }
 }
 
-/// Adds entries up, in any order.
+/// Sums up entries, in any order.
 #[derive(Debug, Clone)]
 pub(super) struct Sums {
     span_id: u64,
@@ -95,7 +96,7 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    /// Over the time of a span that does not live long.
+    /// For the time of a span; `None` if it is long-lived.
     pub(super) fn over(span: &Span, last_ns: i64) -> Option<Self> {
         if is_long_lived(span, last_ns) {
             return None;
@@ -115,13 +116,13 @@ impl Sums {
         })
     }
 
-    /// The same time, with nothing added yet.
+    /// Empty sums for the same time.
     pub(super) fn again(&self) -> Self {
         let (sums, others) = (FastHashMap::default(), Sum::default());
         Self { sums, others, left_out: false, ..*self }
     }
 
-    /// Not all entries of the time were looked at.
+    /// Notes that not all entries were read.
     pub(super) fn leave_out(&mut self) {
         self.left_out = true;
     }
@@ -221,7 +222,7 @@ struct Group {
 
 impl Group {
     fn add(&mut self, span_id: u64, thread_id: i64, sum: &Sum) {
-        // Of equally long ones the same, in whichever order they come.
+        // Of equally long ones always the same, in whichever order they come.
         let longest = |ns, span_id, thread_id| (Reverse(ns), span_id, thread_id);
         let is_first = self.threads.is_empty();
         if is_first

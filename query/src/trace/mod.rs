@@ -4,20 +4,19 @@
 //! behind: they stay in the trace by their root, and are kept by the parent that is missing. The
 //! root itself can be missing in the same way.
 //!
-//! A span that lives long and is entered again and again counts by its entries: what a thread did in it
-//! belongs to the span that the thread was in around it, whichever its parent is. So such entries
-//! are *nodes* of the tree, below the span around them, with the spans that began inside them (see
-//! `entered.rs`); the lifetime of such a span is nobody's work.
+//! A long-lived span counts by its entries: what a thread did in it belongs to the span that the thread was in,
+//! whichever its parent is. So entries are *nodes* of the tree, below the span around them, and spans that began
+//! inside them are below them (see `entered.rs`); the lifetime of a long-lived span is nobody's work.
 //!
-//! A trace of any size is read; at most as many spans as the caller allows are kept, those with the
-//! lowest ids, and the others are counted; and as many entries, the longest. Nodes cannot be lost in a
-//! circle: in a damaged file a span may be its own ancestor, and is then treated as an orphan.
+//! A trace of any size can be read; the spans with the lowest ids are kept, up to a bound that the caller sets, and
+//! the others are counted; of entries, the longest are kept. Nodes cannot be lost in a circle: in a damaged file a
+//! span may be its own ancestor, and is then treated as an orphan.
 
 mod entered;
-mod kept;
 mod layout;
 mod meanwhile;
 mod node;
+mod outlived;
 mod owners;
 #[cfg(test)]
 pub(super) mod tests;
@@ -25,10 +24,10 @@ pub(super) mod tests;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-pub use self::kept::Outlived;
 use self::layout::Layout;
 pub use self::meanwhile::{Meanwhile, MeanwhileRow};
 pub use self::node::{Node, TraceEntry};
+pub use self::outlived::Outlived;
 use super::rows::Rows;
 use super::scanning::Predicate;
 use super::{Columns, Scan, SpanRef};
@@ -45,21 +44,20 @@ pub struct Trace {
     pub run_id: i64,
     /// The id of its root, which may be missing.
     pub root_id: u64,
-    /// Its spans, in the order of ids; also those of other traces that began inside of its entries.
+    /// Its spans in order of id, those of other traces that began inside of its entries included.
     pub spans: Vec<Span>,
-    /// How many spans there are in the file, those that are not kept included.
+    /// Spans in the file, those that are not kept included.
     pub total: u64,
     /// The entries that belong to it, by start.
     pub entries: Vec<TraceEntry>,
-    /// How many of them there are in the file, those that are not kept included.
+    /// Entries in the file, those that are not kept included.
     pub entries_total: u64,
-    /// There were more entries at that time than are looked at.
+    /// There were more entries at that time than are read.
     pub entries_left_out: bool,
-    /// What other threads did at that time in spans that live long and are no part of it: of the span
-    /// around which it was read, or of the root.
+    /// What other threads did during the span around which the trace was read, or during the root, in long-lived
+    /// spans that are no part of it.
     pub meanwhile: Option<Meanwhile>,
-    /// When spans that are unfinished are taken to end: nobody knows, so it is the last moment of
-    /// which the run tells.
+    /// The assumed end of unfinished spans: the last moment that the run has.
     pub last_ns: i64,
     layout: Layout,
 }
@@ -71,15 +69,14 @@ impl Trace {
     ///
     /// # Blocking
     ///
-    /// Milliseconds in a profile with indexes; otherwise looks at the commits that may have spans of it. In
-    /// a run that was recorded before version 3 of the schema that is all of it, some 0.1 s for a million
-    /// spans.
+    /// Milliseconds in a profile with indexes; otherwise reads the commits that may have spans of it. In a run that
+    /// was recorded before version 3 of the schema those are all, some 0.1 s for a million spans.
     pub fn read(reader: &Reader, root_id: u64, max: usize) -> Result<Option<Self>, Error> {
         Self::read_with(reader, (root_id, root_id), max, HashSet::new())
     }
 
-    /// The same with one of its spans, and those around it, among what is kept, whatever their ids.
-    /// [`meanwhile`](Self::meanwhile) is of its time.
+    /// The same; one of its spans, with its ancestors, is kept whatever its id. [`meanwhile`](Self::meanwhile) is of
+    /// that span's time.
     ///
     /// # Blocking
     ///
@@ -135,16 +132,16 @@ impl Trace {
         }
         found.order();
         let inside = entered::find(reader, run, &found)?;
-        found.spans.extend(inside.guests);
+        found.spans.extend(inside.adopted);
         let mut trace = Self::new(root_id, found.spans, inside.entries, found.total, run.last_ns);
-        trace.total = trace.total.saturating_add(inside.guests_total);
+        trace.total = trace.total.saturating_add(inside.adopted_total);
         trace.entries_total = inside.total;
         trace.entries_left_out = inside.left_out;
         trace.meanwhile = inside.meanwhile;
         Ok(Some(trace))
     }
 
-    /// The tree of these spans and entries.
+    /// Lays out these spans and entries as a tree.
     pub(crate) fn new(
         root_id: u64,
         mut spans: Vec<Span>,
@@ -177,70 +174,69 @@ impl Trace {
         }
     }
 
-    /// The place of the root in [`spans`](Self::spans), unless it is missing.
+    /// The index of the root in [`spans`](Self::spans), unless it is missing.
     pub fn root(&self) -> Option<usize> {
         self.layout.root
     }
 
-    /// What stands at a place: the spans have the first ones, in their order, the entries those behind.
-    pub fn node(&self, place: usize) -> Option<Node<'_>> {
-        match place.checked_sub(self.spans.len()) {
-            None => self.spans.get(place).map(Node::Span),
+    /// The node of an index: first the spans in their order, then the entries.
+    pub fn node(&self, index: usize) -> Option<Node<'_>> {
+        match index.checked_sub(self.spans.len()) {
+            None => self.spans.get(index).map(Node::Span),
             Some(at) => self.entries.get(at).map(Node::Entry),
         }
     }
 
-    /// How many places there are.
+    /// The number of nodes.
     pub fn nodes(&self) -> usize {
         self.spans.len() + self.entries.len()
     }
 
-    /// The places of a node's children, the first to begin in front.
+    /// The indexes of a node's children, by start.
     pub fn children(&self, at: usize) -> impl ExactSizeIterator<Item = usize> + Clone {
-        self.layout.children(at).iter().map(|place| *place as usize)
+        self.layout.children(at).iter().map(|index| *index as usize)
     }
 
-    /// The place of the node above; `None`: the root, or one whose parent is missing.
+    /// The index of the parent; `None` for the root, or if the parent is missing.
     pub fn parent(&self, at: usize) -> Option<usize> {
         self.layout.parents.get(at).copied().flatten().map(|at| at as usize)
     }
 
-    /// The entries inside a node of spans that stand elsewhere in the tree by their lifetimes: they are no
+    /// The visits in a node: entries of spans that stand elsewhere in the tree by their lifetime. They are no
     /// children, but their time is not that of the node either.
     pub(super) fn visits(&self, at: usize) -> impl Iterator<Item = usize> + Clone {
-        self.layout.visits(at).iter().map(|place| *place as usize)
+        self.layout.visits(at).iter().map(|index| *index as usize)
     }
 
-    /// Children and visits of a span that began in some of its time.
+    /// Children and visits of a span that began in a part of its time.
     pub(super) fn begun_in(
         &self,
         at: usize,
         (from_ns, until_ns): (i64, i64),
     ) -> impl Iterator<Item = usize> + Clone {
-        let start = |place: &u32| self.node(*place as usize).map_or(0, Node::start_ns);
-        let part = |places: &[u32]| {
-            let first = places.partition_point(|place| start(place) < from_ns);
-            first..places.partition_point(|place| start(place) < until_ns).max(first)
+        let start = |index: &u32| self.node(*index as usize).map_or(0, Node::start_ns);
+        let part = |indexes: &[u32]| {
+            let first = indexes.partition_point(|index| start(index) < from_ns);
+            first..indexes.partition_point(|index| start(index) < until_ns).max(first)
         };
         let [children, visits] = [self.layout.children(at), self.layout.visits(at)]
-            .map(|places| places.get(part(places)).unwrap_or_default());
-        children.iter().chain(visits).map(|place| *place as usize)
+            .map(|indexes| indexes.get(part(indexes)).unwrap_or_default());
+        children.iter().chain(visits).map(|index| *index as usize)
     }
 
-    /// The place of the span that an entry is of, if that stands in the tree by its lifetime: then the entry
-    /// is nobody's child there.
-    pub fn visited(&self, place: usize) -> Option<usize> {
-        self.layout.visited(place)
+    /// The span that an entry is a visit of; `None` if the entry is a node's child.
+    pub fn visited(&self, index: usize) -> Option<usize> {
+        self.layout.visited(index)
     }
 
-    /// The parents that are missing, and the places of the children that they left behind.
+    /// The ids of missing parents, and the indexes of their children.
     pub fn orphans(&self) -> impl Iterator<Item = (u64, &[usize])> {
-        self.layout.orphans.iter().map(|(parent, places)| (*parent, places.as_slice()))
+        self.layout.orphans.iter().map(|(parent, indexes)| (*parent, indexes.as_slice()))
     }
 
-    /// Whether what stands at a place is a span that lives long: its entries count, and not its lifetime.
-    pub fn lives_long(&self, place: usize) -> bool {
-        self.layout.lives_long.get(place).copied().unwrap_or(false)
+    /// Whether a node is a long-lived span: its entries count instead of its lifetime.
+    pub fn lives_long(&self, index: usize) -> bool {
+        self.layout.lives_long.get(index).copied().unwrap_or(false)
     }
 
     /// Whether spans of the trace are not kept here.
@@ -256,25 +252,25 @@ impl Trace {
         }
     }
 
-    /// From when until when what stands at a place goes.
-    pub fn bounds_ns(&self, place: usize) -> Option<(i64, i64)> {
-        Some(match self.node(place)? {
+    /// Start and end of a node.
+    pub fn bounds_ns(&self, index: usize) -> Option<(i64, i64)> {
+        Some(match self.node(index)? {
             Node::Span(span) => (span.start_ns, self.end_ns(span)),
             Node::Entry(one) => (one.entry.start_ns, one.entry.end_ns()),
         })
     }
 
-    /// From the first start to the last end of all its spans: some outlive the root, or began before it.
+    /// From the first start to the last end of all its spans: some outlive the root, or begin before it.
     pub fn extent_ns(&self) -> (i64, i64) {
         self.over_all(self.interval_ns())
     }
 
-    /// From when until when the root goes; where it is missing, from the first start to the last end.
+    /// Start and end of the root; if it is missing, from the first start to the last end.
     pub fn interval_ns(&self) -> (i64, i64) {
         match self.root().and_then(|at| self.spans.get(at)) {
             Some(root) => (root.start_ns, self.end_ns(root)),
             None => match self.over_all((i64::MAX, i64::MIN)) {
-                // There are but spans that live long.
+                // There are only long-lived spans.
                 (from, until) if from > until => {
                     self.spans.iter().fold((i64::MAX, i64::MIN), |(from, until), span| {
                         (from.min(span.start_ns), until.max(self.end_ns(span)))
@@ -285,7 +281,7 @@ impl Trace {
         }
     }
 
-    /// From the first start to the last end of the spans that do not live long.
+    /// From the first start to the last end of the spans that are not long-lived.
     fn over_all(&self, begun: (i64, i64)) -> (i64, i64) {
         let spans = self.spans.iter().enumerate().filter(|(at, _)| !self.lives_long(*at));
         spans.fold(begun, |(from, until), (_, span)| {
@@ -300,7 +296,7 @@ struct Found {
     /// The span that was asked for, or the root.
     asked: u64,
     max: usize,
-    /// Those that are kept in any case.
+    /// Ids that are kept in any case.
     wanted: HashSet<u64>,
     spans: Vec<Span>,
     total: u64,
@@ -321,8 +317,8 @@ impl Found {
         ControlFlow::Continue(())
     }
 
-    /// Of a run that goes on, a span that lives long is in no other way there than as an open one; and where nothing
-    /// of a trace has closed, all of it.
+    /// In a live run, long-lived spans are only among the open ones; and so is a whole trace of which nothing has
+    /// closed.
     fn add_open(&mut self, reader: &Reader, run: &Run) -> Result<(), Error> {
         if run.ended_unix_ns.is_some() {
             return Ok(());
@@ -337,20 +333,20 @@ impl Found {
         Ok(())
     }
 
-    /// The span that was asked for, if it is there and has a time of its own, or else the root.
+    /// The span that was asked for, if it is stored and not long-lived, or else the root.
     fn subject(&self, last_ns: i64) -> Option<&Span> {
         let find = |id: u64| self.spans.iter().find(|span| span.id == id);
         let asked = find(self.asked).filter(|span| !layout::is_long_lived(span, last_ns));
         asked.or_else(|| find(self.root_id))
     }
 
-    /// By id, each once.
+    /// Sorts by id, without duplicates.
     fn order(&mut self) {
         self.spans.sort_by_key(|span| span.id);
         self.spans.dedup_by_key(|span| span.id);
     }
 
-    /// Reads them by index, which has them in the order of ids, and the root by its own.
+    /// Reads the spans by index, which is sorted by id, and the root by its id.
     fn look_up(&mut self, reader: &Reader, run_id: i64) -> Result<(), Error> {
         let mut rows = Rows::new(run_id, Columns::All);
         let columns = rows.selected();

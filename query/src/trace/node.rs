@@ -18,17 +18,17 @@ pub struct TraceEntry {
     pub fields: Option<Arc<str>>,
 }
 
-/// What stands at a place of a trace.
+/// A node of a trace.
 #[derive(Debug, Clone, Copy)]
 pub enum Node<'a> {
     /// A span.
     Span(&'a Span),
-    /// An entry of a span, which counts for itself.
+    /// An entry, which counts by itself.
     Entry(&'a TraceEntry),
 }
 
 impl<'a> Node<'a> {
-    /// The span, or that of the entry.
+    /// The id of the span, or of the entry's span.
     pub fn span_id(self) -> u64 {
         match self {
             Self::Span(span) => span.id,
@@ -44,7 +44,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The thread of the longest entry, or of this one.
+    /// The thread of the span's longest entry, or of the entry.
     pub fn thread(self) -> &'a Arc<Thread> {
         match self {
             Self::Span(span) => &span.longest_thread,
@@ -68,7 +68,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The part of that which was not spent in something else.
+    /// The self time of it.
     pub fn self_ns(self) -> Option<i64> {
         match self {
             Self::Span(span) => span.self_ns,

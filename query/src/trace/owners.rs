@@ -1,4 +1,4 @@
-//! The spans of entries: in which trace they are, and their fields.
+//! Looks up the spans of entries: their trace and fields.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ const FIELDS_BYTES_MAX: usize = 16 << 20;
 /// The root and the fields of a span.
 pub(super) type Owner = (u64, Option<Arc<str>>);
 
-/// Spans, closed ones and open ones, each looked up once.
+/// Looks up closed and open spans, each once.
 pub(super) struct Owners<'a> {
     closed: Statement<'a>,
     open: Statement<'a>,
@@ -26,7 +26,7 @@ impl<'a> Owners<'a> {
         Ok(Self { closed, open, known: HashMap::new(), bytes: 0 })
     }
 
-    /// One that is not in the file is taken for a root without fields.
+    /// A span that is not in the file is treated as a root without fields.
     pub(super) fn get(&mut self, span_id: u64) -> rusqlite::Result<Owner> {
         if let Some(known) = self.known.get(&span_id) {
             return Ok(known.clone());

@@ -51,7 +51,7 @@ pub(crate) fn long_lived(id: u64, parent_id: Option<u64>, start_ns: i64, end_ns:
 /// of entries are negative.
 pub(super) fn below(trace: &Trace) -> Vec<(usize, i64)> {
     let mut next: Vec<(usize, usize)> =
-        trace.orphans().flat_map(|(_, places)| places.iter().map(|at| (0, *at))).collect();
+        trace.orphans().flat_map(|(_, indexes)| indexes.iter().map(|at| (0, *at))).collect();
     next.extend(trace.root().map(|at| (0, at)));
     let mut all = Vec::new();
     while let Some((depth, at)) = next.pop() {
@@ -153,16 +153,16 @@ fn circles_through_entries_lose_nothing() {
 
 /// Frames of one thread in commits of their own, each with entries of systems that live long.
 fn frames(frames: u64) -> TestProfile {
-    let mut made = TestProfile::new();
-    let callsite = made.callsite("system", "", 1);
-    made.thread(1, None);
+    let mut profile = TestProfile::new();
+    let callsite = profile.callsite("system", "", 1);
+    profile.thread(1, None);
     for frame in 0..frames {
         let (id, at) = (1_000 + frame * 100, frame as i64 * 10_000);
         let guest = TestProfile::span(id + 1, callsite, at + 200, 50);
-        made.add(SpanRow { parent_id: 1, root_id: 1, ..guest }, "");
-        made.add(TestProfile::span(id, callsite, at, 8_000), "");
+        profile.add(SpanRow { parent_id: 1, root_id: 1, ..guest }, "");
+        profile.add(TestProfile::span(id, callsite, at, 8_000), "");
         for n in 0..20 {
-            made.entry(EntryRow {
+            profile.entry(EntryRow {
                 id: id + 10 + n,
                 span_id: 1 + n % 4,
                 callsite_id: callsite,
@@ -175,20 +175,20 @@ fn frames(frames: u64) -> TestProfile {
                 earlier_ns: 0,
             });
         }
-        made.commit();
+        profile.commit();
     }
     for id in 1..=4 {
         let long = TestProfile::span(id, callsite, 0, frames as i64 * 10_000);
-        made.add(SpanRow { self_ns: None, entries: frames * 5, ..long }, "");
+        profile.add(SpanRow { self_ns: None, entries: frames * 5, ..long }, "");
     }
-    made.commit();
-    made
+    profile.commit();
+    profile
 }
 
 #[test]
 fn the_entries_of_a_trace_are_found_without_looking_at_all() {
-    let mut made = frames(500);
-    let path = made.ended();
+    let mut profile = frames(500);
+    let path = profile.ended();
     let read = || {
         let mut reader = Reader::open(&path).unwrap();
         let steps = count_steps(&mut reader);
@@ -206,8 +206,8 @@ fn the_entries_of_a_trace_are_found_without_looking_at_all() {
     assert!(few * 4 < many, "{few} steps, not {many}");
 }
 
-fn ids(trace: &Trace, places: impl IntoIterator<Item = usize>) -> Vec<u64> {
-    places.into_iter().map(|at| trace.spans[at].id).collect()
+fn ids(trace: &Trace, indexes: impl IntoIterator<Item = usize>) -> Vec<u64> {
+    indexes.into_iter().map(|at| trace.spans[at].id).collect()
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn every_span_is_reached_once_also_in_circles() {
     let trace = Trace::new(1, spans, Vec::new(), 6, 9);
     let mut reached = Vec::new();
     let mut next: Vec<usize> = trace.root().into_iter().collect();
-    next.extend(trace.orphans().flat_map(|(_, places)| places.to_vec()));
+    next.extend(trace.orphans().flat_map(|(_, indexes)| indexes.to_vec()));
     while let Some(at) = next.pop() {
         reached.push(trace.spans[at].id);
         next.extend(trace.children(at));
@@ -270,18 +270,18 @@ fn every_span_is_reached_once_also_in_circles() {
 #[test]
 fn a_span_that_was_asked_for_is_kept_of_a_trace_that_is_cut() {
     use crate::test_profile::TestProfile;
-    let mut made = TestProfile::new();
-    let callsite = made.callsite("n", "t", 1);
-    made.thread(1, None);
+    let mut profile = TestProfile::new();
+    let callsite = profile.callsite("n", "t", 1);
+    profile.thread(1, None);
     for id in 1..=100_u64 {
         // Two chains: the even ids below each other, and the odd ones.
         let span = TestProfile::span(id, callsite, id as i64, 1_000);
-        made.add(
+        profile.add(
             spandrel_storage::SpanRow { parent_id: id.saturating_sub(2), root_id: 1, ..span },
             "",
         );
     }
-    let reader = made.reader();
+    let reader = profile.reader();
     let kept = |trace: Option<Trace>| -> Vec<u64> {
         trace.unwrap().spans.iter().map(|span| span.id).collect()
     };

@@ -83,14 +83,14 @@ fn explained(
     let mut selections: Vec<Selection> = groups.iter().map(|g| wanted.of(&durations(g))).collect();
     let new = || Explain::new(profile.run.length_ns()).selected_by(wanted.subjects());
     let mut explains: Vec<Explain> = groups.iter().map(|_| new()).collect();
-    let mut places = Groups::new(by.clone());
+    let mut met_groups = Groups::new(by.clone());
     // From the order in which values are met to that of the parts.
     let mut part_of: Vec<Option<usize>> = Vec::new();
     let (mut first_ns, mut last_ns) = (i64::MAX, i64::MIN);
     profile.calls_named(name, Columns::All, |span| {
-        let at = places.place(span);
+        let at = met_groups.assign(span);
         if at >= part_of.len() {
-            let met = places.groups().get(part_of.len()..).unwrap_or_default();
+            let met = met_groups.groups().get(part_of.len()..).unwrap_or_default();
             let same = |met: &Group, group: &Group| {
                 met.key == group.key && is_one(by, &met.callsite, &group.callsite)
             };
@@ -153,7 +153,7 @@ fn durations(group: &Group) -> Durations {
 
 fn table(by: &By, parts: &[Part]) -> Table {
     let own = by::columns(by, false);
-    // A finding has a value of its own; targets and places stand beside the name.
+    // A finding has a value of its own; targets and source positions stand beside the name.
     let own = own.into_iter().map(|column| {
         let is_key = own_key(by) == column.key;
         let key = if is_key { "group".into() } else { format!("group_{}", column.key) };

@@ -96,9 +96,8 @@ pub(super) fn write(
 
 /// Control characters of a profile must not reach a terminal.
 fn standard_output(format: Format) -> Box<dyn Write + Send> {
-    let is_json = !matches!(format, Format::Csv | Format::Folded);
     match io::stdout().is_terminal() {
-        true => Box::new(EscapingWriter::new(io::stdout(), is_json)),
+        true => Box::new(EscapingWriter::new(io::stdout(), format.is_json())),
         false => Box::new(io::stdout()),
     }
 }

@@ -7,8 +7,8 @@ mod waterfall;
 use serde_json::Value;
 use spandrel_query::trace::{Node, Outlived, TraceEntry};
 use spandrel_query::{
-    Columns, CriticalPath, Event, Filter, Link, Reader, SlowBy, Slowest, Span, SpanRef, Trace,
-    Which, parse_duration_ns,
+    Columns, CriticalPath, Event, Filter, Link, Reader, SlowBy, SlowScope, Slowest, Span, SpanRef,
+    Trace, parse_duration_ns,
 };
 use spandrel_storage::{Error, TraceId};
 use std::collections::{HashMap, HashSet};
@@ -327,7 +327,7 @@ fn open_for_longest(profile: &Profile) -> Result<Option<(u64, u64)>, Failure> {
 
 fn slowest_root(profile: &Profile) -> Result<Option<Span>, Failure> {
     let scan = profile.pass(Columns::Numbers);
-    Ok(profile.reader.slowest(&scan, Which::Roots, SlowBy::Duration, 1)?.pop())
+    Ok(profile.reader.slowest(&scan, SlowScope::Roots, SlowBy::Duration, 1)?.pop())
 }
 
 /// All spans of the trace for programs, those at the top first.

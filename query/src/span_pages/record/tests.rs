@@ -80,7 +80,7 @@ fn record_of(columns: &[Held]) -> Vec<u8> {
     record
 }
 
-/// A row of the first run, and its fields; `None`: it is odd. Whether it is read quickly or not, it is the same.
+/// A row of the first run, and its fields; `None`: malformed. The fast and the general way give the same.
 fn row_of<'a>(id: i64, record: Record<'a>, columns: Columns) -> Option<(RawSpan, Option<&'a str>)> {
     let wanted = PageQuery { run_id: 1, columns, callsites: None, parents: None };
     // Something that none of them leaves there.
@@ -88,7 +88,7 @@ fn row_of<'a>(id: i64, record: Record<'a>, columns: Columns) -> Option<(RawSpan,
         RawSpan { id: -1, first_entry_ns: Some(-1), self_ns: Some(-2), ..RawSpan::default() };
     let [mut span, mut by_any] = [before; 2];
     let found = read(id, record, &wanted, &mut span);
-    let of_any = read_any(id, record, &wanted, &mut by_any).unwrap_or(Read::Odd);
+    let of_any = read_any(id, record, &wanted, &mut by_any).unwrap_or(Read::Fallback);
     assert_eq!(found, of_any);
     match found {
         Read::Row(fields) => {
@@ -100,7 +100,7 @@ fn row_of<'a>(id: i64, record: Record<'a>, columns: Columns) -> Option<(RawSpan,
             // Of another run, whatever it is.
             Some((RawSpan { id: i64::MIN, ..RawSpan::default() }, None))
         }
-        Read::Odd => None,
+        Read::Fallback => None,
     }
 }
 
@@ -186,7 +186,7 @@ proptest! {
 
     /// Nothing is read from behind the record, and a column that the row is too old for is NULL.
     #[test]
-    fn a_record_that_is_cut_is_odd(
+    fn a_record_that_is_cut_is_malformed(
         numbers in vec(held(), 14),
         text in vec(b' '..b'~', 0..40),
         cut in any::<prop::sample::Index>(),
@@ -251,7 +251,7 @@ proptest! {
 }
 
 #[test]
-fn other_types_are_odd() {
+fn other_types_are_malformed() {
     let numbers = vec![Held::Integer(300, 1); 14];
     let good = record_of(&all_columns(&numbers, b"{}"));
     let is_read = |bytes: &[u8]| {

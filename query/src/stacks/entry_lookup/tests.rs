@@ -153,11 +153,11 @@ proptest! {
         threads in vec(steps(), 2),
         commits in 1_usize..5,
     ) {
-        let mut made = TestProfile::new();
-        let (own, long) = (made.callsite("own", "t", 1), made.callsite("long", "t", 2));
+        let mut profile = TestProfile::new();
+        let (own, long) = (profile.callsite("own", "t", 1), profile.callsite("long", "t", 2));
         let mut program = Program::default();
         for (number, steps) in (0..).zip(&threads) {
-            made.thread(number + 1, None);
+            profile.thread(number + 1, None);
             program.run(steps, number + 1, (own, long));
         }
         program.spans.sort_by_key(|(at_ns, _)| *at_ns);
@@ -168,20 +168,20 @@ proptest! {
         for commit in 1..=commits as i64 {
             let until_ns = end_ns / commits as i64 * commit + commits as i64;
             while let Some((_, span)) = spans.next_if(|(at_ns, _)| *at_ns < until_ns) {
-                made.add(span.clone(), "");
+                profile.add(span.clone(), "");
             }
             while let Some((id, (_, entry))) = entries.next_if(|(_, (at_ns, _))| *at_ns < until_ns) {
-                made.entry(EntryRow { id, ..*entry });
+                profile.entry(EntryRow { id, ..*entry });
             }
             if commit == commits as i64 {
                 for id in LONG {
-                    made.add(SpanRow { self_ns: None, entries: 9, ..TestProfile::span(id, long, 0, end_ns) }, "");
+                    profile.add(SpanRow { self_ns: None, entries: 9, ..TestProfile::span(id, long, 0, end_ns) }, "");
                 }
             }
-            made.commit();
+            profile.commit();
         }
-        check(&made.reader(), &program)?;
-        let mut several = made.in_small_pages(0);
+        check(&profile.reader(), &program)?;
+        let mut several = profile.in_small_pages(0);
         for threads in [0, 1, 3] {
             several.read_ahead_by(TestProfile::by_threads(threads));
             check(&several, &program)?;

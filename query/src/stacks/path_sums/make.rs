@@ -15,7 +15,7 @@ use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
 use spandrel_storage::internals::FastHashMap;
 
-/// A run may have so many sums, and one more for each of so many spans.
+/// A run may have this many sums, and one more for each of so many spans.
 const SUMS_MIN: u64 = 16_384;
 const SPANS_A_SUM: u64 = 8;
 
@@ -60,7 +60,7 @@ pub(crate) fn make(
         let written = if adding.are_few() && !is_cut {
             insert_paths(tx, run.id, &tree)
         } else {
-            take_away(tx, run.id)
+            delete_sums(tx, run.id)
         };
         written.context(path, doing)?;
     }
@@ -70,16 +70,16 @@ pub(crate) fn make(
 /// The sums of a run while they are made.
 struct PathSumsBuilder<'a> {
     tx: &'a Transaction<'a>,
-    /// First and last ids of the zones that are not written yet; the present one in front.
+    /// First and last ids of the zones that are not written yet; the current one first.
     zones: VecDeque<(i64, i64)>,
-    /// Of the present zone, by path.
+    /// The sums of the current zone, by path.
     sums: FastHashMap<u32, Sums>,
     spans: u64,
     rows: u64,
 }
 
 impl PathSumsBuilder<'_> {
-    /// Whether there are few enough sums for it to be worth it.
+    /// Whether there are few enough sums to be useful.
     fn are_few(&self) -> bool {
         self.rows <= SUMS_MIN + self.spans / SPANS_A_SUM
     }
@@ -93,13 +93,13 @@ impl PathSumsBuilder<'_> {
         while self.zones.front().is_some_and(|(_, last)| span.id > last.unsigned_abs()) {
             self.insert_zone().context(reader.path(), "write sums")?;
         }
-        let path = stacks.place(span)?;
+        let path = stacks.assign(span)?;
         self.sums.entry(path).or_default().count(span);
         self.spans += 1;
         Ok(())
     }
 
-    /// Writes the sums of the zone in front.
+    /// Writes the sums of the current zone.
     fn insert_zone(&mut self) -> rusqlite::Result<()> {
         let Some((first_id, _)) = self.zones.pop_front() else { return Ok(()) };
         let sql = format!("INSERT INTO {PATH_SUMS} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
@@ -134,8 +134,8 @@ fn insert_paths(tx: &Transaction<'_>, run_id: i64, tree: &StackTree) -> rusqlite
     Ok(())
 }
 
-/// The run has no sums after all.
-fn take_away(tx: &Transaction<'_>, run_id: i64) -> rusqlite::Result<()> {
+/// Deletes the sums of a run.
+fn delete_sums(tx: &Transaction<'_>, run_id: i64) -> rusqlite::Result<()> {
     let of_run = format!("SELECT first_id FROM {ZONES} WHERE run_id = ?1");
     tx.execute(&format!("DELETE FROM {PATH_SUMS} WHERE first_id IN ({of_run})"), [run_id])?;
     Ok(())

@@ -1,7 +1,7 @@
 //! Sums by path of each zone (`zones.rs`), so that a flame graph need not read every span.
 //!
-//! Paths are numbered within a run, each behind its parent. A run of which some paths were cut has no
-//! sums, nor has one of so many paths that its sums would not be much fewer than its spans.
+//! Paths are numbered within a run, parents first. A run has no sums if some of its paths were cut, or if it has so
+//! many paths that the sums would not be much fewer than the spans.
 //!
 //! Entries of spans that live long are in no sum: they are read, and added.
 //!

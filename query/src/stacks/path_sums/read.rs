@@ -1,4 +1,4 @@
-//! Stacks from the sums as far as these reach.
+//! Stacks from sums by path, where there are any.
 
 use rusqlite::types::Type;
 use rusqlite::{Row, Transaction, params};
@@ -13,11 +13,11 @@ use crate::{Scan, Stacks};
 use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
 
-/// What of a scan stands in sum, and what does not.
+/// The part of a scan that sums cover, and the rest.
 struct PathSums {
-    /// By number. Of some paths nothing was asked for.
+    /// By number; some paths have no span in the scan.
     paths: Vec<Path>,
-    /// What has to be read span by span.
+    /// Ranges to be read span by span.
     rest: Vec<Range>,
 }
 
@@ -28,8 +28,7 @@ struct Path {
 }
 
 impl Reader {
-    /// Counts all calls of a scan by path: spans, from sums where there are any, and the entries of those
-    /// that live long.
+    /// Counts all calls of a scan by path: spans, from sums where there are any, and the entries of long-lived spans.
     ///
     /// # Blocking
     ///
@@ -51,7 +50,7 @@ impl Reader {
             return self.scan(scan, |span| stacks.add(span));
         };
         self.scan_ranges(scan, rest, &mut (), |(), span| stacks.add(span))?;
-        // Those above a path that is asked for are, too.
+        // The paths above a wanted path are needed, too.
         for at in (0..paths.len()).rev() {
             let Some(Path { parent: Some(parent), sums: Some(_), .. }) = paths.get(at) else {
                 continue;
@@ -65,7 +64,7 @@ impl Reader {
         for Path { parent, frame, sums } in &paths {
             let above = parent.and_then(|parent| nodes.get(parent).copied()).unwrap_or(TOP);
             let node = match sums {
-                Some(sums) => stacks.placing.growing.add_like(above, frame, sums),
+                Some(sums) => stacks.assigner.tree.merge_child(above, frame, sums),
                 None => TOP,
             };
             nodes.push(node);
@@ -136,7 +135,7 @@ fn paths(tx: &Transaction<'_>, run_id: i64) -> rusqlite::Result<Vec<Path>> {
     Ok(paths)
 }
 
-/// Adds up zones that lie side by side.
+/// Adds up the zones of a range.
 fn add_zones(tx: &Transaction<'_>, zones: Range, paths: &mut [Path]) -> rusqlite::Result<()> {
     let mut query = tx.prepare(&format!(
         "SELECT path_id, unfinished, calls, errors, sum_ns, busy_ns, self_ns

@@ -74,6 +74,6 @@ fn a_child_that_seems_longer_by_nanoseconds_is_inside() {
     let outer = program.span("outer", WORKER, 0, &[50, 1]);
     let inner = program.row(outer, "inner", WORKER, 0, &[50, 1]);
     let longest_entry_ns = Some(50 * MS + 40);
-    program.made.add(SpanRow { longest_entry_ns, ..inner }, "");
+    program.profile.add(SpanRow { longest_entry_ns, ..inner }, "");
     assert_eq!(rows(&program.found(&Scan::new(1))), ["inner 50 []", "outer 0 [inner 50]"]);
 }

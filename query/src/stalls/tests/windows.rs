@@ -24,9 +24,9 @@ fn connection(is_open: bool) -> Program {
     let conn = program.row(0, "conn", WORKER, 0, &polls);
     let id = conn.id;
     if is_open {
-        program.made.open(conn, 4_000 * MS);
+        program.profile.open(conn, 4_000 * MS);
     } else {
-        program.made.add(conn, "");
+        program.profile.add(conn, "");
     }
     // Each length was made of ticks by itself.
     program.entry((id, "conn"), 1_000, 20 * MS + 60, 0);
@@ -50,7 +50,7 @@ fn a_long_entry_in_the_window_counts_although_its_span_began_before() {
             let found = program.found(&window(from, until));
             assert!(found.is_empty(), "{is_open}, {from:?}..{until:?}: {:?}", rows(&found));
         }
-        let reader = program.made.reader();
+        let reader = program.profile.reader();
         let filter = Filter::parse("name!=conn").unwrap();
         let later = window(Some(1_500), None);
         let found = reader.stalls(&later, &filter, 10 * MS, StallsOn::Runtimes).unwrap().0;
@@ -64,7 +64,7 @@ fn what_was_made_before_the_window_and_entered_first_in_it_counts() {
     program.span("task", WORKER, 0, &[1, 1]);
     let queued = program.row(0, "queued", WORKER, 100, &[1, 30]);
     let (first, last) = (Some(400 * MS), Some(431 * MS));
-    program.made.add(SpanRow { first_entry_ns: first, last_exit_ns: last, ..queued }, "");
+    program.profile.add(SpanRow { first_entry_ns: first, last_exit_ns: last, ..queued }, "");
     let found = program.found(&window(Some(450), None));
     assert_eq!(rows(&found), [("queued", 30, (500, 501))]);
     assert!(program.found(&window(Some(510), None)).is_empty());
@@ -74,7 +74,7 @@ fn what_was_made_before_the_window_and_entered_first_in_it_counts() {
 #[test]
 fn a_part_of_a_run_knows_of_entries_whose_spans_are_older() {
     let mut program = connection(false);
-    let reader = program.made.reader();
+    let reader = program.profile.reader();
     let scan = window(Some(1_500), None).columns(Columns::Entries);
     let found = reader.stalls_among(10 * MS, |each| {
         let mut one = |span: &SpanRef<'_>| {

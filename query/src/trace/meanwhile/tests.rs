@@ -23,22 +23,22 @@ fn entered(id: u64, span_id: u64, callsite_id: i64, when: (i64, i64, i64)) -> En
 }
 
 /// A frame from 1,000 to 2,000 on thread 1, and what the others did: ids of systems from 10 on.
-fn beside(made: &mut TestProfile) -> (i64, i64) {
-    let (frame, system) = (made.callsite("frame", "t", 1), made.callsite("system", "t", 2));
+fn beside(profile: &mut TestProfile) -> (i64, i64) {
+    let (frame, system) = (profile.callsite("frame", "t", 1), profile.callsite("system", "t", 2));
     for number in 1..=3 {
-        made.thread(number, Some(["main", "one", "two"][number as usize - 1]));
+        profile.thread(number, Some(["main", "one", "two"][number as usize - 1]));
     }
-    made.add(TestProfile::span(100, frame, 1_000, 1_000), "");
-    made.add(
+    profile.add(TestProfile::span(100, frame, 1_000, 1_000), "");
+    profile.add(
         SpanRow { parent_id: 100, root_id: 100, ..TestProfile::span(101, frame, 1_100, 300) },
         "",
     );
     let long = |id: u64| SpanRow { self_ns: None, ..TestProfile::span(id, system, 0, 9_000) };
     for (id, name) in [(10, "walk"), (11, "think"), (12, "walk"), (13, "draw"), (14, "sleep")] {
-        made.add(long(id), &format!(r#"{{"name":"{name}"}}"#));
+        profile.add(long(id), &format!(r#"{{"name":"{name}"}}"#));
     }
     // A child of the frame that lives long, with an entry elsewhere.
-    made.add(SpanRow { parent_id: 100, root_id: 100, ..long(102) }, "");
+    profile.add(SpanRow { parent_id: 100, root_id: 100, ..long(102) }, "");
     let all = [
         // Span, thread, around, from, until.
         (10, 2, 0, 900, 1_050),
@@ -55,9 +55,9 @@ fn beside(made: &mut TestProfile) -> (i64, i64) {
     let entries = (500..).zip(all).map(|(id, (span_id, thread, around_id, from, until))| {
         EntryRow { around_id, ..entered(id, span_id, system, (thread, from, until)) }
     });
-    entries.for_each(|entry| made.entry(entry));
+    entries.for_each(|entry| profile.entry(entry));
     // One that does not count.
-    made.entry(EntryRow { self_ns: None, ..entered(600, 14, system, (2, 1_100, 1_190)) });
+    profile.entry(EntryRow { self_ns: None, ..entered(600, 14, system, (2, 1_100, 1_190)) });
     (frame, system)
 }
 
@@ -74,9 +74,9 @@ fn rows(trace: &Trace) -> Vec<(String, u64, [i64; 2], String, u64)> {
 
 #[test]
 fn what_ran_on_other_threads_in_no_span_is_beside_the_tree_as_far_as_it_was_then() {
-    let mut made = TestProfile::new();
-    beside(&mut made);
-    let reader = made.reader();
+    let mut profile = TestProfile::new();
+    beside(&mut profile);
+    let reader = profile.reader();
     let trace = Trace::read(&reader, 100, 1_000).unwrap().unwrap();
     let name = |name: &str| format!(r#"{{"name":"{name}"}}"#);
     let expected = [
@@ -104,11 +104,11 @@ fn what_ran_on_other_threads_in_no_span_is_beside_the_tree_as_far_as_it_was_then
 
 #[test]
 fn where_nothing_ran_on_other_threads_there_is_no_such_part() {
-    let mut made = TestProfile::new();
-    let (frame, system) = beside(&mut made);
-    made.add(TestProfile::span(200, frame, 5_000, 1_000), "");
-    made.entry(entered(700, 10, system, (1, 5_100, 5_110)));
-    let reader = made.reader();
+    let mut profile = TestProfile::new();
+    let (frame, system) = beside(&mut profile);
+    profile.add(TestProfile::span(200, frame, 5_000, 1_000), "");
+    profile.entry(entered(700, 10, system, (1, 5_100, 5_110)));
+    let reader = profile.reader();
     assert!(Trace::read(&reader, 200, 1_000).unwrap().unwrap().meanwhile.is_none());
 }
 
@@ -128,8 +128,8 @@ fn more_spans_than_are_told_apart_are_added_up() {
         };
         sums.look_at(&entry);
     }
-    let mut made = TestProfile::new();
-    let reader = made.reader();
+    let mut profile = TestProfile::new();
+    let reader = profile.reader();
     let found = reader.query("test", |tx| sums.named(tx, 1)).unwrap();
     // All of them are of one name and have no fields.
     let found = found.unwrap();

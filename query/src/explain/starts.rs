@@ -1,9 +1,9 @@
-//! When the spans of two classes began, and the window in which one of them is crowded.
+//! When the spans of two classes began, and the window in which one of them is most dense.
 
 use super::significance;
 
-/// Pieces that the run is cut into.
-const PIECES: usize = 512;
+/// Equal slices of the run.
+const SLICES: usize = 512;
 
 #[derive(Debug)]
 pub(super) struct Starts {
@@ -21,14 +21,14 @@ pub(super) struct WindowCounts {
 }
 
 impl Starts {
-    /// Of a run of this length.
+    /// For a run of this length.
     pub(super) fn new(length_ns: i64) -> Self {
-        Self { pieces: vec![[0; 2]; PIECES], length_ns: length_ns.max(1) }
+        Self { pieces: vec![[0; 2]; SLICES], length_ns: length_ns.max(1) }
     }
 
     pub(super) fn add(&mut self, start_ns: i64, class: usize) {
         let share = start_ns.max(0) as f64 / self.length_ns as f64;
-        let at = ((share * PIECES as f64) as usize).min(PIECES - 1);
+        let at = ((share * SLICES as f64) as usize).min(SLICES - 1);
         if let Some(count) = self.pieces.get_mut(at).and_then(|piece| piece.get_mut(class)) {
             *count += 1;
         }
@@ -36,7 +36,7 @@ impl Starts {
 
     /// The window with the most more of the first class than of the second: the best sum of
     /// neighbours (Kadane).
-    pub(super) fn crowd(&self, all: [u64; 2]) -> Option<WindowCounts> {
+    pub(super) fn densest_window(&self, all: [u64; 2]) -> Option<WindowCounts> {
         let share = |counts: [u64; 2], class: usize| counts[class] as f64 / all[class] as f64;
         let (mut here, mut begun, mut best) = (0.0, 0, (0.0, 0, 0));
         for (at, piece) in self.pieces.iter().enumerate() {
@@ -53,7 +53,7 @@ impl Starts {
         let counts = inside
             .iter()
             .fold([0; 2], |sum: [u64; 2], piece| [sum[0] + piece[0], sum[1] + piece[1]]);
-        let moment = |at: usize| (self.length_ns as f64 * at as f64 / PIECES as f64) as i64;
+        let moment = |at: usize| (self.length_ns as f64 * at as f64 / SLICES as f64) as i64;
         Some(WindowCounts {
             from_ns: moment(from),
             until_ns: moment(until),
@@ -76,9 +76,12 @@ mod tests {
         for n in 0..100 {
             starts.add(200_000 + n * 100, 0);
         }
-        let crowd = starts.crowd([100, 512]).unwrap();
-        assert_eq!((crowd.from_ns, crowd.until_ns, crowd.counts), (200_000, 210_000, [100, 10]));
-        assert!(crowd.p_value < 1e-9);
+        let densest_window = starts.densest_window([100, 512]).unwrap();
+        assert_eq!(
+            (densest_window.from_ns, densest_window.until_ns, densest_window.counts),
+            (200_000, 210_000, [100, 10])
+        );
+        assert!(densest_window.p_value < 1e-9);
     }
 
     #[test]
@@ -87,8 +90,8 @@ mod tests {
         for n in 0..1_000 {
             starts.add(n, (n % 7 == 0).into());
         }
-        let crowd = starts.crowd([857, 143]).unwrap();
-        assert!(crowd.p_value > 0.5, "{crowd:?}");
-        assert_eq!(Starts::new(0).crowd([1, 1]), None);
+        let densest_window = starts.densest_window([857, 143]).unwrap();
+        assert!(densest_window.p_value > 0.5, "{densest_window:?}");
+        assert_eq!(Starts::new(0).densest_window([1, 1]), None);
     }
 }

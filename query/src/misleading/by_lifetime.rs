@@ -1,4 +1,4 @@
-//! Spans that live long and count by their lifetime, as their entries were not to be recorded.
+//! Long-lived spans that count by their lifetime, since their entries were not recorded.
 
 use rusqlite::params;
 
@@ -6,7 +6,7 @@ use super::named;
 use crate::reader::Reader;
 use spandrel_storage::Error;
 
-/// Spans of a callsite that live long: they would count by their entries, were those recorded.
+/// Long-lived spans of a callsite; they would count by their entries if those were recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LongByLifetime {
@@ -23,14 +23,14 @@ pub struct LongByLifetime {
 }
 
 impl Reader {
-    /// The spans of a run that were entered a hundred times and until they were a second old, or more than a
-    /// thousand times, and count by their lifetime all the same; by callsite, those with the most self time first.
+    /// The spans of a run that count by their lifetime although they were entered over a thousand times, or a hundred
+    /// times until they were a second old; by callsite, most self time first.
     ///
     /// # Blocking
     ///
     /// Reads the rows of the run: some 0.1 s for a million.
     pub fn long_by_lifetime(&self, run_id: i64) -> Result<Vec<LongByLifetime>, Error> {
-        // Where times inside were not measured, nobody knows when it was left.
+        // Without busy times the last exit is not known.
         let sql =
             "WITH counted AS (SELECT DISTINCT callsite_id FROM entry_rollup WHERE run_id = ?1),
              long(callsite_id, entries, self_ns, age_ns) AS (
@@ -69,14 +69,14 @@ mod tests {
 
     #[test]
     fn spans_that_would_count_by_their_entries_are_found() {
-        let mut made = TestProfile::new();
-        let [actor, frame, request, connection] =
-            ["actor", "frame", "request", "connection"].map(|name| made.callsite(name, "app", 1));
+        let mut profile = TestProfile::new();
+        let [actor, frame, request, connection] = ["actor", "frame", "request", "connection"]
+            .map(|name| profile.callsite(name, "app", 1));
         let mut id = 0;
         let mut add = |callsite, open_ns, entries, last_exit_ns, self_ns| {
             id += 1;
             let row = TestProfile::span(id, callsite, 0, open_ns);
-            made.add(SpanRow { entries, last_exit_ns, self_ns, ..row }, "");
+            profile.add(SpanRow { entries, last_exit_ns, self_ns, ..row }, "");
         };
         add(actor, 9 * SECOND, 100, Some(SECOND), Some(SECOND));
         add(actor, 9 * SECOND, 100, None, Some(9 * SECOND));
@@ -88,7 +88,7 @@ mod tests {
         add(request, 9 * SECOND, 99, Some(9 * SECOND), Some(9 * SECOND));
         add(request, SECOND / 2, 1_000, Some(SECOND / 2), Some(SECOND / 2));
         add(request, 9 * SECOND, 1_000, Some(SECOND - 1), Some(SECOND - 1));
-        let found = made.reader().long_by_lifetime(1).unwrap();
+        let found = profile.reader().long_by_lifetime(1).unwrap();
         let found: Vec<_> = found
             .iter()
             .map(|one| (one.name.as_str(), one.spans, one.entries, one.self_ns))

@@ -1,31 +1,31 @@
-//! Nearly all records: those of a span that ended well, with types of a byte each but for the fields.
+//! The fast way for nearly all records: spans with status `ok`, and types of one byte each, but for the fields.
 //!
-//! The first columns lie in the first bytes of a record, so that no length has to be looked at for each; whatever is
-//! not so is told once, when all was read.
+//! The first columns lie within the first bytes of a record, so no length has to be checked for each; errors are
+//! collected and checked once at the end.
 
 use super::super::{Columns, PageQuery};
 use super::{INTEGERS, NULL, Read, Record, TEXT, fields, take_varint};
 use crate::raw_span::RawSpan;
 use spandrel_storage::Status;
 
-/// Bytes in which the columns up to the status lie: in the first half a header, and ten numbers of eight bytes at most.
-/// As many must be there behind each record.
+/// The columns up to the status lie within this many bytes: the header in the first half, and ten numbers of eight
+/// bytes at most. As many bytes must follow each record.
 pub(in crate::span_pages) const START: usize = 256;
-/// Longer headers are read elsewhere. Ours are 19 or 20 bytes long.
+/// Longer headers take the general way. Ours have 19 or 20 bytes.
 const HEADER_MAX: usize = 31;
 /// Columns up to the status.
 const FIRST: usize = 12;
-/// Bytes in the first half of which the five numbers behind the fields lie.
+/// The five numbers after the fields lie within the first half of this many bytes.
 const END: usize = 128;
 /// The type of a text of two bytes.
 const OK: u8 = 17;
 
 /// Numbers that are read one after the other.
 struct Numbers<const N: usize> {
-    /// Where the next one is.
+    /// The position of the next one.
     at: usize,
-    /// Not 0: something was none.
-    odd: u8,
+    /// Not 0: something was malformed.
+    malformed: u8,
 }
 
 impl<const N: usize> Numbers<N> {
@@ -33,8 +33,8 @@ impl<const N: usize> Numbers<N> {
     #[inline(always)]
     fn next(&mut self, kind: u8, bytes: &[u8; N]) -> (bool, i64) {
         let of_kind = &INTEGERS[usize::from(kind & 15)];
-        self.odd |= of_kind.odd | (kind & 0xF0);
-        // It never is above that, of which the compiler knows nothing.
+        self.malformed |= of_kind.malformed | (kind & 0xF0);
+        // Never more than this, which the compiler cannot know.
         let from = self.at & (N / 2 - 1);
         let eight = match bytes.get(from..).and_then(|bytes| bytes.first_chunk::<8>()) {
             Some(eight) => i64::from_be_bytes(*eight),
@@ -54,12 +54,12 @@ impl<const N: usize> Numbers<N> {
     #[inline(always)]
     fn number(&mut self, kind: u8, bytes: &[u8; N]) -> i64 {
         let (is_null, value) = self.next(kind, bytes);
-        self.odd |= u8::from(is_null);
+        self.malformed |= u8::from(is_null);
         value
     }
 }
 
-/// [`Read::Odd`] also of what has to be read elsewhere.
+/// [`Read::Fallback`] also for what the general way can read.
 #[inline(always)]
 pub(super) fn read<'a>(
     id: i64,
@@ -67,22 +67,22 @@ pub(super) fn read<'a>(
     wanted: &PageQuery<'_>,
     span: &mut RawSpan,
 ) -> Read<'a> {
-    let Some(start) = record.bytes.first_chunk::<START>() else { return Read::Odd };
+    let Some(start) = record.bytes.first_chunk::<START>() else { return Read::Fallback };
     let header = usize::from(start[0]);
     if !(FIRST + 1..=HEADER_MAX).contains(&header) {
-        return Read::Odd;
+        return Read::Fallback;
     }
-    let mut numbers = Numbers::<START> { at: header, odd: 0 };
-    // The id stands before the record, and NULL in it.
-    numbers.odd |= start[1];
+    let mut numbers = Numbers::<START> { at: header, malformed: 0 };
+    // The id stands before the record; its column is NULL.
+    numbers.malformed |= start[1];
     let run_id = numbers.number(start[2], start);
     let parent_id = numbers.maybe(start[3], start);
     let root_id = numbers.number(start[4], start);
     let callsite_id = numbers.number(start[5], start);
-    if numbers.odd != 0 || numbers.at > record.length {
-        return Read::Odd;
+    if numbers.malformed != 0 || numbers.at > record.length {
+        return Read::Fallback;
     }
-    // Most rows are passed over here, where a name is asked for.
+    // If a name is selected, most rows are skipped here.
     if !wanted.has(run_id, parent_id, callsite_id) {
         return Read::PassedOver;
     }
@@ -99,12 +99,12 @@ pub(super) fn read<'a>(
     span.status = Status::Ok;
     let status = numbers.at & 127;
     let behind = numbers.at + 2;
-    if numbers.odd != 0
+    if numbers.malformed != 0
         || start[FIRST] != OK
         || start.get(status..status + 2) != Some(b"ok")
         || behind > record.length
     {
-        return Read::Odd;
+        return Read::Fallback;
     }
     span.first_entry_ns = None;
     span.longest_entry_ns = None;
@@ -114,7 +114,7 @@ pub(super) fn read<'a>(
     if wanted.columns == Columns::Numbers {
         return Read::Row(None);
     }
-    rest(record, (header, behind), wanted, span).unwrap_or(Read::Odd)
+    rest(record, (header, behind), wanted, span).unwrap_or(Read::Fallback)
 }
 
 /// The fields, and the numbers behind them.
@@ -143,18 +143,18 @@ fn rest<'a>(
     };
     let bytes = record.bytes.get(at..)?.first_chunk::<END>()?;
     let mut kinds = [0_u8; 5];
-    // A column that the table has got later is NULL in rows of before.
+    // Columns that were added later are missing in older rows: NULL.
     match behind.first_chunk::<5>() {
         Some(five) => kinds = *five,
         None => kinds.iter_mut().zip(behind).for_each(|(kind, known)| *kind = *known),
     }
-    let mut numbers = Numbers::<END> { at: 0, odd: 0 };
+    let mut numbers = Numbers::<END> { at: 0, malformed: 0 };
     span.first_entry_ns = numbers.maybe(kinds[0], bytes);
     span.longest_entry_ns = numbers.maybe(kinds[1], bytes);
     span.last_exit_ns = numbers.maybe(kinds[2], bytes);
     span.longest_thread_id = numbers.maybe(kinds[3], bytes);
     span.self_busy_ns = numbers.maybe(kinds[4], bytes);
-    if numbers.odd != 0 || at + numbers.at > record.length {
+    if numbers.malformed != 0 || at + numbers.at > record.length {
         return None;
     }
     fields(text, wanted).map(Read::Row)

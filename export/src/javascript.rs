@@ -1,18 +1,16 @@
-//! JSON for viewers that are scripts in a browser, or read it as those do; and for data frames, which have
-//! 64 bits.
+//! JSON for viewers in JavaScript, or with its limits; and for data frames, which have 64 bits.
 //!
-//! A number of JSON has no bounds, but a script's is a double: an integer beyond 2^53 is rounded without a
-//! word, and trace processor shows one beyond 64 bits as -1. Such numbers are written as texts, and so is
-//! `null`, which trace processor leaves out. It ends texts at NUL, and takes what follows for the next one:
-//! `␀` stands for it.
+//! JSON numbers have no bounds, but JavaScript reads them as doubles: an integer beyond 2^53 is silently rounded, and
+//! trace processor shows one beyond 64 bits as -1. Such numbers are written as strings, and so is `null`, which trace
+//! processor omits. It ends strings at NUL and takes the rest for the next string: `␀` replaces NUL.
 
 use super::fields::{self, Value};
 use super::text::{self, Quoted, ToJson};
 
-/// The largest integer that a double has, and all before it.
+/// The largest integer up to which a double has all integers.
 const EXACT_MAX: u64 = (1 << 53) - 1;
 
-/// What stands for NUL.
+/// Replaces NUL.
 const NUL: &str = "\u{2400}";
 
 /// Appends a JSON string.
@@ -22,7 +20,7 @@ pub(super) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Appends what stands between the quotes of a JSON string.
+/// Appends the content of a JSON string, without quotes.
 pub(super) fn inner(out: &mut Vec<u8>, text: &str) {
     if text.contains('\0') {
         text::json_inner(out, &text.replace('\0', NUL));
@@ -31,28 +29,28 @@ pub(super) fn inner(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// What is written for such readers: an integer as text where a script would round it.
-pub(super) struct ForScripts<T>(pub(super) T);
+/// A value for such readers: an integer becomes a string if JavaScript would round it.
+pub(super) struct ForJavaScript<T>(pub(super) T);
 
-impl ToJson for ForScripts<&str> {
+impl ToJson for ForJavaScript<&str> {
     fn append(&self, out: &mut Vec<u8>) {
         string(out, self.0);
     }
 }
 
-impl ToJson for ForScripts<i64> {
+impl ToJson for ForJavaScript<i64> {
     fn append(&self, out: &mut Vec<u8>) {
         integer(out, self.0);
     }
 }
 
-impl ToJson for ForScripts<u64> {
+impl ToJson for ForJavaScript<u64> {
     fn append(&self, out: &mut Vec<u8>) {
         unsigned(out, self.0);
     }
 }
 
-/// Appends an integer, as text where a script would round it.
+/// Appends an integer; as a string if JavaScript would round it.
 pub(super) fn integer(out: &mut Vec<u8>, value: i64) {
     match value.unsigned_abs() <= EXACT_MAX {
         true => value.append(out),
@@ -60,7 +58,7 @@ pub(super) fn integer(out: &mut Vec<u8>, value: i64) {
     }
 }
 
-/// Appends an integer without a sign, as text where a script would round it.
+/// Appends an unsigned integer; as a string if JavaScript would round it.
 pub(super) fn unsigned(out: &mut Vec<u8>, value: u64) {
     match value <= EXACT_MAX {
         true => value.append(out),
@@ -68,17 +66,17 @@ pub(super) fn unsigned(out: &mut Vec<u8>, value: u64) {
     }
 }
 
-/// Who reads it.
+/// The reader of the JSON.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reader {
-    Script,
-    /// pandas and polars refuse a file with an integer that is longer than theirs, for one in any row.
+    JavaScript,
+    /// pandas and polars refuse a whole file for one integer of more than 64 bits.
     DataFrame,
 }
 
 /// Appends the fields of a span or event as a JSON object.
 pub(super) fn object(out: &mut Vec<u8>, fields: &str) {
-    // Nearly all are as they are written.
+    // Nearly all fields need no change.
     let is_plain = !has_odd_numbers(fields, 15) && !fields.contains("null");
     if is_plain && !fields.contains("u0000") && !fields.contains('\0') {
         fields::object(out, fields);
@@ -86,10 +84,10 @@ pub(super) fn object(out: &mut Vec<u8>, fields: &str) {
     }
     let mut json = Vec::with_capacity(fields.len());
     fields::object(&mut json, fields);
-    copy(out, &json, Reader::Script);
+    copy(out, &json, Reader::JavaScript);
 }
 
-/// The same, for data frames: only integers that are longer than 64 bits are texts.
+/// The same for data frames: only integers of more than 64 bits become strings.
 pub(super) fn object_for_data_frames(out: &mut Vec<u8>, fields: &str) {
     if !has_odd_numbers(fields, 18) {
         fields::object(out, fields);
@@ -100,7 +98,7 @@ pub(super) fn object_for_data_frames(out: &mut Vec<u8>, fields: &str) {
     copy(out, &json, Reader::DataFrame);
 }
 
-/// Whether there may be a number with more than so many digits, or with an exponent.
+/// Whether there may be a number with more than `digits_max` digits, or with an exponent.
 fn has_odd_numbers(text: &str, digits_max: usize) -> bool {
     let mut digits = 0;
     text.bytes().any(|byte| {
@@ -110,13 +108,13 @@ fn has_odd_numbers(text: &str, digits_max: usize) -> bool {
     })
 }
 
-/// Copies JSON.
+/// Copies JSON, adapted to the reader.
 fn copy(out: &mut Vec<u8>, mut json: &[u8], reader: Reader) {
     while let Some(first) = json.first() {
         let length = match first {
             b'"' => copy_string(out, json, reader),
             b'-' | b'0'..=b'9' => copy_number(out, json, reader),
-            b'n' if reader == Reader::Script => {
+            b'n' if reader == Reader::JavaScript => {
                 out.extend_from_slice(b"\"null\"");
                 "null".len()
             }
@@ -134,7 +132,7 @@ fn copy(out: &mut Vec<u8>, mut json: &[u8], reader: Reader) {
     }
 }
 
-/// Copies the string that `json` begins with; gives its length.
+/// Copies the string at the start of `json`; returns its length.
 fn copy_string(out: &mut Vec<u8>, json: &[u8], reader: Reader) -> usize {
     let mut at = 1;
     let mut from = 0;
@@ -144,7 +142,7 @@ fn copy_string(out: &mut Vec<u8>, json: &[u8], reader: Reader) -> usize {
                 at += 1;
                 break;
             }
-            b'\\' if reader == Reader::Script && json.get(at + 1..at + 6) == Some(b"u0000") => {
+            b'\\' if reader == Reader::JavaScript && json.get(at + 1..at + 6) == Some(b"u0000") => {
                 out.extend_from_slice(json.get(from..at).unwrap_or_default());
                 out.extend_from_slice(NUL.as_bytes());
                 at += 6;
@@ -159,7 +157,7 @@ fn copy_string(out: &mut Vec<u8>, json: &[u8], reader: Reader) -> usize {
     at
 }
 
-/// Copies the number that `json` begins with; gives its length.
+/// Copies the number at the start of `json`; returns its length.
 fn copy_number(out: &mut Vec<u8>, json: &[u8], reader: Reader) -> usize {
     let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
     let length = json.iter().take_while(|byte| is_part(byte)).count();
@@ -174,14 +172,16 @@ fn copy_number(out: &mut Vec<u8>, json: &[u8], reader: Reader) -> usize {
     length
 }
 
-/// Whether the number that is read is the one that is written, or for one with a fraction, its neighbour.
+/// Whether the reader gets the number as it is written; a fraction may be rounded to its neighbour.
 fn is_read_exactly(number: &[u8], reader: Reader) -> bool {
     let Ok(text) = std::str::from_utf8(number) else { return false };
     if text.contains(['.', 'e', 'E']) {
         return text.parse::<f64>().is_ok_and(f64::is_finite);
     }
     match reader {
-        Reader::Script => text.parse::<i64>().is_ok_and(|value| value.unsigned_abs() <= EXACT_MAX),
+        Reader::JavaScript => {
+            text.parse::<i64>().is_ok_and(|value| value.unsigned_abs() <= EXACT_MAX)
+        }
         Reader::DataFrame => text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok(),
     }
 }

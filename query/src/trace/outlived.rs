@@ -1,24 +1,24 @@
-//! Spans of a trace that were open for long after their work.
+//! Spans of a trace that stayed open long after their work.
 
 use super::{Node, Trace};
-use crate::oddities::{OUTLIVED_NS_MIN, SOON_NS};
+use crate::misleading::{OUTLIVED_NS_MIN, SOON_NS};
 
-/// A span that closed long after it had been left for the last time.
+/// A span that closed long after its last exit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outlived {
-    /// When it was left for the last time, nanoseconds after its start, ...
+    /// Its last exit, nanoseconds after its start, ...
     pub left_ns: i64,
     /// ... and when it closed.
     pub closed_ns: i64,
-    /// The place of the child that it closed with, which has kept it open; `None`: no child of it has.
+    /// The index of the child that kept it open: they closed together; `None` if there is none.
     pub kept_by: Option<usize>,
 }
 
 impl Trace {
-    /// Whether a span was open for at least as long again after its work as until then.
-    pub fn outlived(&self, place: usize) -> Option<Outlived> {
-        let Some(Node::Span(span)) = self.node(place).filter(|_| !self.lives_long(place)) else {
+    /// The times of a span that stayed open after its work at least as long as until then; else `None`.
+    pub fn outlived(&self, index: usize) -> Option<Outlived> {
+        let Some(Node::Span(span)) = self.node(index).filter(|_| !self.lives_long(index)) else {
             return None;
         };
         let (left_ns, closed_ns) = (span.last_exit_ns?, span.duration_ns?);
@@ -26,7 +26,7 @@ impl Trace {
             return None;
         }
         let end_ns = self.end_ns(span);
-        let closed_with = self.children(place).filter(|at| {
+        let closed_with = self.children(index).filter(|at| {
             let child = self.spans.get(*at).filter(|child| child.duration_ns.is_some());
             let early_ns = child.map(|child| end_ns.saturating_sub(self.end_ns(child)));
             early_ns.is_some_and(|ns| (0..=SOON_NS).contains(&ns))

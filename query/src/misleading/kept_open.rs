@@ -1,13 +1,12 @@
-//! A span that outlives its own work: `Registry` keeps it open for as long as it has children, so one that
-//! spawned a task closes with that task.
+//! Spans that outlive their own work: `Registry` keeps a span open while it has children, so a span that spawned a
+//! task closes with that task.
 //!
-//! Rows say when it was left for the last time. If it then closes in the moment in which that child does,
-//! nothing else has kept it open. So what is found is so.
+//! A row has the last exit of its span. If the span closes at the same moment as a child that ended later, it was
+//! kept open by that child, with certainty.
 //!
-//! Rows of files before version 3 do not say so. But a span that was entered twice at most (a future is
-//! entered once more when it is dropped) cannot have waited for a child that was polled more often, or was
-//! busy for longer, than itself: that child ran elsewhere. Of spans that were entered more often nothing
-//! is said there.
+//! Rows before version 3 do not have the last exit. There, only a span that was entered at most twice is reported (a
+//! future is entered once more when it is dropped): it cannot have waited for a child that was polled more often, or
+//! was busy for longer, so that child ran elsewhere.
 
 use std::collections::BTreeMap;
 
@@ -17,16 +16,16 @@ use super::{ids, named, starting_points};
 use crate::reader::Reader;
 use spandrel_storage::Error;
 
-/// Rows that are looked at, from each starting point.
+/// Rows that are read from each starting point.
 const ROWS: i64 = 64;
-/// Entries of a span that cannot have waited for anybody, where it is not known when it was left.
+/// Entries of such a span at most, where the last exit is not known.
 const POLLS_MAX: i64 = 2;
-/// A parent closes so soon after the child that has kept it open, on a busy machine, too.
+/// A parent closes within this time after the child that kept it open, on a busy machine, too.
 pub(crate) const SOON_NS: i64 = 100_000;
-/// What is shorter misleads nobody.
+/// Shorter times mislead nobody.
 pub(crate) const OUTLIVED_NS_MIN: i64 = 1_000_000;
 
-/// A span that was kept open by a child, as the worst of its callsite.
+/// The worst span of a callsite whose spans are kept open by children.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeptOpen {
@@ -42,7 +41,7 @@ pub struct KeptOpen {
     pub left_ns: i64,
     /// ... and when it closed.
     pub closed_ns: i64,
-    /// Pairs of such names among those that were looked at.
+    /// How often this pair of names was found among the spans that were read.
     pub times: u64,
 }
 
@@ -55,8 +54,8 @@ struct Pair {
 }
 
 impl Reader {
-    /// Spans here and there in a run that were open for long after their own work, since a child ran
-    /// elsewhere: of the callsite to which that happened most often, the worst.
+    /// Samples a run for spans that stayed open long after their own work because of a child that ran elsewhere: the
+    /// worst one of the callsite with the most of them.
     ///
     /// # Blocking
     ///
@@ -64,7 +63,7 @@ impl Reader {
     pub fn kept_open(&self, run_id: i64) -> Result<Option<KeptOpen>, Error> {
         self.query("look for spans that were kept open", |tx| {
             let Some((first, last)) = ids(tx, run_id)? else { return Ok(None) };
-            // Lifetimes of spans that live long have no self time, and keep nobody open by their work.
+            // Long-lived spans have no self time, and their work keeps nothing open.
             let mut find = tx.prepare(
                 "SELECT k.id, k.callsite_id, p.callsite_id, p.id, p.busy_ns, p.duration_ns,
                    k.start_ns - p.start_ns,
@@ -115,7 +114,7 @@ impl Reader {
     }
 }
 
-/// What a row says of a parent that was kept open.
+/// Reads a pair, if the parent was kept open.
 fn pair(row: &Row<'_>) -> rusqlite::Result<Option<Pair>> {
     let number = |column: usize| row.get::<_, Option<i64>>(column);
     let (Some(child), Some(parent), Some(parent_id), Some(busy_ns), Some(closed_ns)) =
@@ -126,7 +125,7 @@ fn pair(row: &Row<'_>) -> rusqlite::Result<Option<Pair>> {
     let (Some(began_ns), Some(gap_ns)) = (number(6)?, number(7)?) else { return Ok(None) };
     let left_ns = match number(9)? {
         Some(left_ns) => left_ns,
-        // It was inside when it made the child.
+        // A thread was inside when the child was created.
         None if number(8)? == Some(1) => busy_ns.max(began_ns),
         None => return Ok(None),
     };

@@ -1,9 +1,8 @@
 //! Spans that were open for long and hardly ever entered: their self time is waiting.
 //!
-//! A span that is entered a few times counts by its lifetime, as a request does that waits for a database. So
-//! does a connection that hardly anything comes through: ten thousand of them, idle for four seconds, have
-//! eleven hours of self time. Sums of the whole run say which name may be one of that kind; spans of it here
-//! and there say whether it is.
+//! A span that is entered a few times counts by its lifetime, like a request that waits for a database. So does a
+//! connection that hardly anything comes through: ten thousand of them, idle for four seconds, have eleven hours of
+//! self time. Sums of the whole run tell which name may be of that kind, and samples of its spans tell whether it is.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,10 +19,10 @@ const ROWS: i64 = 1_024;
 const OPEN_NS_MIN: i64 = 1_000_000_000;
 /// ... and at most one part in this many of that time was spent inside.
 const OPEN_PER_BUSY: i64 = 100;
-/// Share of the self time of all calls from which on it misleads.
+/// The share of the self time of all calls from which on it misleads.
 const SELF_SHARE_MIN: f64 = 0.25;
 
-/// Spans of a name whose self time is waiting, and a great part of that of all.
+/// A name whose self time is mostly waiting, and a large part of all self time.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct MostlyWaiting {
@@ -39,7 +38,7 @@ pub struct MostlyWaiting {
     pub busy_ns: i64,
     /// ... and their self time.
     pub self_ns: i64,
-    /// Which share that is of the self time of all calls.
+    /// Its share of the self time of all calls.
     pub self_share: f64,
 }
 
@@ -53,7 +52,7 @@ struct Name {
     max_ns: i64,
 }
 
-/// What was found of the self time of a name among the rows that were looked at.
+/// Self time of a name among the sampled rows.
 #[derive(Default)]
 struct SampledSelfTime {
     self_ns: i64,
@@ -61,8 +60,8 @@ struct SampledSelfTime {
 }
 
 impl Reader {
-    /// The name whose spans have the most self time, where that is a quarter of all or more and they were mostly
-    /// each open for over a second, entered more than once, and inside for at most a hundredth of that.
+    /// The name with the most self time, if that is a quarter of all or more and most of it is in spans that were
+    /// open for over a second, entered more than once, and inside for at most a hundredth of that.
     ///
     /// # Blocking
     ///
@@ -125,7 +124,7 @@ impl Reader {
     }
 }
 
-/// Looks at spans of these names here and there.
+/// Samples spans of these names.
 fn look(tx: &Connection, run_id: i64, names: &[Name]) -> rusqlite::Result<Vec<SampledSelfTime>> {
     let mut looked: Vec<SampledSelfTime> =
         names.iter().map(|_| SampledSelfTime::default()).collect();
@@ -172,22 +171,23 @@ mod tests {
 
     /// Spans of one name, each open for so long, inside for so long and entered so often; and a second of work.
     fn found(spans: &[(u64, i64, i64, u64)]) -> Option<MostlyWaiting> {
-        let mut made = TestProfile::new();
-        let [connection, work] = ["connection", "work"].map(|name| made.callsite(name, "app", 1));
-        made.add(TestProfile::span(1, work, 0, 1_000 * MS), "");
+        let mut profile = TestProfile::new();
+        let [connection, work] =
+            ["connection", "work"].map(|name| profile.callsite(name, "app", 1));
+        profile.add(TestProfile::span(1, work, 0, 1_000 * MS), "");
         let mut id = 1;
         for (times, open_ns, busy_ns, entries) in spans {
             for _ in 0..*times {
                 id += 1;
                 let span = TestProfile::span(id, connection, 0, *open_ns);
                 let last_exit_ns = (*entries > 1).then_some(*open_ns);
-                made.add(
+                profile.add(
                     SpanRow { busy_ns: Some(*busy_ns), entries: *entries, last_exit_ns, ..span },
                     "",
                 );
             }
         }
-        made.reader().mostly_waiting(1).unwrap()
+        profile.reader().mostly_waiting(1).unwrap()
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! A name that is inside itself again and again: a guard that is held over an `.await` catches the spans of
-//! other tasks, and a task that starts its successor from within its own span makes an endless chain.
+//! A name that is nested in itself again and again: a guard that is held over an `.await` catches the spans of other
+//! tasks, and a task that starts its successor within its own span makes an endless chain.
 
 use rusqlite::{OptionalExtension, Statement, params};
 
@@ -7,7 +7,7 @@ use super::{ids, named, starting_points};
 use crate::reader::Reader;
 use spandrel_storage::Error;
 
-/// Ancestors that are looked at.
+/// Ancestors that are read at most.
 const CHAIN_MAX: u64 = 1_000;
 
 /// A span with many ancestors of the same callsite.
@@ -20,13 +20,13 @@ pub struct NestedInItself {
     pub target: String,
     /// The innermost one.
     pub span_id: u64,
-    /// How many of its ancestors have the name; what is beyond the thousandth was not looked at.
+    /// How many of its ancestors have the name; at most a thousand ancestors were read.
     pub depth: u64,
 }
 
 impl Reader {
-    /// The deepest nesting of a callsite in itself among spans here and there in a run; how deep it is at
-    /// least. `None` without any.
+    /// The deepest nesting of a callsite in itself among sampled spans of a run: a lower bound. `None` if there is
+    /// none.
     ///
     /// # Blocking
     ///
@@ -37,7 +37,7 @@ impl Reader {
             let mut next = tx.prepare(
                 "SELECT id FROM span WHERE id BETWEEN ?1 AND ?2 AND run_id = ?3 ORDER BY id LIMIT 1",
             )?;
-            // Those that are open, too: a guard that is never dropped is the outermost of the chain.
+            // Open spans, too: a guard that is never dropped is the outermost of the chain.
             let mut ancestor = tx.prepare(
                 "SELECT callsite_id, coalesce(parent_id, 0) FROM span WHERE id = ?1
                  UNION ALL SELECT callsite_id, coalesce(parent_id, 0) FROM open_span WHERE id = ?1
@@ -61,7 +61,7 @@ impl Reader {
     }
 }
 
-/// The callsite that a span and its ancestors have most often, and how often beside the first.
+/// The most frequent callsite among a span and its ancestors, and how many of them beside the first.
 fn depth(find: &mut Statement<'_>, id: i64) -> rusqlite::Result<(i64, u64)> {
     let mut times: Vec<(i64, u64)> = Vec::new();
     let mut at = id;

@@ -1,9 +1,8 @@
-//! Spans that are not what they look like: a name deep inside itself, a span that outlives its work, one that
-//! waits and hardly works, one that lives long and counts by that.
+//! Spans whose durations mislead: a name nested deep in itself, a span that outlives its work, one that waits and
+//! hardly works, a long-lived one that counts by its lifetime.
 //!
-//! Whoever reads durations is misled by them, so they are looked for without being asked. That has to cost
-//! next to nothing on a profile of any size, so only spans here and there are looked at: what goes
-//! on all the time is found, what happened once is not.
+//! They are looked for without being asked, so that has to be cheap on a profile of any size: only samples of a run
+//! are read. What happens all the time is found, what happened once is not.
 
 mod by_lifetime;
 mod kept_open;
@@ -18,8 +17,8 @@ pub use self::waiting::MostlyWaiting;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// Places of a run at which spans are looked at.
-const PLACES: i64 = 64;
+/// Points of a run at which spans are sampled.
+const SAMPLE_POINTS: i64 = 64;
 
 /// The smallest and the largest id of a run.
 fn ids(tx: &Connection, run_id: i64) -> rusqlite::Result<Option<(i64, i64)>> {
@@ -30,8 +29,8 @@ fn ids(tx: &Connection, run_id: i64) -> rusqlite::Result<Option<(i64, i64)>> {
 /// Ids from one to the other, evenly spread.
 fn starting_points(first: i64, last: i64) -> impl Iterator<Item = i64> {
     let length = i128::from(last) - i128::from(first);
-    (0..=PLACES).map(move |n| {
-        let at = i128::from(first) + length * i128::from(n) / i128::from(PLACES);
+    (0..=SAMPLE_POINTS).map(move |n| {
+        let at = i128::from(first) + length * i128::from(n) / i128::from(SAMPLE_POINTS);
         i64::try_from(at).unwrap_or(last)
     })
 }

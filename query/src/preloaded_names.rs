@@ -1,4 +1,4 @@
-//! The names of all callsites of a file and threads of a run, for threads that cannot ask SQLite.
+//! The names of all callsites of a file and all threads of a run, read beforehand for threads that cannot ask SQLite.
 
 use std::sync::Arc;
 
@@ -8,16 +8,16 @@ use super::raw_span::RawSpan;
 use super::rows::Named;
 use crate::reader::{Callsite, Shared, Thread, read_thread};
 
-/// Where there are more of either, they are looked up one by one, as they are met.
+/// If there are more of either, nothing is read beforehand.
 const NAMES_MAX: usize = 4_096;
 
-/// Names by number.
-pub(crate) struct KnownNames {
+/// All names, by number.
+pub(crate) struct PreloadedNames {
     callsites: Table<Callsite>,
     threads: Table<Thread>,
 }
 
-/// Names from some number on, as those of a run are side by side.
+/// Names from a first number on: those of a run have consecutive numbers.
 struct Table<T> {
     first: i64,
     names: Vec<Option<Arc<T>>>,
@@ -30,8 +30,8 @@ impl<T> Table<T> {
     }
 }
 
-impl KnownNames {
-    /// `None`: they are too many, or some cannot be read.
+impl PreloadedNames {
+    /// `None` if there are too many, or some cannot be read.
     pub(crate) fn of(tx: &Transaction<'_>, run_id: i64) -> rusqlite::Result<Option<Self>> {
         let mut shared = Shared::default();
         let callsites = tx.prepare(&format!(
@@ -76,7 +76,7 @@ fn table<T>(
     let mut rows = query.query(params)?;
     let mut table = Table { first: 0, names: Vec::new() };
     while let Some(row) = rows.next()? {
-        // What is wrong with a row is said once a span has it.
+        // An error in a row is reported when a span needs it.
         let Ok((id, name)) = read(row) else { return Ok(None) };
         if table.names.is_empty() {
             table.first = id;
