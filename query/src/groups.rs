@@ -109,6 +109,22 @@ pub struct Group {
     pub histogram: Histogram,
 }
 
+/// Adds the sums that a group and a [`Top`] have in common.
+macro_rules! add_sums {
+    ($to:ident, $from:ident) => {
+        $to.spans = $to.spans.saturating_add($from.spans);
+        $to.calls = $to.calls.saturating_add($from.calls);
+        $to.errors = $to.errors.saturating_add($from.errors);
+        $to.sum_ns = $to.sum_ns.saturating_add($from.sum_ns);
+        $to.busy_ns = $to.busy_ns.zip($from.busy_ns).map(|(sum, ns)| sum.saturating_add(ns));
+        $to.self_ns = $to.self_ns.saturating_add($from.self_ns);
+        let self_busy = $to.self_busy_ns.zip($from.self_busy_ns);
+        $to.self_busy_ns = self_busy.map(|(sum, ns)| sum.saturating_add(ns));
+        $to.max_ns = $to.max_ns.max($from.max_ns);
+        $to.histogram.merge(&$from.histogram);
+    };
+}
+
 impl Group {
     fn new(key: Key, callsite: Arc<Callsite>, counted: CountedBy) -> Self {
         Self {
@@ -190,31 +206,13 @@ impl Group {
         if other.spans > 0 || other.calls > 0 {
             self.counts_by(other.counted);
         }
-        self.spans = self.spans.saturating_add(other.spans);
-        self.calls = self.calls.saturating_add(other.calls);
-        self.errors = self.errors.saturating_add(other.errors);
         self.unfinished = self.unfinished.saturating_add(other.unfinished);
-        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
-        self.busy_ns = self.busy_ns.zip(other.busy_ns).map(|(sum, ns)| sum.saturating_add(ns));
-        self.self_ns = self.self_ns.saturating_add(other.self_ns);
-        let own = self.self_busy_ns.zip(other.self_busy_ns);
-        self.self_busy_ns = own.map(|(sum, ns)| sum.saturating_add(ns));
-        self.max_ns = self.max_ns.max(other.max_ns);
-        self.histogram.merge(&other.histogram);
+        add_sums!(self, other);
     }
 
     fn merge(&mut self, top: &Top) {
         self.counts_by(top.counted);
-        self.spans = self.spans.saturating_add(top.spans);
-        self.calls = self.calls.saturating_add(top.calls);
-        self.errors = self.errors.saturating_add(top.errors);
-        self.sum_ns = self.sum_ns.saturating_add(top.sum_ns);
-        self.busy_ns = self.busy_ns.zip(top.busy_ns).map(|(sum, ns)| sum.saturating_add(ns));
-        self.self_ns = self.self_ns.saturating_add(top.self_ns);
-        let own = self.self_busy_ns.zip(top.self_busy_ns);
-        self.self_busy_ns = own.map(|(sum, ns)| sum.saturating_add(ns));
-        self.max_ns = self.max_ns.max(top.max_ns);
-        self.histogram.merge(&top.histogram);
+        add_sums!(self, top);
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) use self::span::{
     COLUMNS as SPAN_COLUMNS, EVENT_COLUMNS, OPEN_COLUMNS as OPEN_SPAN_COLUMNS, last_exit,
     longest_entry, read_status, self_busy, status_named,
 };
-pub(crate) use self::top::{LIVES_LONG, longest_open};
+pub(crate) use self::top::{LIVES_LONG, longest_open, read_histogram};
 pub(crate) use self::writer::{WRITER_STAT_COLUMNS, read_writer_stat};
 
 use crate::indexes::Indexes;

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use rusqlite::types::Type;
 use rusqlite::{OptionalExtension, Row, params};
 
 use crate::reader::{
     Callsite, CountedBy, Names, Reader, WRITER_STAT_COLUMNS, WriterStat, longest_open,
-    read_writer_stat,
+    read_histogram, read_writer_stat,
 };
 use spandrel_storage::Error;
 use spandrel_storage::Histogram;
@@ -49,9 +48,6 @@ pub struct Rollup {
 
 impl Rollup {
     fn read(row: &Row<'_>, counted: CountedBy) -> rusqlite::Result<Self> {
-        let histogram = Histogram::decode(row.get_ref(9)?.as_blob()?).map_err(|source| {
-            rusqlite::Error::FromSqlConversionFailure(9, Type::Blob, Box::new(source))
-        })?;
         Ok(Self {
             at_ns: row.get(0)?,
             callsite_id: row.get(1)?,
@@ -65,7 +61,7 @@ impl Rollup {
             self_ns: row.get(7)?,
             self_busy_ns: row.get(11)?,
             max_ns: row.get(8)?,
-            histogram,
+            histogram: read_histogram(row, 9)?,
         })
     }
 }

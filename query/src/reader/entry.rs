@@ -2,7 +2,7 @@
 
 use rusqlite::Row;
 
-use super::Reader;
+use super::{PIECE_ROWS, Reader};
 use spandrel_storage::Error;
 
 /// A thread was inside a span, and has left it.
@@ -34,9 +34,6 @@ pub struct Entry {
     /// otherwise 0. It is no column of the row.
     pub longest_of_span_ns: i64,
 }
-
-/// Rows that are read in one transaction.
-const PIECE_ROWS: usize = 65_536;
 
 /// What [`Entry::read`] reads, in this order.
 pub(crate) const ENTRY_COLUMNS: &str = "id, span_id, callsite_id, thread_id, start_ns, duration_ns,
@@ -72,28 +69,14 @@ impl Reader {
     /// A piece of rows has a read transaction of its own: of a live recording, what is committed
     /// meanwhile is seen or not.
     pub fn entries(&self, run_id: i64, mut each: impl FnMut(&Entry)) -> Result<(), Error> {
-        let mut after = 0;
-        loop {
-            let read = self.query("read the entries", |tx| {
-                let mut query = tx.prepare(&format!(
-                    "SELECT {ENTRY_COLUMNS}
-                     FROM entry WHERE id > max(?1, (SELECT first_id - 1 FROM run WHERE id = ?3))
-                       AND id <= (SELECT last_id FROM run WHERE id = ?3) AND run_id = ?3
-                     ORDER BY id LIMIT ?2"
-                ))?;
-                let mut rows = query.query([after, PIECE_ROWS as i64, run_id])?;
-                let mut read = 0;
-                while let Some(row) = rows.next()? {
-                    let entry = Entry::read(row)?;
-                    after = entry.id as i64;
-                    each(&entry);
-                    read += 1;
-                }
-                Ok(read)
-            })?;
-            if read < PIECE_ROWS {
-                return Ok(());
-            }
-        }
+        let sql = format!(
+            "SELECT {ENTRY_COLUMNS} FROM entry
+             WHERE id > ?1 AND id <= ?2 AND run_id = ?3 ORDER BY id LIMIT {PIECE_ROWS}"
+        );
+        self.pieces(run_id, &sql, "read the entries", |row, _| {
+            let entry = Entry::read(row)?;
+            each(&entry);
+            Ok(entry.id)
+        })
     }
 }

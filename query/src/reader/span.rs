@@ -290,7 +290,9 @@ impl Reader {
         })
     }
 
-    fn pieces(
+    /// Calls `each`, which returns the id, for the rows of a run in order of id: `sql` selects those with ids from after
+    /// `?1` to `?2` of run `?3`, at most [`PIECE_ROWS`].
+    pub(super) fn pieces(
         &self,
         run_id: i64,
         sql: &str,

@@ -165,6 +165,13 @@ impl Reader {
     }
 }
 
+/// The histogram in a column.
+pub(crate) fn read_histogram(row: &Row<'_>, column: usize) -> rusqlite::Result<Histogram> {
+    Histogram::decode(row.get_ref(column)?.as_blob()?).map_err(|source| {
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, Box::new(source))
+    })
+}
+
 /// By callsite, the longest entry of open long-lived spans: until they close, the rollups have only entries that were
 /// recorded one by one.
 pub(crate) fn longest_open(
@@ -207,10 +214,7 @@ impl Top {
         if calls == 0 && spans == 0 {
             return Ok(());
         }
-        let blob = row.get_ref(first + 6)?.as_blob()?;
-        let histogram = Histogram::decode(blob).map_err(|source| {
-            rusqlite::Error::FromSqlConversionFailure(first + 6, Type::Blob, Box::new(source))
-        })?;
+        let histogram = read_histogram(row, first + 6)?;
         self.calls = self.calls.saturating_add(calls as u64);
         self.spans = self.spans.saturating_add(spans as u64);
         self.errors = self.errors.saturating_add(number(1)? as u64);
