@@ -2,6 +2,9 @@
 //! the remedy; a file that is not ours is left as it is.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 mod common;
+#[cfg(target_os = "linux")]
+#[path = "common/rights.rs"]
+mod rights;
 
 use std::fs;
 use std::path::Path;
@@ -185,7 +188,7 @@ fn no_permission() {
     use std::os::unix::fs::PermissionsExt;
     const VARIABLE: &str = "SPANDREL_TEST_NO_PERMISSION";
     if let Some(folder) = std::env::var_os(VARIABLE) {
-        common::be_nobody();
+        rights::be_nobody();
         let folder = Path::new(&folder);
         let doing = "permissions";
         refused(&folder.join("new.db"), ErrorKind::PermissionDenied, "create", doing);

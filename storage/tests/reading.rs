@@ -2,6 +2,9 @@
 //! nothing behind.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
 mod common;
+#[cfg(target_os = "linux")]
+#[path = "common/rights.rs"]
+mod rights;
 
 use std::fs;
 use std::path::Path;
@@ -220,14 +223,14 @@ fn long_runs_are_read_in_pieces() {
     assert_eq!(common::spans(&reader, 4).len(), 0);
 }
 
-/// Root may write anywhere: see `common::be_nobody`.
+/// Root may write anywhere: see `rights::be_nobody`.
 #[cfg(target_os = "linux")]
 #[test]
 fn in_a_read_only_folder() {
     use std::os::unix::fs::PermissionsExt;
     const VARIABLE: &str = "SPANDREL_TEST_READ_ONLY";
     if let Some(folder) = std::env::var_os(VARIABLE) {
-        common::be_nobody();
+        rights::be_nobody();
         let open = |name: &str| Reader::open(Path::new(&folder).join(name));
         let killed = open("killed.db").unwrap();
         // Two at once, as `diff` may have them.

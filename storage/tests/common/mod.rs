@@ -47,15 +47,6 @@ pub fn place() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// For a child of a test: root may do anything, and becomes nobody. Not before the child runs, since its program may lie in
-/// a folder that only root can enter.
-#[cfg(target_os = "linux")]
-pub fn be_nobody() {
-    if nix::unistd::Uid::effective().is_root() {
-        nix::unistd::setuid(nix::unistd::Uid::from_raw(65_534)).unwrap();
-    }
-}
-
 /// A store with a run.
 pub fn store(path: &Path, options: &StoreOptions) -> Store {
     let mut store = Store::open(path, options).unwrap();
