@@ -132,6 +132,12 @@ impl<T> Consumer<T> {
         self.ring.partitions[partition].get().gating().acquire()
     }
 
+    /// Calls for whoever drains the ring from its [file](crate::file): he comes at his next look, and not when he would
+    /// otherwise.
+    pub fn call_drainer(&self) {
+        self.ring.partitions.iter().for_each(|partition| partition.get().call());
+    }
+
     /// From now on drains keep the slots of what they hand out: they are the producers' again after
     /// [`give_back`](Self::give_back). So what was handed out stays in the ring until it is elsewhere for
     /// certain; a ring that lies in a file has it after the process is gone.

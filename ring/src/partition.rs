@@ -361,6 +361,12 @@ impl<T> Partition<T> {
         }
     }
 
+    /// Asks for a consumer that looks at these words itself, in another process.
+    pub(crate) fn call(&self) {
+        // Release: what the caller wants to be drained was published, or seen, before.
+        self.words().nudged.0.store(1, Ordering::Release);
+    }
+
     /// The consumer has come.
     pub(crate) fn nudge_answered(&self) {
         // Relaxed: as in `nudge`. A nudge between this store and the drain that follows it wakes

@@ -75,7 +75,10 @@ struct Slots<'a, S> {
     capacity: u64,
     /// How many of them are in the file.
     present: u64,
-    is_alive: bool,
+    /// No position from here on is looked at, but for this one.
+    end: u64,
+    /// Whether something may be published while it is copied.
+    is_filling: bool,
     window: Window,
 }
 
@@ -88,21 +91,21 @@ impl<S: Source> Slots<'_, S> {
         }
         let window = &self.window;
         if index.wrapping_sub(window.first) >= window.slots {
-            self.load(index)?;
+            self.load(index, self.end.saturating_sub(position).max(1))?;
         }
         let at = (index - self.window.first) as usize * self.slot_words;
         Ok(self.window.words.get(at..at + self.slot_words))
     }
 
-    /// Reads slots from this one on.
-    fn load(&mut self, index: u64) -> io::Result<()> {
-        let most = (WINDOW / (self.slot_words * 8)).max(1) as u64;
+    /// Reads slots from this one on, so many if they fit.
+    fn load(&mut self, index: u64, wanted: u64) -> io::Result<()> {
+        let most = wanted.min((WINDOW / (self.slot_words * 8)).max(1) as u64);
         let slots = most.min(self.present - index);
         let at = self.at + index * self.slot_words as u64 * 8;
         let words = slots as usize * self.slot_words;
         let window = &mut self.window;
         window.stamps.clear();
-        if self.is_alive {
+        if self.is_filling {
             // Twice: what a stamp in the first copy has published is whole in the second one.
             read_words(self.source, at, words, &mut window.words)?;
             window.stamps.extend(window.words.iter().step_by(self.slot_words));
@@ -202,7 +205,11 @@ impl<S: Source> Reader<S> {
             return Ok(drained);
         }
         if !owner_is_dead {
-            end = end.min(at + capacity);
+            // What is before the tail that was seen just now. In a leased partition all of that is published: one copy of it
+            // is whole.
+            end = end.min(at + capacity).min(seen.tail.max(at));
+            // Acquire: pairs with the Release of whoever moves the tail; the system loads the slots for us after it.
+            fence(Ordering::Acquire);
         }
         let mut slots = Slots {
             source: &self.source,
@@ -210,7 +217,8 @@ impl<S: Source> Reader<S> {
             slot_words,
             capacity,
             present: there.min(capacity),
-            is_alive: !owner_is_dead,
+            end,
+            is_filling: !owner_is_dead && is_shared,
             window: Window {
                 words: std::mem::take(&mut self.buffer),
                 stamps: Vec::new(),

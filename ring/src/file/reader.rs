@@ -54,40 +54,39 @@ pub struct PartitionSeen {
     pub published: [u64; CLASSES],
     /// How many slots it has.
     pub slots: usize,
+    /// Whether somebody of its process [calls](crate::Consumer::call_drainer) for whoever drains, or it has passed half full.
+    pub is_called: bool,
 }
 
 /// Words as bytes, to be read into.
-fn as_words(bytes: &[u8]) -> impl Iterator<Item = u64> {
-    bytes.chunks_exact(8).filter_map(|word| Some(u64::from_ne_bytes(word.try_into().ok()?)))
+#[allow(unsafe_code)] // the same memory, as bytes
+fn as_bytes(words: &mut [u64]) -> &mut [u8] {
+    let len = size_of_val(words);
+    // SAFETY: the bytes are those of the words, which are borrowed as long and by nobody else; bytes may be anywhere, and any
+    // of them make a word.
+    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), len) }
 }
 
-/// Reads so many words into `to`, in the place of what is there. Says whether they were all there; those that are
-/// not read as 0.
+/// Reads so many words into `to`, in the place of what is there, by one call. Says whether they were all there; those that
+/// are not are left out.
 pub(super) fn read_words<S: Source>(
     source: &S,
     at: u64,
     words: usize,
     to: &mut Vec<u64>,
 ) -> io::Result<bool> {
-    // In pieces: twice the memory is not needed for what is copied once.
-    let mut piece = [0; 4_096];
-    to.clear();
-    // Not before it is known that there are so many.
+    // Not before it is known that there are so many. A file that grows meanwhile has no more than that.
     let there = usize::try_from(source.len()?.saturating_sub(at) / 8).unwrap_or(usize::MAX);
-    to.try_reserve_exact(words.min(there)).map_err(|_| io::ErrorKind::OutOfMemory)?;
-    // A file that grows meanwhile has no more than that.
     let end = words.min(there);
-    let mut is_whole = end == words;
-    while to.len() < end {
-        let bytes = piece.len().min((end - to.len()) * 8);
-        let read = source.read_at(at + to.len() as u64 * 8, &mut piece[..bytes])?;
-        to.extend(as_words(&piece[..read]));
-        if read < bytes {
-            is_whole = false;
-            break;
-        }
+    // What is in it is overwritten, and nothing cleared for that.
+    if let Some(more) = end.checked_sub(to.len()) {
+        to.try_reserve_exact(more).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        to.resize(end, 0);
     }
-    Ok(is_whole)
+    to.truncate(end);
+    let read = source.read_at(at, as_bytes(to))? / 8;
+    to.truncate(read);
+    Ok(read == words)
 }
 
 /// Opens a file of this user, and waits for nobody: in the place of it may be a pipe, or a link.
@@ -244,20 +243,36 @@ impl<S: Source> Reader<S> {
     /// What the system says.
     pub fn partition(&mut self, index: usize) -> io::Result<PartitionSeen> {
         let (first, slots) = self.layout.partition(index);
-        let word = |at: usize| (first + at) as u64;
-        // The complement first, as it is written.
-        let complement = self.word(word(partition_words::COMPLEMENT))?;
-        let gating = self.word(word(partition_words::GATING))?;
-        let mut published = [0; CLASSES];
-        for (class, n) in published.iter_mut().enumerate() {
-            *n = self.word(word(partition_words::PUBLISHED + class * 8))?;
-        }
+        // In one copy. Where slots are given back meanwhile, a word of before and one of after tell nothing together.
+        let mut words = [0; partition_words::SLOTS];
+        self.is_cut |= self.source.read_at(first as u64, &mut words)? < words.len();
+        let word = |at: usize| {
+            let word = words.get(at..).and_then(|rest| rest.first_chunk());
+            word.map_or(0, |word| u64::from_ne_bytes(*word))
+        };
+        let gating = word(partition_words::GATING);
         Ok(PartitionSeen {
-            tail: self.word(word(partition_words::TAIL))?,
-            given_back: (gating == !complement).then_some(gating),
-            published,
+            tail: word(partition_words::TAIL),
+            given_back: (gating == !word(partition_words::COMPLEMENT)).then_some(gating),
+            published: std::array::from_fn(|class| word(partition_words::PUBLISHED + class * 8)),
             slots,
+            is_called: word(partition_words::NUDGED) != 0,
         })
+    }
+
+    /// Says that whoever [was called](PartitionSeen::is_called) has come, before he drains. Only for the one who drains.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; the file has to be [open](Reader::open_to_drain) for it.
+    pub fn answer_call(&mut self, partition: usize) -> io::Result<()> {
+        let (first, _) = self.layout.partition(partition);
+        let at = (first + partition_words::NUDGED) as u64;
+        self.source.write_at(at, &0_u64.to_ne_bytes())?;
+        // Release: what is drained after this, the system reads for us after it. A call that comes between is answered by
+        // that, or once more.
+        fence(Ordering::AcqRel);
+        Ok(())
     }
 
     /// Gives the slots of a partition back, up to a position that the caller has drained it to. What was given back
