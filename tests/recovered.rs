@@ -171,6 +171,32 @@ fn all_that_was_published_is_moved_once_and_what_was_open_is_crashed() {
 }
 
 #[test]
+fn what_the_process_had_written_of_itself_stays_beside_what_its_recovery_says() {
+    if child::role().is_some() {
+        return record_until_killed();
+    }
+    let _limit = time_limit(60);
+    let scratch = scratch();
+    kill_one(scratch.db(), true, REQUESTS);
+    let of_run = |what: &str| -> String {
+        Database::open(scratch.db()).value(&format!("SELECT {what} FROM run"))
+    };
+    let memory = of_run("report ->> '$.memory'");
+    assert!(memory.contains("reserved"), "{memory}");
+    // As it would say if something had been wrong.
+    let wrong = r#"UPDATE run SET report =
+        json_set(report, '$.last_error', 'the disk was full', '$.marks', json('{"dropped":3}'))"#;
+    rusqlite::Connection::open(scratch.db()).unwrap().execute(wrong, []).unwrap();
+    let done = recover(scratch.db(), false).unwrap().rings;
+    assert_eq!(of_run("report ->> '$.memory'"), memory);
+    assert_eq!(of_run("report ->> '$.last_error'"), "the disk was full");
+    assert_eq!(of_run("CAST(report ->> '$.marks.dropped' AS TEXT)"), "3");
+    let recorded = of_run("CAST(report ->> '$.spans.recorded' AS TEXT)");
+    assert_eq!(recorded, done[0].ledger.recorded.to_string());
+    assert_all_is_there(scratch.db(), 1, REQUESTS);
+}
+
+#[test]
 fn the_next_recording_recovers_before_it_begins() {
     if child::role().is_some() {
         return record_until_killed();

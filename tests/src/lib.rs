@@ -8,6 +8,7 @@
 //! | [`database`] | the rows of a profile database, read with SQLite alone |
 //! | [`ledger`] | what must hold of every recording: the identity, and that the file agrees with it |
 //! | [`model`] | a plain layer with a mutex and vectors, to compare with |
+//! | `collecting` | programs whose ring files are collected (feature `collected`) |
 //! | [`comparison`] | the database beside the model |
 //! | [`programs`] | random programs of span operations |
 //! | [`random_programs`] | those under a profiler between two models |
@@ -32,6 +33,8 @@
 pub mod allocations;
 pub mod asking;
 pub mod child;
+#[cfg(feature = "collected")]
+pub mod collecting;
 pub mod comparison;
 pub mod database;
 pub mod entry_witness;

@@ -104,9 +104,11 @@ impl RawBatch {
         }
     }
 
-    /// The same for a record that was read from a file, and is no longer than a claim may be.
+    /// The same for a record that was read from a file, and is no longer than a claim may be. Returns its words, for
+    /// whoever has other ids for it.
     #[cfg(feature = "crash-proof")]
-    pub(super) fn push_words(&mut self, record: &[u64], chunks: &mut Chunks) {
+    #[inline]
+    pub(super) fn push_words(&mut self, record: &[u64], chunks: &mut Chunks) -> &mut [u64] {
         let len = record.len();
         if self.last.len + 1 + len > self.last.words.len() {
             self.begin_chunk(chunks);
@@ -120,6 +122,7 @@ impl RawBatch {
         if let Some(kind) = record::kind(record) {
             self.pushed[kind as usize] += 1;
         }
+        &mut words[1..]
     }
 
     #[cold]

@@ -12,6 +12,10 @@ use crate::record::{DrainedRow, LateChild, RingId, RunInfo};
 use crate::rollup::{self, Rollups};
 use crate::run_row::RunRow;
 
+/// What only the process itself knew, in the report of a run.
+const OF_THE_PROCESS: [&str; 5] =
+    ["$.memory", "$.last_error", "$.last_refusal", "$.control_error", "$.marks.dropped"];
+
 /// Ids grow with time, but a thread takes some at once: a child may have an id that is so much below its parent's.
 const IDS_AHEAD: u64 = 1 << 20;
 
@@ -61,6 +65,8 @@ pub struct Resumed {
     pub entries: u64,
     /// What was lost, by reason, as far as rows tell of it.
     pub lost: Vec<Lost>,
+    /// What the process has written of itself: the memory that it took, and what was wrong.
+    pub report: Option<String>,
 }
 
 /// What a run has lost for one reason.
@@ -113,9 +119,27 @@ impl Store {
             links: count(sums.links),
             entries: count(sums.entries),
             lost,
+            report: run.report.clone(),
         };
         self.run = Some(run);
         Ok(Some(resumed))
+    }
+
+    /// The report of a run whose process has died, with what that process had written of itself, if there is any.
+    ///
+    /// # Errors
+    ///
+    /// When the two cannot be joined.
+    pub fn report_with(&self, report: String, of_process: Option<&str>) -> Result<String, Error> {
+        let Some(of_process) = of_process else { return Ok(report) };
+        let sql = "SELECT CASE WHEN json_valid(?2) THEN
+                     CASE WHEN coalesce(json_type(?2, ?3), 'null') = 'null' THEN ?1
+                       ELSE json_set(?1, ?3, json_extract(?2, ?3)) END
+                   ELSE ?1 END";
+        let joined = OF_THE_PROCESS.iter().try_fold(report, |report, name| {
+            self.conn.query_row(sql, params![report, of_process, name], |row| row.get(0))
+        });
+        joined.context(&self.path, "join what is said of a run")
     }
 
     /// Whether the file has a run with this `uuid`, and if so whether that has ended.

@@ -114,6 +114,7 @@ impl Backend for Collected {
         let published = self.recorder.ring.published();
         let tails = self.seen.lock().ok_or_else(forked)?.tails();
         let marks = self.marks.appended();
+        self.seen.lock().ok_or_else(forked)?.ring.call_drainer();
         let mut pause = PAUSE_MIN;
         loop {
             let mut seen = self.seen.lock().ok_or_else(forked)?;

@@ -39,7 +39,7 @@ impl DatabaseSettings {
             Self { store: StoreOptions { max_bytes: Some(_), .. }, .. } => {
                 ("max_bytes", "--max-bytes")
             }
-            Self { store: StoreOptions { max_age: Some(_), .. }, .. } => ("max_age", "--max-age"),
+            Self { store: StoreOptions { max_age: Some(_), .. }, .. } => ("max_age", "--keep"),
             _ => return Ok(()),
         };
         let message = format!(

@@ -13,13 +13,15 @@
 //! Nobody wakes a collector. It looks 50 times a second while anything comes, and twice a second otherwise.
 
 mod about;
+mod drain;
 mod ring;
+mod run;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use spandrel_storage::{Store, StoreOptions};
+use spandrel_storage::{ErrorKind as StorageErrorKind, Location, Store, StoreOptions};
 
 use self::ring::{Opened, Ring, Round};
 use crate::error::{Error, ErrorKind};
@@ -59,6 +61,11 @@ pub struct CollectOptions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Collecting {
+    /// The folder was not there, and was made: nobody has recorded into it yet.
+    FolderMade {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A program has begun to record, or is found to.
     Begun {
         /// The run in the profile.
@@ -103,10 +110,13 @@ pub struct Collected {
 /// Collects from all programs that record into ring files of this folder, until `stop` says so; then everything that has
 /// been recorded up to that moment is stored. `tell` hears of programs that come and go.
 ///
+/// A folder that is not there is made, for this user alone, as a program would make it; but not to collect
+/// [once](CollectOptions::once), when nothing can come.
+///
 /// # Errors
 ///
-/// If the folder cannot be read, or the profile not be opened or written. Nothing is lost then: what is not committed stays in
-/// the ring files.
+/// If the folder cannot be read or made, or the profile not be opened or written, or is deleted or renamed meanwhile.
+/// Nothing is lost then: what is not committed stays in the ring files.
 ///
 /// # Blocking
 ///
@@ -116,10 +126,13 @@ pub fn collect(
     database: &Path,
     options: &CollectOptions,
     stop: impl Fn() -> bool,
-    tell: impl FnMut(Collecting),
+    mut tell: impl FnMut(Collecting),
 ) -> Result<Collected, Error> {
     // The program that collects may be profiled itself.
     local::mute_current_thread();
+    if make_folder(folder, options.once)? {
+        tell(Collecting::FolderMade { path: folder.to_owned() });
+    }
     let store = Store::open(database, &options.store)?;
     let mut collector = Collector {
         folder,
@@ -137,9 +150,57 @@ pub fn collect(
     collected.going_on = rings.len() as u64;
     _ = store.set_run_aside();
     let closed = store.close();
-    done?;
+    done.map_err(|error| with_way_out(error, database))?;
     closed?;
     Ok(collected)
+}
+
+/// Says whether it was not there, and has been made.
+fn make_folder(folder: &Path, once: bool) -> Result<bool, Error> {
+    let failed = |why: &dyn std::fmt::Display| {
+        let message = format!("{}: {why}", folder.display());
+        Err(Error::new(ErrorKind::RingFile, message).with_path(folder))
+    };
+    match folder.symlink_metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        // What is wrong with it otherwise is said when it is read.
+        _ => return Ok(false),
+    }
+    if once {
+        return failed(&"there is no such folder, so no program records into it");
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(folder) {
+        Ok(()) => Ok(true),
+        Err(error) => failed(&format!("cannot be made: {error}")),
+    }
+}
+
+/// That what is stored can be found: a file that was deleted or renamed takes rows as before.
+fn check_place(store: &mut Store) -> Result<(), Error> {
+    match store.location()? {
+        Location::InPlace => Ok(()),
+        _ => {
+            let moved = ErrorKind::Storage(StorageErrorKind::Moved);
+            Err(Error::new(moved, "the file is not in its place"))
+        }
+    }
+}
+
+/// Says what to do where the profile is not at its place any more.
+fn with_way_out(error: Error, database: &Path) -> Error {
+    if error.kind() != ErrorKind::Storage(StorageErrorKind::Moved) {
+        return error;
+    }
+    let message = format!(
+        "{}: the profile was deleted or renamed while programs were collected into it. Start the collector again: what it \
+         has not stored is in the ring files still, and goes into a new profile, a run each",
+        database.display()
+    );
+    Error::new(error.kind(), message).with_path(database).with_source(error)
 }
 
 struct Collector<'a, T> {
@@ -161,7 +222,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
         while !stop() {
             self.look_for_rings()?;
             let any = self.round(false)?;
-            self.prune()?;
+            self.look_after_profile()?;
             if self.options.once && self.rings.is_empty() {
                 return Ok(());
             }
@@ -266,7 +327,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
                 }
                 Round::Ended => {
                     any = true;
-                    self.end(at);
+                    self.end(at)?;
                 }
             }
         }
@@ -274,7 +335,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
     }
 
     /// Stores a ring to its end.
-    fn end(&mut self, at: usize) {
+    fn end(&mut self, at: usize) -> Result<(), Error> {
         let ring = self.rings.swap_remove(at);
         let (path, run_id, pid) = (ring.path().to_owned(), ring.run_id(), ring.pid());
         let said = match ring.end(&mut self.store) {
@@ -282,6 +343,9 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
                 self.collected.ended += 1;
                 self.collected.records += records;
                 Collecting::Ended { run_id, pid, crashed, spans }
+            }
+            Err(error) if error.kind() == ErrorKind::Storage(StorageErrorKind::Moved) => {
+                return Err(error);
             }
             Err(error) => {
                 // The file stays, for the next collector.
@@ -291,14 +355,20 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
         };
         _ = self.store.set_run_aside();
         (self.tell)(said);
+        Ok(())
     }
 
-    fn prune(&mut self) -> Result<(), Error> {
-        let StoreOptions { max_bytes, max_age, .. } = self.options.store;
-        if max_bytes.is_none() && max_age.is_none() || self.last_prune.elapsed() < PRUNE_PAUSE {
+    /// Once a second: is the profile there? What is too old in it is deleted.
+    fn look_after_profile(&mut self) -> Result<(), Error> {
+        if self.last_prune.elapsed() < PRUNE_PAUSE {
             return Ok(());
         }
         self.last_prune = Instant::now();
+        check_place(&mut self.store)?;
+        let StoreOptions { max_bytes, max_age, .. } = self.options.store;
+        if max_bytes.is_none() && max_age.is_none() {
+            return Ok(());
+        }
         while self.store.prune()?.more && self.last_prune.elapsed() < PRUNE_TIME {}
         Ok(())
     }

@@ -1,55 +1,42 @@
 //! One ring file that is collected: its run, and how far it is stored.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spandrel_ring::file::{Liveness, OpenError, Reader, State, monotonic_ns};
-use spandrel_storage::{
-    Batch, DrainedRow, ErrorKind as StorageErrorKind, LateChild, MarkRow, RingId, RunAside,
-    SpanRow, Store,
-};
-use tracing_core::LevelFilter;
+use spandrel_storage::{Batch, DrainedRow, RingId, Store};
 
 use super::about::{About, Ended};
+use super::check_place;
+use super::drain::{Into, TICKS_END, next_of_entries, read_names};
+use super::run::{Run, told_in};
 use crate::error::Error;
 use crate::recorder::clock::{Clock, Timeline};
-use crate::recorder::entry_rules::{EntryRules, RuleOf};
-use crate::recorder::losses::{DropReason, Drops, PerKind};
-use crate::recorder::record::{FIRST_ID_MAX, Ids, Record};
+use crate::recorder::record::{FIRST_ID_MAX, Ids};
 use crate::recorder::ring_file::dead_names::DeadNames;
 use crate::recorder::ring_file::layout::{drainer, settings};
-use crate::recorder::rule::Rule;
 use crate::recorder::stats::Ledger;
-use crate::recorder::threads::{ThreadInfo, Threads};
-use crate::recorder::{Recorder, RecorderOptions};
 use crate::writer::chunks::Chunks;
 use crate::writer::convert::Converter;
-use crate::writer::raw::{self, RawBatch};
-use crate::writer::recover::check::Check;
+use crate::writer::raw::RawBatch;
+use crate::writer::recover::check::Known;
+use crate::writer::recover::of_dead::{self, Rules};
 use crate::writer::recover::scan::{self, Scan};
-use crate::writer::recover::{
-    End, Recover, STORED_LOOKED_AT, about, is_done, is_still, loss, remove, without_self_times,
-};
+use crate::writer::recover::{End, Recover, about, is_done, is_still, remove};
 
-/// Commits of one ring are so far apart, unless it fills up.
-const COMMIT_PAUSE: Duration = Duration::from_millis(100);
-/// Records of one commit.
-const RECORDS_MAX: u64 = 1 << 16;
-/// Moments are below this, whatever the clock.
-const TICKS_END: u64 = 1 << 62;
+/// Commits of one ring are so far apart, unless it fills up, or somebody waits for one: as those of a writer thread.
+const COMMIT_PAUSE: Duration = Duration::from_millis(500);
+/// So many slots are enough for a commit at once.
+const SLOTS_ENOUGH: u64 = 1 << 15;
+/// How often it is asked whether a process lives that goes on recording, which costs some system calls.
+const LIVES_PAUSE: Duration = Duration::from_millis(200);
 /// Of a recording that was closed and whose process lives, for how long something may still be published.
 const STRAGGLER_GRACE: Duration = Duration::from_millis(100);
-/// The pause after the profile has refused a batch.
-const REFUSED_PAUSE: Duration = Duration::from_millis(200);
 /// Ids of threads begin at most so far above those in the file: room for more runs than are collected at a time.
 const THREADS_AHEAD: i64 = 1 << 48;
-/// How often refused rows are taken out of one batch.
-const MENDS_MAX: u32 = 3;
-/// How often a batch that is refused is tried again.
-const REFUSALS_MAX: u32 = 150;
 
 /// What became of a file that was to be opened.
 pub(super) enum Opened {
@@ -73,53 +60,24 @@ pub(super) enum Round {
 
 /// A ring.
 pub(super) struct Ring {
-    path: PathBuf,
-    reader: Reader<File>,
+    pub(super) path: PathBuf,
+    pub(super) reader: Reader<File>,
     id: RingId,
-    names: Arc<DeadNames>,
-    about: About,
+    pub(super) names: Arc<DeadNames>,
+    pub(super) known: Known,
+    pub(super) about: About,
     /// Where their end was, or so, when they were read.
-    names_read: u64,
+    pub(super) names_read: u64,
     /// Whether the profile has a row of its run.
     is_in_profile: bool,
     clock: Option<Clock>,
-    run: Option<Run>,
+    pub(super) run: Option<Run>,
     /// When anything was found to have moved, or the ring was opened.
     last_commit: Instant,
+    /// When it was asked last whether its process lives.
+    last_lives: Instant,
     /// Up to where the partitions were when nothing had moved, and since when, once it is closed.
     closed: Option<(Vec<u64>, Instant)>,
-}
-
-/// The run of a ring.
-struct Run {
-    id: i64,
-    ids: Ids,
-    /// Ids of the ring are below this.
-    ids_end: u64,
-    threads_above: i64,
-    aside: Option<RunAside>,
-    converter: Converter,
-    recorder: Arc<Recorder>,
-    batch: Batch,
-    raw: RawBatch,
-    next: RawBatch,
-    chunks: Chunks,
-    /// Up to where each partition is in `raw`, in `next`, and in the profile.
-    raw_at: Vec<u64>,
-    next_at: Vec<u64>,
-    committed: Vec<u64>,
-    busy_time: bool,
-    marks_stored: u64,
-    /// Losses of which rows tell.
-    told: Drops,
-    /// Numbers of callsites that were missing between others when the names were read last.
-    gap: Option<u32>,
-    /// Children of spans that began before this moment, in ticks, may be in the profile, and in no memory.
-    resumed_at: Option<u64>,
-    /// Children of spans that are being converted, by those.
-    stored_children: HashMap<u64, Vec<LateChild>>,
-    /// Of spans with smaller ids they may not be all.
-    complete_from: u64,
 }
 
 impl Ring {
@@ -163,6 +121,7 @@ impl Ring {
         Ok(Opened::Ring(Box::new(Self {
             path: path.to_owned(),
             id,
+            known: Known::of(&names),
             names: Arc::new(names),
             about: about_run,
             names_read: u64::MAX,
@@ -170,6 +129,7 @@ impl Ring {
             clock,
             run: None,
             last_commit: Instant::now(),
+            last_lives: Instant::now(),
             closed: None,
             reader,
         })))
@@ -251,12 +211,6 @@ impl Ring {
         let said_above = above.wrapping_add(1).cast_unsigned();
         self.reader.set_drainer(drainer::THREADS_ABOVE, said_above).map_err(io)?;
         let ends = store.first_id_above(ids.first())?.unwrap_or(FIRST_ID_MAX);
-        let mut told = Drops::default();
-        for (reason, told) in DropReason::ALL.iter().zip(&mut told) {
-            if let Some(row) = lost.iter().find(|row| row.reason == reason.as_str()) {
-                *told = [row.spans, row.events, 0, row.entries];
-            }
-        }
         let partitions = self.reader.partitions();
         let mut committed = vec![0; partitions];
         for row in store.drained(&self.id)? {
@@ -264,23 +218,8 @@ impl Ring {
                 *at = row.position;
             }
         }
-        let words = self.reader.settings();
-        let flags = words[settings::FLAGS];
-        let busy_time = flags & settings::BUSY_TIME != 0;
-        let options = RecorderOptions {
-            // Nothing is recorded here.
-            ring_capacity: 64,
-            partitions: 1,
-            open_spans_max: 64,
-            field_bytes_max: 1 << 10,
-            rule: Rule::new(LevelFilter::OFF, LevelFilter::OFF),
-            busy_time,
-            status_rules: flags & settings::STATUS_RULES != 0,
-            entries: EntryRules::default(),
-            first_id: 1,
-        };
-        let threads = Threads::of_dead(self.names.threads.values().cloned());
-        let recorder = Recorder::of_dead(&options, self.names.known_callsites(), threads);
+        let rules = Rules::of(self.reader.settings()[settings::FLAGS]);
+        let recorder = of_dead::recorder(&self.names, rules, 1);
         let recorder = recorder.map_err(|refused| about(&self.path, &refused.source))?;
         let timeline = match &self.clock {
             Some(clock) => Timeline::start(clock.clone()),
@@ -310,9 +249,9 @@ impl Ring {
             raw_at: committed.clone(),
             next_at: committed.clone(),
             committed,
-            busy_time,
+            busy_time: rules.busy_time,
             marks_stored: 0,
-            told,
+            told: told_in(&lost),
             gap: None,
             resumed_at: (!is_new).then_some(now),
             stored_children: HashMap::new(),
@@ -327,16 +266,26 @@ impl Ring {
         let io = |error: std::io::Error| about(&path, &error);
         self.reader.set_drainer(drainer::LOOKED_AT, monotonic_ns()).map_err(io)?;
         let Some(run) = &self.run else { return Ok(Round::Ended) };
-        let (mut is_moved, mut is_crowded, mut tails) = (false, false, Vec::new());
+        let (mut slots, mut is_crowded, mut tails) = (0_u64, false, Vec::new());
+        let mut calls = Vec::new();
         for (partition, at) in run.committed.iter().enumerate() {
             let seen = self.reader.partition(partition).map_err(io)?;
+            let waiting = seen.tail.saturating_sub(*at);
+            slots = slots.saturating_add(waiting);
+            is_crowded |= waiting > seen.slots as u64 / 4;
             tails.push(seen.tail);
-            is_moved |= seen.tail > *at;
-            is_crowded |= seen.tail.saturating_sub(*at) > seen.slots as u64 / 4;
+            if seen.is_called {
+                calls.push(partition);
+            }
         }
+        let is_moved = slots > 0;
         let state = self.reader.state().map_err(io)?;
-        if self.reader.liveness().map_err(io)?.is_dead() {
-            return Ok(Round::Ended);
+        // One that has moved has lived.
+        if !is_moved || state == State::Closed || self.last_lives.elapsed() >= LIVES_PAUSE {
+            self.last_lives = Instant::now();
+            if self.reader.liveness().map_err(io)?.is_dead() {
+                return Ok(Round::Ended);
+            }
         }
         if state == State::Closed {
             // A thread that is in the middle of a claim may still publish.
@@ -349,7 +298,14 @@ impl Ring {
                 return Ok(Round::Ended);
             }
         }
-        let is_due = is_last || is_crowded || self.last_commit.elapsed() >= COMMIT_PAUSE;
+        for partition in &calls {
+            self.reader.answer_call(*partition).map_err(io)?;
+        }
+        let is_due = is_last
+            || is_crowded
+            || !calls.is_empty()
+            || slots >= SLOTS_ENOUGH
+            || self.last_commit.elapsed() >= COMMIT_PAUSE;
         let is_moved = is_moved || self.has_new_names()?;
         if !is_moved || !is_due {
             return Ok(if is_moved { Round::Waiting } else { Round::Nothing });
@@ -362,7 +318,7 @@ impl Ring {
     }
 
     /// Whether names were appended since they were read: a mark, perhaps.
-    fn has_new_names(&mut self) -> Result<bool, Error> {
+    pub(super) fn has_new_names(&mut self) -> Result<bool, Error> {
         let end = self.reader.names_hint().map_err(|error| about(&self.path, &error))?;
         Ok(self.names_read != end)
     }
@@ -406,6 +362,8 @@ impl Ring {
             }
         }
         run.append(store)?;
+        // Before anything is given back: what was stored in a file that is gone by now is in the ring still.
+        check_place(store)?;
         for (partition, (raw, committed)) in run.raw_at.iter().zip(&mut run.committed).enumerate() {
             if raw != committed {
                 self.reader.give_back(partition, *raw).map_err(io)?;
@@ -418,99 +376,6 @@ impl Ring {
         std::mem::swap(&mut run.raw, &mut run.next);
         run.raw_at.copy_from_slice(&run.next_at);
         Ok(records)
-    }
-
-    /// Takes what is published.
-    fn drain(&mut self, into: Into) -> Result<(), Error> {
-        let Self { reader, run, names, path, .. } = self;
-        let io = |error: std::io::Error| about(path, &error);
-        let Some(run) = run else { return Ok(()) };
-        let mut damaged = PerKind::default();
-        let mut unknown: Vec<Vec<u64>> = Vec::new();
-        let mut check_known = check(names, run.ids_end, run.busy_time);
-        let (raw, at) = match into {
-            Into::Raw => (&mut run.raw, &mut run.raw_at),
-            Into::Next => (&mut run.next, &mut run.next_at),
-        };
-        let mut push =
-            Push { ids: run.ids, raw, chunks: &mut run.chunks, shifted: Vec::new(), last: 0 };
-        for (partition, at) in at.iter_mut().enumerate() {
-            let drained = reader.drain(partition, *at, false, RECORDS_MAX, |record| {
-                match check_known.record(record.words) {
-                    Ok(_) => push.push(record.words),
-                    // Perhaps its callsite or thread has come since the names were read.
-                    Err(_) => unknown.push(record.words.to_vec()),
-                }
-            });
-            let drained = drained.map_err(io)?;
-            damaged[0] += drained.damaged + drained.missed;
-            *at = drained.next;
-        }
-        let mut last = push.last;
-        let has_further_threads = check_known.has_further_threads;
-        if let Into::Raw = into {
-            run.next_at.copy_from_slice(&run.raw_at);
-        }
-        if !unknown.is_empty() || self.has_new_names()? {
-            self.learn_names()?;
-        }
-        let Some(run) = &mut self.run else { return Ok(()) };
-        let mut check_all = check(&self.names, run.ids_end, run.busy_time);
-        let raw = match into {
-            Into::Raw => &mut run.raw,
-            Into::Next => &mut run.next,
-        };
-        let mut push =
-            Push { ids: run.ids, raw, chunks: &mut run.chunks, shifted: Vec::new(), last };
-        for words in &unknown {
-            match check_all.record(words) {
-                Ok(_) => push.push(words),
-                Err(kind) => damaged[kind as usize] += 1,
-            }
-        }
-        last = push.last;
-        if has_further_threads || check_all.has_further_threads {
-            run.recorder.threads.learn(ThreadInfo::further());
-        }
-        if let Some(next) = &mut run.converter.entry_ids {
-            *next = (*next).max(next_of_entries(run.ids, last));
-        }
-        let to_ns = run.converter.timeline.now_ns();
-        run.batch.losses.extend(loss(DropReason::Damaged, damaged, to_ns));
-        raw::add(&mut run.told[DropReason::Damaged as usize], damaged);
-        Ok(())
-    }
-
-    /// Reads the names again.
-    fn learn_names(&mut self) -> Result<(), Error> {
-        let Some(run) = &mut self.run else { return Ok(()) };
-        // Before they are read: what comes meanwhile is read once more.
-        let hint = self.reader.names_hint().map_err(|error| about(&self.path, &error))?;
-        let (names, about, is_whole) = read_names(&mut self.reader, &self.path, run.marks_stored)?;
-        // One that was claimed, and not published yet, is read the next time.
-        self.names_read = if is_whole { hint } else { u64::MAX };
-        for (number, thread) in &names.threads {
-            if !self.names.threads.contains_key(number) {
-                run.recorder.threads.learn(thread.clone());
-            }
-        }
-        // In the order of numbers. One that is missing may be on its way; if it is still missing the next time, its
-        // thread has died over it.
-        let end = names.callsites.keys().max().map_or(0, |last| last + 1);
-        let mut number = run.recorder.callsites.len() as u32;
-        while number < end {
-            let rule = names.callsites.get(&number).map(|site| site.entries());
-            if rule.is_none() && run.gap != Some(number) {
-                run.gap = Some(number);
-                break;
-            }
-            run.recorder.callsites.learn([rule.unwrap_or(RuleOf::OFF)]);
-            number += 1;
-        }
-        self.about = About { info: self.about.info.take(), ..about };
-        self.names = Arc::new(names);
-        run.converter.set_names(Arc::clone(&self.names));
-        Ok(())
     }
 
     /// Stores the rest, what was open, and the ledger; and removes the file. Says whether the process has died.
@@ -544,6 +409,7 @@ impl Ring {
         let recover =
             Recover::begin(store, &path, (self.id, &uuid), scan, Some(*threads_above), end)?;
         let recovery = recover.run()?;
+        check_place(store)?;
         let rest = recovery.spans + recovery.events + recovery.links + recovery.entries;
         // The program that has closed it may ask what is stored.
         for partition in 0..self.reader.partitions() {
@@ -552,180 +418,5 @@ impl Ring {
         }
         remove(store, &path, &self.id)?;
         Ok((end == End::Crashed, recovery.ledger, rest))
-    }
-}
-
-/// Where records are drained into.
-#[derive(Debug, Clone, Copy)]
-enum Into {
-    Raw,
-    Next,
-}
-
-fn check<'a>(names: &'a DeadNames, ids_end: u64, busy_time: bool) -> Check<'a> {
-    Check {
-        names,
-        ids: 1..ids_end,
-        ticks: 0..=TICKS_END,
-        busy_time,
-        keeps_ids: false,
-        spans: HashSet::new(),
-        events: HashSet::new(),
-        last_ticks: 0,
-        has_further_threads: false,
-    }
-}
-
-/// Takes records with ids of the profile.
-struct Push<'a> {
-    ids: Ids,
-    raw: &'a mut RawBatch,
-    chunks: &'a mut Chunks,
-    shifted: Vec<u64>,
-    /// The largest id of all, in the profile.
-    last: u64,
-}
-
-impl Push<'_> {
-    fn push(&mut self, words: &[u64]) {
-        self.shifted.clear();
-        self.shifted.extend_from_slice(words);
-        self.ids.shift(&mut self.shifted);
-        // Of spans and events their own id; of others one that is smaller.
-        self.last = self.last.max(self.shifted.get(1).copied().unwrap_or(0));
-        self.raw.push_words(&self.shifted, self.chunks);
-    }
-}
-
-/// The first id of an entry that is above all these.
-fn next_of_entries(ids: Ids, last_id: u64) -> u64 {
-    let above = last_id.max(ids.first());
-    // Those of entries are one more than those of spans and events.
-    if above.wrapping_sub(ids.first()).is_multiple_of(2) { above + 1 } else { above + 2 }
-}
-
-/// The names; and whether none of them was just being appended.
-fn read_names(
-    reader: &mut Reader<File>,
-    path: &Path,
-    marks_known: u64,
-) -> Result<(DeadNames, About, bool), Error> {
-    let mut about_run = About::default();
-    let read = scan::names_with(reader, false, |name| about_run.add(name, marks_known));
-    let (names, read) = read.map_err(|refused| refused.about(path))?;
-    Ok((names, about_run, read.unfinished == 0))
-}
-
-impl Run {
-    /// Children of spans that are converted next and that an earlier collector has stored.
-    fn add_stored_children(&mut self, store: &Store) -> Result<(), Error> {
-        let Some(resumed_at) = self.resumed_at else { return Ok(()) };
-        let parents: HashSet<u64> = self
-            .raw
-            .records()
-            .filter_map(|record| match record {
-                Record::Span(head, _) if head.start < resumed_at => Some(head.id),
-                _ => None,
-            })
-            .collect();
-        if parents.is_empty() {
-            return Ok(());
-        }
-        let found = store.stored_children(&parents, STORED_LOOKED_AT)?;
-        self.complete_from = found.complete_from;
-        for child in found.children {
-            self.stored_children.entry(child.parent_id).or_default().push(child);
-        }
-        Ok(())
-    }
-
-    /// Takes them off the self times of those spans.
-    fn take_stored_children(&mut self) {
-        let complete_from = std::mem::take(&mut self.complete_from);
-        without_self_times(&mut self.batch.spans, complete_from);
-        if self.stored_children.is_empty() {
-            return;
-        }
-        let Self { batch, stored_children, .. } = self;
-        let is_complete = |span: &&SpanRow| span.self_ns.is_some() && span.id >= complete_from;
-        for span in batch.spans.iter().filter(is_complete) {
-            batch.late_children.extend(stored_children.remove(&span.id).into_iter().flatten());
-        }
-        // Those of one parent side by side.
-        batch.late_children.sort_by_key(|child| child.parent_id);
-        stored_children.clear();
-    }
-
-    /// Rows for what threads have dropped since the last ones.
-    fn add_losses(&mut self, drops: &Drops, to_ns: i64) {
-        for ((reason, now), told) in DropReason::ALL.iter().zip(drops).zip(&mut self.told) {
-            if *reason == DropReason::Damaged {
-                continue;
-            }
-            let new: PerKind = std::array::from_fn(|kind| now[kind].saturating_sub(told[kind]));
-            let row = loss(*reason, new, to_ns);
-            if row.is_some() {
-                raw::add(told, new);
-            }
-            self.batch.losses.extend(row);
-        }
-    }
-
-    /// Rows for marks that are not stored.
-    fn add_marks(&mut self, about: &mut About) {
-        let timeline = &self.converter.timeline;
-        let marks = about.marks.drain(..).map(|mark| MarkRow {
-            id: self.ids.first().saturating_add(mark.id),
-            at_ns: timeline.ns(mark.at),
-            until_ns: mark.until.map(|until| timeline.ns(until)),
-            label: mark.label,
-            fields: None,
-        });
-        self.batch.marks.extend(marks);
-    }
-
-    /// Gives the batch to the profile, without rows that it refuses. A refusal that may be over is waited for.
-    fn append(&mut self, store: &mut Store) -> Result<(), Error> {
-        if self.batch.is_empty() {
-            return Ok(());
-        }
-        let (mut mends, mut refusals) = (0, 0);
-        loop {
-            let error = match store.append(&mut self.batch) {
-                Ok(_) => break,
-                Err(error) => error,
-            };
-            match error.kind() {
-                StorageErrorKind::InvalidBatch if mends < MENDS_MAX => {
-                    mends += 1;
-                    let (ids, next) = (self.ids, &mut self.converter.entry_ids);
-                    let mut fresh = |above| {
-                        let id = next_of_entries(ids, above).max((*next)?);
-                        *next = Some(id + 2);
-                        Some(id)
-                    };
-                    let mended = store.mend(&mut self.batch, &mut fresh)?;
-                    if mended.is_unchanged() {
-                        return Err(error.into());
-                    }
-                    let refused = [mended.spans, mended.events, mended.links, mended.entries];
-                    let to_ns = self.converter.timeline.now_ns();
-                    self.batch.losses.extend(loss(DropReason::RowRefused, refused, to_ns));
-                    if mended.renumbered > 0 {
-                        self.converter.forget_callsites();
-                    }
-                }
-                StorageErrorKind::Busy | StorageErrorKind::Full | StorageErrorKind::WalFull
-                    if refusals < REFUSALS_MAX =>
-                {
-                    refusals += 1;
-                    std::thread::sleep(REFUSED_PAUSE);
-                }
-                _ => return Err(error.into()),
-            }
-        }
-        self.converter.self_times.settle(true);
-        self.batch.clear();
-        Ok(())
     }
 }

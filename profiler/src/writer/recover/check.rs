@@ -18,6 +18,8 @@ use crate::recorder::ring_file::dead_names::DeadNames;
 #[derive(Debug)]
 pub(in crate::writer) struct Check<'a> {
     pub(in crate::writer) names: &'a DeadNames,
+    /// The same, as it is asked for every record.
+    pub(in crate::writer) known: &'a Known,
     /// Ids of the run: from the first to the one behind the last.
     pub(in crate::writer) ids: std::ops::Range<u64>,
     /// Moments of the run, in ticks.
@@ -33,6 +35,58 @@ pub(in crate::writer) struct Check<'a> {
     pub(in crate::writer) last_ticks: u64,
     /// Whether any was of a thread for which there was no number.
     pub(in crate::writer) has_further_threads: bool,
+}
+
+/// What names say of numbers, in tables: every record of a program that lives is checked by them.
+#[derive(Debug, Default)]
+pub(in crate::writer) struct Known {
+    /// By number, which is below some bound that follows from how many there are.
+    sites: Vec<Option<KnownSite>>,
+    /// A bit for each number of a thread, as long as it is small. The names know the others.
+    threads: Vec<u64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct KnownSite {
+    is_span: bool,
+    /// How many fields a record may tell apart.
+    fields: u16,
+}
+
+/// Numbers of threads are small, unless somebody means ill.
+const THREADS_IN_TABLE: u32 = 1 << 16;
+
+impl Known {
+    pub(in crate::writer) fn of(names: &DeadNames) -> Self {
+        let mut known = Self::default();
+        for (number, site) in &names.callsites {
+            let number = *number as usize;
+            if known.sites.len() <= number {
+                known.sites.resize(number + 1, None);
+            }
+            let fields = u16::try_from(site.field_count()).unwrap_or(u16::MAX);
+            known.sites[number] = Some(KnownSite { is_span: site.is_span(), fields });
+        }
+        for number in names.threads.keys().filter(|number| **number < THREADS_IN_TABLE) {
+            let (word, bit) = ((number / 64) as usize, number % 64);
+            if known.threads.len() <= word {
+                known.threads.resize(word + 1, 0);
+            }
+            known.threads[word] |= 1 << bit;
+        }
+        known
+    }
+
+    #[inline]
+    fn site(&self, number: u32) -> Option<KnownSite> {
+        *self.sites.get(number as usize)?
+    }
+
+    #[inline]
+    fn has_thread(&self, number: u32) -> bool {
+        let word = self.threads.get((number / 64) as usize).copied().unwrap_or(0);
+        word >> (number % 64) & 1 != 0
+    }
 }
 
 /// Counters of two processors may differ by some ticks.
@@ -53,7 +107,7 @@ impl Check<'_> {
                 let before = if wide { SPAN_WORDS_WIDE } else { SPAN_WORDS };
                 self.fits(words, before + fields.len())
                     && self.is_site(head.callsite, true)
-                    && self.names.has_thread(head.thread)
+                    && self.has_thread(head.thread)
                     && self.ids.contains(&head.id)
                     && (head.parent == 0 || self.ids.contains(&head.parent))
                     && self.ids.contains(&head.root)
@@ -68,7 +122,7 @@ impl Check<'_> {
             Record::Event(head, fields) => {
                 self.fits(words, EVENT_WORDS + fields.len())
                     && self.is_site(head.callsite, false)
-                    && self.names.has_thread(head.thread)
+                    && self.has_thread(head.thread)
                     && self.ids.contains(&head.id)
                     && (head.span == 0 || self.ids.contains(&head.span))
                     && self.is_moment(head.at)
@@ -83,7 +137,7 @@ impl Check<'_> {
             Record::Entry(entry) => {
                 self.fits(words, SLOT_WORDS)
                     && self.is_site(entry.callsite, true)
-                    && self.names.has_thread(entry.thread)
+                    && self.has_thread(entry.thread)
                     && self.ids.contains(&entry.span)
                     && (entry.around == 0 || self.ids.contains(&entry.around))
                     && self.is_moment(entry.entered)
@@ -113,8 +167,14 @@ impl Check<'_> {
         record::slots(len) * SLOT_WORDS == words.len()
     }
 
-    fn is_site(&self, number: u32, is_span: bool) -> bool {
-        self.names.callsites.get(&number).is_some_and(|site| site.is_span() == is_span)
+    #[inline]
+    pub(in crate::writer) fn has_thread(&self, number: u32) -> bool {
+        self.known.has_thread(number) || self.names.has_thread(number)
+    }
+
+    #[inline]
+    pub(in crate::writer) fn is_site(&self, number: u32, is_span: bool) -> bool {
+        self.known.site(number).is_some_and(|site| site.is_span == is_span)
     }
 
     pub(in crate::writer) fn is_moment(&self, ticks: u64) -> bool {
@@ -132,13 +192,13 @@ impl Check<'_> {
         self.is_moment(first)
             && self.is_moment(last)
             && longest <= busy.saturating_add(SKEW)
-            && (longest_thread == THREAD_MAX || self.names.has_thread(longest_thread))
+            && (longest_thread == THREAD_MAX || self.has_thread(longest_thread))
     }
 
     /// Whether these words are values of fields that the callsite has, from the first to the last.
     pub(in crate::writer) fn are_fields(&self, callsite: u32, words: &[u64]) -> bool {
-        let Some(site) = self.names.callsites.get(&callsite) else { return false };
-        let count = site.field_count();
+        let Some(site) = self.known.site(callsite) else { return false };
+        let count = usize::from(site.fields);
         let mut rest = words;
         while let [header, ..] = rest {
             let is_field = fields::is_padding(*header)
@@ -154,4 +214,53 @@ impl Check<'_> {
 /// Moments from the beginning of a run to now; all of them if now is not known.
 pub(in crate::writer) fn moments(origin: u64, now: Option<u64>) -> std::ops::RangeInclusive<u64> {
     origin.saturating_sub(SKEW)..=now.map_or(1 << 62, |now| now.saturating_add(SKEW)).min(1 << 62)
+}
+
+#[cfg(test)]
+mod tests {
+    use spandrel_ring::file::Name;
+
+    use super::*;
+    use crate::recorder::ring_file::layout::names;
+
+    #[test]
+    fn the_tables_know_what_the_names_do() {
+        let mut found = DeadNames::default();
+        let mut add = |kind, numbers: &[u64], texts: Vec<&str>| {
+            found.add(&Name { kind, numbers, texts });
+        };
+        for (number, is_event, fields) in [(0, 0, 2), (2, 1, 0), (70, 0, 1)] {
+            let mut texts = vec!["a"; 4];
+            texts.extend(vec!["field"; fields]);
+            add(names::CALLSITE, &[number, 3, is_event, 1, 0, 0, 0], texts);
+        }
+        let threads = [1, 64, 4_000, u64::from(THREADS_IN_TABLE), u64::from(THREAD_MAX) - 1];
+        for number in threads {
+            add(names::THREAD, &[number, 5, 0], vec![""]);
+        }
+        found.end();
+        let known = Known::of(&found);
+        let check = Check {
+            names: &found,
+            known: &known,
+            ids: 1..9,
+            ticks: 0..=9,
+            busy_time: true,
+            keeps_ids: false,
+            spans: HashSet::new(),
+            events: HashSet::new(),
+            last_ticks: 0,
+            has_further_threads: false,
+        };
+        for number in 0..80 {
+            let said = found.callsites.get(&number).map(|site| site.is_span());
+            assert_eq!(check.is_site(number, true), said == Some(true), "{number}");
+            assert_eq!(check.is_site(number, false), said == Some(false), "{number}");
+        }
+        let around = threads.iter().flat_map(|number| [number - 1, *number, number + 1]);
+        for number in around.map(|number| number as u32).chain([63, 65, 4_001, u32::MAX]) {
+            assert_eq!(check.has_thread(number), found.has_thread(number), "{number}");
+        }
+        assert!(known.threads.len() <= THREADS_IN_TABLE as usize / 64, "whatever the numbers");
+    }
 }

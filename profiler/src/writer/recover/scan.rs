@@ -7,18 +7,16 @@ use std::io;
 
 use spandrel_ring::file::{FileDrained, Name, NamesRead, Reader, Source};
 
-use super::check::Check;
+use super::check::{Check, Known};
+use super::of_dead::Rules;
 use super::times::{self, Times};
 use crate::recorder::account::Account;
 use crate::recorder::clock::Timeline;
 use crate::recorder::losses::{Drops, KINDS, PerKind, REASONS, add_drops, sane};
-use crate::recorder::open_spans::left_behind::{SlotLeft, SpanLeft};
-use crate::recorder::record::{FIRST_ID_MAX, Ids, SLOT_WORDS, THREAD_MAX};
+use crate::recorder::open_spans::left_behind::SpanLeft;
+use crate::recorder::record::{FIRST_ID_MAX, Ids, SLOT_WORDS};
 use crate::recorder::ring_file::dead_names::DeadNames;
-use crate::recorder::ring_file::layout::{
-    self, DROPS, FOREIGN, OPEN_SPANS, OVERWRITES, SPILL_WORDS, SPILLS_TAKEN, anchors, drainer,
-    drops, settings,
-};
+use crate::recorder::ring_file::layout::{self, DROPS, anchors, drainer, drops, settings};
 use crate::writer::chunks::Chunks;
 use crate::writer::raw::RawBatch;
 
@@ -69,8 +67,7 @@ pub(in crate::writer) struct Scan {
     /// The beginning of the run, and the name of its clock.
     pub(in crate::writer) origin_unix_ns: i64,
     pub(in crate::writer) clock: &'static str,
-    pub(in crate::writer) busy_time: bool,
-    pub(in crate::writer) status_rules: bool,
+    pub(in crate::writer) rules: Rules,
     pub(in crate::writer) field_words_max: usize,
     /// Where ids begin, as the ring says.
     pub(in crate::writer) first_id: u64,
@@ -143,8 +140,7 @@ impl Scan {
             return Err(Refused::OtherBuild);
         }
         let file_words = reader.source().len()? / 8;
-        let flags = settings[settings::FLAGS];
-        let busy_time = flags & settings::BUSY_TIME != 0;
+        let rules = Rules::of(settings[settings::FLAGS]);
         let first_id = settings[settings::FIRST_ID].clamp(1, FIRST_ID_MAX);
         let field_words_max =
             usize::try_from(settings[settings::FIELD_WORDS_MAX].min(file_words)).unwrap_or(0);
@@ -171,8 +167,7 @@ impl Scan {
                 layout::clock::CNTVCT => "cntvct",
                 _ => "monotonic",
             },
-            busy_time,
-            status_rules: flags & settings::STATUS_RULES != 0,
+            rules,
             field_words_max,
             first_id,
             last_id: first_id - 1,
@@ -182,11 +177,13 @@ impl Scan {
         };
         scan.count(reader)?;
         let names = std::mem::take(&mut scan.names);
+        let known = Known::of(&names);
         let mut check = Check {
             names: &names,
+            known: &known,
             ids: first_id..first_id + ids_max(&scan.published, &scan.dropped_early, scan.slots),
             ticks,
-            busy_time,
+            busy_time: rules.busy_time,
             keeps_ids: true,
             spans: Default::default(),
             events: Default::default(),
@@ -240,19 +237,15 @@ impl Scan {
         loop {
             let mut damaged = PerKind::default();
             let Self { records, chunks, sound, ids, .. } = self;
-            let mut shifted = Vec::new();
             let drained: FileDrained =
                 reader.drain(partition, at, true, MARK_RECORDS as u64, |record| {
                     match check.record(record.words) {
                         Ok(kind) => {
                             sound[kind as usize] += 1;
-                            let Some(ids) = ids else {
-                                return records.push_words(record.words, chunks);
-                            };
-                            shifted.clear();
-                            shifted.extend_from_slice(record.words);
-                            ids.shift(&mut shifted);
-                            records.push_words(&shifted, chunks);
+                            let words = records.push_words(record.words, chunks);
+                            if let Some(ids) = ids {
+                                ids.shift(words);
+                            }
                         }
                         Err(kind) => damaged[kind as usize] += 1,
                     }
@@ -278,95 +271,6 @@ impl Scan {
             }
             at = drained.next;
         }
-    }
-
-    /// What was open when the process died.
-    fn look_at_open<S: Source>(
-        &mut self,
-        reader: &mut Reader<S>,
-        check: &mut Check<'_>,
-        spill_words_each: u64,
-    ) -> io::Result<()> {
-        // The tables beside that of the spans are read where a span is.
-        let mut slots: Vec<(usize, Vec<u64>)> = Vec::new();
-        let mut torn_reads = 0;
-        reader.cells(OPEN_SPANS, 0..usize::MAX, |index, cell| match cell {
-            Some(words) if words.get(1).is_some_and(|id| *id != 0) => {
-                slots.push((index, words.to_vec()));
-            }
-            Some(_) => {}
-            None => torn_reads += 1,
-        })?;
-        self.open_damaged += torn_reads;
-        let cell = |reader: &mut Reader<S>, table, index: usize| {
-            let mut found = None;
-            reader.cells(table, index..index + 1, |_, words| found = words.map(<[u64]>::to_vec))?;
-            io::Result::Ok(found)
-        };
-        let each = usize::try_from(spill_words_each).unwrap_or(usize::MAX);
-        let mut ids = std::collections::HashSet::new();
-        for (index, words) in slots {
-            let foreign = cell(reader, FOREIGN, index)?;
-            let overwrites = cell(reader, OVERWRITES, index)?;
-            let is_torn = overwrites.is_none_or(|words| words.first().is_none_or(|it| it & 1 != 0));
-            let slot = SlotLeft {
-                index,
-                span: &words,
-                foreign: foreign.as_deref().unwrap_or_default(),
-                is_torn,
-            };
-            let mut failed = Ok(());
-            let spilled = |number: u16, id: u64| {
-                let buffer = usize::from(number).checked_sub(1)?;
-                let mut read = || -> io::Result<Option<Vec<u64>>> {
-                    let taken = cell(reader, SPILLS_TAKEN, buffer)?;
-                    let is_mine = taken.is_some_and(|words| words.first() == Some(&(id << 16)));
-                    let Some(from) = buffer.checked_mul(each).filter(|_| is_mine) else {
-                        return Ok(None);
-                    };
-                    let mut all = Vec::new();
-                    reader.cells(SPILL_WORDS, from..from.saturating_add(each), |_, word| {
-                        all.extend_from_slice(word.unwrap_or_default());
-                    })?;
-                    Ok(Some(all))
-                };
-                match read() {
-                    Ok(found) => found,
-                    Err(error) => {
-                        failed = Err(error);
-                        None
-                    }
-                }
-            };
-            let found = slot.look(check.last_ticks, self.field_words_max, spilled);
-            failed?;
-            match found {
-                // Its record is there as well: it has closed, and was about to leave the table.
-                Ok(Some(left)) if check.spans.contains(&left.seen.id) => {}
-                Ok(Some(left)) if self.is_open_span(&left, check) && ids.insert(left.seen.id) => {
-                    self.last_id = self.last_id.max(left.seen.id);
-                    check.has_further_threads |= left.seen.thread == THREAD_MAX;
-                    self.open.push(left);
-                }
-                Ok(None) => {}
-                _ => self.open_damaged += 1,
-            }
-        }
-        let last = self.open.iter().map(|left| left.seen.start).max().unwrap_or(0);
-        check.last_ticks = check.last_ticks.max(last);
-        self.open.sort_by_key(|left| (left.seen.start, left.seen.id));
-        Ok(())
-    }
-
-    fn is_open_span(&self, left: &SpanLeft, check: &Check<'_>) -> bool {
-        let seen = &left.seen;
-        check.names.callsites.get(&seen.callsite).is_some_and(|site| site.is_span())
-            && check.names.has_thread(seen.thread)
-            && check.ids.contains(&seen.id)
-            && (seen.parent == 0 || check.ids.contains(&seen.parent))
-            && check.ids.contains(&seen.root)
-            && check.is_moment(seen.start)
-            && check.are_fields(seen.callsite, &seen.fields)
     }
 }
 

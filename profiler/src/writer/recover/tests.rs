@@ -3,15 +3,23 @@
 //! `SPANDREL_TEST_WORDS` sets how many times words are changed (default 600); as it was run with 100,000: SPANDREL_TEST_WORDS=100000 and --release, some 3 minutes.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use spandrel_ring::file::Reader;
-use spandrel_storage::{RunInfo, Store, StoreOptions};
+use spandrel_storage::{RunInfo, SpanRow, Status, Store, StoreOptions};
 use tempfile::TempDir;
 use tracing::{Dispatch, dispatcher, info, info_span};
 
+use super::scan::Scan;
 use super::*;
 use crate::ProfilerSubscriber;
+use crate::recorder::entry_rules::EntryRules;
+use crate::recorder::losses::KINDS;
 use crate::recorder::ring_file::own::{Drainer, FilePlan, run_bytes};
+use crate::recorder::rule::Rule;
+use crate::recorder::{Recorder, RecorderOptions};
+use crate::writer::raw::RawBatch;
+use tracing_core::LevelFilter;
 
 mod harmed;
 

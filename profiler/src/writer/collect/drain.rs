@@ -1,0 +1,183 @@
+//! From a ring of another process into memory, checked, with the ids of the profile; and what its numbers mean.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use spandrel_ring::file::Reader;
+
+use super::about::About;
+use super::ring::Ring;
+use crate::error::Error;
+use crate::recorder::entry_rules::RuleOf;
+use crate::recorder::losses::{DropReason, PerKind};
+use crate::recorder::record::Ids;
+use crate::recorder::ring_file::dead_names::DeadNames;
+use crate::recorder::threads::ThreadInfo;
+use crate::writer::chunks::Chunks;
+use crate::writer::raw::{self, RawBatch};
+use crate::writer::recover::check::{Check, Known};
+use crate::writer::recover::{about, loss, scan};
+
+/// Records of one partition that are taken for one commit.
+const RECORDS_MAX: u64 = 1 << 16;
+/// Moments are below this, whatever the clock.
+pub(super) const TICKS_END: u64 = 1 << 62;
+
+impl Ring {
+    /// Takes what is published.
+    pub(super) fn drain(&mut self, into: Into) -> Result<(), Error> {
+        let Self { reader, run, names, known, path, .. } = self;
+        let io = |error: std::io::Error| about(path, &error);
+        let Some(run) = run else { return Ok(()) };
+        let mut damaged = PerKind::default();
+        let mut unknown: Vec<Vec<u64>> = Vec::new();
+        let mut check_known = check((names, known), run.ids_end, run.busy_time);
+        let (raw, at) = match into {
+            Into::Raw => (&mut run.raw, &mut run.raw_at),
+            Into::Next => (&mut run.next, &mut run.next_at),
+        };
+        let mut push = Push { ids: run.ids, raw, chunks: &mut run.chunks, last: 0 };
+        for (partition, at) in at.iter_mut().enumerate() {
+            let drained = reader.drain(partition, *at, false, RECORDS_MAX, |record| {
+                match check_known.record(record.words) {
+                    Ok(_) => push.push(record.words),
+                    // Perhaps its callsite or thread has come since the names were read.
+                    Err(_) => unknown.push(record.words.to_vec()),
+                }
+            });
+            let drained = drained.map_err(io)?;
+            damaged[0] += drained.damaged + drained.missed;
+            *at = drained.next;
+        }
+        let mut last = push.last;
+        let has_further_threads = check_known.has_further_threads;
+        if let Into::Raw = into {
+            run.next_at.copy_from_slice(&run.raw_at);
+        }
+        if !unknown.is_empty() || self.has_new_names()? {
+            self.learn_names()?;
+        }
+        let Some(run) = &mut self.run else { return Ok(()) };
+        let mut check_all = check((&self.names, &self.known), run.ids_end, run.busy_time);
+        let raw = match into {
+            Into::Raw => &mut run.raw,
+            Into::Next => &mut run.next,
+        };
+        let mut push = Push { ids: run.ids, raw, chunks: &mut run.chunks, last };
+        for words in &unknown {
+            match check_all.record(words) {
+                Ok(_) => push.push(words),
+                Err(kind) => damaged[kind as usize] += 1,
+            }
+        }
+        last = push.last;
+        if has_further_threads || check_all.has_further_threads {
+            run.recorder.threads.learn(ThreadInfo::further());
+        }
+        if let Some(next) = &mut run.converter.entry_ids {
+            *next = (*next).max(next_of_entries(run.ids, last));
+        }
+        let to_ns = run.converter.timeline.now_ns();
+        run.batch.losses.extend(loss(DropReason::Damaged, damaged, to_ns));
+        raw::add(&mut run.told[DropReason::Damaged as usize], damaged);
+        Ok(())
+    }
+
+    /// Reads the names again.
+    pub(super) fn learn_names(&mut self) -> Result<(), Error> {
+        let Some(run) = &mut self.run else { return Ok(()) };
+        // Before they are read: what comes meanwhile is read once more.
+        let hint = self.reader.names_hint().map_err(|error| about(&self.path, &error))?;
+        let (names, about, is_whole) = read_names(&mut self.reader, &self.path, run.marks_stored)?;
+        // One that was claimed, and not published yet, is read the next time.
+        self.names_read = if is_whole { hint } else { u64::MAX };
+        for (number, thread) in &names.threads {
+            if !self.names.threads.contains_key(number) {
+                run.recorder.threads.learn(thread.clone());
+            }
+        }
+        // In the order of numbers. One that is missing may be on its way; if it is still missing the next time, its
+        // thread has died over it.
+        let end = names.callsites.keys().max().map_or(0, |last| last + 1);
+        let mut number = run.recorder.callsites.len() as u32;
+        while number < end {
+            let rule = names.callsites.get(&number).map(|site| site.entries());
+            if rule.is_none() && run.gap != Some(number) {
+                run.gap = Some(number);
+                break;
+            }
+            run.recorder.callsites.learn([rule.unwrap_or(RuleOf::OFF)]);
+            number += 1;
+        }
+        self.about = About { info: self.about.info.take(), ..about };
+        self.known = Known::of(&names);
+        self.names = Arc::new(names);
+        run.converter.set_names(Arc::clone(&self.names));
+        Ok(())
+    }
+}
+
+/// Where records are drained into.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Into {
+    Raw,
+    Next,
+}
+
+fn check<'a>(
+    (names, known): (&'a DeadNames, &'a Known),
+    ids_end: u64,
+    busy_time: bool,
+) -> Check<'a> {
+    Check {
+        names,
+        known,
+        ids: 1..ids_end,
+        ticks: 0..=TICKS_END,
+        busy_time,
+        keeps_ids: false,
+        spans: HashSet::new(),
+        events: HashSet::new(),
+        last_ticks: 0,
+        has_further_threads: false,
+    }
+}
+
+/// Takes records with ids of the profile.
+struct Push<'a> {
+    ids: Ids,
+    raw: &'a mut RawBatch,
+    chunks: &'a mut Chunks,
+    /// The largest id of all, in the profile.
+    last: u64,
+}
+
+impl Push<'_> {
+    fn push(&mut self, words: &[u64]) {
+        let words = self.raw.push_words(words, self.chunks);
+        self.ids.shift(words);
+        // Of spans and events their own id; of others one that is smaller.
+        self.last = self.last.max(words.get(1).copied().unwrap_or(0));
+    }
+}
+
+/// The first id of an entry that is above all these.
+pub(super) fn next_of_entries(ids: Ids, last_id: u64) -> u64 {
+    let above = last_id.max(ids.first());
+    // Those of entries are one more than those of spans and events.
+    if above.wrapping_sub(ids.first()).is_multiple_of(2) { above + 1 } else { above + 2 }
+}
+
+/// The names; and whether none of them was just being appended.
+pub(super) fn read_names(
+    reader: &mut Reader<File>,
+    path: &Path,
+    marks_known: u64,
+) -> Result<(DeadNames, About, bool), Error> {
+    let mut about_run = About::default();
+    let read = scan::names_with(reader, false, |name| about_run.add(name, marks_known));
+    let (names, read) = read.map_err(|refused| refused.about(path))?;
+    Ok((names, about_run, read.unfinished == 0))
+}

@@ -1,0 +1,184 @@
+//! The run of a ring that is collected: what is known of it between two commits, and the batch that is being made.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use spandrel_storage::{
+    Batch, ErrorKind as StorageErrorKind, LateChild, Lost, MarkRow, RunAside, SpanRow, Store,
+};
+
+use super::about::About;
+use super::drain::next_of_entries;
+use crate::error::Error;
+use crate::recorder::Recorder;
+use crate::recorder::losses::{DropReason, Drops, PerKind};
+use crate::recorder::record::{Ids, Record};
+use crate::writer::chunks::Chunks;
+use crate::writer::convert::Converter;
+use crate::writer::raw::{self, RawBatch};
+use crate::writer::recover::{STORED_LOOKED_AT, loss, without_self_times};
+
+/// The pause after the profile has refused a batch.
+const REFUSED_PAUSE: Duration = Duration::from_millis(200);
+/// How often refused rows are taken out of one batch.
+const MENDS_MAX: u32 = 3;
+/// How often a batch that is refused is tried again.
+const REFUSALS_MAX: u32 = 150;
+
+/// The run of a ring.
+pub(super) struct Run {
+    pub(super) id: i64,
+    pub(super) ids: Ids,
+    /// Ids of the ring are below this.
+    pub(super) ids_end: u64,
+    pub(super) threads_above: i64,
+    pub(super) aside: Option<RunAside>,
+    pub(super) converter: Converter,
+    pub(super) recorder: Arc<Recorder>,
+    pub(super) batch: Batch,
+    pub(super) raw: RawBatch,
+    pub(super) next: RawBatch,
+    pub(super) chunks: Chunks,
+    /// Up to where each partition is in `raw`, in `next`, and in the profile.
+    pub(super) raw_at: Vec<u64>,
+    pub(super) next_at: Vec<u64>,
+    pub(super) committed: Vec<u64>,
+    pub(super) busy_time: bool,
+    pub(super) marks_stored: u64,
+    /// Losses of which rows tell.
+    pub(super) told: Drops,
+    /// Numbers of callsites that were missing between others when the names were read last.
+    pub(super) gap: Option<u32>,
+    /// Children of spans that began before this moment, in ticks, may be in the profile, and in no memory.
+    pub(super) resumed_at: Option<u64>,
+    /// Children of spans that are being converted, by those.
+    pub(super) stored_children: HashMap<u64, Vec<LateChild>>,
+    /// Of spans with smaller ids they may not be all.
+    pub(super) complete_from: u64,
+}
+
+/// Losses of which rows tell already.
+pub(super) fn told_in(lost: &[Lost]) -> Drops {
+    let mut told = Drops::default();
+    for (reason, told) in DropReason::ALL.iter().zip(&mut told) {
+        if let Some(row) = lost.iter().find(|row| row.reason == reason.as_str()) {
+            *told = [row.spans, row.events, 0, row.entries];
+        }
+    }
+    told
+}
+
+impl Run {
+    /// Children of spans that are converted next and that an earlier collector has stored.
+    pub(super) fn add_stored_children(&mut self, store: &Store) -> Result<(), Error> {
+        let Some(resumed_at) = self.resumed_at else { return Ok(()) };
+        let parents: HashSet<u64> = self
+            .raw
+            .records()
+            .filter_map(|record| match record {
+                Record::Span(head, _) if head.start < resumed_at => Some(head.id),
+                _ => None,
+            })
+            .collect();
+        if parents.is_empty() {
+            return Ok(());
+        }
+        let found = store.stored_children(&parents, STORED_LOOKED_AT)?;
+        self.complete_from = found.complete_from;
+        for child in found.children {
+            self.stored_children.entry(child.parent_id).or_default().push(child);
+        }
+        Ok(())
+    }
+
+    /// Takes them off the self times of those spans.
+    pub(super) fn take_stored_children(&mut self) {
+        let complete_from = std::mem::take(&mut self.complete_from);
+        without_self_times(&mut self.batch.spans, complete_from);
+        if self.stored_children.is_empty() {
+            return;
+        }
+        let Self { batch, stored_children, .. } = self;
+        let is_complete = |span: &&SpanRow| span.self_ns.is_some() && span.id >= complete_from;
+        for span in batch.spans.iter().filter(is_complete) {
+            batch.late_children.extend(stored_children.remove(&span.id).into_iter().flatten());
+        }
+        // Those of one parent side by side.
+        batch.late_children.sort_by_key(|child| child.parent_id);
+        stored_children.clear();
+    }
+
+    /// Rows for what threads have dropped since the last ones.
+    pub(super) fn add_losses(&mut self, drops: &Drops, to_ns: i64) {
+        for ((reason, now), told) in DropReason::ALL.iter().zip(drops).zip(&mut self.told) {
+            if *reason == DropReason::Damaged {
+                continue;
+            }
+            let new: PerKind = std::array::from_fn(|kind| now[kind].saturating_sub(told[kind]));
+            let row = loss(*reason, new, to_ns);
+            if row.is_some() {
+                raw::add(told, new);
+            }
+            self.batch.losses.extend(row);
+        }
+    }
+
+    /// Rows for marks that are not stored.
+    pub(super) fn add_marks(&mut self, about: &mut About) {
+        let timeline = &self.converter.timeline;
+        let marks = about.marks.drain(..).map(|mark| MarkRow {
+            id: self.ids.first().saturating_add(mark.id),
+            at_ns: timeline.ns(mark.at),
+            until_ns: mark.until.map(|until| timeline.ns(until)),
+            label: mark.label,
+            fields: None,
+        });
+        self.batch.marks.extend(marks);
+    }
+
+    /// Gives the batch to the profile, without rows that it refuses. A refusal that may be over is waited for.
+    pub(super) fn append(&mut self, store: &mut Store) -> Result<(), Error> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let (mut mends, mut refusals) = (0, 0);
+        loop {
+            let error = match store.append(&mut self.batch) {
+                Ok(_) => break,
+                Err(error) => error,
+            };
+            match error.kind() {
+                StorageErrorKind::InvalidBatch if mends < MENDS_MAX => {
+                    mends += 1;
+                    let (ids, next) = (self.ids, &mut self.converter.entry_ids);
+                    let mut fresh = |above| {
+                        let id = next_of_entries(ids, above).max((*next)?);
+                        *next = Some(id + 2);
+                        Some(id)
+                    };
+                    let mended = store.mend(&mut self.batch, &mut fresh)?;
+                    if mended.is_unchanged() {
+                        return Err(error.into());
+                    }
+                    let refused = [mended.spans, mended.events, mended.links, mended.entries];
+                    let to_ns = self.converter.timeline.now_ns();
+                    self.batch.losses.extend(loss(DropReason::RowRefused, refused, to_ns));
+                    if mended.renumbered > 0 {
+                        self.converter.forget_callsites();
+                    }
+                }
+                StorageErrorKind::Busy | StorageErrorKind::Full | StorageErrorKind::WalFull
+                    if refusals < REFUSALS_MAX =>
+                {
+                    refusals += 1;
+                    std::thread::sleep(REFUSED_PAUSE);
+                }
+                _ => return Err(error.into()),
+            }
+        }
+        self.converter.self_times.settle(true);
+        self.batch.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,211 @@
+//! A ring file of a process that is gone: is it one, whose is it, and what becomes of it when it is done with.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use spandrel_ring::file::{Liveness, OpenError, Reader, State};
+use spandrel_storage::{DrainedRow, RingId, Store};
+
+use super::about;
+use super::scan::{self, Refused, Scan};
+use crate::error::Error;
+use crate::panics;
+use crate::recorder::ring_file::dead_names::DeadNames;
+use crate::recorder::ring_file::place;
+
+/// A process may have died while it made its ring file: then nothing is in it, and it goes. (If that fails, the next one
+/// tries again.)
+fn remove_unmade(path: &Path) {
+    let lives =
+        |pid: u32| cfg!(target_os = "linux") && Path::new("/proc").join(pid.to_string()).exists();
+    if place::pid_of(path).is_some_and(|pid| !lives(pid)) {
+        _ = spandrel_ring::file::remove_unmade(path);
+    }
+}
+
+/// The same for those of all databases: a profile that is never recorded into again would keep their memory.
+pub(crate) fn remove_unmade_of_all() {
+    for path in place::files_of_all() {
+        // To open and close one of our own would give up its lock.
+        if place::pid_of(&path) == Some(std::process::id()) {
+            continue;
+        }
+        // One that cannot be looked at stays, and is told of with its own database.
+        _ = panics::catch(|| match Reader::open_to_drain(&path) {
+            Err(OpenError::NoRing) => remove_unmade(&path),
+            Ok(mut reader) => {
+                let is_unmade = reader.liveness().is_ok_and(|it| it == Liveness::Dead)
+                    && reader.state().is_ok_and(|state| state == State::Building)
+                    && reader.lock_to_drain().unwrap_or(false)
+                    && is_still(&path, reader.source());
+                if is_unmade {
+                    _ = remove_file(&path);
+                }
+            }
+            Err(_) => {}
+        });
+    }
+}
+
+pub(in crate::writer) fn is_done(drained: &[DrainedRow]) -> bool {
+    drained.iter().any(|row| row.partition.is_none())
+}
+
+/// Whether nothing of a ring is needed: its process had not begun, its writer had stored all, or somebody has since.
+pub(super) fn has_nothing(state: State, drained: &[DrainedRow], has_ended: Option<bool>) -> bool {
+    state == State::Building || is_done(drained) || has_ended == Some(true)
+}
+
+/// Whether nobody records into it any more: its owner is dead, or has closed it and left what could not be stored.
+pub(super) fn is_over(liveness: Liveness, state: State) -> bool {
+    liveness == Liveness::Dead || state == State::Closed
+}
+
+/// A ring file of a process that is gone, of this profile.
+pub(super) struct Ring {
+    pub(super) reader: Reader<File>,
+    pub(super) id: RingId,
+    pub(super) uuid: String,
+    names: Option<DeadNames>,
+}
+
+impl Ring {
+    /// `None` if it is another profile's, its process lives, or another process recovers it.
+    pub(super) fn open(
+        path: &Path,
+        database: &Path,
+        to_drain: bool,
+    ) -> Result<Option<Self>, Error> {
+        let opened = match to_drain {
+            true => Reader::open_to_drain(path),
+            false => Reader::open(path),
+        };
+        let mut reader = match opened {
+            Ok(reader) => reader,
+            // It is being made, or its process has died over that; or it is gone meanwhile.
+            Err(OpenError::NoRing) => {
+                if to_drain {
+                    remove_unmade(path);
+                }
+                return Ok(None);
+            }
+            Err(OpenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            Err(error) => return Err(about(path, &error)),
+        };
+        let liveness = reader.liveness().map_err(|error| about(path, &error))?;
+        if !is_over(liveness, reader.state().map_err(|error| about(path, &error))?) {
+            return Ok(None);
+        }
+        if to_drain {
+            let has_lock = reader.lock_to_drain().map_err(|error| about(path, &error))?;
+            // Whoever had the lock before may have removed it.
+            if !has_lock || !is_still(path, reader.source()) {
+                return Ok(None);
+            }
+        }
+        // Killed over it: there is nothing in it, perhaps not even a name.
+        if reader.state().map_err(|error| about(path, &error))? == State::Building {
+            return match to_drain {
+                true => remove_file(path).map(|()| None),
+                false => Ok(None),
+            };
+        }
+        let names = scan::names(&mut reader, true).map_err(|refused| refused.about(path))?;
+        let Some(run) = &names.run else { return Ok(None) };
+        if run.database != database.to_string_lossy() {
+            return Ok(None);
+        }
+        let uuid = run.uuid.clone();
+        Ok(Some(Self { id: reader.run(), reader, uuid, names: Some(names) }))
+    }
+
+    pub(super) fn scan(&mut self, path: &Path, drained: &[DrainedRow]) -> Result<Scan, Error> {
+        let mut from = HashMap::new();
+        // What was given back is in some file, which is perhaps not at this path any more; or it was lost with it.
+        for partition in 0..self.reader.partitions() {
+            let seen = self.reader.partition(partition).map_err(|error| about(path, &error))?;
+            from.extend(seen.given_back.map(|position| (partition as u32, position)));
+        }
+        // This file knows better.
+        from.extend(drained.iter().filter_map(|row| Some((row.partition?, row.position))));
+        let names = self.names.take().unwrap_or_default();
+        let from = |partition| from.get(&partition).copied().unwrap_or(0);
+        Scan::of(&mut self.reader, names, from, None).map_err(|refused| refused.about(path))
+    }
+}
+
+impl Refused {
+    pub(in crate::writer) fn about(self, path: &Path) -> Error {
+        match self {
+            Self::OtherBuild => about(
+                path,
+                &"it was written by another version of spandrel; recover it with that one, or remove it",
+            ),
+            Self::Nameless => about(path, &"it does not say whose it is; remove it"),
+            Self::Io(error) => about(path, &error),
+        }
+    }
+}
+
+/// Whether the path still names this file.
+pub(in crate::writer) fn is_still(path: &Path, file: &File) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let id = |found: std::fs::Metadata| (found.dev(), found.ino());
+        let (there, here) = (path.symlink_metadata().map(id), file.metadata().map(id));
+        there.is_ok_and(|there| here.is_ok_and(|here| here == there))
+    }
+    #[cfg(not(unix))]
+    {
+        _ = file;
+        path.exists()
+    }
+}
+
+/// Renames a ring of which nothing can be stored: what is wrong may be what we take it for. Nothing is said of it in the
+/// profile, so that it can be recovered under its old name.
+pub(super) fn set_aside(path: &Path) -> Error {
+    let mut name = path.as_os_str().to_owned();
+    name.push(place::DAMAGED);
+    let name = PathBuf::from(name);
+    match std::fs::rename(path, &name) {
+        Ok(()) => {
+            let name = name.display();
+            about(
+                path,
+                &format!(
+                    "nothing in it makes sense; it was not recovered, and was renamed to {name}"
+                ),
+            )
+        }
+        Err(error) => about(
+            path,
+            &format!(
+                "nothing in it makes sense; it was not recovered, and cannot be renamed: {error}"
+            ),
+        ),
+    }
+}
+
+/// In this order: as long as the file is there, the profile says that nothing of it is needed.
+pub(in crate::writer) fn remove(
+    store: &mut Store,
+    path: &Path,
+    ring: &RingId,
+) -> Result<(), Error> {
+    remove_file(path)?;
+    Ok(store.forget_drained(ring)?)
+}
+
+fn remove_file(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(about(path, &format!("cannot be removed: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
