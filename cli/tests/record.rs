@@ -52,6 +52,81 @@ fn program_with_the_layer() {
     std::process::exit(7);
 }
 
+/// Not a test by itself: a program that starts others, of which the last one is killed in the middle.
+#[cfg(all(unix, feature = "collected"))]
+#[test]
+fn program_that_starts_others() {
+    use std::io::BufRead;
+
+    let role = std::env::var("SPANDREL_TEST_FAMILY").unwrap_or_default();
+    if role.is_empty() {
+        return;
+    }
+    let profiler = spandrel::Profiler::from_env().unwrap();
+    tracing_subscriber::registry().with(profiler.layer()).init();
+    let work = |spans: u64| {
+        (0..spans).for_each(|n| tracing::info_span!("work", n).in_scope(|| tracing::info!("done")));
+    };
+    if role != "parent" {
+        work(1_000);
+        let _open = (role == "killed").then(|| tracing::info_span!("charge").entered());
+        if role == "killed" {
+            eprintln!("recorded");
+            loop {
+                std::thread::park();
+            }
+        }
+        drop(profiler.close().unwrap());
+        std::process::exit(0);
+    }
+    let program = std::env::current_exe().unwrap();
+    for role in ["comes", "goes", "comes again", "killed"] {
+        let mut command = Command::new(&program);
+        command.args(["--exact", "program_that_starts_others", "--nocapture"]);
+        command.env("SPANDREL_TEST_FAMILY", role);
+        // What a child inherits, somebody waits for.
+        command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+        command.stderr(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        work(10);
+        if role == "killed" {
+            let said = std::io::BufReader::new(child.stderr.take().unwrap());
+            assert!(said.lines().any(|line| line.unwrap() == "recorded"));
+            child.kill().unwrap();
+        }
+        assert_eq!(child.wait().unwrap().success(), role != "killed");
+    }
+    drop(profiler.close().unwrap());
+    std::process::exit(0);
+}
+
+#[cfg(all(unix, feature = "collected"))]
+#[test]
+fn of_a_program_and_those_that_it_starts_all_is_collected_also_of_one_that_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = std::env::current_exe().unwrap();
+    let mut command = record(folder.path(), &["--collect", "-o", "family.db", "--"]);
+    command.arg(program).args(["--exact", "program_that_starts_others", "--nocapture"]);
+    let output = command.env("SPANDREL_TEST_FAMILY", "parent").output().unwrap();
+    let (out, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
+    let path = folder.path().join("family.db");
+    let number = |sql: &str| -> i64 {
+        Connection::open(&path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(number("SELECT count(*) FROM run"), 5, "{err}");
+    assert_eq!(number("SELECT count(*) FROM run WHERE spans = 1000 AND ended_unix_ns > 0"), 3);
+    assert_eq!(number("SELECT count(*) FROM run WHERE spans = 40 AND ended_unix_ns > 0"), 1);
+    assert_eq!(number("SELECT count(*) FROM spans WHERE name = 'work' AND status = 'ok'"), 4_040);
+    assert_eq!(
+        number("SELECT count(*) FROM spans WHERE name = 'charge' AND status = 'crashed'"),
+        1
+    );
+    assert_eq!(number("SELECT sum(dropped_spans + dropped_events) FROM run"), 0);
+    assert!(err.contains("crashed") && err.contains("recorded into family.db"), "{err}");
+    assert!(!err.contains("what it held last is missing"), "nothing is: {err}");
+}
+
 fn texts(output: &Output) -> (String, String) {
     let [out, err] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
     (out.into_owned(), err.into_owned())

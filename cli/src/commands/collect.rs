@@ -8,7 +8,8 @@ use super::prelude::*;
 #[command(
     after_long_help = "Programs that are started with SPANDREL_COLLECT=DIR (and have spandrel's feature `collected`) record into \
     ring files in\nDIR, which is in memory, and need no SQLite. This collects from all of them, whenever they come and go, a run \
-    each.\nIt may be started before them or after them, and again if it was killed: nothing is lost or stored twice. A program\n\
+    each.\nIt may be started before them or after them, and again if it was killed: nothing is lost or stored twice. If there is\nno \
+    DIR yet, it is made, for this user alone (not with --once). A program\n\
     that dies leaves all that it has recorded, and what was open. Ctrl-C ends it when all is stored.\n\nExamples:\n  \
     spandrel collect /dev/shm/shop -o shop.db\n  \
     SPANDREL_COLLECT=/dev/shm/shop ./server      in another terminal\n  \
@@ -99,6 +100,10 @@ pub(super) mod collecting {
 
     pub(in crate::commands) fn tell(context: &Context, what: &Collecting) {
         let line = match what {
+            Collecting::FolderMade { path } => format!(
+                "{} was not there, and is made: programs record into it with SPANDREL_COLLECT",
+                text::clean(&path.display().to_string())
+            ),
             Collecting::Begun { run_id, pid, program } => {
                 let name = Path::new(program).file_name().unwrap_or_default();
                 let name = text::clean(&name.to_string_lossy());

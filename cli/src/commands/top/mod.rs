@@ -105,7 +105,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     };
     if unfinished > 0 {
         let are = text::agree(unfinished, "is", "are");
-        let unfinished = text::counted(unfinished, "unfinished span");
+        // Of a run whose process has died all of them are what was open then.
+        let kind = if profile.run.has_crashed() { "crashed span" } else { "unfinished span" };
+        let unfinished = text::counted(unfinished, kind);
         let but = if legend.is_some() { ", but for their entries if they live long" } else { "" };
         view.notes.push(format!("{unfinished} {are} not counted{but}"));
     }
