@@ -96,16 +96,14 @@ const COUNT_END: u64 = 1 << 48;
 
 impl Check<'_> {
     /// The kind of a record; an error with the kind that it may have been, if it is damaged.
+    #[inline]
     pub(in crate::writer) fn record(&mut self, words: &[u64]) -> Result<Kind, Kind> {
-        let kind = record::kind(words);
-        // Most records are spans.
-        let likely = kind.unwrap_or(Kind::Span);
-        let record = record::read(words).ok_or(likely)?;
-        let is_sound = match &record {
-            Record::Span(head, fields) => {
+        match record::read(words) {
+            // By reference: copied out, it would not fit into registers.
+            Some(Record::Span(ref head, fields)) => {
                 let wide = words.first().is_some_and(|header| header & WIDE != 0);
                 let before = if wide { SPAN_WORDS_WIDE } else { SPAN_WORDS };
-                self.fits(words, before + fields.len())
+                let is_sound = self.fits(words, before + fields.len())
                     && self.is_site(head.callsite, true)
                     && self.has_thread(head.thread)
                     && self.ids.contains(&head.id)
@@ -114,28 +112,38 @@ impl Check<'_> {
                     && (head.parent != 0 || head.root == head.id)
                     && self.is_moment(head.start)
                     && self.is_moment(head.end)
-                    && self.are_entries(&head.entries)
+                    && self.are_entries(&head.entries, head.thread)
                     && head.inside.is_none_or(|ticks| ticks < COUNT_END)
-                    && self.are_fields(head.callsite, fields)
-                    && (!self.keeps_ids || self.spans.insert(head.id))
+                    && (fields.is_empty() || self.are_fields(head.callsite, fields))
+                    && (!self.keeps_ids || self.spans.insert(head.id));
+                if is_sound {
+                    self.met(head.end.max(head.start), head.thread);
+                    self.has_further_threads |= head.entries.longest_thread == THREAD_MAX;
+                }
+                is_sound.then_some(Kind::Span).ok_or(Kind::Span)
             }
-            Record::Event(head, fields) => {
-                self.fits(words, EVENT_WORDS + fields.len())
+            Some(Record::Event(head, fields)) => {
+                let is_sound = self.fits(words, EVENT_WORDS + fields.len())
                     && self.is_site(head.callsite, false)
                     && self.has_thread(head.thread)
                     && self.ids.contains(&head.id)
                     && (head.span == 0 || self.ids.contains(&head.span))
                     && self.is_moment(head.at)
                     && self.are_fields(head.callsite, fields)
-                    && (!self.keeps_ids || self.events.insert(head.id))
+                    && (!self.keeps_ids || self.events.insert(head.id));
+                if is_sound {
+                    self.met(head.at, head.thread);
+                }
+                is_sound.then_some(Kind::Event).ok_or(Kind::Event)
             }
-            Record::Link(link) => {
-                self.fits(words, SLOT_WORDS)
+            Some(Record::Link(link)) => {
+                let is_sound = self.fits(words, SLOT_WORDS)
                     && self.ids.contains(&link.span)
-                    && self.ids.contains(&link.follows)
+                    && self.ids.contains(&link.follows);
+                is_sound.then_some(Kind::Link).ok_or(Kind::Link)
             }
-            Record::Entry(entry) => {
-                self.fits(words, SLOT_WORDS)
+            Some(Record::Entry(entry)) => {
+                let is_sound = self.fits(words, SLOT_WORDS)
                     && self.is_site(entry.callsite, true)
                     && self.has_thread(entry.thread)
                     && self.ids.contains(&entry.span)
@@ -143,26 +151,26 @@ impl Check<'_> {
                     && self.is_moment(entry.entered)
                     && self.is_moment(entry.left)
                     && entry.earlier.count < COUNT_END
-                    && entry.earlier.busy < 1 << 62
+                    && entry.earlier.busy < 1 << 62;
+                if is_sound {
+                    self.met(entry.left, entry.thread);
+                }
+                is_sound.then_some(Kind::Entry).ok_or(Kind::Entry)
             }
-        };
-        if !is_sound {
-            return Err(record.kind());
+            // Most records are spans.
+            None => Err(record::kind(words).unwrap_or(Kind::Span)),
         }
-        let (last, threads) = match &record {
-            Record::Span(head, _) => {
-                (head.end.max(head.start), [head.thread, head.entries.longest_thread])
-            }
-            Record::Event(head, _) => (head.at, [head.thread; 2]),
-            Record::Entry(entry) => (entry.left, [entry.thread; 2]),
-            Record::Link(_) => (0, [0; 2]),
-        };
-        self.last_ticks = self.last_ticks.max(last);
-        self.has_further_threads |= threads.contains(&THREAD_MAX);
-        Ok(record.kind())
+    }
+
+    /// A sound record of this moment and thread.
+    #[inline]
+    fn met(&mut self, ticks: u64, thread: u32) {
+        self.last_ticks = self.last_ticks.max(ticks);
+        self.has_further_threads |= thread == THREAD_MAX;
     }
 
     /// Whether so many words fill just these slots.
+    #[inline]
     fn fits(&self, words: &[u64], len: usize) -> bool {
         record::slots(len) * SLOT_WORDS == words.len()
     }
@@ -181,7 +189,8 @@ impl Check<'_> {
         self.ticks.contains(&ticks)
     }
 
-    fn are_entries(&self, entries: &Entries) -> bool {
+    #[inline]
+    fn are_entries(&self, entries: &Entries, thread: u32) -> bool {
         let Entries { count, busy, first, last, longest, longest_thread } = *entries;
         if count >= COUNT_END || busy >= 1 << 62 {
             return false;
@@ -192,7 +201,9 @@ impl Check<'_> {
         self.is_moment(first)
             && self.is_moment(last)
             && longest <= busy.saturating_add(SKEW)
-            && (longest_thread == THREAD_MAX || self.has_thread(longest_thread))
+            && (longest_thread == thread
+                || longest_thread == THREAD_MAX
+                || self.has_thread(longest_thread))
     }
 
     /// Whether these words are values of fields that the callsite has, from the first to the last.
