@@ -32,7 +32,9 @@ use spandrel_storage::Store;
 
 #[cfg(feature = "collected")]
 pub(super) use self::moving::STORED_LOOKED_AT;
-pub(super) use self::moving::{End, Recover, loss, without_self_times};
+#[cfg(any(test, feature = "collected"))]
+pub(super) use self::moving::without_self_times;
+pub(super) use self::moving::{End, Recover, loss};
 pub use self::recovery::{OpenAtDeath, Recovered, Recovery};
 pub(super) use self::ring::remove;
 pub(crate) use self::ring::remove_unmade_of_all;
