@@ -7,6 +7,7 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 const ROLE: &str = "SPANDREL_TEST_ROLE";
 
@@ -136,6 +137,21 @@ impl Child {
         drop(self.process.stdin.take());
         while self.hear().is_some() {}
         self.process.wait().expect("the child is ours")
+    }
+
+    /// Waits for its end for so long at most; what it still says is not heard, and must not be much. `None` if it hangs.
+    pub fn finish_within(&mut self, limit: Duration) -> Option<ExitStatus> {
+        drop(self.process.stdin.take());
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().expect("the child is ours") {
+                return Some(status);
+            }
+            if began.elapsed() > limit {
+                return None;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Waits for its end and makes sure that all was well.

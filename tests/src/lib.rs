@@ -17,6 +17,8 @@
 //! | [`self_times`] | self times, computed anew from the rows |
 //! | [`sitter`] | somebody who reads and does not end his transaction |
 //! | [`asking`] | asking a recording for something from outside |
+//! | [`killing`] | programs that are killed at any moment, beside a witness that no kill reaches |
+//! | [`deadly_calls`] | a call of the system that kills the process that makes it |
 //! | [`interrupts`] | signals, also after each single instruction |
 //! | [`entry_witness`] | how long entries take, by two layers around the one that is tested |
 //! | [`mod@skipped`] | a test that cannot run here says so aloud |
@@ -37,9 +39,12 @@ pub mod child;
 pub mod collecting;
 pub mod comparison;
 pub mod database;
+#[cfg(target_os = "linux")]
+pub mod deadly_calls;
 pub mod entry_witness;
 pub mod host;
 pub mod interrupts;
+pub mod killing;
 pub mod layers;
 pub mod ledger;
 pub mod limit;

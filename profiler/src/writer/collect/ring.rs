@@ -25,7 +25,7 @@ use crate::writer::raw::RawBatch;
 use crate::writer::recover::check::Known;
 use crate::writer::recover::of_dead::{self, Rules};
 use crate::writer::recover::scan::{self, Scan};
-use crate::writer::recover::{End, Recover, about, is_done, is_still, remove};
+use crate::writer::recover::{End, Recover, about, is_done, is_still, remove, remove_unmade};
 
 /// Commits of one ring are so far apart, unless it fills up, or somebody waits for one: as those of a writer thread.
 const COMMIT_PAUSE: Duration = Duration::from_millis(500);
@@ -84,7 +84,10 @@ impl Ring {
     pub(super) fn open(path: &Path, store: &Store) -> Result<Opened, Error> {
         let mut reader = match Reader::open_to_drain(path) {
             Ok(reader) => reader,
-            Err(OpenError::NoRing) => return Ok(Opened::NotYet),
+            Err(OpenError::NoRing) => {
+                remove_unmade(path);
+                return Ok(Opened::NotYet);
+            }
             Err(OpenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Opened::NotYet);
             }

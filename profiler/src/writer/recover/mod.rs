@@ -40,7 +40,7 @@ pub(super) use self::ring::remove;
 pub(crate) use self::ring::remove_unmade_of_all;
 use self::ring::{Ring, has_nothing, is_over, set_aside};
 #[cfg(feature = "collected")]
-pub(super) use self::ring::{is_done, is_still};
+pub(super) use self::ring::{is_done, is_still, remove_unmade};
 use self::scan::Refused;
 pub use self::waiting::{RingOwner, WaitingRing, waiting};
 use crate::error::{Error, ErrorKind};

@@ -16,7 +16,7 @@ use crate::recorder::ring_file::place;
 
 /// A process may have died while it made its ring file: then nothing is in it, and it goes. (If that fails, the next one
 /// tries again.)
-fn remove_unmade(path: &Path) {
+pub(crate) fn remove_unmade(path: &Path) {
     let lives =
         |pid: u32| cfg!(target_os = "linux") && Path::new("/proc").join(pid.to_string()).exists();
     if place::pid_of(path).is_some_and(|pid| !lives(pid)) {
