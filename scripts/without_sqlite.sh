@@ -4,9 +4,11 @@
 #   tree     links no SQLite, needs no C compiler, and brings 15 crates at most
 #   check    lints, documentation and tests of the library, built so
 #   resolve  cargo finds versions beside whatever else brings SQLite (needs the registry; no compiling)
-#   time     seconds that spandrel adds to the build of a program with `tracing` and `tracing-subscriber`, from nothing
+#            (for information, whether the default features, with SQLite, resolve there, too)
+#   time     seconds that spandrel adds to the build of a program with `tracing` and `tracing-subscriber`, from nothing:
+#            [ROUNDS] times either, in turns; at most 6 of the processors (the clock counts on an idle machine only)
 #
-#   scripts/without_sqlite.sh [tree|check|resolve|time]...      default: tree, check, resolve
+#   scripts/without_sqlite.sh [tree|check|resolve|time[=ROUNDS]]...      default: tree, check, resolve; 3 rounds
 set -uo pipefail
 export LC_ALL=C CARGO_INCREMENTAL=0
 cd "$(dirname "$0")/.." || exit 1
@@ -22,7 +24,7 @@ fail() {
 }
 
 # Crates that are linked, or that the build runs.
-crates() { cargo tree --locked "$@" -e normal,build --prefix none --format '{p}' | sed 's/ .*//' | sort -u; }
+crates() { cargo tree --quiet --locked "$@" -e normal,build --prefix none --format '{p}' | sed 's/ .*//' | sort -u; }
 
 forbidden='^(cc|pkg-config|bindgen|cmake|vcpkg|.*sqlite.*|spandrel-storage|crossbeam-channel)$'
 
@@ -68,24 +70,42 @@ program() { # folder, main, lines of [dependencies]...
 
 spandrel="spandrel = { path = \"$root/profiler\", default-features = false, features = [\"collected\"] }"
 
+with_sqlite="spandrel = { path = \"$root/profiler\" }"
+
+# Whether cargo finds versions for all: `yes`, `no`, or nothing if the registry cannot be asked.
+resolves() { # lines of [dependencies]...
+    program "$folder/resolve" 'fn main() {}' "$@" || return 1
+    if (cd "$folder/resolve" && timeout 120 cargo generate-lockfile) >"$folder/said" 2>&1 </dev/null; then
+        echo yes
+    elif grep -qiE 'resolve host|timed out|connect|network|spurious' "$folder/said"; then
+        return 1
+    else
+        echo no
+    fi
+}
+
+# Each combination is a test of its own: all are tried, and those that fail are told.
 resolve() {
-    local name dependencies brought
+    local name dependencies brought answer with failed=() tried=0
+    printf '%-32s%-12s%-24s%s\n' 'beside' collected 'their SQLite' 'with the default features'
     while IFS='|' read -r name dependencies; do
-        program "$folder/resolve" 'fn main() {}' "$spandrel" "$dependencies"
-        if ! (cd "$folder/resolve" && timeout 120 cargo generate-lockfile) >"$folder/said" 2>&1 </dev/null; then
-            if grep -qiE 'resolve host|timed out|connect|network|spurious' "$folder/said"; then
-                echo "SKIPPED: what resolves beside spandrel without SQLite, the registry is not reachable"
-                return 0
-            fi
+        answer=$(resolves "$spandrel" "$dependencies") || {
+            echo "SKIPPED: what resolves beside spandrel without SQLite, the registry is not reachable"
+            return 0
+        }
+        tried=$((tried + 1))
+        if [[ $answer == no ]]; then
+            failed+=("$name")
             cat "$folder/said"
-            return 1
+            continue
         fi
         # Whatever SQLite there is, is the other crate's: spandrel asks for none.
         brought=$(cd "$folder/resolve" && crates -p spandrel) || return 1
-        grep -E "$forbidden" <<<"$brought" && fail "beside $name spandrel brings it"
-        printf '%-32s%s\n' "$name" "$(
-            sed -n '/^name = "libsqlite3-sys"/{n;s/version = "\(.*\)"/libsqlite3-sys \1/p}' "$folder/resolve/Cargo.lock"
-        )"
+        grep -E "$forbidden" <<<"$brought" && failed+=("$name, beside which spandrel brings it")
+        theirs=$(sed -n '/^name = "libsqlite3-sys"/{n;s/version = "\(.*\)"/libsqlite3-sys \1/p}' \
+            "$folder/resolve/Cargo.lock")
+        with=$(resolves "$with_sqlite" "$dependencies") || with='(not known)'
+        printf '%-32s%-12s%-24s%s\n' "$name" "$answer" "${theirs:--}" "$with"
     done <<'CRATES'
 sqlx 0.9, sqlite|sqlx = { version = "0.9", features = ["sqlite"] }
 sqlx 0.9, postgres|sqlx = { version = "0.9", features = ["postgres", "macros"] }
@@ -93,26 +113,36 @@ sqlx 0.8, sqlite|sqlx = { version = "0.8", features = ["sqlite"] }
 sqlx 0.8, postgres|sqlx = { version = "0.8", features = ["postgres"] }
 sqlx 0.6, sqlite|sqlx = { version = "0.6", features = ["sqlite", "runtime-tokio-rustls"] }
 diesel 2.3, sqlite|diesel = { version = "2.3", features = ["sqlite"] }
+diesel 2.3, postgres|diesel = { version = "2.3", features = ["postgres"] }
+diesel 2.1, sqlite|diesel = { version = "~2.1", features = ["sqlite"] }
 sea-orm 1, sqlite|sea-orm = { version = "1", features = ["sqlx-sqlite"] }
+sea-orm 1, postgres|sea-orm = { version = "1", features = ["sqlx-postgres"] }
 rusqlite 0.26|rusqlite = "0.26"
+rusqlite 0.31, bundled|rusqlite = { version = "0.31", features = ["bundled"] }
 CRATES
+    echo "$tried combinations, $((tried - ${#failed[@]})) resolve"
+    ((tried > 0 && ${#failed[@]} == 0)) || fail "spandrel without SQLite does not resolve beside: ${failed[*]}"
+    # The check itself: two crates that both bring SQLite, of different versions, do not resolve.
+    answer=$(resolves 'sqlx = { version = "0.8", features = ["sqlite"] }' 'rusqlite = "0.26"') || return 0
+    [[ $answer == no ]] || fail "two different versions of SQLite resolve, so that this shows nothing"
 }
 
-# Seconds for a build from nothing. What cargo downloads is there beforehand.
+# Seconds for a build from nothing, by the clock and of the processors. What cargo downloads is there beforehand.
 build() { # folder
-    local TIMEFORMAT='%R %U'
+    local TIMEFORMAT='%R %U %S'
     (
         cd "$1" || exit 1
         cp "$root/Cargo.lock" . # the same versions as here
         cargo fetch --quiet && cargo generate-lockfile --quiet --offline
         export CARGO_TARGET_DIR=$1/target
-        { time cargo build --quiet --offline; } 2>&1 | tail -n 1
+        { time cargo build --quiet --offline; } 2>"$1/took" || { cat "$1/took" >&2; exit 1; }
+        tail -n 1 "$1/took" | awk '{ print $1, $2 + $3 }'
         rm -rf "$CARGO_TARGET_DIR"
     )
 }
 
 time_of_builds() {
-    local tracing='tracing = "0.1"' subscriber='tracing-subscriber = "0.3"' hello round
+    local tracing='tracing = "0.1"' subscriber='tracing-subscriber = "0.3"' hello round alone recorded
     hello='fn main() { tracing_subscriber::fmt().init(); tracing::info_span!("hello").in_scope(|| {}); }'
     program "$folder/alone" "$hello" "$tracing" "$subscriber"
     program "$folder/recorded" 'use tracing_subscriber::prelude::*;
@@ -123,19 +153,35 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     profiler.close()?;
     Ok(())
 }' "$tracing" "$subscriber" "$spandrel"
-    for round in 1 2 3; do
-        printf '%s %s\n' "$(build "$folder/alone")" "$(build "$folder/recorded")"
-    done | awk '
-        { printf "without %.1f s (processors %.1f s), with spandrel %.1f s (%.1f s): %+.1f s (%+.1f s)\n",
-            $1, $2, $3, $4, $3 - $1, $4 - $2 }'
+    for ((round = 1; round <= rounds; round++)); do
+        # In turns, and each first as often as the other.
+        if ((round % 2)); then
+            alone=$(build "$folder/alone") && recorded=$(build "$folder/recorded") || return 1
+        else
+            recorded=$(build "$folder/recorded") && alone=$(build "$folder/alone") || return 1
+        fi
+        printf '%s %s\n' "$alone" "$recorded"
+    done >"$folder/times" || return 1
+    awk '{ printf "without %.1f s (processors %.1f s), with spandrel %.1f s (%.1f s): %+.1f s (%+.1f s)\n",
+            $1, $2, $3, $4, $3 - $1, $4 - $2 }' "$folder/times"
+    awk '{ print $4 - $2 }' "$folder/times" | sort -n | awk -v limit="$seconds_limit" '
+        { all[NR] = $1 }
+        END { added = all[int((NR + 1) / 2)]
+              printf "median of %d rounds: %+.1f s of the processors (limit %d)\n", NR, added, limit
+              exit added > limit }'
 }
 
+seconds_limit=6
+rounds=3
 (($#)) || set -- tree check resolve
 for part in "$@"; do
     echo "--- $part"
     case $part in
         tree | check | resolve) "$part" || fail "$part" ;;
-        time) time_of_builds || fail "$part" ;;
+        time | time=[1-9]*)
+            [[ $part == time ]] || rounds=${part#time=}
+            time_of_builds || fail "$part"
+            ;;
         *) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
     esac
 done
