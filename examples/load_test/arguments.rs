@@ -23,6 +23,7 @@ Options:
                     each other; the rate is that of entries, and there are no fields and events
   --async           make the spans in tokio tasks that move between threads
   --subscriber      record by spandrel's own subscriber, without `Registry`
+  --crash-proof     with the ring in a file; takes the feature of this name
   --baseline S      how long the load runs first over a layer that does nothing [default: 3]
   --ring SLOTS      slots of the profiler's ring [default: the profiler's]
   --batch SPANS     spans in a batch of the profiler's writer [default: the profiler's]
@@ -56,6 +57,7 @@ pub fn parse(words: impl Iterator<Item = String>) -> Result<Option<Load>, String
             "-h" | "--help" => return Ok(None),
             "--async" => load.tasks = options.flag()?,
             "--subscriber" => load.subscriber = options.flag()?,
+            "--crash-proof" => load.crash_proof = options.flag()?,
             "--no-events" => load.events = !options.flag()?,
             "--long-lived" => load.long_lived = options.number()?,
             "--ring" => load.ring = Some(options.number()?),
@@ -71,7 +73,7 @@ pub fn parse(words: impl Iterator<Item = String>) -> Result<Option<Load>, String
                 return Err(format!(
                     "there is no option {name}; there are --rate, --seconds, --threads, \
                      --depth, --fields, --no-events, --long-lived, --async, --subscriber, \
-                     --baseline, --ring, --batch and --database"
+                     --crash-proof, --baseline, --ring, --batch and --database"
                 ));
             }
         }

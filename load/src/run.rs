@@ -7,7 +7,7 @@ use tracing::{Dispatch, Subscriber};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{Layer, Registry};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::generator::{self, Moment};
 use crate::lag::Lag;
 use crate::latency::Latencies;
@@ -142,7 +142,16 @@ fn profiler(load: &Load) -> Result<Profiler, Error> {
     if let Some(spans) = load.batch {
         builder = builder.batch_size(spans);
     }
-    builder.build().map_err(Error::profiler)
+    #[cfg(feature = "crash-proof")]
+    if load.crash_proof {
+        builder = builder.crash_proof(true);
+    }
+    let profiler = builder.build().map_err(Error::profiler)?;
+    // It records on the heap then, which is not what was to be seen.
+    match profiler.stats().crash_proof_error {
+        Some(why) => Err(Error::new(ErrorKind::InvalidSetting, format!("crash-proof: {why}"))),
+        None => Ok(profiler),
+    }
 }
 
 /// Room for all spans that can be open at once, four times over, as the table is divided into sets

@@ -58,6 +58,8 @@ pub struct Load {
     pub tasks: bool,
     /// Whether spandrel's own subscriber records, without `Registry`. Default: no.
     pub subscriber: bool,
+    /// Whether the ring lies in a file that outlives the process. Takes the feature `crash-proof`. Default: no.
+    pub crash_proof: bool,
     /// How long, and never longer than `length`, the load runs first over a layer that does nothing,
     /// 10 ms to a day; `None`: not at all. Default: 3 s.
     pub baseline: Option<Duration>,
@@ -81,6 +83,7 @@ impl Default for Load {
             long_lived: 0,
             tasks: false,
             subscriber: false,
+            crash_proof: false,
             baseline: Some(Duration::from_secs(3)),
             ring: None,
             batch: None,
@@ -103,6 +106,7 @@ impl fmt::Display for Load {
             (" --no-events", !self.events),
             (" --async", self.tasks),
             (" --subscriber", self.subscriber),
+            (" --crash-proof", self.crash_proof),
         ];
         for (flag, given) in flags {
             if given {
@@ -141,6 +145,10 @@ impl Load {
                 let message = "long-lived spans are entered by threads; take tasks or them";
                 return Err(Error::new(ErrorKind::InvalidSetting, message));
             }
+        }
+        if self.crash_proof && !cfg!(feature = "crash-proof") {
+            let message = "crash-proof: this was built without the feature";
+            return Err(Error::new(ErrorKind::InvalidSetting, message));
         }
         within("slots of the ring", self.ring.unwrap_or(1), 1..=1 << 26)?;
         within("spans in a batch", self.batch.unwrap_or(1), 1..=1 << 24)
@@ -228,12 +236,13 @@ mod tests {
             rate: Rate::Max,
             tasks: true,
             subscriber: true,
+            crash_proof: true,
             ring: Some(8),
             batch: Some(9),
             ..Load::default()
         };
         let options = "--rate max --seconds 10 --threads 4 --depth 3 --fields 3 --async \
-                       --subscriber --ring 8 --batch 9";
+                       --subscriber --crash-proof --ring 8 --batch 9";
         assert_eq!(load.to_string(), options);
     }
 
