@@ -34,7 +34,7 @@ pub fn keep_in_child(descriptor: i32) {
     any(target_os = "linux", target_os = "macos"),
     not(any(spandrel_loom, miri))
 ))]
-const MAPPINGS_MAX: usize = 64;
+pub(crate) const MAPPINGS_MAX: usize = 64;
 
 /// From now on a forked child has zeros of its own where this mapping is, whole pages of the caller's. `false`, and
 /// nothing is changed, if there are too many already.

@@ -39,7 +39,7 @@ enum Memory {
         not(any(spandrel_loom, miri))
     ))]
     File {
-        _mapping: crate::file::Mapping,
+        mapping: crate::file::Mapping,
     },
 }
 
@@ -75,7 +75,7 @@ impl Region {
     ))]
     pub(crate) fn of_file(mapping: crate::file::Mapping) -> Self {
         let (at, bytes) = (mapping.first(), mapping.len());
-        Self { at, bytes, memory: Memory::File { _mapping: mapping } }
+        Self { at, bytes, memory: Memory::File { mapping } }
     }
 
     /// So many bytes of a region. The caller sees to it that each byte is in one such part at most, and not
@@ -87,6 +87,32 @@ impl Region {
         // SAFETY: it is inside, as was just looked at, or at the end.
         let at = unsafe { whole.at.add(at) };
         Self { at, bytes, memory: Memory::Of { _whole: Arc::clone(whole) } }
+    }
+
+    /// Whether it is a file that somebody has been found to have cut short.
+    #[cfg(feature = "mapped")]
+    pub(crate) fn was_cut(&self) -> bool {
+        match &self.memory {
+            #[cfg(all(
+                any(target_os = "linux", target_os = "macos"),
+                not(any(spandrel_loom, miri))
+            ))]
+            Memory::File { mapping } => mapping.was_cut(),
+            _ => false,
+        }
+    }
+
+    /// The same, and looks.
+    #[cfg(feature = "mapped")]
+    pub(crate) fn look_whether_cut(&self) -> bool {
+        match &self.memory {
+            #[cfg(all(
+                any(target_os = "linux", target_os = "macos"),
+                not(any(spandrel_loom, miri))
+            ))]
+            Memory::File { mapping } => mapping.look_whether_cut(),
+            _ => false,
+        }
     }
 
     pub(crate) fn at(&self) -> NonNull<u8> {

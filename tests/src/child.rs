@@ -63,6 +63,26 @@ impl Plan {
         self
     }
 
+    /// Starts the child by this program, which is to execute what comes behind its own arguments.
+    pub fn under(self, wrapper: &[&str]) -> Self {
+        let mut command = Command::new(wrapper[0]);
+        command.args(&wrapper[1..]).arg(self.0.get_program()).args(self.0.get_args());
+        for (name, value) in self.0.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        Self(command)
+    }
+
+    /// Unsets an environment variable.
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.env_remove(name);
+        self
+    }
+
     /// Gives the child one more argument: another name of a test, to the test harness.
     pub fn arg(mut self, argument: &str) -> Self {
         self.0.arg(argument);

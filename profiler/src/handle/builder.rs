@@ -55,6 +55,9 @@ pub struct ProfilerBuilder {
     /// The folder to record into, in place of a database.
     #[cfg(feature = "collected")]
     pub(crate) collected: Option<PathBuf>,
+    /// Whether a handler of SIGBUS may be installed for a ring file.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) signal_handler: bool,
 }
 
 /// A setting that takes memory.
@@ -102,6 +105,8 @@ impl Default for ProfilerBuilder {
             database: DatabaseSettings::default(),
             #[cfg(feature = "collected")]
             collected: None,
+            #[cfg(feature = "crash-proof")]
+            signal_handler: true,
         }
     }
 }
@@ -150,6 +155,23 @@ impl ProfilerBuilder {
     /// more. Default: the available parallelism, at most 16.
     pub fn partitions(mut self, partitions: usize) -> Self {
         self.partitions = partitions;
+        self
+    }
+
+    /// Whether a handler of SIGBUS may be installed where the ring lies in a file (`crash_proof`, `collected`). Default
+    /// `true`; Linux.
+    ///
+    /// Another process of the same user that cuts this file short makes every later access to what is gone a SIGBUS,
+    /// which ends the program. The handler puts zeros there: the program goes on, nothing is recorded any more, and the
+    /// ledger says why. It deals with faults inside the ring file only. For every other SIGBUS the handler that was there
+    /// before it is called, as the system would have called it; without one the program ends as it would have.
+    ///
+    /// It is installed by [`build`](Self::build) with the first ring file, and stays. A program that installs its own later
+    /// takes its place, and does well to call the one before it for what is none of its own. Threads that block SIGBUS
+    /// are ended by the system whatever is installed.
+    #[cfg(feature = "crash-proof")]
+    pub fn signal_handler(mut self, may_install: bool) -> Self {
+        self.signal_handler = may_install;
         self
     }
 

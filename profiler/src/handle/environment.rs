@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::recorder::entry_rules::NotRules;
 
 /// All variables that are read here.
-const SETTINGS: [&str; 23] = [
+const SETTINGS: [&str; 24] = [
     "SPANDREL_DB",
     "SPANDREL_COLLECT",
     "SPANDREL_LABEL",
@@ -36,6 +36,7 @@ const SETTINGS: [&str; 23] = [
     "SPANDREL_CONTROL",
     "SPANDREL_LIVE_READERS",
     "SPANDREL_CRASH_PROOF",
+    "SPANDREL_SIGNAL_HANDLER",
 ];
 /// Variables that the command line and the tests of spandrel read. They are set, too, when those start a
 /// program.
@@ -106,6 +107,14 @@ pub(crate) fn builder(
     }
     if let Some(commit) = from.get("SPANDREL_COMMIT") {
         builder = builder.commit(commit.to_string_lossy());
+    }
+    if let Some(may_install) = from.switch("SPANDREL_SIGNAL_HANDLER")? {
+        // Without ring files there is none anyway.
+        #[cfg(feature = "crash-proof")]
+        {
+            builder = builder.signal_handler(may_install);
+        }
+        _ = may_install;
     }
     if let Some(slots) = from.number("SPANDREL_RING_CAPACITY")? {
         builder = builder.ring_capacity(slots);
@@ -249,6 +258,7 @@ mod tests {
             ("SPANDREL_ARGS", "off"),
             ("SPANDREL_REDACT", "card,!key"),
             ("SPANDREL_CRASH_PROOF", if cfg!(feature = "crash-proof") { "1" } else { "0" }),
+            ("SPANDREL_SIGNAL_HANDLER", "false"),
         ];
         let builder = builder(from(&variables)).unwrap().unwrap();
         assert_eq!(builder.entries.to_string(), "off,a::b=all");
@@ -264,6 +274,8 @@ mod tests {
         assert_eq!(builder.database.batch_size, 10);
         assert_eq!(builder.database.flush_interval, Duration::from_millis(20));
         assert_eq!(builder.database.crash_proof, cfg!(feature = "crash-proof"));
+        #[cfg(feature = "crash-proof")]
+        assert!(!builder.signal_handler);
         assert_eq!((builder.max_open_spans, builder.max_field_bytes), (30, 40));
         assert_eq!((builder.spans, builder.events), (LevelFilter::TRACE, LevelFilter::DEBUG));
         assert_eq!(builder.filter, "h2=off");

@@ -75,6 +75,7 @@ impl Profiler {
     /// | `SPANDREL_CONTROL` | [`ProfilerBuilder::control`]: `true` or `1`, `false` or `0` |
     /// | `SPANDREL_LIVE_READERS` | [`ProfilerBuilder::live_readers`]: `true` or `1`, `false` or `0` |
     /// | `SPANDREL_CRASH_PROOF` | `ProfilerBuilder::crash_proof`: `true` or `1`, `false` or `0`; feature `crash-proof` |
+    /// | `SPANDREL_SIGNAL_HANDLER` | `ProfilerBuilder::signal_handler`, likewise |
     /// | `SPANDREL_MAX_BYTES` | [`ProfilerBuilder::max_bytes`] |
     /// | `SPANDREL_MAX_AGE_S` | [`ProfilerBuilder::max_age`], seconds |
     ///
@@ -166,9 +167,7 @@ impl Profiler {
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         let Some(handle) = &self.handle else { return Ok(()) };
         handle.check_caller("flush")?;
-        if handle.recorder.ring.is_closed() {
-            return Err(Error::new(ErrorKind::Closed, "cannot flush: the profiler is closed"));
-        }
+        handle.check_open("flush")?;
         handle.backend.flush(timeout)
     }
 
@@ -214,9 +213,7 @@ impl Profiler {
         if handle.is_forked() {
             return Err(handle.forked("mark"));
         }
-        if handle.recorder.ring.is_closed() {
-            return Err(Error::new(ErrorKind::Closed, "cannot mark: the profiler is closed"));
-        }
+        handle.check_open("mark")?;
         let id = handle.marks.take_id();
         let mark = Mark { id, at, until: None, label: mark::cut(label.into()) };
         handle.marks.send(mark).map_err(|_full| {
@@ -320,6 +317,18 @@ impl Handle {
     fn forked(&self, doing: &str) -> Error {
         let message = format!("cannot {doing}: the profiler belongs to process {}", self.pid);
         Error::new(ErrorKind::Forked, message)
+    }
+
+    /// Whether anything is recorded still.
+    fn check_open(&self, doing: &str) -> Result<(), Error> {
+        if !self.recorder.ring.is_closed() {
+            return Ok(());
+        }
+        if self.recorder.is_cut() {
+            let message = format!("cannot {doing}: {}", self.recorder.tell_cut());
+            return Err(Error::new(ErrorKind::RingFile, message));
+        }
+        Err(Error::new(ErrorKind::Closed, format!("cannot {doing}: the profiler is closed")))
     }
 
     pub(super) fn check_caller(&self, doing: &str) -> Result<(), Error> {

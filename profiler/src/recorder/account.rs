@@ -92,9 +92,14 @@ impl Account {
     }
 }
 
-/// The account as others see it.
+/// The account as others see it; and where the ring lies in a file, as a reader of that finds it. Nobody here reads what
+/// is in the file, which others may cut.
 #[derive(Debug)]
-pub(crate) struct Shown(Copies<WORDS>);
+pub(crate) struct Shown {
+    here: Copies<WORDS>,
+    #[cfg(feature = "crash-proof")]
+    in_file: Option<Copies<WORDS>>,
+}
 
 /// How many counters a ring file has for it.
 #[cfg(feature = "crash-proof")]
@@ -102,13 +107,17 @@ pub(crate) const SHOWN_WORDS: usize = Copies::<WORDS>::LEN;
 
 impl Shown {
     pub(crate) fn new() -> Self {
-        Self(Copies::new())
+        Self {
+            here: Copies::new(),
+            #[cfg(feature = "crash-proof")]
+            in_file: None,
+        }
     }
 
-    /// In the counters of this file, which has [`SHOWN_WORDS`].
+    /// Also in the counters of this file, which has [`SHOWN_WORDS`].
     #[cfg(feature = "crash-proof")]
     pub(crate) fn in_file(file: Arc<RingFile>) -> Self {
-        Self(Copies { words: CopyWords::File(file) })
+        Self { in_file: Some(Copies { words: CopyWords::File(file) }), ..Self::new() }
     }
 
     /// Publishes the account. Only the writer may call this.
@@ -117,12 +126,16 @@ impl Shown {
         for (word, column) in words.iter_mut().zip(account.clone().columns()) {
             *word = *column;
         }
-        self.0.write(&words);
+        self.here.write(&words);
+        #[cfg(feature = "crash-proof")]
+        if let Some(in_file) = &self.in_file {
+            in_file.write(&words);
+        }
     }
 
     /// The account that was published last.
     pub(crate) fn look(&self) -> Account {
-        let words = self.0.read();
+        let words = self.here.read();
         let mut account = Account::default();
         for (column, word) in account.columns().zip(words) {
             *column = word;
@@ -234,7 +247,7 @@ mod tests {
         #[cfg(feature = "crash-proof")]
         {
             let words: Vec<_> =
-                shown.0.words().iter().map(|word| word.load(Ordering::Relaxed)).collect();
+                shown.here.words().iter().map(|word| word.load(Ordering::Relaxed)).collect();
             assert_eq!(words.len(), SHOWN_WORDS);
             assert_eq!(Account::of_words(&words), Some(account));
             assert_eq!(Account::of_words(&words[..WORDS]), None);

@@ -13,6 +13,8 @@
 //! A producer counts *before* it publishes, and a snapshot reads the writer's account *before* the
 //! producers' counters: so nothing is seen as drained that is not seen as published.
 
+use std::sync::OnceLock; // not that of `sync`: set once, by one thread
+
 use spandrel_ring::{Ring, TooLarge, Zeros};
 
 use crate::recorder::account::{Account, Shown};
@@ -78,6 +80,15 @@ pub(crate) struct Counters {
     partitions: Zeros<PartitionCounters>,
     /// What the writer has done.
     account: Shown,
+    /// What is missing of these counts since somebody has cut the file in which they are.
+    gone: OnceLock<Gone>,
+}
+
+/// Counts that a cut of the ring file has taken.
+#[derive(Debug)]
+struct Gone {
+    published: PerKind,
+    dropped: Vec<Drops>,
 }
 
 /// The counters at one moment.
@@ -87,6 +98,8 @@ pub(crate) struct Snapshot {
     pub(crate) published: PerKind,
     /// Dropped by producers, never published.
     pub(crate) dropped_early: Drops,
+    /// Whether the ring was cut: then nobody takes any more of it.
+    pub(crate) is_cut: bool,
 }
 
 impl Counters {
@@ -96,7 +109,7 @@ impl Counters {
         partitions: usize,
         account: Shown,
     ) -> Result<Self, TooLarge> {
-        Ok(Self { partitions: memory.zeros(DROPS, partitions)?, account })
+        Ok(Self { partitions: memory.zeros(DROPS, partitions)?, account, gone: OnceLock::new() })
     }
 
     #[inline]
@@ -109,9 +122,33 @@ impl Counters {
         &self.partitions[self.partitions.len() - 1]
     }
 
-    /// The counters of all partitions, the shared one last.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &PartitionCounters> {
-        self.partitions.iter()
+    /// The drops of all partitions, the shared one last.
+    pub(crate) fn all_drops(&self) -> impl Iterator<Item = Drops> {
+        let gone = self.gone.get().map(|gone| gone.dropped.as_slice()).unwrap_or_default();
+        let gone = gone.iter().map(Some).chain(std::iter::repeat(None));
+        self.partitions.iter().zip(gone).map(|(partition, gone)| {
+            let mut drops = partition.drops();
+            if let Some(gone) = gone {
+                add_drops(&mut drops, gone);
+            }
+            drops
+        })
+    }
+
+    /// Somebody has cut the file with these counts, of which there were at least so many: what is missing is added from now
+    /// on. The first call counts.
+    #[cfg(feature = "crash-proof")]
+    pub(crate) fn were_cut(&self, ring: &Ring<Slot>, published: PerKind, dropped: &[Drops]) {
+        let now = ring.published();
+        let missing = |before: PerKind, now: PerKind| -> PerKind {
+            std::array::from_fn(|kind| before[kind].saturating_sub(now[kind]))
+        };
+        let of = |(before, partition): (&Drops, &PartitionCounters)| -> Drops {
+            let now = partition.drops();
+            std::array::from_fn(|reason| missing(before[reason], now[reason]))
+        };
+        let dropped = dropped.iter().zip(self.partitions.iter()).map(of).collect();
+        _ = self.gone.set(Gone { published: missing(published, now), dropped });
     }
 
     /// Publishes what the writer has done. Only the writer may call this.
@@ -119,13 +156,22 @@ impl Counters {
         self.account.show(account);
     }
 
-    pub(crate) fn snapshot(&self, ring: &Ring<Slot>) -> Snapshot {
+    pub(crate) fn snapshot(&self, ring: &Ring<Slot>, is_cut: bool) -> Snapshot {
         // First: so whatever the writer has drained is seen as published.
         let account = self.account.look();
         let mut dropped_early = Drops::default();
-        for partition in self.partitions.iter() {
-            add_drops(&mut dropped_early, &partition.drops());
+        for drops in self.all_drops() {
+            add_drops(&mut dropped_early, &drops);
         }
-        Snapshot { account, published: ring.published(), dropped_early }
+        let mut published = ring.published();
+        if is_cut {
+            let gone = self.gone.get().map(|gone| gone.published).unwrap_or_default();
+            for (n, (gone, taken)) in published.iter_mut().zip(gone.into_iter().zip(account.taken))
+            {
+                // What was drained was published, also as long as nobody has found out what is missing.
+                *n = n.wrapping_add(gone).max(taken);
+            }
+        }
+        Snapshot { account, published, dropped_early, is_cut }
     }
 }

@@ -281,7 +281,7 @@ mod tests {
         let kept: usize = capacities.iter().map(|capacity| capacity - capacity / 4).sum();
         let entries = Kind::Entry as usize;
         assert_eq!(recorder.ring.published()[entries], kept as u64);
-        let snapshot = recorder.counters.snapshot(&recorder.ring);
+        let snapshot = recorder.counters.snapshot(&recorder.ring, false);
         let full = snapshot.dropped_early[DropReason::RingFull as usize][entries];
         assert_eq!(full, (all - kept) as u64);
         for _ in 0..all - kept {
@@ -290,7 +290,7 @@ mod tests {
         recorder.try_publish(Kind::Span, 1, |_| entry().words()).unwrap_err();
         recorder.close_ring();
         recorder.publish_if_spare(Kind::Entry, entry().words());
-        let snapshot = recorder.counters.snapshot(&recorder.ring);
+        let snapshot = recorder.counters.snapshot(&recorder.ring, false);
         assert_eq!(snapshot.dropped_early[DropReason::AlreadyShutdown as usize][entries], 1);
         drop(consumer);
     }

@@ -98,7 +98,8 @@ reasons! {
     StoreError store_error,
     /// In a batch whose processing panicked.
     WriterPanic writer_panic,
-    /// Stored in a file that was deleted while it was recorded into.
+    /// Stored in a file that was deleted while it was recorded into; or in a ring file, or to be put there, that was cut
+    /// short.
     FileRemoved file_removed,
     /// Refused by the database for what is in it, such as an id that is there already; the rest of its
     /// batch is stored.

@@ -48,7 +48,7 @@ impl Recorder {
         ancestor: FindAncestor<'_>,
     ) -> Option<u64> {
         if self.ring.is_closed() {
-            self.drop_one(Kind::Span, DropReason::AlreadyShutdown);
+            self.drop_one(Kind::Span, self.closed_reason());
             return None;
         }
         let metadata = attributes.metadata();

@@ -83,7 +83,7 @@ impl Recorder {
     #[cold]
     pub(super) fn drop_refused(&self, kind: Kind, refused: Refused) {
         let reason = match refused.error {
-            ClaimError::Closed => DropReason::AlreadyShutdown,
+            ClaimError::Closed => self.closed_reason(),
             ClaimError::Contended => DropReason::Contended,
             // Relaxed: a hint for the reason; the writer sets it long before the ring is full.
             _ if self.degraded.load(Ordering::Relaxed) => DropReason::StoreError,

@@ -283,6 +283,35 @@ impl Recorder {
         false
     }
 
+    /// Whether the ring lies in a file that somebody has cut short, as far as is known.
+    pub(crate) fn is_cut(&self) -> bool {
+        #[cfg(feature = "crash-proof")]
+        return self.file.as_ref().is_some_and(OwnFile::was_cut);
+        #[cfg(not(feature = "crash-proof"))]
+        false
+    }
+
+    /// Says that it is so, and what that means.
+    pub(crate) fn tell_cut(&self) -> String {
+        #[cfg(feature = "crash-proof")]
+        let path = self
+            .file
+            .as_ref()
+            .map_or_else(Default::default, |file| file.path().display().to_string());
+        #[cfg(not(feature = "crash-proof"))]
+        let path = "";
+        format!(
+            "{path}: the ring file was cut short while it was recorded into; nothing is recorded any more, and what was in it \
+             and not stored is lost, as are the spans that were open"
+        )
+    }
+
+    /// Why a record is dropped when the ring is closed.
+    #[cold]
+    pub(super) fn closed_reason(&self) -> DropReason {
+        if self.is_cut() { DropReason::FileRemoved } else { DropReason::AlreadyShutdown }
+    }
+
     /// The `id` of this recording if its fast paths are open.
     #[inline(always)]
     pub(crate) fn fast_owner(&self) -> u32 {

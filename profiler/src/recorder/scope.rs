@@ -51,7 +51,7 @@ impl Recorder {
             }
         };
         if self.ring.is_closed() {
-            self.drop_one(Kind::Span, DropReason::AlreadyShutdown);
+            self.drop_one(Kind::Span, self.closed_reason());
             return None;
         }
         // Before the fields: as of a span.

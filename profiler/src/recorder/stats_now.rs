@@ -17,7 +17,7 @@ pub(crate) fn of(recorder: &Recorder, account: Option<Account>) -> (Stats, bool)
         drain.duplicates
     });
     // After the drain: everything that it has found was counted before it was published.
-    let mut snapshot = recorder.counters.snapshot(&recorder.ring);
+    let mut snapshot = recorder.counters.snapshot(&recorder.ring, recorder.is_cut());
     drop(guard);
     snapshot.account = account.unwrap_or(snapshot.account);
     let ledger = |kind| ledger(&snapshot, kind, duplicates, closed);
@@ -49,7 +49,7 @@ pub(crate) fn of(recorder: &Recorder, account: Option<Account>) -> (Stats, bool)
 /// Puts the counts of one kind together. `duplicates` were found in the ring after the close, and are
 /// counted already.
 fn ledger(snapshot: &Snapshot, kind: Kind, duplicates: u64, closed: bool) -> Ledger {
-    let Snapshot { account, published, dropped_early } = snapshot;
+    let Snapshot { account, published, dropped_early, is_cut } = snapshot;
     let (mut open, mut unfinished, mut twice, mut late_twice) = (0, 0, 0, 0);
     let mut drops: Drops = *dropped_early;
     if kind == Kind::Span {
@@ -69,9 +69,10 @@ fn ledger(snapshot: &Snapshot, kind: Kind, duplicates: u64, closed: bool) -> Led
     let recorded = published[index].wrapping_sub(twice).wrapping_add(early).wrapping_add(open);
     let waiting = published[index].wrapping_sub(account.taken[index]).wrapping_sub(late_twice);
     let mut in_flight = waiting.wrapping_add(account.held[index]);
-    if closed {
-        // Published during the close, and not seen by the writer any more.
-        dropped.add(DropReason::AlreadyShutdown, waiting);
+    if closed || *is_cut {
+        // Published during the close, and not seen by the writer any more; or gone with the ring file.
+        let reason = if *is_cut { DropReason::FileRemoved } else { DropReason::AlreadyShutdown };
+        dropped.add(reason, waiting);
         in_flight = account.held[index];
     }
     Ledger { recorded, stored: account.stored[index] + unfinished, dropped, in_flight }
@@ -96,7 +97,7 @@ mod tests {
         };
         account.drop_many([7, 5, 5, 5], DropReason::StoreError);
         account.drop_unfinished(2, DropReason::StoreError);
-        Snapshot { account, published: [100, 90, 80, 60], dropped_early }
+        Snapshot { account, published: [100, 90, 80, 60], dropped_early, is_cut: false }
     }
 
     fn ledgers(snapshot: &Snapshot, closed: bool) -> [Ledger; 4] {
@@ -115,6 +116,9 @@ mod tests {
         let closed = ledgers(&sound(), true);
         assert!(closed.iter().all(Ledger::balances), "{closed:?}");
         assert_eq!((closed[0].in_flight, closed[0].dropped.already_shutdown), (10, 19));
+        let cut = ledgers(&Snapshot { is_cut: true, ..sound() }, false);
+        assert!(cut.iter().all(Ledger::balances), "{cut:?}");
+        assert_eq!((cut[0].in_flight, cut[0].dropped.file_removed), (10, 19));
     }
 
     #[test]

@@ -198,6 +198,8 @@ impl Writer {
         let open =
             (is_crowded || self.orphans_are_due()).then(|| self.recorder.open.look(0, |_| true));
         let is_all_here = self.drain_up_to_tails();
+        // What was drained may be zeros, and is to be known as such before it counts for anything.
+        self.look_after_ring();
         self.next_since = Instant::now();
         match open {
             // A parent's record may be behind one that is not published yet; parted now, it would never

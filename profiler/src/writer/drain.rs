@@ -22,8 +22,11 @@ const MANY: u64 = 6 * LOT;
 const LOT: u64 = 1_024;
 
 impl Writer {
-    /// Where the next claim of each partition begins.
+    /// Where the next claim of each partition begins. What is lost is not waited for.
     pub(super) fn tails(&self) -> Vec<u64> {
+        if self.keeping.is_lost() {
+            return vec![0; self.consumer.partitions()];
+        }
         (0..self.consumer.partitions()).map(|index| self.consumer.tail(index)).collect()
     }
 
@@ -38,7 +41,7 @@ impl Writer {
     pub(super) fn drain(&mut self) -> u64 {
         self.consumer.backlog();
         self.state.set_high_water(self.consumer.high_water());
-        if self.pending.is_some() {
+        if self.pending.is_some() || self.keeping.is_lost() {
             return 0;
         }
         if !self.sealed && self.raw.is_empty() {
@@ -77,6 +80,9 @@ impl Writer {
 
     /// Takes everything there is.
     pub(super) fn drain_all(&mut self) {
+        if self.keeping.is_lost() {
+            return;
+        }
         let into = if self.sealed { &mut self.next } else { &mut self.raw };
         drain_until(&mut self.consumer, into, &mut self.chunks, None);
         self.show_account();
@@ -101,6 +107,9 @@ impl Writer {
     pub(super) fn drain_up_to_tails(&mut self) -> bool {
         let tails = self.tails();
         let began = Instant::now();
+        if self.keeping.is_lost() {
+            return true;
+        }
         loop {
             drain_until(&mut self.consumer, &mut self.next, &mut self.chunks, Some(&tails));
             let all = self.positions().iter().zip(&tails).all(|(at, tail)| at >= tail);

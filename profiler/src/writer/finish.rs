@@ -136,6 +136,11 @@ impl Writer {
     fn take_open_spans(&mut self) -> Vec<Seen> {
         let recorder = std::sync::Arc::clone(&self.recorder);
         let mut open = recorder.open.look(recorder.clock.ticks(), |_| true);
+        self.look_after_ring();
+        if self.keeping.is_lost() {
+            self.account.drop_unfinished(open.len() as u64, DropReason::FileRemoved);
+            return Vec::new();
+        }
         // Spans that were closed during the look are in the ring.
         self.drain_all();
         let ids: HashSet<u64> = open.iter().map(|seen| seen.id).collect();
@@ -178,6 +183,7 @@ impl Writer {
 
     /// The last batch: what is left, and the open spans.
     fn commit_last(&mut self, open: &[Seen], deadline: Instant) {
+        self.look_after_ring();
         self.await_file(self.unless_stuck(deadline), !open.is_empty());
         let has_no_store = self.pending.is_some() || (self.store.is_none() && !self.reopen());
         if has_no_store || !self.is_in_place {

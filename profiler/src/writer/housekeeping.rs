@@ -13,6 +13,8 @@ use super::losses::Losses;
 use super::raw::add;
 use super::stats;
 use crate::recorder::losses::{DropReason, Kind, PerKind};
+#[cfg(feature = "crash-proof")]
+use crate::recorder::ring_file::own::OwnFile;
 
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long the writer may delete old rows at a time.
@@ -115,8 +117,15 @@ impl Writer {
         }
     }
 
-    /// Checks whether the ring file can be found, if there is one. The recording goes on without: what is mapped stays.
-    fn look_after_ring(&self) {
+    /// Checks whether the ring file is whole and can be found, if there is one. Without one that can be found the recording
+    /// goes on: what is mapped stays.
+    pub(super) fn look_after_ring(&mut self) {
+        #[cfg(feature = "crash-proof")]
+        if self.recorder.file.as_ref().is_some_and(OwnFile::look_whether_cut) {
+            return self.lose_ring();
+        }
+        #[cfg(feature = "crash-proof")]
+        self.see_published();
         #[cfg(feature = "crash-proof")]
         if let Some(file) = &self.recorder.file
             && !file.is_in_place()

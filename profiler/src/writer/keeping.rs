@@ -26,6 +26,8 @@ pub(super) struct Keeping {
     passed: Vec<u64>,
     /// What of that the present file has.
     told: Vec<u64>,
+    /// Whether the ring file was cut: nothing more is taken out of it.
+    is_lost: bool,
 }
 
 impl Keeping {
@@ -42,7 +44,8 @@ impl Keeping {
             }
             consumer.keep_slots();
             let none = vec![0; consumer.partitions()];
-            return Self { ring: Some(file.run()), passed: none.clone(), told: none };
+            let ring = Some(file.run());
+            return Self { ring, passed: none.clone(), told: none, is_lost: false };
         }
         _ = (recorder, timeline, consumer);
         Self::default()
@@ -51,6 +54,18 @@ impl Keeping {
     /// Whether slots are kept.
     pub(super) fn is_on(&self) -> bool {
         cfg!(feature = "crash-proof") && self.ring.is_some()
+    }
+
+    /// The ring file was cut. Says whether that was known already.
+    #[cfg(feature = "crash-proof")]
+    pub(super) fn lose(&mut self) -> bool {
+        self.ring = None;
+        std::mem::replace(&mut self.is_lost, true)
+    }
+
+    /// Whether the ring is lost, and nothing may be taken out of it.
+    pub(super) fn is_lost(&self) -> bool {
+        cfg!(feature = "crash-proof") && self.is_lost
     }
 
     /// A partition has been made into rows up to there, or was given up.

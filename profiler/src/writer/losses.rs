@@ -35,7 +35,7 @@ fn all_drops<'a>(
     counters: &'a Counters,
     account: &'a Account,
 ) -> impl Iterator<Item = Drops> + use<'a> {
-    counters.all().map(|partition| partition.drops()).chain(std::iter::once(account.drops()))
+    counters.all_drops().chain(std::iter::once(account.drops()))
 }
 
 impl Losses {
@@ -62,7 +62,8 @@ impl Losses {
         for (index, drops) in seen.iter().enumerate() {
             let before = self.committed.get(index).copied().unwrap_or_default();
             for (reason, (now, before)) in DropReason::ALL.iter().zip(drops.iter().zip(before)) {
-                let lost = |kind: Kind| now[kind as usize] - before[kind as usize];
+                // Saturating: a ring file that was cut a moment ago has fewer.
+                let lost = |kind: Kind| now[kind as usize].saturating_sub(before[kind as usize]);
                 let (spans, events) = (lost(Kind::Span), lost(Kind::Event));
                 let entries = lost(Kind::Entry);
                 if spans + events + entries > 0 {
@@ -80,6 +81,12 @@ impl Losses {
             }
         }
         NewLosses { seen, until_ns: now_ns }
+    }
+
+    /// What every partition had dropped when the last losses were committed.
+    #[cfg(feature = "crash-proof")]
+    pub(super) fn committed(&self) -> &[Drops] {
+        &self.committed
     }
 
     pub(super) fn last_commit_elapsed(&self) -> Duration {

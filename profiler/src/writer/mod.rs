@@ -42,6 +42,8 @@ mod keys;
 // From rows to commits, and what happens if a commit fails.
 mod aside;
 mod commit;
+#[cfg(feature = "crash-proof")]
+mod cut_ring;
 mod in_file;
 mod keeping;
 mod losses;
@@ -91,6 +93,8 @@ use crate::panics;
 use crate::recorder::Recorder;
 use crate::recorder::account::Account;
 use crate::recorder::clock::Timeline;
+#[cfg(feature = "crash-proof")]
+use crate::recorder::losses::PerKind;
 use crate::recorder::record::Slot;
 use crate::redact::Redaction;
 use crate::writer::control::Flush;
@@ -199,6 +203,9 @@ pub(crate) struct Writer {
     requests: Requests,
     /// Positions of the partitions up to which everything is committed.
     committed: Vec<u64>,
+    /// What the ring was seen to have published, where it lies in a file: some of that is lost if the file is.
+    #[cfg(feature = "crash-proof")]
+    published: PerKind,
     /// Where the ring lies in a file: what is known of slots that are kept.
     keeping: Keeping,
     waiting: Vec<Waiting>,
@@ -283,6 +290,8 @@ impl Writer {
             marks: MarkRows::default(),
             requests,
             committed: vec![0; partitions],
+            #[cfg(feature = "crash-proof")]
+            published: PerKind::default(),
             keeping,
             waiting: Vec::new(),
             pause: PAUSE_MIN,
@@ -333,6 +342,10 @@ impl Writer {
     /// All that the writer does, once. Returns the deadline when the recording is to be closed.
     fn round(&mut self) -> Option<Instant> {
         self.look_whether_installed();
+        #[cfg(feature = "crash-proof")]
+        if self.recorder.is_cut() {
+            self.lose_ring();
+        }
         if let Some(deadline) = self.take_control() {
             return Some(deadline);
         }
@@ -361,6 +374,10 @@ impl Writer {
     fn take_flushes(&mut self) {
         let mut any = false;
         while let Ok(flush) = self.control.try_recv() {
+            if self.keeping.is_lost() {
+                // What it is about is not there any more: whoever waits hears that.
+                continue;
+            }
             let (targets, marks) = (self.tails(), self.marks_so_far());
             // A flush in a panic hook should also store the spans that the thread is in.
             let looks = if self.has_open_spans() { self.looks_begun + 1 } else { 0 };

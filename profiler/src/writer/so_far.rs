@@ -85,9 +85,9 @@ impl Writer {
     pub(super) fn charge_refusal(&mut self) {
         let of_store =
             |drops: &[PerKind]| -> u64 { drops[DropReason::StoreError as usize].iter().sum() };
-        let partitions = self.recorder.counters.all();
-        let lost = partitions.map(|partition| of_store(&partition.drops())).sum::<u64>()
-            + of_store(&self.account.drops());
+        let partitions = self.recorder.counters.all_drops();
+        let lost =
+            partitions.map(|drops| of_store(&drops)).sum::<u64>() + of_store(&self.account.drops());
         if lost > self.so_far.lost {
             self.so_far.lost = lost;
             self.state.refusal_has_cost();

@@ -20,7 +20,9 @@ pub(crate) fn collect(recorder: &Recorder, writer: &WriterState) -> Stats {
         last_error: writer.last_error(),
         last_refusal: writer.last_refusal(),
         control_error: writer.control_error(),
-        is_crash_proof: stats.is_crash_proof && writer.crash_proof_error().is_none(),
+        is_crash_proof: stats.is_crash_proof
+            && writer.crash_proof_error().is_none()
+            && !recorder.is_cut(),
         crash_proof_error: writer.crash_proof_error(),
         sqlite: SqliteVersion::linked(),
         writer_cpu: writer.cpu(),

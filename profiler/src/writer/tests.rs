@@ -96,7 +96,7 @@ impl Rig {
 
     /// Published, stored, and dropped because the ring was full.
     fn ledger(&self) -> [u64; 3] {
-        let snapshot = self.recorder.counters.snapshot(&self.recorder.ring);
+        let snapshot = self.recorder.counters.snapshot(&self.recorder.ring, false);
         let lost = |reason: DropReason| snapshot.dropped_early[reason as usize][SPAN];
         let others = DropReason::ALL.iter().filter(|reason| **reason != DropReason::RingFull);
         assert_eq!(others.map(|reason| lost(*reason)).sum::<u64>(), 0);
@@ -270,7 +270,7 @@ fn what_comes_while_a_batch_is_converted_is_taken_in_between() {
     converter.convert(raw, piece, store.as_mut().unwrap(), batch, || come(&mut relief, next));
     assert_eq!((batch.spans.len() as u64, times), (LOT, 1 + LOT / 256));
     assert_eq!(next.len() as u64, times * LOT);
-    let snapshot = rig.recorder.counters.snapshot(&rig.recorder.ring);
+    let snapshot = rig.recorder.counters.snapshot(&rig.recorder.ring, false);
     assert_eq!(snapshot.published[SPAN], (times + 1) * LOT);
     assert_eq!(snapshot.dropped_early[DropReason::RingFull as usize][SPAN], 0);
 }

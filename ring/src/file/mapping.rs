@@ -7,7 +7,10 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(target_os = "linux")]
+use super::sigbus::Guarded;
 use crate::fork;
 
 /// A mapped file, all of it, as long as this is kept.
@@ -19,6 +22,10 @@ pub(crate) struct Mapping {
     len: usize,
     /// Its file, which is open as long as it is mapped: with it goes the lock.
     file: Option<File>,
+    /// Whether somebody has been found to have cut it short.
+    was_cut: AtomicBool,
+    #[cfg(target_os = "linux")]
+    guarded: Option<Guarded>,
 }
 
 // SAFETY: an address, which is unmapped from any thread.
@@ -38,7 +45,14 @@ impl Mapping {
         let first = NonNull::new(first).filter(|first| first.as_ptr() != libc::MAP_FAILED);
         let first = first.ok_or_else(io::Error::last_os_error)?;
         // From here on it is unmapped whatever happens.
-        let mapping = Self { first, len, file: None };
+        let mapping = Self {
+            first,
+            len,
+            file: None,
+            was_cut: AtomicBool::new(false),
+            #[cfg(target_os = "linux")]
+            guarded: None,
+        };
         if !fork::zero_in_child(first.addr().get(), len) {
             return Err(io::Error::other("this process has too many of them"));
         }
@@ -57,6 +71,16 @@ impl Mapping {
         if mapped == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
+    /// From now on nobody is ended who touches what is gone of the file, as far as that can be had.
+    #[cfg(target_os = "linux")]
+    pub(super) fn guard(&mut self, page: usize) {
+        self.guarded = Guarded::new(self.first.addr().get(), self.len, page);
+    }
+
+    /// The same: there is nothing that could be had.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn guard(&mut self, _page: usize) {}
+
     /// Keeps the file, which a forked child does not have: whoever has opened it has seen to that.
     pub(super) fn keeping(mut self, file: File) -> Self {
         self.file = Some(file);
@@ -74,6 +98,33 @@ impl Mapping {
         }
     }
 
+    /// Whether somebody has cut the file short, and a thread has found out, or [a look](Self::look_whether_cut).
+    pub(crate) fn was_cut(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        if self.guarded.as_ref().is_some_and(Guarded::was_cut) {
+            return true;
+        }
+        // Relaxed: a fact that stays.
+        self.was_cut.load(Ordering::Relaxed)
+    }
+
+    /// Whether all of the file is there that was reserved. If it cannot be asked, it is.
+    pub(crate) fn look_whether_cut(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let found = self.file.as_ref().and_then(|file| file.metadata().ok());
+        let len = self.len as u64;
+        let is_short = |found: std::fs::Metadata| {
+            // One that was cut and made longer again has holes.
+            let has_holes = cfg!(target_os = "linux") && found.blocks().saturating_mul(512) < len;
+            found.len() < len || has_holes
+        };
+        if found.is_some_and(is_short) {
+            // Relaxed: as above.
+            self.was_cut.store(true, Ordering::Relaxed);
+        }
+        self.was_cut()
+    }
+
     pub(crate) fn first(&self) -> NonNull<u8> {
         self.first.cast()
     }
@@ -85,6 +136,9 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        // First: what is mapped there later is somebody else's.
+        #[cfg(target_os = "linux")]
+        drop(self.guarded.take());
         fork::share_with_child(self.first.addr().get());
         if let Some(file) = &self.file {
             fork::keep_in_child(file.as_raw_fd());

@@ -40,6 +40,10 @@
 //! The owner trusts what it alone writes, and uses nothing of the file as an address: whoever else may write to the
 //! file, which is the same user, can spoil what is recorded and nothing of the process. A reader trusts nothing.
 //!
+//! Where somebody cuts the file short, its owner has zeros behind its end, and goes on (Linux): a handler of SIGBUS puts
+//! them there. It is installed with the first file, unless [`FileSettings::has_signal_handler`] is `false`, and passes on
+//! every other signal to whoever had it before. [`RingFile::was_cut`] says that it has happened.
+//!
 //! A child of `fork` has zeros in the place of the mapping, in which the ring is closed and every table empty: it
 //! records nothing, and its parent goes on alone. (Children that are made without handlers, by a bare system call,
 //! are to call `exec`.)
@@ -66,6 +70,8 @@ mod guard;
 mod mapping;
 #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
 mod place;
+#[cfg(all(target_os = "linux", not(any(spandrel_loom, miri))))]
+mod sigbus;
 #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
 mod system;
 
@@ -123,8 +129,8 @@ pub fn monotonic_ns() -> u64 {
 
 /// Removes a file that was about to become a ring file when its process died. Says whether it was one, and is gone.
 ///
-/// The caller has to know that the process is not just about to make it: until that has made the file and locked it, which is a
-/// moment, it looks the same.
+/// The process may be in another namespace, and just about to make it: then it has the lock of the file, which is left
+/// alone, or finds that it is gone, and makes it anew.
 ///
 /// # Errors
 ///

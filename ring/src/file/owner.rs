@@ -35,6 +35,9 @@ pub struct FileSettings<'a> {
     pub anchors: [u64; OWN_WORDS],
     /// Whatever else the caller wants to find again.
     pub settings: [u64; OWN_WORDS],
+    /// Whether a handler of SIGBUS, which is installed with the first file (Linux), lets this process live when somebody
+    /// cuts the file short. See [the module](super).
+    pub has_signal_handler: bool,
 }
 
 impl Default for FileSettings<'_> {
@@ -49,6 +52,7 @@ impl Default for FileSettings<'_> {
             clock: 0,
             anchors: [0; OWN_WORDS],
             settings: [0; OWN_WORDS],
+            has_signal_handler: true,
         }
     }
 }
@@ -130,8 +134,9 @@ impl RingFile {
         let layout = Self::layout::<T>(settings)?;
         #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
         {
-            let made =
-                super::place::make(path, layout.bytes, layout.own_pages(), layout.sizes.page)?;
+            let (bytes, page) = (layout.bytes, layout.sizes.page);
+            let is_guarded = settings.has_signal_handler;
+            let made = super::place::make(path, bytes, layout.own_pages(), page, is_guarded)?;
             let owner = OwnerId { is_locked: made.is_locked, ..super::process::this() };
             Ok(Self::over(Region::of_file(made.mapping), layout, settings, &owner))
         }
@@ -239,6 +244,19 @@ impl RingFile {
     #[must_use]
     pub fn drainer(&self) -> &[AtomicU64] {
         &self.drainer
+    }
+
+    /// Whether somebody else has cut the file short, and a thread has found out, or [a look](Self::look_whether_cut): what
+    /// was behind its end is gone, and what is recorded there nobody can read.
+    #[must_use]
+    pub fn was_cut(&self) -> bool {
+        self.whole.was_cut()
+    }
+
+    /// The same, and asks the system. What was read of the ring before is as it was recorded, if this says `false`.
+    #[must_use]
+    pub fn look_whether_cut(&self) -> bool {
+        self.whole.look_whether_cut()
     }
 
     /// Bytes of the file.

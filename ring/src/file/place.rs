@@ -16,6 +16,9 @@ use super::{CreateError, guard, liveness};
 use crate::fork;
 use crate::size::TooLarge;
 
+/// How often a file is made anew that others have taken for one of a dead process.
+const MAKING_MAX: u32 = 1_000;
+
 /// A file that is made.
 #[derive(Debug)]
 pub(super) struct Made {
@@ -76,6 +79,7 @@ pub(super) fn make(
     bytes: usize,
     own: impl Iterator<Item = usize>,
     page: usize,
+    is_guarded: bool,
 ) -> Result<Made, CreateError> {
     if bytes as u64 > guard::FILE_BYTES_MAX {
         return Err(TooLarge { bytes: Some(bytes) }.into());
@@ -94,18 +98,11 @@ pub(super) fn make(
     let found = system::file_system(folder).map_err(failed("ask for its file system"))?;
     let refused = |name| CreateError::FileSystem { folder: folder.to_owned(), name };
     judge(&found).map_err(refused)?;
-    let mut options = File::options();
-    options.read(true).write(true).create_new(true).mode(0o600);
-    let made = options.custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC).open(path);
-    let file = made.map_err(|error| match error.kind() {
+    let (file, is_locked) = make_locked(path).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => CreateError::Exists(path.to_owned()),
         _ => failed("make it")(error),
     })?;
-    // Before it has a lock, which a child would keep.
-    fork::close_in_child(file.as_raw_fd());
     let mut unfinished = Unfinished { path, file: &file, is_made: false };
-    // Some file systems have no locks: then a reader in another container cannot know whether we live.
-    let is_locked = system::lock(&file, liveness::OWNER_BYTE).unwrap_or(false);
     let full = || CreateError::Full { folder: folder.to_owned(), bytes: bytes as u64 };
     if bytes as u64 > system::file_size_limit() {
         return Err(full());
@@ -114,7 +111,10 @@ pub(super) fn make(
         Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG) => full(),
         _ => failed("reserve its memory")(error),
     })?;
-    let mapping = Mapping::new(&file, bytes).map_err(failed("map it"))?;
+    let mut mapping = Mapping::new(&file, bytes).map_err(failed("map it"))?;
+    if is_guarded {
+        mapping.guard(page);
+    }
     own.into_iter()
         .try_for_each(|at| mapping.take_over(at, page))
         .map_err(failed("have pages of its own"))?;
@@ -122,6 +122,52 @@ pub(super) fn make(
     unfinished.is_made = true;
     drop(unfinished);
     Ok(Made { mapping: mapping.keeping(file), is_locked })
+}
+
+/// Makes a file and locks its first byte. Says whether it is locked: some file systems have no locks, and then a reader in
+/// another container cannot know whether we live.
+///
+/// Between the two it looks like what somebody has left who has died: whoever [removes that](remove_unmade) has the
+/// lock, or had it, and the file is made anew.
+fn make_locked(path: &Path) -> io::Result<(File, bool)> {
+    let mut options = File::options();
+    options.read(true).write(true).create_new(true).mode(0o600);
+    options.custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
+    let mut attempts = 0;
+    loop {
+        let made = options.open(path);
+        let is_there = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
+        let is_being_removed = attempts > 0 && made.as_ref().is_err_and(is_there);
+        if !is_being_removed {
+            let file = made?;
+            // Before it has a lock, which a child would keep.
+            fork::close_in_child(file.as_raw_fd());
+            let is_ours = match system::lock(&file, liveness::OWNER_BYTE) {
+                Ok(is_locked) => is_still(path, &file).map(|is_still| is_locked && is_still),
+                Err(_no_locks) => return Ok((file, false)),
+            };
+            if is_ours.as_ref().is_ok_and(|is_ours| *is_ours) {
+                return Ok((file, true));
+            }
+            fork::keep_in_child(file.as_raw_fd());
+            is_ours?;
+        }
+        attempts += 1;
+        if attempts == MAKING_MAX {
+            return Err(io::Error::other("others remove it again and again"));
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Whether the path names this file.
+fn is_still(path: &Path, file: &File) -> io::Result<bool> {
+    let id = |found: std::fs::Metadata| (found.dev(), found.ino());
+    match path.symlink_metadata() {
+        Ok(found) => Ok(id(found) == id(file.metadata()?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Removes a file that is no ring file yet, if whoever was about to make one of it is dead: his lock is gone. Says whether it
@@ -133,13 +179,17 @@ pub(super) fn remove_unmade(path: &Path) -> io::Result<bool> {
     if guard::check_owner(&file).is_err() {
         return Ok(false);
     }
+    // Released when this returns. First: whoever has the lock goes on making it.
+    if !system::lock(&file, liveness::OWNER_BYTE)? {
+        return Ok(false);
+    }
     let mut first = [0; 8];
     let read = std::os::unix::fs::FileExt::read_at(&file, &mut first, 0)?;
     if read == first.len() && first != [0; 8] {
         return Ok(false);
     }
-    // Released when this returns.
-    if !system::lock(&file, liveness::OWNER_BYTE)? {
+    // As long as it is locked here nobody else removes it: another one would be in its place.
+    if !is_still(path, &file)? {
         return Ok(false);
     }
     std::fs::remove_file(path)?;

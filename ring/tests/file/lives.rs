@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use spandrel_ring::file::{FileSettings, Liveness, Reader, RingFile};
 
-use crate::{Folder, Running};
+use crate::{Folder, Running, elsewhere};
 
 #[test]
 #[ignore = "run by the others in a process of its own"]
@@ -26,7 +26,11 @@ fn looks() {
 }
 
 fn owner(folder: &Folder) -> Running {
-    let mut child = Running(folder.command("lives::child").stdout(Stdio::piped()).spawn().unwrap());
+    made_by(folder.command("lives::child"))
+}
+
+fn made_by(mut command: Command) -> Running {
+    let mut child = Running(command.stdout(Stdio::piped()).spawn().unwrap());
     let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap() == "made"), "it has ended before");
     child
@@ -80,11 +84,7 @@ fn one_drains_at_a_time() {
 
 /// What somebody sees for whom the owner has another number, or none.
 fn seen_elsewhere(folder: &Folder) -> Option<String> {
-    let inner = folder.command("lives::looks");
-    let mut command = Command::new("unshare");
-    command.args(["--pid", "--fork"]).arg(inner.get_program()).args(inner.get_args());
-    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let output = command.output().ok()?;
+    let output = elsewhere(folder, "lives::looks")?.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.lines().find_map(|line| line.strip_prefix("looked: ").map(str::to_owned))
 }
@@ -93,11 +93,42 @@ fn seen_elsewhere(folder: &Folder) -> Option<String> {
 fn from_another_namespace_the_lock_tells() {
     let folder = Folder::new();
     let mut child = owner(&folder);
-    let Some(seen) = seen_elsewhere(&folder) else {
-        eprintln!("SKIPPED: no namespace can be made here (unshare --pid)");
-        return;
-    };
+    let Some(seen) = seen_elsewhere(&folder) else { return };
     assert_eq!(seen, "Alive");
     child.kill();
     assert_eq!(seen_elsewhere(&folder).as_deref(), Some("Dead"));
+}
+
+/// Two containers whose folders others see: in each the owner is process 1.
+#[test]
+fn the_same_number_in_two_namespaces_is_two_processes() {
+    let folders = [Folder::new(), Folder::new()];
+    let mut owners = Vec::new();
+    for folder in &folders {
+        let Some(command) = elsewhere(folder, "lives::child") else { return };
+        owners.push(made_by(command));
+    }
+    let [first, second] = &folders;
+    let opened = folders.each_ref().map(|folder| Reader::open(&folder.ring()).unwrap());
+    let [one, other] = opened.each_ref().map(Reader::owner);
+    assert_eq!((one.pid, other.pid), (1, 1));
+    assert_ne!(one.pid_namespace, other.pid_namespace);
+    let seen = |at: usize| opened[at].liveness().unwrap();
+    assert_eq!([seen(0), seen(1)], [Liveness::Alive, Liveness::Alive]);
+    // From a third one, which has a process 1 itself.
+    let alive = Some("Alive");
+    assert_eq!(
+        (seen_elsewhere(first).as_deref(), seen_elsewhere(second).as_deref()),
+        (alive, alive)
+    );
+    owners[0].kill();
+    // What was in the namespace is killed then, and nobody here can wait for that.
+    while seen(0) == Liveness::Alive {
+        std::thread::yield_now();
+    }
+    assert_eq!([seen(0), seen(1)], [Liveness::Dead, Liveness::Alive]);
+    assert_eq!(
+        (seen_elsewhere(first).as_deref(), seen_elsewhere(second).as_deref()),
+        (Some("Dead"), alive)
+    );
 }

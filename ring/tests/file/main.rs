@@ -5,10 +5,13 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // says what it skips, and one process to another where it is
 #![allow(unsafe_code)] // system calls
 
+mod cut;
 mod forked;
 mod killed;
 mod lives;
 mod places;
+mod signals;
+mod unmade;
 mod witness;
 
 use std::path::{Path, PathBuf};
@@ -57,6 +60,29 @@ impl Drop for Folder {
             std::fs::remove_dir_all(&self.0).unwrap();
         }
     }
+}
+
+/// A test of this program in a process namespace of its own, where it finds the same folder: as root of a container, or of a user
+/// namespace where this user may make one. None, and said aloud, where nobody may.
+fn elsewhere(folder: &Folder, test: &str) -> Option<Command> {
+    const WAYS: [&[&str]; 2] = [
+        &["--pid", "--fork", "--kill-child", "--mount-proc"],
+        &["-Urp", "--fork", "--kill-child", "--mount-proc"],
+    ];
+    let is_possible = |way: &&[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(*way).arg("true").stderr(std::process::Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    let Some(way) = WAYS.into_iter().find(is_possible) else {
+        eprintln!("SKIPPED: no process namespace can be made here (unshare {})", WAYS[1].join(" "));
+        return None;
+    };
+    let inner = folder.command(test);
+    let mut command = Command::new("unshare");
+    command.args(way).arg(inner.get_program()).args(inner.get_args());
+    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    Some(command)
 }
 
 /// A process that is killed at the end, also by a panic.

@@ -162,7 +162,7 @@ fn way_out(reason: &str, facts: &Facts) -> String {
                           tables; let nobody else write into the file"
             .into(),
         "file_removed" => {
-            "the file or its log was deleted, renamed or cut short while it was recorded \
+            "the file, its log or its ring file was deleted, renamed or cut short while it was recorded \
                            into; keep others away from it, and limit its size by SPANDREL_MAX_BYTES"
                 .into()
         }

@@ -44,6 +44,8 @@ struct Seen {
     ring: Consumer<Slot>,
     /// What is known to be committed.
     stored: PerKind,
+    /// What the ring was seen to have published.
+    published: PerKind,
     memory: Memory,
 }
 
@@ -65,13 +67,34 @@ impl Collected {
         marks: Arc<MarksInFile>,
         folder: PathBuf,
     ) -> Self {
-        let seen = Seen { ring, stored: PerKind::default(), memory: Memory::default() };
+        let (stored, published) = Default::default();
+        let seen = Seen { ring, stored, published, memory: Memory::default() };
         Self { recorder, marks, folder, seen: Mutex::new(seen), closed: Mutex::new(None) }
     }
 
     /// A word of the collector's.
     fn said(&self, word: usize) -> u64 {
         self.recorder.file.as_ref().map_or(0, |file| file.drainer(word))
+    }
+
+    /// Looks whether somebody has cut the ring file short; then nothing is recorded any more. What was read of the ring
+    /// before is as it was, if not.
+    fn look_whether_cut(&self, seen: &mut Seen) -> bool {
+        let recorder = &self.recorder;
+        let Some(file) = &recorder.file else { return false };
+        let published = recorder.ring.published();
+        if !file.look_whether_cut() {
+            seen.published = published;
+            return false;
+        }
+        recorder.close_ring();
+        let before = std::array::from_fn(|kind| seen.published[kind].max(seen.stored[kind]));
+        recorder.counters.were_cut(&recorder.ring, before, &[]);
+        true
+    }
+
+    fn cut(&self) -> Error {
+        Error::new(ErrorKind::RingFile, format!("cannot flush: {}", self.recorder.tell_cut()))
     }
 
     fn timed_out(&self, timeout: Duration) -> Error {
@@ -118,7 +141,13 @@ impl Backend for Collected {
         let mut pause = PAUSE_MIN;
         loop {
             let mut seen = self.seen.lock().ok_or_else(forked)?;
-            if seen.is_given_back_to(&tails) && self.said(drainer::MARKS_STORED) >= marks {
+            let is_given_back = seen.is_given_back_to(&tails);
+            let is_done = is_given_back && self.said(drainer::MARKS_STORED) >= marks;
+            // What was just read may be zeros.
+            if self.look_whether_cut(&mut seen) {
+                return Err(self.cut());
+            }
+            if is_done {
                 seen.stored = std::array::from_fn(|kind| published[kind].max(seen.stored[kind]));
                 return Ok(());
             }
@@ -136,7 +165,8 @@ impl Backend for Collected {
         let published = self.recorder.ring.published();
         let (stored, memory) = self.seen.lock().map_or_else(Default::default, |mut seen| {
             let tails = seen.tails();
-            if seen.is_given_back_to(&tails) {
+            let is_given_back = seen.is_given_back_to(&tails);
+            if !self.look_whether_cut(&mut seen) && is_given_back {
                 seen.stored = published;
             }
             (seen.stored, seen.memory)
@@ -146,6 +176,8 @@ impl Backend for Collected {
             marks: self.marks.appended(),
             marks_dropped: self.marks.dropped(),
             memory,
+            is_crash_proof: !self.recorder.is_cut(),
+            crash_proof_error: self.recorder.is_cut().then(|| self.recorder.tell_cut()),
             ..stats_now::of(&self.recorder, Some(account)).0
         }
     }

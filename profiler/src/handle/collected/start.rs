@@ -31,8 +31,12 @@ impl Profiler {
         // The collector gives ids to rows: those of the recorder mean something in this run only.
         let options = builder.recorder_options(builder.rule()?, 1);
         let redacted = builder.redaction.added().to_vec();
-        let plan =
-            FilePlan { drainer: Drainer::Folder(folder.clone()), run: uuid.clone(), redacted };
+        let plan = FilePlan {
+            drainer: Drainer::Folder(folder.clone()),
+            run: uuid.clone(),
+            redacted,
+            has_signal_handler: builder.signal_handler,
+        };
         // What a thread of a forked child knows of its parent's table is not so there.
         fork::call_in_child(local::forget_in_child);
         let made = Recorder::try_new_in_file(&options, &plan);

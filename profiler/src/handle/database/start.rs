@@ -68,7 +68,12 @@ fn make_in_file(
     let redacted = builder.redaction.added().to_vec();
     // What a thread of a forked child knows of its parent's table is not so there.
     fork::call_in_child(local::forget_in_child);
-    let plan = FilePlan { drainer: Drainer::Profile(database), run: uuid.to_owned(), redacted };
+    let plan = FilePlan {
+        drainer: Drainer::Profile(database),
+        run: uuid.to_owned(),
+        redacted,
+        has_signal_handler: builder.signal_handler,
+    };
     Recorder::try_new_in_file(options, &plan).map_err(|error| match error {
         CreateError::Unsupported => {
             let message = format!("crash_proof: {error}");

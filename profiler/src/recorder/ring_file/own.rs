@@ -19,7 +19,8 @@ use crate::recorder::record::Slot;
 use crate::sync::Ordering;
 
 /// Room for the names of some twenty thousand callsites.
-pub(crate) const NAMES_BYTES: usize = if cfg!(test) { 256 << 10 } else { 4 << 20 };
+pub(crate) const NAMES_BYTES: usize =
+    if cfg!(any(test, spandrel_fuzz)) { 256 << 10 } else { 4 << 20 };
 
 /// How much of what there is to be, and what the header says for whoever recovers.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +51,8 @@ pub(crate) struct FilePlan {
     pub(crate) run: String,
     /// Names of fields with secrets, as they were set: who recovers the file must store none.
     pub(crate) redacted: Vec<String>,
+    /// Whether a handler of SIGBUS is to let the process live if somebody cuts the file short.
+    pub(crate) has_signal_handler: bool,
 }
 
 impl Drainer {
@@ -149,6 +152,7 @@ impl FilePlan {
                 clock: kind,
                 anchors,
                 settings,
+                has_signal_handler: self.has_signal_handler,
             },
         )?;
         let id = file_id(&path);
@@ -243,6 +247,16 @@ impl OwnFile {
     /// Whether the path still names it: if not, nobody will find what is in it.
     pub(crate) fn is_in_place(&self) -> bool {
         self.id.is_some() && file_id(&self.path) == self.id
+    }
+
+    /// Whether somebody has cut it short, as far as is known.
+    pub(crate) fn was_cut(&self) -> bool {
+        self.file.was_cut()
+    }
+
+    /// The same, and looks: what was read of the ring before is as it was recorded, if this says `false`.
+    pub(crate) fn look_whether_cut(&self) -> bool {
+        self.file.look_whether_cut()
     }
 
     /// Everything in it is elsewhere: nothing more comes, and the file goes. What is mapped stays as long as this.

@@ -55,6 +55,7 @@ impl Left {
             drainer: Drainer::Profile(database.to_owned()),
             run: UUID.into(),
             redacted: vec!["pin".into()],
+            has_signal_handler: true,
         };
         let (recorder, _consumer) = Recorder::try_new_in_file(&options, &plan).unwrap();
         let own = recorder.file.as_ref().unwrap();

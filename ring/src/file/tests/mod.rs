@@ -31,6 +31,7 @@ pub(super) const SETTINGS: FileSettings<'_> = FileSettings {
     clock: 2,
     anchors: [1, 2, 3, 4, 5, 6, 7, 8],
     settings: [9, 8, 7, 6, 5, 4, 3, 2],
+    has_signal_handler: false,
 };
 
 /// What should be found in a file: records by partition and position, and names.

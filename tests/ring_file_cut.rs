@@ -1,0 +1,160 @@
+//! Another process cuts the ring file short while it is recorded into: the program goes on, what is stored is as it was
+//! recorded, and the ledger says what is lost, and why.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use spandrel_query::Reader;
+use spandrel_tests::prelude::*;
+
+const THREADS: u64 = 4;
+/// Spans of each thread after it is known.
+const AFTER: u64 = 500;
+
+/// Files in the folder of rings.
+fn rings(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+fn one(thread: u64, n: u64) {
+    let outer =
+        info_span!("outer", thread, n, sum = thread + n, text = "longer than a word or two");
+    outer.in_scope(|| {
+        info_span!("inner", n).in_scope(|| info!(n, "within"));
+    });
+}
+
+fn record() {
+    let _limit = time_limit(60);
+    let folder = PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR").unwrap());
+    let builder = Profiler::builder().ring_capacity(1 << 14).partitions(2).max_open_spans(256);
+    let is_collected = std::env::var_os("SPANDREL_TEST_COLLECTED").is_some();
+    let builder = match is_collected {
+        true => builder.collected(folder.join("spandrel")),
+        false => builder
+            .database(folder.join("p.db"))
+            .crash_proof(true)
+            .batch_size(500)
+            .flush_interval(Duration::from_millis(5)),
+    };
+    let profiler = builder.build().unwrap();
+    assert_eq!((profiler.stats().is_crash_proof, profiler.stats().crash_proof_error), (true, None));
+    let dispatch = dispatch(&profiler);
+    let (made, said) = (AtomicU64::new(0), AtomicBool::new(false));
+    let is_known = || profiler.stats().crash_proof_error.is_some();
+    std::thread::scope(|scope| {
+        let (dispatch, made, said, is_known) = (&dispatch, &made, &said, &is_known);
+        for thread in 0..THREADS {
+            scope.spawn(move || {
+                within(dispatch, || {
+                    let mut n = 0;
+                    while n % 64 != 0 || !is_known() {
+                        one(thread, n);
+                        n += 1;
+                        if n == 2_000 && !said.swap(true, Ordering::Relaxed) {
+                            child::say("records");
+                        }
+                    }
+                    (n..n + AFTER).for_each(|n| one(thread, n));
+                    made.fetch_add(n + AFTER, Ordering::Relaxed);
+                });
+            });
+        }
+    });
+    let flushed = profiler.flush(Duration::from_secs(20)).unwrap_err().to_string();
+    assert!(flushed.contains("the ring file was cut short"), "{flushed}");
+    assert!(profiler.mark("too late").unwrap_err().to_string().contains("cut short"));
+    let report = profiler.close().unwrap();
+    let made = 2 * made.load(Ordering::Relaxed);
+    assert_eq!(report.recorded, report.stored + report.dropped.total(), "{report}");
+    assert_eq!(report.events.recorded, report.events.stored + report.events.dropped.total());
+    assert!(report.recorded <= made && report.in_flight == 0, "{made} of {report}");
+    // All of these are counted, and with this reason.
+    assert!(report.dropped.file_removed >= 2 * THREADS * AFTER, "{report}");
+    let error = report.crash_proof_error.as_deref().unwrap();
+    assert!(
+        error.contains(".ring: the ring file was cut short while it was recorded into"),
+        "{error}"
+    );
+    assert!(!report.is_crash_proof);
+    if !is_collected {
+        assert_eq!(report.last_error.as_deref(), Some(error));
+    }
+    child::say(report.stored);
+    child::say(report.events.stored);
+}
+
+/// Cuts the file of one that records to these lengths, one after the other. Returns the folder, and what it says to
+/// have stored.
+fn cut(is_collected: bool, lengths: impl FnOnce(u64) -> Vec<u64>) -> (tempfile::TempDir, [u64; 2]) {
+    let folder = tempfile::Builder::new().prefix("spandrel-cut-").tempdir_in("/dev/shm").unwrap();
+    let plan = child::plan("record").env("XDG_RUNTIME_DIR", folder.path());
+    let plan = if is_collected { plan.env("SPANDREL_TEST_COLLECTED", "1") } else { plan };
+    let mut child = plan.start();
+    child.expect("records");
+    let [ring] = &rings(&folder.path().join("spandrel"))[..] else { panic!("it has one ring") };
+    let file = std::fs::File::options().write(true).open(ring).unwrap();
+    let whole = file.metadata().unwrap().len();
+    lengths(whole).into_iter().for_each(|length| file.set_len(length).unwrap());
+    let stored = [child.hear(), child.hear()].map(|said| said.and_then(|said| said.parse().ok()));
+    let status = child.finish();
+    assert_eq!(status.code(), Some(0), "{status}");
+    (folder, stored.map(|stored| stored.expect("it says what it has stored")))
+}
+
+/// To 0, half, half a page, half and half a page; again and again, and longer again; bit by bit.
+const LENGTHS: [fn(u64) -> Vec<u64>; 6] = [
+    |_| vec![0],
+    |whole| vec![whole / 2],
+    |_| vec![2_048],
+    |whole| vec![whole / 2 + 2_048],
+    |whole| (0..40).map(|turn| if turn % 2 == 0 { 0 } else { whole }).collect(),
+    |whole| (0..64).rev().map(|part| whole / 64 * part + 8).collect(),
+];
+
+#[test]
+fn a_program_whose_ring_file_is_cut_goes_on_and_stores_nothing_that_is_wrong() {
+    if child::role().is_some() {
+        return record();
+    }
+    let _limit = time_limit(120);
+    for (case, lengths) in LENGTHS.into_iter().enumerate() {
+        let (folder, [spans, events]) = cut(false, lengths);
+        assert!(rings(&folder.path().join("spandrel")).is_empty(), "close() removes it");
+        let path = folder.path().join("p.db");
+        let db = Database::open(&path);
+        assert_eq!(db.value::<String>("PRAGMA integrity_check"), "ok");
+        assert_eq!(db.count("SELECT count(*) FROM span"), spans, "case {case}");
+        assert_eq!(db.count("SELECT count(*) FROM event"), events, "case {case}");
+        let wrong = "SELECT count(*) FROM spans WHERE name = 'outer' AND status = 'ok' AND NOT (
+            (fields ->> 'sum') = (fields ->> 'n') + (fields ->> 'thread') AND parent_id IS NULL
+            AND fields ->> 'text' = 'longer than a word or two')";
+        assert_eq!(db.count(wrong), 0, "case {case}");
+        let late = "SELECT count(*) FROM spans WHERE start_ns < 0 OR duration_ns < 0
+            OR start_ns + duration_ns > (SELECT ended_unix_ns - started_unix_ns FROM run)";
+        assert_eq!(db.count(late), 0, "case {case}");
+        let twice =
+            "SELECT count(*) - count(DISTINCT (fields ->> 'n') || ' ' || (fields ->> 'thread'))
+            FROM spans WHERE name = 'outer'";
+        assert_eq!(db.count(twice), 0, "case {case}");
+        let reader = Reader::open(&path).unwrap();
+        let found = reader.contradictions(1).unwrap();
+        assert!(found.is_empty(), "case {case}: {found:?}");
+        let run = reader.run(1).unwrap().unwrap();
+        assert!(run.ended_unix_ns.is_some() && run.dropped() > 0);
+        assert!(run.report.as_deref().unwrap().contains("cut short"), "the profile says so");
+    }
+}
+
+#[test]
+fn so_does_one_that_is_collected() {
+    if child::role().is_some() {
+        return record();
+    }
+    let _limit = time_limit(120);
+    for lengths in LENGTHS {
+        let (_folder, [spans, events]) = cut(true, lengths);
+        assert_eq!([spans, events], [0, 0], "nobody has collected anything");
+    }
+}
