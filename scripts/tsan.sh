@@ -26,8 +26,11 @@ tested() {
         --config 'profile.release.package.libsqlite3-sys.opt-level=1' "$@"
 }
 tested --package spandrel-ring --features mapped --test stress
-# Not those that are killed: what another process gives back is handed over by the system, and it sees a race.
-tested --package spandrel-ring --features mapped --test file -- --skip killed
+# Not those that are killed: what another process gives back is handed over by the system, and it sees a race. Nor those
+# that fault on purpose: an atomic operation faults inside of the sanitizer's own code, which has locks then.
+echo "tsan.sh: SKIPPED, tests of ring files that are killed or cut, and of SIGBUS"
+tested --package spandrel-ring --features mapped --test file -- \
+    --skip killed --skip cut:: --skip signals::
 tested --package spandrel-tests \
     --test close_while_recording --test flush --test async_tasks \
     --test more_threads_than_partitions --test own_subscriber_many_threads \

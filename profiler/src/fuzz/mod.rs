@@ -10,6 +10,8 @@ pub(crate) mod site;
 pub(crate) mod words;
 
 pub use crate::writer::fuzz::{field_words, records};
+#[cfg(all(target_os = "linux", feature = "collected", not(spandrel_loom)))]
+pub use crate::writer::recover::fuzz::recovery;
 
 #[cfg(test)]
 mod tests {
@@ -30,6 +32,12 @@ mod tests {
     #[test]
     fn seeds_of_records() {
         seeds("records", records);
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", feature = "collected", not(any(miri, spandrel_loom))))]
+    fn seeds_of_recovery() {
+        seeds("recovery", recovery);
     }
 
     #[test]

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use spandrel_storage::{Store, StoreOptions};
 
-use super::tests::{Left, recovered};
+use super::left::{Left, recovered};
 use crate::recorder::ring_file::layout::DROPS;
 use crate::recorder::ring_file::place;
 
 /// The words of a header that are changed here, as `docs/src/reference/ring-file.md` has them.
+const VERSION: usize = 1;
 const STATE: usize = 3;
 const FILE_BYTES: usize = 4;
 const PAGE_BYTES: usize = 5;
@@ -167,6 +168,23 @@ fn whoever_only_wants_to_record_does_whatever_a_ring_file_says() {
         let [waits] = super::waiting(&planted.database).unwrap().try_into().unwrap();
         assert_eq!(waits.refused, Some(said));
     }
+}
+
+#[test]
+fn a_file_of_a_later_layout_is_left_where_it_is_and_the_way_out_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let planted = Planted::new(folder.path(), "00", |header, _| header.0[VERSION] += 1);
+    let ours = spandrel_ring::file::LAYOUT_VERSION;
+    let why = format!(
+        "{}: this ring file has version {} of the layout, and this program reads version {ours}; take the spandrel of the \
+         program that wrote it",
+        planted.ring.display(),
+        ours + 1
+    );
+    assert_eq!(planted.build().as_ref(), Some(&why));
+    let [waits] = super::waiting(&planted.database).unwrap().try_into().unwrap();
+    assert_eq!(waits.refused, Some(why));
+    assert!(planted.ring.exists());
 }
 
 #[test]

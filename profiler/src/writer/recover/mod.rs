@@ -203,5 +203,9 @@ fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option
 
 #[cfg(all(test, target_os = "linux", not(miri)))]
 mod forged;
+#[cfg(all(any(test, spandrel_fuzz), target_os = "linux", feature = "collected"))]
+pub(crate) mod fuzz;
+#[cfg(any(test, spandrel_fuzz))]
+mod left;
 #[cfg(test)]
 mod tests;
