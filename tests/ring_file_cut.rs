@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use spandrel::collect::{CollectOptions, collect};
 use spandrel_query::Reader;
 use spandrel_tests::prelude::*;
 
@@ -88,11 +89,21 @@ fn record() {
 /// Cuts the file of one that records to these lengths, one after the other. Returns the folder, and what it says to
 /// have stored.
 fn cut(is_collected: bool, lengths: impl FnOnce(u64) -> Vec<u64>) -> (tempfile::TempDir, [u64; 2]) {
+    cut_with(is_collected, lengths, |_| ())
+}
+
+/// The same with something that begins when the file is there.
+fn cut_with(
+    is_collected: bool,
+    lengths: impl FnOnce(u64) -> Vec<u64>,
+    begin: impl FnOnce(&Path),
+) -> (tempfile::TempDir, [u64; 2]) {
     let folder = tempfile::Builder::new().prefix("spandrel-cut-").tempdir_in("/dev/shm").unwrap();
     let plan = child::plan("record").env("XDG_RUNTIME_DIR", folder.path());
     let plan = if is_collected { plan.env("SPANDREL_TEST_COLLECTED", "1") } else { plan };
     let mut child = plan.start();
     child.expect("records");
+    begin(&folder.path().join("spandrel"));
     let [ring] = &rings(&folder.path().join("spandrel"))[..] else { panic!("it has one ring") };
     let file = std::fs::File::options().write(true).open(ring).unwrap();
     let whole = file.metadata().unwrap().len();
@@ -101,6 +112,28 @@ fn cut(is_collected: bool, lengths: impl FnOnce(u64) -> Vec<u64>) -> (tempfile::
     let status = child.finish();
     assert_eq!(status.code(), Some(0), "{status}");
     (folder, stored.map(|stored| stored.expect("it says what it has stored")))
+}
+
+/// What the profile has is as it was recorded.
+fn assert_sound(path: &Path, case: usize) -> Reader {
+    let db = Database::open(path);
+    let wrong = "SELECT count(*) FROM spans WHERE name = 'outer' AND status = 'ok' AND NOT (
+        (fields ->> 'sum') = (fields ->> 'n') + (fields ->> 'thread') AND parent_id IS NULL
+        AND fields ->> 'text' = 'longer than a word or two')";
+    assert_eq!(db.count(wrong), 0, "case {case}");
+    let late = "SELECT count(*) FROM spans WHERE start_ns < 0 OR duration_ns < 0
+        OR start_ns + duration_ns > (SELECT ended_unix_ns - started_unix_ns FROM run)";
+    assert_eq!(db.count(late), 0, "case {case}");
+    let twice = "SELECT count(*) - count(DISTINCT (fields ->> 'n') || ' ' || (fields ->> 'thread'))
+        FROM spans WHERE name = 'outer' AND status = 'ok'";
+    assert_eq!(db.count(twice), 0, "case {case}");
+    let reader = Reader::open(path).unwrap();
+    // Of a file without a header nobody has heard.
+    if reader.run(1).unwrap().is_some() {
+        let found = reader.contradictions(1).unwrap();
+        assert!(found.is_empty(), "case {case}: {found:?}");
+    }
+    reader
 }
 
 /// To 0, half, half a page, half and half a page; again and again, and longer again; bit by bit.
@@ -127,20 +160,7 @@ fn a_program_whose_ring_file_is_cut_goes_on_and_stores_nothing_that_is_wrong() {
         assert_eq!(db.value::<String>("PRAGMA integrity_check"), "ok");
         assert_eq!(db.count("SELECT count(*) FROM span"), spans, "case {case}");
         assert_eq!(db.count("SELECT count(*) FROM event"), events, "case {case}");
-        let wrong = "SELECT count(*) FROM spans WHERE name = 'outer' AND status = 'ok' AND NOT (
-            (fields ->> 'sum') = (fields ->> 'n') + (fields ->> 'thread') AND parent_id IS NULL
-            AND fields ->> 'text' = 'longer than a word or two')";
-        assert_eq!(db.count(wrong), 0, "case {case}");
-        let late = "SELECT count(*) FROM spans WHERE start_ns < 0 OR duration_ns < 0
-            OR start_ns + duration_ns > (SELECT ended_unix_ns - started_unix_ns FROM run)";
-        assert_eq!(db.count(late), 0, "case {case}");
-        let twice =
-            "SELECT count(*) - count(DISTINCT (fields ->> 'n') || ' ' || (fields ->> 'thread'))
-            FROM spans WHERE name = 'outer'";
-        assert_eq!(db.count(twice), 0, "case {case}");
-        let reader = Reader::open(&path).unwrap();
-        let found = reader.contradictions(1).unwrap();
-        assert!(found.is_empty(), "case {case}: {found:?}");
+        let reader = assert_sound(&path, case);
         let run = reader.run(1).unwrap().unwrap();
         assert!(run.ended_unix_ns.is_some() && run.dropped() > 0);
         assert!(run.report.as_deref().unwrap().contains("cut short"), "the profile says so");
@@ -156,5 +176,31 @@ fn so_does_one_that_is_collected() {
     for lengths in LENGTHS {
         let (_folder, [spans, events]) = cut(true, lengths);
         assert_eq!([spans, events], [0, 0], "nobody has collected anything");
+    }
+}
+
+#[test]
+fn whoever_collects_from_one_that_is_cut_stores_nothing_that_is_wrong() {
+    if child::role().is_some() {
+        return record();
+    }
+    let _limit = time_limit(120);
+    for (case, lengths) in LENGTHS.into_iter().enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.db");
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let (path, stop) = (&path, &stop);
+            let folder = cut_with(true, lengths, |rings| {
+                let rings = rings.to_owned();
+                scope.spawn(move || {
+                    let stop = || stop.load(Ordering::Relaxed);
+                    collect(&rings, path, &CollectOptions::default(), stop, |_| ()).unwrap();
+                });
+            });
+            stop.store(true, Ordering::Relaxed);
+            drop(folder);
+        });
+        assert_sound(&path, case);
     }
 }
