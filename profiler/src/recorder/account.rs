@@ -72,7 +72,9 @@ impl Account {
     pub(crate) fn drops(&self) -> Drops {
         let mut drops = self.dropped;
         for (sums, n) in drops.iter_mut().zip(self.unfinished_dropped) {
-            sums[Kind::Span as usize] += n;
+            // Saturating: of a ring file it may be any numbers.
+            let sum = &mut sums[Kind::Span as usize];
+            *sum = sum.saturating_add(n);
         }
         drops
     }
@@ -252,6 +254,13 @@ mod tests {
             assert_eq!(Account::of_words(&words), Some(account));
             assert_eq!(Account::of_words(&words[..WORDS]), None);
         }
+    }
+
+    #[test]
+    #[cfg(feature = "crash-proof")]
+    fn an_account_of_any_words_can_be_added_up() {
+        let account = Account::of_words(&[u64::MAX; SHOWN_WORDS]).unwrap();
+        assert!(account.drops().as_flattened().iter().all(|n| *n == u64::MAX));
     }
 
     #[test]
