@@ -167,7 +167,7 @@ impl Profiler {
     pub fn flush(&self, timeout: Duration) -> Result<(), Error> {
         let Some(handle) = &self.handle else { return Ok(()) };
         handle.check_caller("flush")?;
-        handle.check_open("flush")?;
+        handle.check_open("cannot flush: the profiler is closed")?;
         handle.backend.flush(timeout)
     }
 
@@ -213,7 +213,7 @@ impl Profiler {
         if handle.is_forked() {
             return Err(handle.forked("mark"));
         }
-        handle.check_open("mark")?;
+        handle.check_open("cannot mark: the profiler is closed")?;
         let id = handle.marks.take_id();
         let mark = Mark { id, at, until: None, label: mark::cut(label.into()) };
         handle.marks.send(mark).map_err(|_full| {
@@ -320,15 +320,14 @@ impl Handle {
     }
 
     /// Whether anything is recorded still.
-    fn check_open(&self, doing: &str) -> Result<(), Error> {
+    fn check_open(&self, closed: &'static str) -> Result<(), Error> {
         if !self.recorder.ring.is_closed() {
             return Ok(());
         }
         if self.recorder.is_cut() {
-            let message = format!("cannot {doing}: {}", self.recorder.tell_cut());
-            return Err(Error::new(ErrorKind::RingFile, message));
+            return Err(Error::new(ErrorKind::RingFile, self.recorder.tell_cut()));
         }
-        Err(Error::new(ErrorKind::Closed, format!("cannot {doing}: the profiler is closed")))
+        Err(Error::new(ErrorKind::Closed, closed))
     }
 
     pub(super) fn check_caller(&self, doing: &str) -> Result<(), Error> {

@@ -94,7 +94,7 @@ impl Collected {
     }
 
     fn cut(&self) -> Error {
-        Error::new(ErrorKind::RingFile, format!("cannot flush: {}", self.recorder.tell_cut()))
+        Error::new(ErrorKind::RingFile, self.recorder.tell_cut())
     }
 
     fn timed_out(&self, timeout: Duration) -> Error {
