@@ -84,7 +84,9 @@ mod writer;
 #[cfg(all(feature = "database", feature = "crash-proof", not(spandrel_loom)))]
 pub mod recover {
     pub use crate::writer::recover::{
-        OpenAtDeath, Recovered, Recovery, RingOwner, WaitingRing, recover, waiting,
+        FolderRing, HomelessRing, OpenAtDeath, OpenInRing, OpenLook, OpenRings, Recovered,
+        Recovery, RingOpen, RingOwner, WaitingRing, homeless, in_folder, recover, recover_ring,
+        waiting,
     };
 }
 

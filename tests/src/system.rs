@@ -50,6 +50,16 @@ pub fn kill(pid: i32) -> io::Result<()> {
     check(unsafe { libc::kill(pid, libc::SIGKILL) })
 }
 
+/// Stops a process until it is told to go on, or is killed; and waits until it has stopped. It has to be a child of ours.
+pub fn stop(pid: i32) -> io::Result<()> {
+    // SAFETY: numbers.
+    check(unsafe { libc::kill(pid, libc::SIGSTOP) })?;
+    let mut status = 0;
+    // SAFETY: `status` is where the system may write to.
+    check(unsafe { libc::waitpid(pid, &mut status, libc::WUNTRACED) })?;
+    if libc::WIFSTOPPED(status) { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
 /// Sets what new files are not allowed to others.
 pub fn set_umask(mask: u32) {
     // SAFETY: a number, cannot fail.

@@ -98,7 +98,7 @@ pub struct Link {
 }
 
 /// A span that was open when the writer last looked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OpenSpan {
     /// The span so far.

@@ -63,6 +63,7 @@ mod owner;
 mod process;
 mod reader;
 mod source;
+mod twice;
 
 #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
 mod guard;

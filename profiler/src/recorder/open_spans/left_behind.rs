@@ -95,7 +95,7 @@ impl SlotLeft<'_> {
 pub(crate) struct Damaged;
 
 /// The buffer in the word that a slot has for smaller numbers.
-fn spill_of(word: u64) -> u16 {
+pub(super) fn spill_of(word: u64) -> u16 {
     let bytes = word.to_ne_bytes();
     u16::from_ne_bytes([bytes[2], bytes[3]])
 }

@@ -32,6 +32,8 @@
 //! seqlocks get along with programming language memory models?", 2012. Ids never repeat.)
 
 mod bits;
+#[cfg(all(feature = "crash-proof", feature = "database", not(spandrel_loom)))]
+pub(crate) mod copied;
 mod entries;
 mod fields;
 mod foreign;

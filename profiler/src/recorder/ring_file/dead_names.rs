@@ -41,7 +41,9 @@ pub(crate) struct DeadRun {
     /// Which numbers and records it means; see [`HASH`](super::layout::HASH).
     pub(crate) hash: u64,
     pub(crate) pid: u64,
+    /// The profile's path, and which file that was, if it says so.
     pub(crate) database: String,
+    pub(crate) file: Option<(u64, u64)>,
     pub(crate) uuid: String,
     pub(crate) program: String,
     /// Names of fields with secrets, and of those that have none, as they were set.
@@ -122,7 +124,12 @@ impl DeadCallsite {
 
 impl DeadRun {
     fn read(name: &Name<'_>) -> Option<Self> {
-        let [hash, pid, ..] = name.numbers else { return None };
+        let [hash, pid, further @ ..] = name.numbers else { return None };
+        // Older ones say no file.
+        let file = match *further {
+            [_, _, device, number, ..] if number != 0 => Some((device, number)),
+            _ => None,
+        };
         let [database, uuid, _version, program, redacted @ ..] = name.texts.as_slice() else {
             return None;
         };
@@ -131,6 +138,7 @@ impl DeadRun {
             hash: *hash,
             pid: *pid,
             database: (*database).to_owned(),
+            file,
             uuid: (*uuid).to_owned(),
             program: (*program).to_owned(),
             redacted: redacted.iter().map(|name| (*name).to_owned()).collect(),
@@ -215,6 +223,26 @@ impl DeadNames {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_says_its_file_or_was_written_before_runs_did() {
+        let uuid = "0123456789abcdef0123456789abcdef";
+        let file = |numbers: &[u64]| {
+            let mut found = DeadNames::default();
+            let texts = vec!["/data/p.db", uuid, "0.1.0", "/bin/shop", "pin"];
+            found.add(&Name { kind: names::RUN, numbers, texts });
+            let run = found.run.unwrap();
+            assert_eq!(
+                (run.hash, run.pid, run.redacted.as_slice()),
+                (1, 2, &["pin".to_owned()][..])
+            );
+            run.file
+        };
+        assert_eq!(file(&[1, 2, 3, 4]), None);
+        assert_eq!(file(&[1, 2, 3, 4, 0, 0]), None, "it was not known");
+        assert_eq!(file(&[1, 2, 3, 4, 5, 6]), Some((5, 6)));
+        assert_eq!(file(&[1, 2, 3, 4, 5, 6, 7]), Some((5, 6)), "a later one says more");
+    }
 
     #[test]
     fn a_number_that_is_far_above_how_many_there_are_is_damaged() {

@@ -38,7 +38,7 @@ pub(crate) mod names {
     /// For numbers that stand for texts; there are none yet.
     pub(crate) const STRING: u8 = 3;
     /// One of them, before anything is recorded. Numbers: [`HASH`](super::HASH), the process, the first id of the
-    /// recording, the hash of the path. Texts: the profile's path, the run's uuid, spandrel's version, the program, and
+    /// recording, the hash of the path, the profile's device and number there, 0 if they are not known. Texts: the profile's path, the run's uuid, spandrel's version, the program, and
     /// the names of fields with secrets that were set, and those of others with `!`.
     pub(crate) const RUN: u8 = 4;
     /// One of them in the ring of a recording that is collected, after [`RUN`]. Numbers: the start in nanoseconds since

@@ -168,15 +168,18 @@ impl FilePlan {
 
 impl OwnFile {
     fn say_whose(&self, plan: &FilePlan, sizes: &FileSizes) -> Result<(), NamesFull> {
+        let database = plan.drainer.database();
+        let (device, number) = place::file_number(database).unwrap_or((0, 0));
         let numbers = [
             layout::HASH,
             u64::from(std::process::id()),
             sizes.first_id,
-            place::hash_of(plan.drainer.database()),
+            place::hash_of(database),
+            device,
+            number,
         ];
         let program = std::env::current_exe().unwrap_or_default();
-        let (database, program) =
-            (plan.drainer.database().to_string_lossy(), program.to_string_lossy());
+        let (database, program) = (database.to_string_lossy(), program.to_string_lossy());
         let mut texts = vec![&*database, &plan.run, env!("CARGO_PKG_VERSION"), &*program];
         texts.extend(plan.redacted.iter().map(String::as_str));
         self.file.names().append(names::RUN, &numbers, &texts)

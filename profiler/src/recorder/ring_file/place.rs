@@ -43,9 +43,31 @@ pub(crate) fn hash_of(database: &Path) -> u64 {
     })
 }
 
-/// The name of a ring file.
+/// Which file a path leads to: its device, and its number there. `None` if it leads nowhere.
+pub(crate) fn file_number(path: &Path) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        path.metadata().ok().map(|found| (found.dev(), found.ino())).filter(|(_, it)| *it != 0)
+    }
+    #[cfg(not(unix))]
+    {
+        _ = path;
+        None
+    }
+}
+
+/// The name of a ring file. It ends in which file the database is, so that it is found also where that has another path
+/// by then.
 pub(crate) fn file_name(database: &Path, pid: u32, run: &str) -> String {
-    format!("{:016x}-{pid}-{run}{SUFFIX}", hash_of(database))
+    let file = file_ending(database).unwrap_or_else(|| SUFFIX.to_owned());
+    format!("{:016x}-{pid}-{run}{file}", hash_of(database))
+}
+
+/// How the name of a ring file ends, if there is a database.
+fn file_ending(database: &Path) -> Option<String> {
+    let (device, number) = file_number(database)?;
+    Some(format!("-{device:x}.{number:x}{SUFFIX}"))
 }
 
 /// The name of one that is collected: whoever collects knows the folder, and the program knows no database.
@@ -74,16 +96,41 @@ pub(crate) fn files_of(database: &Path) -> Files {
 
 /// The ring files of all databases, in folders that are safe.
 pub(crate) fn files_of_all() -> Vec<PathBuf> {
-    files_with(&folders(), "").found
+    files_with(&folders(), |_| true).found
+}
+
+/// The ring files in the folder where programs of this user put them that have the same environment, if it is safe.
+#[cfg(feature = "database")]
+pub(crate) fn files_of_user() -> Vec<PathBuf> {
+    let first = folders().into_iter().find(|it| it.parent().is_some_and(Path::is_dir));
+    first.map_or_else(Vec::new, |folder| files_with(&[folder], |_| true).found)
+}
+
+/// The ring files in a folder, whosever; none if there is no such folder.
+#[cfg(feature = "database")]
+pub(crate) fn files_in_folder(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let is_ring = |path: &PathBuf| path.as_os_str().as_encoded_bytes().ends_with(SUFFIX.as_bytes());
+    let mut found: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_ring).collect();
+    found.sort_unstable();
+    Ok(found)
 }
 
 fn files_in(folders: &[PathBuf], database: &Path) -> Files {
-    files_with(folders, &format!("{:016x}-", hash_of(database)))
+    let prefix = format!("{:016x}-", hash_of(database));
+    let ending = file_ending(database);
+    files_with(folders, |name| {
+        name.starts_with(&prefix) || ending.as_ref().is_some_and(|it| name.ends_with(it.as_str()))
+    })
 }
 
-fn files_with(folders: &[PathBuf], prefix: &str) -> Files {
+fn files_with(folders: &[PathBuf], is_wanted: impl Fn(&str) -> bool) -> Files {
     let is_one = |name: &std::ffi::OsStr| {
-        name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(SUFFIX))
+        name.to_str().is_some_and(|name| name.ends_with(SUFFIX) && is_wanted(name))
     };
     let mut files = Files::default();
     for folder in folders {

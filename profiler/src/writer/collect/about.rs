@@ -1,8 +1,11 @@
 //! What the names in the ring of a recording that is collected say beside callsites and threads.
 
+use std::path::Path;
+
 use spandrel_ring::file::Name;
 use spandrel_storage::RunInfo;
 
+use crate::json_string::push_string;
 use crate::recorder::ring_file::dead_names::DeadRun;
 use crate::recorder::ring_file::layout::names;
 
@@ -78,14 +81,48 @@ impl About {
         }
     }
 
-    /// The row of the run.
-    pub(super) fn row(&self, run: &DeadRun) -> RunInfo {
+    /// The row of the run, whose ring file this is.
+    pub(super) fn row(&self, run: &DeadRun, ring: &Path) -> RunInfo {
         let info = self.info.clone().unwrap_or_else(|| RunInfo {
             args: "[]".into(),
             settings: "{}".into(),
             ..RunInfo::default()
         });
         let pid = u32::try_from(run.pid).unwrap_or(0);
-        RunInfo { uuid: run.uuid.clone(), pid, program: run.program.clone(), ..info }
+        let settings = with_folder(&info.settings, ring);
+        RunInfo { uuid: run.uuid.clone(), pid, program: run.program.clone(), settings, ..info }
+    }
+}
+
+/// The settings, which are a JSON object, and from where they were collected: who looks at the profile finds the ring
+/// files there.
+fn with_folder(settings: &str, ring: &Path) -> String {
+    let folder = ring.parent().and_then(|folder| folder.canonicalize().ok());
+    let (Some(folder), Some(members)) = (folder, settings.trim_end().strip_suffix('}')) else {
+        return settings.to_owned();
+    };
+    let comma = if members.trim_start() == "{" { "" } else { "," };
+    let mut all = format!("{members}{comma}\"collected_from\":");
+    push_string(&mut all, &folder.to_string_lossy());
+    all.push('}');
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_say_from_where_they_were_collected() {
+        let folder = tempfile::tempdir().unwrap();
+        let there = folder.path().canonicalize().unwrap();
+        let ring = folder.path().join("a.ring");
+        for (before, members) in [("{}", 0), (r#"{"a":{"b":1}}"#, 1), ("{ \"c\": 2 } ", 1)] {
+            let all: serde_json::Value = serde_json::from_str(&with_folder(before, &ring)).unwrap();
+            assert_eq!(all["collected_from"], there.to_str().unwrap());
+            assert_eq!(all.as_object().unwrap().len(), members + 1);
+        }
+        assert_eq!(with_folder("no object", &ring), "no object");
+        assert_eq!(with_folder("{}", Path::new("/is/not/there/a.ring")), "{}");
     }
 }

@@ -206,7 +206,7 @@ impl Ring {
                 (resumed.run_id, Ids::beginning_at(resumed.first_id), resumed.last_id, resumed.lost)
             }
             None => {
-                let id = store.begin_run_at(&self.about.row(said), first_id, above)?;
+                let id = store.begin_run_at(&self.about.row(said, &self.path), first_id, above)?;
                 (id, Ids::beginning_at(first_id), first_id, Vec::new())
             }
         };

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 
 use crate::recorder::fields;
 use crate::recorder::losses::Kind;
+use crate::recorder::open_spans::left_behind::SpanLeft;
 use crate::recorder::record::{
     self, EVENT_WORDS, Entries, Record, SLOT_WORDS, SPAN_WORDS, SPAN_WORDS_WIDE, THREAD_MAX, WIDE,
 };
@@ -167,6 +168,18 @@ impl Check<'_> {
     fn met(&mut self, ticks: u64, thread: u32) {
         self.last_ticks = self.last_ticks.max(ticks);
         self.has_further_threads |= thread == THREAD_MAX;
+    }
+
+    /// Whether it can be a span that is open.
+    pub(in crate::writer) fn is_open_span(&self, left: &SpanLeft) -> bool {
+        let seen = &left.seen;
+        self.is_site(seen.callsite, true)
+            && self.has_thread(seen.thread)
+            && self.ids.contains(&seen.id)
+            && (seen.parent == 0 || self.ids.contains(&seen.parent))
+            && self.ids.contains(&seen.root)
+            && self.is_moment(seen.start)
+            && self.are_fields(seen.callsite, &seen.fields)
     }
 
     /// Whether so many words fill just these slots.

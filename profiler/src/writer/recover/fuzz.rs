@@ -128,7 +128,7 @@ fn options() -> StoreOptions {
 
 fn one(database: &Path, ring: &Path) {
     let mut store = Store::open(database, &options()).unwrap();
-    if let Ok(Some(done)) = recover_one(&mut store, database, ring) {
+    if let Ok(Some(done)) = recover_one(&mut store, Some(database), ring) {
         assert!(done.ledger.balances() && done.events_ledger.balances(), "{done:?}");
     }
     store.close().unwrap();

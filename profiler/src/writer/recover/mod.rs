@@ -15,26 +15,31 @@
 //! the file, some times over.
 
 pub(super) mod check;
+mod homeless;
 mod ledger;
 mod moving;
 pub(super) mod of_dead;
-mod open;
+mod open_at_death;
+mod open_spans;
 mod recovery;
 mod ring;
 pub(super) mod scan;
 mod times;
 mod waiting;
+mod whose;
 
 use std::path::Path;
 
 use spandrel_ring::file::Reader;
 use spandrel_storage::Store;
 
+pub use self::homeless::{FolderRing, HomelessRing, homeless, in_folder, recover_ring};
 #[cfg(feature = "collected")]
 pub(super) use self::moving::STORED_LOOKED_AT;
 #[cfg(any(test, feature = "collected"))]
 pub(super) use self::moving::without_self_times;
 pub(super) use self::moving::{End, Recover, loss};
+pub use self::open_spans::{OpenInRing, OpenLook, OpenRings, RingOpen};
 pub use self::recovery::{OpenAtDeath, Recovered, Recovery};
 pub(super) use self::ring::remove;
 pub(crate) use self::ring::remove_unmade_of_all;
@@ -43,6 +48,7 @@ use self::ring::{Ring, has_nothing, is_over, set_aside};
 pub(super) use self::ring::{is_done, is_still, remove_unmade};
 use self::scan::Refused;
 pub use self::waiting::{RingOwner, WaitingRing, waiting};
+use self::whose::By;
 use crate::error::{Error, ErrorKind};
 use crate::panics;
 use crate::recorder::record::FIRST_ID_MAX;
@@ -82,7 +88,7 @@ pub(crate) fn before_recording(store: &mut Store, database: &Path) -> Recovered 
     errors.extend(files.refused.iter().map(|(path, why)| about(path, why)));
     for path in files.found {
         // A fault of ours must not end the program that only wants to record.
-        let recovered = panics::catch(|| recover_one(store, &canonical, &path));
+        let recovered = panics::catch(|| recover_one(store, Some(&canonical), &path));
         match recovered {
             Ok(Ok(Some(recovery))) => rings.push(recovery),
             Ok(Ok(None)) => {}
@@ -142,9 +148,12 @@ fn look_at(
     database: &Path,
     path: &Path,
 ) -> Result<Option<Recovery>, Error> {
-    let Some(mut ring) = Ring::open(path, database, false)? else { return Ok(None) };
+    let Some(mut ring) = Ring::open(path, Some(database), false)? else { return Ok(None) };
     let drained = spandrel_storage::drained_in(reader, &ring.id)?;
     let has_ended = spandrel_storage::has_ended_in(reader, &ring.uuid)?;
+    if ring.by == By::File && has_ended.is_none() {
+        return Ok(None);
+    }
     let state = ring.reader.state().map_err(|error| about(path, &error))?;
     if has_nothing(state, &drained, has_ended) {
         return Ok(None);
@@ -161,12 +170,19 @@ pub(super) fn about(path: &Path, what: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::RingFile, format!("{}: {what}", path.display()))
 }
 
-/// Recovers one ring. `None` if there was nothing to do.
-fn recover_one(store: &mut Store, database: &Path, path: &Path) -> Result<Option<Recovery>, Error> {
+/// Recovers one ring, of this profile if one is named. `None` if there was nothing to do.
+fn recover_one(
+    store: &mut Store,
+    database: Option<&Path>,
+    path: &Path,
+) -> Result<Option<Recovery>, Error> {
     let Some(mut ring) = Ring::open(path, database, true)? else { return Ok(None) };
     let drained = store.drained(&ring.id)?;
     let state = ring.reader.state().map_err(|error| about(path, &error))?;
     let has_ended = store.has_ended(&ring.uuid)?;
+    if ring.by == By::File && has_ended.is_none() {
+        return Ok(None);
+    }
     // Then only the file was left.
     if has_nothing(state, &drained, has_ended) {
         remove(store, path, &ring.id)?;

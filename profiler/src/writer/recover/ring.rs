@@ -9,6 +9,7 @@ use spandrel_storage::{DrainedRow, RingId, Store};
 
 use super::about;
 use super::scan::{self, Refused, Scan};
+use super::whose::{self, By};
 use crate::error::Error;
 use crate::panics;
 use crate::recorder::ring_file::dead_names::DeadNames;
@@ -67,14 +68,16 @@ pub(super) struct Ring {
     pub(super) reader: Reader<File>,
     pub(super) id: RingId,
     pub(super) uuid: String,
+    /// By what it is the profile's.
+    pub(super) by: By,
     names: Option<DeadNames>,
 }
 
 impl Ring {
-    /// `None` if it is another profile's, its process lives, or another process recovers it.
+    /// `None` if it is another profile's than this one, its process lives, or another process recovers it.
     pub(super) fn open(
         path: &Path,
-        database: &Path,
+        database: Option<&Path>,
         to_drain: bool,
     ) -> Result<Option<Self>, Error> {
         let opened = match to_drain {
@@ -115,11 +118,10 @@ impl Ring {
         }
         let names = scan::names(&mut reader, true).map_err(|refused| refused.about(path))?;
         let Some(run) = &names.run else { return Ok(None) };
-        if run.database != database.to_string_lossy() {
-            return Ok(None);
-        }
+        let by = database.map_or(Some(By::Path), |database| whose::is_of(run, database));
+        let Some(by) = by else { return Ok(None) };
         let uuid = run.uuid.clone();
-        Ok(Some(Self { id: reader.run(), reader, uuid, names: Some(names) }))
+        Ok(Some(Self { id: reader.run(), reader, uuid, by, names: Some(names) }))
     }
 
     pub(super) fn scan(&mut self, path: &Path, drained: &[DrainedRow]) -> Result<Scan, Error> {
@@ -145,6 +147,10 @@ impl Refused {
                 &"it was written by another version of spandrel; recover it with that one, or remove it",
             ),
             Self::Nameless => about(path, &"it does not say whose it is; remove it"),
+            Self::OtherClock => about(
+                path,
+                &"its clock cannot be read here: look at it on the machine where it runs",
+            ),
             Self::Io(error) => about(path, &error),
         }
     }

@@ -88,6 +88,8 @@ pub(in crate::writer) enum Refused {
     OtherBuild,
     /// It does not say whose it is.
     Nameless,
+    /// It is of a process that lives, whose clock cannot be read here.
+    OtherClock,
     Io(io::Error),
 }
 

@@ -6,8 +6,10 @@ use spandrel_ring::file::{Liveness, OpenError, Reader, State};
 use spandrel_storage::{ReadOnly, RingId, drained_in, has_ended_in};
 
 use super::scan;
+use super::whose::{self, By};
 use super::{Refused, about, has_nothing, is_over};
 use crate::error::Error;
+use crate::recorder::ring_file::dead_names::DeadRun;
 use crate::recorder::ring_file::place;
 
 /// What is known of the process whose ring a file is.
@@ -92,7 +94,7 @@ fn look_at(
     let pid = reader.owner().pid;
     let (run, refused) = match scan::names(&mut reader, owner == RingOwner::Dead) {
         Ok(names) => {
-            let run = names.run.filter(|run| run.database == database.to_string_lossy());
+            let run = names.run.filter(|run| is_of(profile, database, run));
             let Some(run) = run else { return Ok(None) };
             let ring = reader.run();
             if owner == RingOwner::Dead && is_done_with(profile, database, state, &ring, &run.uuid)
@@ -110,8 +112,23 @@ fn look_at(
     Ok(Some(WaitingRing { path: path.to_owned(), owner, pid, was_closed, run, refused }))
 }
 
+/// Whether a ring whose names say this is of the profile.
+pub(super) fn is_of(profile: &mut Option<ReadOnly>, database: &Path, run: &DeadRun) -> bool {
+    match whose::is_of(run, database) {
+        None => false,
+        Some(By::Path) => true,
+        Some(By::File) => {
+            if profile.is_none() {
+                *profile = ReadOnly::open(database).ok();
+            }
+            let has = |profile: &mut ReadOnly| has_ended_in(profile, &run.uuid).ok().flatten();
+            profile.as_mut().and_then(has).is_some()
+        }
+    }
+}
+
 /// Whether the profile says that nothing of this ring is needed. One that cannot be read says nothing.
-fn is_done_with(
+pub(super) fn is_done_with(
     profile: &mut Option<ReadOnly>,
     database: &Path,
     state: State,

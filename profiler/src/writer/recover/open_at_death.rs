@@ -6,7 +6,7 @@ use spandrel_ring::file::{Reader, Source};
 
 use super::check::Check;
 use super::scan::Scan;
-use crate::recorder::open_spans::left_behind::{SlotLeft, SpanLeft};
+use crate::recorder::open_spans::left_behind::SlotLeft;
 use crate::recorder::record::THREAD_MAX;
 use crate::recorder::ring_file::layout::{
     FOREIGN, OPEN_SPANS, OVERWRITES, SPILL_WORDS, SPILLS_TAKEN,
@@ -38,6 +38,10 @@ impl Scan {
         };
         let each = usize::try_from(spill_words_each).unwrap_or(usize::MAX);
         let mut ids = std::collections::HashSet::new();
+        // Whoever is inside of one was so when the next one began, too.
+        let starts = slots.iter().filter_map(|(_, words)| words.get(4).copied());
+        let now = starts.filter(|start| check.is_moment(*start)).max().unwrap_or(0);
+        let now = now.max(check.last_ticks);
         for (index, words) in slots {
             let foreign = cell(reader, FOREIGN, index)?;
             let overwrites = cell(reader, OVERWRITES, index)?;
@@ -71,12 +75,12 @@ impl Scan {
                     }
                 }
             };
-            let found = slot.look(check.last_ticks, self.field_words_max, spilled);
+            let found = slot.look(now, self.field_words_max, spilled);
             failed?;
             match found {
                 // Its record is there as well: it has closed, and was about to leave the table.
                 Ok(Some(left)) if check.spans.contains(&left.seen.id) => {}
-                Ok(Some(left)) if self.is_open_span(&left, check) && ids.insert(left.seen.id) => {
+                Ok(Some(left)) if check.is_open_span(&left) && ids.insert(left.seen.id) => {
                     self.last_id = self.last_id.max(left.seen.id);
                     check.has_further_threads |= left.seen.thread == THREAD_MAX;
                     self.open.push(left);
@@ -89,16 +93,5 @@ impl Scan {
         check.last_ticks = check.last_ticks.max(last);
         self.open.sort_by_key(|left| (left.seen.start, left.seen.id));
         Ok(())
-    }
-
-    fn is_open_span(&self, left: &SpanLeft, check: &Check<'_>) -> bool {
-        let seen = &left.seen;
-        check.is_site(seen.callsite, true)
-            && check.has_thread(seen.thread)
-            && check.ids.contains(&seen.id)
-            && (seen.parent == 0 || check.ids.contains(&seen.parent))
-            && check.ids.contains(&seen.root)
-            && check.is_moment(seen.start)
-            && check.are_fields(seen.callsite, &seen.fields)
     }
 }

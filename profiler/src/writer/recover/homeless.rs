@@ -1,0 +1,163 @@
+//! Ring files that nobody comes for: their profile is gone, or no collector looks at their folder.
+
+use std::path::{Path, PathBuf};
+
+use spandrel_ring::file::{Liveness, Reader, State, monotonic_ns};
+use spandrel_storage::{ReadOnly, Store, StoreOptions};
+
+use super::scan;
+use super::{Recovered, RingOwner, about, is_over, recover_one};
+use crate::error::Error;
+use crate::panics;
+use crate::recorder::ring_file::dead_names::DeadRun;
+use crate::recorder::ring_file::layout::drainer;
+use crate::recorder::ring_file::place;
+
+/// A ring file of a process that has died, whose profile is not there any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HomelessRing {
+    /// The file.
+    pub path: PathBuf,
+    /// Its size, which is memory.
+    pub bytes: u64,
+    /// The process.
+    pub pid: u64,
+    /// Its program.
+    pub program: String,
+    /// Where its profile was.
+    pub database: PathBuf,
+}
+
+/// A ring file in a folder that is collected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FolderRing {
+    /// The file.
+    pub path: PathBuf,
+    /// Whose it is.
+    pub owner: RingOwner,
+    /// The process.
+    pub pid: u64,
+    /// Its program.
+    pub program: String,
+    /// The run's `uuid` in the profile.
+    pub run: String,
+    /// How long ago a collector has looked at it, in nanoseconds; `None` if none ever has.
+    pub looked_ago_ns: Option<u64>,
+}
+
+/// What a file is, if it is a ring of ours in which anything is.
+struct Seen {
+    reader: Reader<std::fs::File>,
+    run: DeadRun,
+    owner: RingOwner,
+}
+
+/// `None` also if it cannot be looked at: it is told of with its own profile.
+fn seen(path: &Path) -> Option<Seen> {
+    let mut reader = Reader::open(path).ok()?;
+    let (liveness, state) = (reader.liveness().ok()?, reader.state().ok()?);
+    if state == State::Building {
+        return None;
+    }
+    let owner = match liveness {
+        _ if is_over(liveness, state) => RingOwner::Dead,
+        Liveness::Alive => RingOwner::Alive,
+        Liveness::Dead => RingOwner::Dead,
+        Liveness::Unknown => RingOwner::Unknown,
+    };
+    let run = scan::names(&mut reader, owner == RingOwner::Dead).ok()?.run?;
+    Some(Seen { reader, run, owner })
+}
+
+/// The rings of processes that have died, in the folder where this user's programs put them, whose profiles are gone:
+/// nobody will recover them, and they take memory.
+#[must_use]
+pub fn homeless() -> Vec<HomelessRing> {
+    let found = place::files_of_user().into_iter().filter_map(|path| {
+        let Seen { reader, run, owner } = panics::catch(|| seen(&path)).ok()??;
+        let database = PathBuf::from(&run.database);
+        // A profile that was renamed is found by its number, by whoever asks for it. Whether there is one cannot be told.
+        let is_gone = owner == RingOwner::Dead && database.is_absolute() && !database.exists();
+        let bytes = reader.source().metadata().map_or(0, |file| file.len());
+        let (pid, program) = (run.pid, run.program);
+        is_gone.then_some(HomelessRing { path, bytes, pid, program, database })
+    });
+    found.collect()
+}
+
+/// The rings in a folder that is collected, and when they were last looked at by a collector.
+///
+/// # Errors
+///
+/// If the folder is there and cannot be read.
+pub fn in_folder(folder: &Path) -> Result<Vec<FolderRing>, Error> {
+    let paths = place::files_in_folder(folder).map_err(|error| about(folder, &error))?;
+    let found = paths.into_iter().filter_map(|path| {
+        let Seen { mut reader, run, owner } = panics::catch(|| seen(&path)).ok()??;
+        let looked_at = reader.drainer().ok()?.get(drainer::LOOKED_AT).copied().unwrap_or(0);
+        let looked_ago_ns = (looked_at != 0).then(|| monotonic_ns().saturating_sub(looked_at));
+        let DeadRun { pid, program, uuid, .. } = run;
+        Some(FolderRing { path, owner, pid, program, run: uuid, looked_ago_ns })
+    });
+    Ok(found.collect())
+}
+
+/// Recovers one ring, whatever its profile was, into a profile that is made for it. For one whose own profile is gone.
+///
+/// # Errors
+///
+/// If there is a file of this name already, its process lives, its own profile is there, or it is of a recording that is
+/// collected; and as [`recover`](super::recover).
+///
+/// # Blocking
+///
+/// As [`recover`](super::recover).
+pub fn recover_ring(ring: &Path, database: &Path) -> Result<Recovered, Error> {
+    let no_ring =
+        || about(ring, &"it is no ring file of this version of spandrel, or nothing is in it");
+    let Seen { run, owner, .. } =
+        panics::catch(|| seen(ring)).ok().flatten().ok_or_else(no_ring)?;
+    if owner != RingOwner::Dead {
+        return Err(about(ring, &format!("process {} records into it", run.pid)));
+    }
+    if run.database.is_empty() {
+        let folder = ring.parent().unwrap_or(ring).display();
+        return Err(about(
+            ring,
+            &format!("it is collected: `spandrel collect {folder} -o FILE --once`"),
+        ));
+    }
+    if Path::new(&run.database).exists() {
+        return Err(about(
+            ring,
+            &format!("its profile is there: `spandrel recover --db {}`", run.database),
+        ));
+    }
+    // One that this has begun to fill, and was killed over, is gone on with.
+    if database.exists() && !is_begun(database, &run.uuid) {
+        return Err(about(database, &"there is such a file already: name one that is not there"));
+    }
+    let mut store = Store::open(database, &StoreOptions::default())?;
+    let mut recovered = Recovered::default();
+    match panics::catch(|| recover_one(&mut store, None, ring)) {
+        Ok(Ok(recovery)) => recovered.rings.extend(recovery),
+        Ok(Err(error)) => recovered.refused.push(error),
+        Err(_) => {
+            recovered.refused.push(about(ring, &"its recovery has panicked; it stays where it is"));
+        }
+    }
+    if store.run_id().is_some() {
+        store.leave_run()?;
+    }
+    store.close()?;
+    Ok(recovered)
+}
+
+/// Whether a profile has the run of a ring.
+fn is_begun(database: &Path, uuid: &str) -> bool {
+    let ended =
+        ReadOnly::open(database).and_then(|file| spandrel_storage::has_ended_in(&file, uuid));
+    ended.is_ok_and(|ended| ended.is_some())
+}
