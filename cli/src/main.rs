@@ -17,6 +17,7 @@ mod failure;
 mod live;
 #[cfg(test)]
 mod named_commands;
+mod open_rings;
 mod output;
 mod profile;
 mod recorder;

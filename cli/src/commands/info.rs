@@ -49,7 +49,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let schema = profile.reader.schema_version()?;
     view.preamble.push(first_line(&files, schema, &profile.run, state));
     view.notes.extend(log_line(&files, profile.reader.lacks_log(), state));
-    view.notes.extend(crate::rings::waiting_note(&files.path));
+    view.notes.extend(crate::rings::waiting_note(&files.path, &runs));
     view.notes.extend(requests_line(&profile.run, state));
     view.notes.extend(writer_line(&profile, &files, &stats));
     let report = profile.run.report.as_deref().map_or(Value::Null, parsed);

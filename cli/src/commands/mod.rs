@@ -19,6 +19,7 @@ mod man;
 mod mark;
 mod merge;
 mod name_hints;
+mod open;
 mod optimize;
 mod prelude;
 mod prune;
@@ -104,6 +105,8 @@ macro_rules! commands {
 commands! {
     /// Show where the time went, by span name
     Top top,
+    /// Show what is open now: what programs are doing, or were when they died
+    Open open,
     /// List the slowest spans
     Slow slow,
     /// Find what held up a runtime's threads: the longest entries by name

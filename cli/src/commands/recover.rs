@@ -1,5 +1,10 @@
 //! `spandrel recover`: what a process that has died has left in its ring file, moved into the profile.
 
+use std::path::PathBuf;
+
+#[cfg(feature = "crash-proof")]
+use std::path::Path;
+
 use super::prelude::*;
 
 #[derive(Debug, Args)]
@@ -11,12 +16,16 @@ use super::prelude::*;
     alone.\n\nExamples:\n  \
     spandrel recover --dry-run\n  \
     spandrel recover\n  \
+    spandrel recover --ring FILE.ring --db new.db    what `spandrel doctor` finds, and nobody comes for\n  \
     spandrel sql --recipe unfinished             what was open"
 )]
 pub(crate) struct Arguments {
     /// Only say what would be moved
     #[arg(long)]
     dry_run: bool,
+    /// Recover this ring file, whose own profile is gone, into the new profile that --db names
+    #[arg(long, value_name = "RING", conflicts_with = "dry_run")]
+    ring: Option<PathBuf>,
     #[command(flatten)]
     pub(super) shared: Shared<{ group::DB | group::PAGE }>,
 }
@@ -34,6 +43,9 @@ pub(crate) fn run(_: &Arguments, _: &Context) -> Result<Exit, Failure> {
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     use spandrel::recover::{Recovered, RingOwner, recover, waiting};
 
+    if let Some(ring) = &arguments.ring {
+        return recover_one(ring, context);
+    }
     let path = context.wanted.path()?;
     // Says what is wrong with the profile, if anything is.
     drop(context.wanted.reader()?);
@@ -71,13 +83,43 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         });
     }
     lines.extend(why.iter().map(|why| format!("! {}", text::clean(why))));
+    let shown = show(context, &lines, arguments.dry_run, &done, &why)?;
+    Ok(if refused.is_empty() { shown } else { Exit::CannotRead })
+}
+
+/// One ring file, into a profile of its own.
+#[cfg(feature = "crash-proof")]
+fn recover_one(ring: &Path, context: &Context) -> Result<Exit, Failure> {
+    let Some(path) = &context.wanted.db else {
+        return Err(Failure::usage("no profile is named").hint("--db NEW.db"));
+    };
+    let recovered = spandrel::recover::recover_ring(ring, path).map_err(failed)?;
+    let shown = text::clean(&path.display().to_string());
+    let why: Vec<_> = recovered.refused.iter().map(ToString::to_string).collect();
+    let mut lines: Vec<String> =
+        recovered.rings.iter().flat_map(|ring| said(&shown, ring, false)).collect();
+    if lines.is_empty() && why.is_empty() {
+        lines.push(format!("{shown}: nothing is in the ring file"));
+    }
+    lines.extend(why.iter().map(|why| format!("! {}", text::clean(why))));
+    show(context, &lines, false, &recovered.rings, &why)?;
+    Ok(if why.is_empty() { Exit::Ok } else { Exit::CannotRead })
+}
+
+#[cfg(feature = "crash-proof")]
+fn show(
+    context: &Context,
+    lines: &[String],
+    dry_run: bool,
+    rings: &[spandrel::recover::Recovery],
+    why: &[String],
+) -> Result<Exit, Failure> {
     let mut view = View::new("recover", None, Table::new(Vec::new()));
     view.drawing = Some(lines.iter().map(|line| format!("{line}\n")).collect());
-    view.extra.insert("dry_run".into(), json!(arguments.dry_run));
-    view.extra.insert("rings".into(), done.iter().map(members).collect());
+    view.extra.insert("dry_run".into(), json!(dry_run));
+    view.extra.insert("rings".into(), rings.iter().map(members).collect());
     view.extra.insert("refused".into(), json!(why));
-    let shown = context.output.show(view, 0)?;
-    Ok(if refused.is_empty() { shown } else { Exit::CannotRead })
+    context.output.show(view, 0)
 }
 
 #[cfg(feature = "crash-proof")]

@@ -20,6 +20,20 @@ pub(crate) enum View {
     Help,
 }
 
+/// Why a key does nothing.
+const ONLY_OPEN: &str =
+    "a folder of ring files has open spans only: `spandrel collect DIR -o FILE` makes a profile";
+
+/// Whether an action makes sense where there are open spans only.
+fn is_for_open(action: &Action, view: &View) -> bool {
+    match action {
+        Action::Quit | Action::Suspend | Action::Redraw | Action::Help => true,
+        Action::Move(_) | Action::Screen(_) | Action::First | Action::Last => true,
+        Action::Enter | Action::Back => *view == View::Help,
+        _ => false,
+    }
+}
+
 /// What has to be done besides drawing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
@@ -36,6 +50,8 @@ pub(crate) enum Effect {
 
 #[derive(Debug, Default)]
 pub(crate) struct App {
+    /// There is no profile, and so nothing but open spans.
+    pub(crate) has_only_open: bool,
     pub(crate) page: Option<Box<Page>>,
     /// Why there is no new page.
     pub(crate) missing: Option<String>,
@@ -147,6 +163,10 @@ impl App {
     /// Carries out a key.
     pub(crate) fn apply(&mut self, action: Action) -> Effect {
         self.message = None;
+        if self.has_only_open && !is_for_open(&action, &self.view) {
+            self.message = Some(ONLY_OPEN.into());
+            return Effect::Nothing;
+        }
         match action {
             Action::Quit => return Effect::Quit,
             Action::Suspend => return Effect::Suspend,

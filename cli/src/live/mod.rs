@@ -16,6 +16,7 @@ mod columns;
 mod draw;
 mod export;
 mod feed;
+mod folder;
 mod hang_up;
 mod health;
 mod input;
@@ -41,7 +42,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
-use self::app::{App, Effect};
+use self::app::{App, Effect, View};
 use self::columns::ColumnName;
 use self::draw::Appearance;
 use self::feed::{Feed, News, Order};
@@ -56,15 +57,22 @@ use crate::failure::Failure;
 /// How long a signal may wait.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Shows the table until somebody has seen enough.
-pub(crate) fn run(context: &Context) -> Result<Exit, Failure> {
+/// Shows the table until somebody has seen enough; of a folder of ring files, what is open.
+pub(crate) fn run(context: &Context, folder: Option<&Path>) -> Result<Exit, Failure> {
     let mut app = start(context)?;
+    if folder.is_some() {
+        refuse_profile(context)?;
+        (app.has_only_open, app.view) = (true, View::Open);
+    }
     let zone = context.wanted.zone();
     let appearance = Appearance {
         has_colours: context.output.is_coloured(),
         is_ascii: context.output.is_ascii(),
     };
-    let source = Source::new(context.wanted.clone())?;
+    let source = match folder {
+        Some(folder) => Source::of_folder(folder),
+        None => Source::new(context.wanted.clone())?,
+    };
     let failure =
         |error: io::Error| Failure::cannot_read(format!("cannot listen to signals: {error}"));
     let signals = Signals::new().map_err(failure)?;
@@ -80,6 +88,16 @@ pub(crate) fn run(context: &Context) -> Result<Exit, Failure> {
         signals::end_by(signal);
     }
     Ok(Exit::Ok)
+}
+
+/// A folder of ring files has no runs and no names to choose from.
+fn refuse_profile(context: &Context) -> Result<(), Failure> {
+    let (wanted, output) = (&context.wanted, &context.output);
+    if wanted.run.is_none() && wanted.filter.is_none() && output.sort.is_none() {
+        return Ok(());
+    }
+    Err(Failure::usage("of a folder of ring files only what is open is shown")
+        .hint("without --run, --where and --sort"))
 }
 
 /// The state before anything was read, as the command line wants it.

@@ -73,6 +73,8 @@ pub(crate) struct Page {
     pub(crate) end_ns: i64,
     pub(crate) rows: Vec<Row>,
     pub(crate) subject: SubjectData,
+    /// Where open spans were read, and of when they are, if that was not in the profile.
+    pub(crate) open_from: Option<String>,
 }
 
 /// How the recording is.
@@ -92,6 +94,17 @@ pub(crate) struct Health {
     pub(crate) spans_by_second: Vec<u64>,
     /// Entries that were stored, a second, of late; `None` if there were none.
     pub(crate) entries_rate: Option<f64>,
+    /// Of a folder of ring files without a profile: how many programs there are. Then nothing else is known.
+    pub(crate) programs: Option<Programs>,
+}
+
+/// The programs that record into a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Programs {
+    pub(crate) alive: usize,
+    pub(crate) dead: usize,
+    /// Those of which nobody can tell.
+    pub(crate) unknown: usize,
 }
 
 /// Whether somebody records.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use spandrel_query::{CountedBy, Reader, Run, RunSelector};
 use spandrel_storage::ErrorKind;
 
+use super::folder::Folder;
 use super::health::{self, Dropped};
 use super::page::{Ask, Health, Page, Subject, SubjectData};
 use super::rows::{Callsites, rows};
@@ -17,6 +18,7 @@ use super::sums::{Blocks, Trends};
 use super::window::{SECOND_NS, Window};
 use crate::commands::tree::TraceAnalysis;
 use crate::failure::Failure;
+use crate::open_rings::Programs;
 use crate::profile::Wanted;
 
 /// How many spans of a trace are read, each second while it is shown.
@@ -48,6 +50,8 @@ pub(crate) struct Source {
     open: Option<Open>,
     /// Whether there ever was a file.
     was_open: bool,
+    /// Ring files without a profile, if those are what is shown.
+    folder: Option<Folder>,
 }
 
 /// An open file, and what is kept of it.
@@ -62,6 +66,7 @@ struct Open {
     blocks: Blocks,
     trends: Trends,
     dropped: Dropped,
+    rings: Programs,
 }
 
 impl Source {
@@ -69,7 +74,14 @@ impl Source {
     pub(crate) fn new(wanted: Wanted) -> Result<Self, Failure> {
         let selector = RunSelector::parse(wanted.run.as_deref().unwrap_or_default())
             .map_err(|error| Failure::usage(error.to_string()))?;
-        Ok(Self { wanted, selector, open: None, was_open: false })
+        Ok(Self { wanted, selector, open: None, was_open: false, folder: None })
+    }
+
+    /// The ring files in a folder.
+    pub(crate) fn of_folder(folder: &Path) -> Self {
+        let folder = Some(Folder::new(folder));
+        let selector = RunSelector::Latest { back: 0 };
+        Self { wanted: Wanted::of_file(None), selector, open: None, was_open: false, folder }
     }
 
     /// The file that was read last.
@@ -79,6 +91,9 @@ impl Source {
 
     /// Reads what is asked for. After a failure the file is opened again.
     pub(crate) fn read(&mut self, ask: &Ask) -> Result<Page, Missing> {
+        if let Some(folder) = &mut self.folder {
+            return folder.read(ask);
+        }
         let read = self.try_read(ask);
         if read.is_err() {
             self.open = None;
@@ -127,6 +142,7 @@ impl Source {
             blocks: Blocks::default(),
             trends: Trends::default(),
             dropped: Dropped::default(),
+            rings: Programs::default(),
         })
     }
 
@@ -175,7 +191,16 @@ impl Open {
         self.trends.read(reader, run.id, until_ns, end_ns)?;
         let length_ns = until_ns.saturating_sub(from_ns);
         let rows = rows(reader, &mut self.callsites, sums, &self.trends, length_ns)?;
-        let part = Part { run: &run, from_ns, until_ns, is_end: until_ns == end_ns };
+        let needs_open =
+            matches!(ask.subject, Subject::Open | Subject::Detail(_) | Subject::Stalls);
+        let now = if needs_open {
+            self.rings.of_profile(&self.path, std::slice::from_ref(&run)).programs.pop()
+        } else {
+            None
+        };
+        let open_now = now.as_ref().map(|program| program.open.as_slice());
+        let is_end = until_ns == end_ns;
+        let part = Part { run: &run, from_ns, until_ns, is_end, open_now };
         let subject = match &ask.subject {
             Subject::Table => SubjectData::Table,
             Subject::Detail(key) => {
@@ -184,7 +209,7 @@ impl Open {
             }
             Subject::Open => SubjectData::Open(subject_reader::lines(
                 run.entries > 0,
-                reader.open_spans(run.id)?,
+                part.open_spans(reader)?,
                 &rows,
             )),
             Subject::Stalls => {
@@ -211,9 +236,12 @@ impl Open {
             bytes: health::bytes(&self.path),
             spans_by_second: self.trends.of_all(),
             entries_rate: health::entries_rate(&stats),
+            programs: None,
             run,
         };
-        Ok(Page { health, window: ask.window, from_ns, until_ns, end_ns, rows, subject })
+        let open_from = now.map(|program| program.when());
+        let window = ask.window;
+        Ok(Page { health, window, from_ns, until_ns, end_ns, rows, subject, open_from })
     }
 }
 

@@ -36,9 +36,19 @@ pub(crate) struct Part<'a> {
     pub(crate) until_ns: i64,
     /// Whether nothing is stored after it.
     pub(crate) is_end: bool,
+    /// What is open, if that was read elsewhere than in the profile.
+    pub(crate) open_now: Option<&'a [OpenSpan]>,
 }
 
 impl Part<'_> {
+    /// What is open, as its ring file has it, or as the recording last looked.
+    pub(crate) fn open_spans(&self, reader: &Reader) -> Result<Vec<OpenSpan>, Error> {
+        match self.open_now {
+            Some(open) => Ok(open.to_vec()),
+            None => reader.open_spans(self.run.id),
+        }
+    }
+
     /// Calls `each` for the last spans of the part, and for the last entries of long-lived ones.
     fn scan(
         &self,
@@ -107,7 +117,7 @@ pub(crate) fn detail(
             span.root_id = root_id;
         }
     }
-    let mut open = reader.open_spans(part.run.id)?;
+    let mut open = part.open_spans(reader)?;
     open.retain(|open| {
         let is_long = part.run.entries > 0 && open.lives_long();
         is_named(&SpanRef::from(&open.span)) && is_long == key.counted.has_entries()
@@ -156,7 +166,7 @@ pub(crate) fn flame(reader: &Reader, part: &Part<'_>) -> Result<Flame, Error> {
 
 /// What blocked the executor: from the spans at the end of the window, and those that are open now.
 pub(crate) fn stalls(reader: &Reader, part: &Part<'_>) -> Result<Blocked, Error> {
-    let open = if part.is_end { reader.open_spans(part.run.id)? } else { Vec::new() };
+    let open = if part.is_end { part.open_spans(reader)? } else { Vec::new() };
     let mut coverage = Coverage::default();
     let stalls = reader.stalls_among(BLOCKING_NS, |each| {
         coverage = part.scan(reader, |span| {

@@ -63,6 +63,7 @@ pub(crate) fn page(rows: Vec<Row>, subject: SubjectData) -> Box<Page> {
             bytes: 118_000_000,
             spans_by_second: (0..60).map(|second| 9_000 + second * 20).collect(),
             entries_rate: None,
+            programs: None,
         },
         window: Window::Minute,
         from_ns: 60 * SECOND_NS,
@@ -70,6 +71,7 @@ pub(crate) fn page(rows: Vec<Row>, subject: SubjectData) -> Box<Page> {
         end_ns: 120 * SECOND_NS,
         rows,
         subject,
+        open_from: None,
     })
 }
 

@@ -96,6 +96,8 @@ impl Desk {
         let folder = tempfile::tempdir().unwrap();
         let shims = folder.path().join(".bin");
         fs::create_dir(&shims).unwrap();
+        // Ring files of other programs are not for this page.
+        fs::create_dir(folder.path().join(".run")).unwrap();
         let cargo = shims.join("cargo");
         fs::write(&cargo, CARGO).unwrap();
         #[cfg(unix)]
@@ -159,6 +161,7 @@ impl Desk {
             .current_dir(&self.at)
             .env("PATH", format!("{}:{path}", shims.display()))
             .envs([("LC_ALL", "C.UTF-8"), ("TZ", "UTC"), ("NO_COLOR", "1"), ("COLUMNS", "100")])
+            .env("XDG_RUNTIME_DIR", self.folder.path().join(".run"))
             .env_remove("GITHUB_ACTIONS")
             .envs([("CARGO_TERM_QUIET", "true"), ("CARGO_NET_OFFLINE", "true")])
             .env("BOOK_CARGO", std::env::var("CARGO").unwrap_or(env!("CARGO").into()))

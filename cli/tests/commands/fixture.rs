@@ -65,7 +65,15 @@ pub fn spandrel(words: &[&str]) -> Command {
 pub fn bare(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spandrel"));
     command.args(words).env_clear().env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("COLUMNS", "100");
+    // No ring files of other programs.
+    command.env("XDG_RUNTIME_DIR", no_rings());
     command
+}
+
+/// A folder in which nobody puts ring files.
+fn no_rings() -> &'static Path {
+    static NONE: OnceLock<TempDir> = OnceLock::new();
+    NONE.get_or_init(|| tempfile::tempdir().unwrap()).path()
 }
 
 /// Runs it; what it said on both ways out, and its exit code.
@@ -131,6 +139,7 @@ pub fn in_terminal(
     for (name, value) in [("TERM", "xterm"), ("LC_ALL", "C.UTF-8"), ("TZ", "UTC")] {
         command.env(name, value);
     }
+    command.env("XDG_RUNTIME_DIR", no_rings());
     set(&mut command);
     let mut child = pair.slave.spawn_command(command).unwrap();
     drop(pair.slave);

@@ -23,6 +23,7 @@ mod narrow;
 mod never_entered;
 mod nothing_recorded;
 mod obeyed;
+mod open;
 mod open_trace;
 mod options;
 mod prune;

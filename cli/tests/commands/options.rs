@@ -37,8 +37,9 @@ const SHARED: [&str; 19] = [
 const RULES: &str = "[[rule]]\nmetric = \"unfinished\"\nmax = 0\n\n[[rule]]\nspan = \"http.request\"\nmetric = \"calls\"\nmax = 1000\n";
 
 /// Each command with what it needs to do something.
-const COMMANDS: [(&str, &[&str]); 27] = [
+const COMMANDS: [(&str, &[&str]); 28] = [
     ("top", &[]),
+    ("open", &["--db", "sub/open.db", "--run", "1"]),
     ("slow", &[]),
     ("stalls", &["--blocking", "1us"]),
     ("tree", &[]),
@@ -80,6 +81,8 @@ fn outcome(words: &[&str]) -> (String, i32, BTreeMap<String, Vec<u8>>) {
     std::fs::create_dir(folder.path().join("sub")).unwrap();
     std::fs::copy(profile(), folder.path().join("shop.db")).unwrap();
     std::fs::copy(templates(), &other).unwrap();
+    let open = folder.path().join("sub/open.db");
+    std::fs::copy(super::open::profile(), open).unwrap();
     let empty = folder.path().join("sub/empty.db");
     std::fs::copy(templates().with_file_name("empty.db"), &empty).unwrap();
     std::fs::write(folder.path().join("rules.toml"), RULES).unwrap();
@@ -170,10 +173,13 @@ fn lines(command: &str, option: &str) -> (Vec<String>, Vec<String>) {
             "explain" => &["--sort", "difference:asc"],
             "flame" => &["--sort", "width_ns:asc"],
             "hist" => &["--sort", "count:asc"],
+            "open" => &["--sort", "age_ns:asc"],
             _ => &["--sort", "run:asc"],
         },
         "columns" => match command {
-            "tree" | "slow" | "stalls" | "top" | "diff" | "flame" => &["--columns", "name"],
+            "tree" | "slow" | "stalls" | "top" | "diff" | "flame" | "open" => {
+                &["--columns", "name"]
+            }
             "explain" => &["--columns", "field"],
             "hist" => &["--columns", "count"],
             _ => &["--columns", "run"],
@@ -204,7 +210,7 @@ fn lines(command: &str, option: &str) -> (Vec<String>, Vec<String>) {
         ("color", "tail") => base.extend(["-f", "table", "--run", "1", "-w", "has:error"]),
         (
             "color" | "ascii",
-            "merge" | "recover" | "optimize" | "mark" | "prune" | "load" | "sql",
+            "merge" | "recover" | "optimize" | "mark" | "prune" | "load" | "sql" | "open",
         ) => {
             base.extend(["-o", "n\u{f6}/x"]);
         }
@@ -212,6 +218,8 @@ fn lines(command: &str, option: &str) -> (Vec<String>, Vec<String>) {
         ("color", _) => base.extend(["-f", "table"]),
         ("quiet", _) if command != "record" => base.extend(["-o", "out.txt"]),
         ("verbose", "sql") => base = vec!["sql", "--recipes"],
+        ("run", "open") => base = vec!["open", "--db", "sub/open.db"],
+        ("fail-empty", "open") => base = vec!["open"],
         ("fail-empty", "sql") => base = vec!["sql", "select 1 where false"],
         ("fail-empty", "runs") => base = vec!["runs", "--db", "sub/empty.db"],
         ("limit", "tail") => base = vec!["tail"],
@@ -336,7 +344,7 @@ fn each_command_that_can_be_paged_takes_no_for_an_answer() {
     for (command, own) in COMMANDS {
         if options(command).contains("no-pager") {
             let words = match command {
-                "export" => vec!["export"],
+                "export" | "open" => vec![command],
                 _ => [&[command], own].concat(),
             };
             assert!(shown(&words), "{words:?} is not paged");

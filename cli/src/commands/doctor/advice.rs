@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::facts::Facts;
 use crate::output::text;
 use crate::profile::LARGE;
+use crate::rings::Uncollected;
 
 /// How bad it is, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -285,6 +286,10 @@ fn ends(facts: &Facts) -> Vec<Finding> {
             what.clone(),
             "`spandrel recover` moves it into the profile; the next recording into it does so by itself",
         ));
+    }
+    for left in &facts.left_rings {
+        let Uncollected { what, way_out } = left;
+        findings.push(Severity::Warning.finding("ring file", what.clone(), way_out.clone()));
     }
     if facts.crashed {
         findings.push(Severity::Warning.finding(

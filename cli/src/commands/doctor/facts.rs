@@ -11,6 +11,7 @@ use spandrel_storage::{SCHEMA_VERSION, SqliteVersion};
 use crate::commands::sql::Collected;
 use crate::failure::Failure;
 use crate::profile::Profile;
+use crate::rings::Uncollected;
 
 /// Twice the size at which the writer merges the log by default ...
 const KEPT_LOG_BYTES: u64 = 8 << 20;
@@ -35,6 +36,8 @@ pub(super) struct Facts {
     pub(super) recorder_gone: bool,
     /// What a process that has died had recorded last waits to be recovered.
     pub(super) ring_waits: Option<String>,
+    /// Rings for which nobody comes: no collector looks, or their profiles are gone.
+    pub(super) left_rings: Vec<Uncollected>,
     /// Its process has died, and the run was recovered.
     pub(super) crashed: bool,
     pub(super) earlier_killed: usize,
@@ -98,6 +101,7 @@ impl Facts {
             ended: run.ended_unix_ns.is_some(),
             recorder_gone: crate::recorder::is_alive(run) == Some(false),
             ring_waits: crate::rings::waiting(path).map(|waiting| waiting.what),
+            left_rings: Vec::new(),
             crashed: run.has_crashed(),
             earlier_killed: earlier.iter().filter(killed).count(),
             last_error: words(&report, "last_error"),
@@ -132,6 +136,15 @@ impl Facts {
             waiting: reader.mostly_waiting(run.id)?,
             open_to_others: metadata.as_ref().map_or(0, open_to_others),
         })
+    }
+
+    /// Also looks at the ring files that nobody collects, or whose profile is gone. (Those of the whole user: no others
+    /// ask for them.)
+    pub(super) fn with_left_rings(mut self, profile: &Profile) -> Result<Self, Failure> {
+        let runs = profile.reader.runs()?;
+        self.left_rings.extend(crate::rings::uncollected(profile.reader.path(), &runs));
+        self.left_rings.extend(crate::rings::homeless());
+        Ok(self)
     }
 
     /// A setting of the recording that is a number.

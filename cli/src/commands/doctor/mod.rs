@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let profile = context.wanted.profile()?;
-    let facts = Facts::collect(&profile)?;
+    let facts = Facts::collect(&profile)?.with_left_rings(&profile)?;
     let mut findings = advice::all(&facts);
     findings.extend(rows::findings(&profile)?);
     findings.extend(long_lived::by_lifetime(&profile)?);

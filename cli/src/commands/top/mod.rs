@@ -8,6 +8,7 @@ mod note;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
 use spandrel_query::{By, Columns, ExactPercentiles, Group, Groups};
 
@@ -27,7 +28,8 @@ const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
     spandrel top --sort self_busy_ns           by who kept the threads busy, waiting left out\n  \
     spandrel top --by field.shard -w name=db.query\n  \
     spandrel top --since 30s --exact -f json\n  \
-    spandrel top --live                        while the program runs; ? for help\n\n\
+    spandrel top --live                        while the program runs; ? for help\n  \
+    spandrel top --live /dev/shm/shop          what is open in the programs that are collected there\n\n\
 busy is the share of the duration in which a thread was inside the span; the rest is waiting. It is\n\
 above 100% where several threads were inside a span at once. self_busy_ns is the time in which one was\n\
 inside the span and in no other: who used the threads.\n\n\
@@ -45,6 +47,9 @@ pub(crate) struct Arguments {
     /// Show a full-screen view that updates every second
     #[arg(long, conflicts_with_all = ["by", "exact"])]
     live: bool,
+    /// With --live: folder of ring files of programs that are collected, whose open spans are shown
+    #[arg(value_name = "DIR", requires = "live")]
+    folder: Option<PathBuf>,
     #[command(flatten)]
     pub(super) shared: Shared<{ group::SPANS | group::ROWS | group::VERBOSE | group::FAIL }>,
 }
@@ -78,7 +83,7 @@ struct Top {
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
     if arguments.live {
-        return live(context);
+        return live(context, arguments.folder.as_deref());
     }
     let profile = context.wanted.profile()?;
     let is_summed = profile.is_in_rollups() && arguments.by.is_in_rollups() && !arguments.exact;
@@ -123,7 +128,10 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         view.notes.extend(profile.passed_over_everything()?);
     }
     view.extra.insert("percentiles_exact".into(), arguments.exact.into());
-    view.notes.extend(crate::rings::waiting_note(profile.reader.path()));
+    view.notes.extend(crate::rings::waiting_note(
+        profile.reader.path(),
+        std::slice::from_ref(&profile.run),
+    ));
     view.extra.insert("unfinished".into(), unfinished.into());
     context.output.show(view, ROWS)
 }
@@ -157,12 +165,12 @@ pub(super) fn in_words(profile: &Profile) -> Result<(Vec<Group>, Vec<String>), F
 }
 
 #[cfg(feature = "tui")]
-fn live(context: &Context) -> Result<Exit, Failure> {
-    crate::live::run(context)
+fn live(context: &Context, folder: Option<&Path>) -> Result<Exit, Failure> {
+    crate::live::run(context, folder)
 }
 
 #[cfg(not(feature = "tui"))]
-fn live(_context: &Context) -> Result<Exit, Failure> {
+fn live(_context: &Context, _folder: Option<&Path>) -> Result<Exit, Failure> {
     Err(Failure::usage("--live is not in this build")
         .hint("`cargo install --path cli` with its default features has it"))
 }

@@ -7,7 +7,7 @@ use super::theme::{BAD, BANNER, BOLD, FAINT, GOOD, PLAIN, TITLE, TREND, WARN};
 use super::trend::sparkline;
 use crate::live::app::{App, View};
 use crate::live::input::InputOf;
-use crate::live::page::{Health, Page, State};
+use crate::live::page::{Health, Page, Programs, State};
 use crate::output::text;
 
 /// Whole seconds that the rate of spans is the mean of.
@@ -111,6 +111,9 @@ fn entries(rate: Option<f64>) -> String {
 
 fn parts(page: &Page) -> Vec<Part> {
     let health = &page.health;
+    if let Some(programs) = health.programs {
+        return of_folder(page, programs);
+    }
     let run = &health.run;
     let label: String = match &run.info.label {
         Some(label) => text::clean(label).chars().take(24).collect(),
@@ -152,6 +155,33 @@ fn parts(page: &Page) -> Vec<Part> {
         parts.push(Part { rank: 3, text: format!("lag {lag}"), style: PLAIN });
     }
     parts.push(Part { rank: 6, text: format!("db {}", text::bytes(health.bytes)), style: PLAIN });
+    parts
+}
+
+/// Of a folder of ring files.
+fn of_folder(page: &Page, programs: Programs) -> Vec<Part> {
+    let Programs { alive, dead, unknown } = programs;
+    let label: String = page.health.run.info.label.as_deref().map(text::clean).unwrap_or_default();
+    let mut parts = vec![
+        Part { rank: 9, text: "spandrel".into(), style: TITLE },
+        Part { rank: 5, text: label, style: BOLD },
+        Part {
+            rank: 0,
+            text: format!(
+                "● {}",
+                text::counted_with(alive as u64, "program", ("records", "record"))
+            ),
+            style: if alive > 0 { GOOD } else { FAINT },
+        },
+    ];
+    if dead > 0 {
+        let died = text::counted_with(dead as u64, "program", ("has died", "have died"));
+        parts.push(Part { rank: 1, text: format!("! {died}"), style: BAD });
+    }
+    if unknown > 0 {
+        let text = format!("? {} elsewhere", text::count(unknown as u64));
+        parts.push(Part { rank: 2, text, style: WARN });
+    }
     parts
 }
 
@@ -222,6 +252,8 @@ fn about(app: &App, page: &Page) -> String {
         let arrow = if app.is_reversed { "▲" } else { "▼" };
         parts.push(format!("sort: {} {arrow}", app.sort.title()));
     }
-    parts.push(format!("window {}", app.window.name()));
+    if !app.has_only_open {
+        parts.push(format!("window {}", app.window.name()));
+    }
     parts.join("  ")
 }

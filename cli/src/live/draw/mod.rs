@@ -88,6 +88,9 @@ fn footer(canvas: &mut Canvas<'_>, app: &App) {
                 ("?", "help"),
                 ("q", "quit"),
             ],
+            _ if app.has_only_open && app.view != View::Help => {
+                &[("j k", "scroll"), ("?", "help"), ("q", "quit")]
+            }
             View::Help => &[("Esc", "back"), ("j k", "scroll"), ("q", "quit")],
             _ => &[
                 ("Esc", "back"),

@@ -3,7 +3,7 @@
 use super::canvas::{Canvas, width};
 use super::theme::{BAD, BOLD, FAINT, PLAIN, WARN};
 use crate::live::app::App;
-use crate::live::page::{OpenLine, State, SubjectData};
+use crate::live::page::{OpenLine, Page, State, SubjectData};
 use crate::output::{Cell, text};
 
 /// Columns of a count behind the name of a thread.
@@ -24,14 +24,9 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
         return;
     };
     let stalled = open.iter().filter(|line| line.is_stalled).count();
-    let when = match page.health.state {
-        State::Recording | State::Silent(_) => "as the recording last looked",
-        State::Ended => "none: the run has ended",
-        State::Killed | State::Unknown => "shortly before the recording stopped",
-    };
-    let when = match open.iter().map(|line| line.span.seen_ns).max() {
-        Some(seen_ns) => format!("{when}, {}", looked(seen_ns, page.end_ns, page.health.lag_ns)),
-        None => when.to_owned(),
+    let when = match &page.open_from {
+        Some(when) => when.clone(),
+        None => as_stored(page, open),
     };
     let open_now = format!("{} open", text::count(open.len() as u64));
     let stalled = match stalled {
@@ -54,6 +49,19 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
         }
     }
     (app.top, app.lines_shown, app.lines_total) = (top, shown, lines.len());
+}
+
+/// Of when they are as the profile has them.
+fn as_stored(page: &Page, open: &[OpenLine]) -> String {
+    let when = match page.health.state {
+        State::Recording | State::Silent(_) => "as the recording last looked",
+        State::Ended => "none: the run has ended",
+        State::Killed | State::Unknown => "shortly before the recording stopped",
+    };
+    match open.iter().map(|line| line.span.seen_ns).max() {
+        Some(seen_ns) => format!("{when}, {}", looked(seen_ns, page.end_ns, page.health.lag_ns)),
+        None => when.to_owned(),
+    }
 }
 
 /// How old the look is; of a recording elsewhere or one that stopped, when it was.

@@ -62,7 +62,8 @@ fn spans() -> (tempfile::TempDir, Reader, Vec<Span>) {
 /// All of the run, as a view of the live table reads it.
 fn of_whole<T>(reader: &Reader, read: fn(&Reader, &Part<'_>) -> Result<T, Error>) -> T {
     let run = reader.latest_run().unwrap().unwrap();
-    read(reader, &Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true }).unwrap()
+    read(reader, &Part { run: &run, from_ns: 0, until_ns: i64::MAX, is_end: true, open_now: None })
+        .unwrap()
 }
 
 fn stalls() -> SubjectData {

@@ -335,6 +335,15 @@ fn writing(page: &mut Page) {
     }
     check(page, &["merge"], Of::File, &copy, &["merge"]);
     check(page, &["recover"], Of::File, &copy, &["recover"]);
+    check(page, &["open"], Of::File, super::open::profile(), &["open", "--run", "1"]);
+    #[cfg(all(target_os = "linux", feature = "collected"))]
+    {
+        let folder = super::open::folder_with_programs();
+        let words = ["open", folder.path(), "-f", "json"];
+        let (out, err, code) = run(&mut bare(&words));
+        assert_eq!(code, 0, "{err}");
+        check_document(page, &["open"], Of::File, &document(&out));
+    }
     check(page, &["prune"], Of::File, &copy, &["prune", "--runs", "1"]);
     let live = folder.path().join("live.db");
     let profiler = Profiler::builder().database(&live).build().unwrap();
