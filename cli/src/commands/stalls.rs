@@ -198,12 +198,14 @@ fn when(earliest: i64, latest: i64) -> String {
     if earliest == latest { earliest } else { format!("{earliest}..{latest}") }
 }
 
+#[cfg(feature = "tui")]
 pub(crate) fn began(stall: &Stall) -> String {
     let (earliest, latest) = stall.began();
     when(earliest, latest)
 }
 
 /// On which thread the longest entry was.
+#[cfg(feature = "tui")]
 pub(crate) fn thread_in_words(stall: &Stall) -> String {
     Cell::from(&*stall.worst.longest_thread).text()
 }

@@ -69,7 +69,7 @@ pub fn unless_it_hangs<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static
     }
 }
 
-/// The role of the child that [`in_own_folder`] starts.
+/// The role of the child that [`is_in_own_folder`] starts.
 const CAMPAIGN: &str = "campaign";
 
 /// Runs the calling test once more in a child of its own, where ring files lie in a folder of its own, and prints what it says.

@@ -120,6 +120,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
 impl TraceAnalysis {
     /// The trace of a span, for a view that draws it, with a limited number of spans. `None` if none of them
     /// has closed.
+    #[cfg(feature = "tui")]
     pub(crate) fn around(
         reader: &Reader,
         root_id: u64,
@@ -139,6 +140,7 @@ impl TraceAnalysis {
     }
 
     /// The waterfall, `columns` wide, with default settings.
+    #[cfg(feature = "tui")]
     pub(crate) fn drawing(&self, columns: usize) -> String {
         let (lines, children, meanwhile) = (Some(LINES), CHILDREN, MEANWHILE);
         let wanted = LineLimits { depth: None, min_ns: 0, children, lines, meanwhile };

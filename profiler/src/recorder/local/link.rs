@@ -7,9 +7,22 @@
 //!   (and the slot, until the thread has left, see [`OpenSpans::close`](crate::recorder::open_spans::OpenSpans::close)), or
 //! * `DETAILED` and the index of a [`Detailed`].
 //!
-//! That is the lower half. The upper one tells it from others that had the same slot or index before: a span may outlive
-//! the one that it was created in, and is not inside that when it is entered inside a later one with the same slot. Above
-//! a position stand bits of the span's id; zeros if it is the registry's, which keeps parents open.
+//! That is the lower half:
+//!
+//! ```text
+//!   63   62              32   31   30                0
+//!  +---+------------------+---+---------------------+
+//!  | T | low bits of an id | D | position, or index  |
+//!  +---+------------------+---+---------------------+
+//!   D, DETAILED: an index, and a serial number above it. Otherwise a position, and above it
+//!     of a span of the subscriber: its key, in which T is 1 and 31 bits are of its id;
+//!     of a scope: 32 bits of its id, T among them;
+//!     of a span of the layer: zeros, as the registry keeps parents open.
+//! ```
+//!
+//! The upper half tells a link from others that had the same slot or index before: a span may outlive the one that it was
+//! created in, and is not inside that when it is entered inside a later one with the same slot. (It would be taken for it if
+//! 2^31 ids were given meanwhile.)
 
 use crate::recorder::open_spans::{Link, SlotPosition};
 
@@ -19,7 +32,7 @@ pub(super) const DETAILED: Link = 1 << 31;
 /// No link of anything that a thread is in.
 pub(super) const NOWHERE: Link = OUTSIDE - 1;
 
-/// The link to a span of the first layer whose slot only direct front ends and scopes use.
+/// The link to a scope of the first layer.
 #[inline(always)]
 pub(crate) fn link_of(position: SlotPosition, id: u64) -> Link {
     id << SlotPosition::BITS | u64::from(position)

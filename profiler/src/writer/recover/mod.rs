@@ -44,8 +44,11 @@ pub use self::recovery::{OpenAtDeath, Recovered, Recovery};
 pub(super) use self::ring::remove;
 pub(crate) use self::ring::remove_unmade_of_all;
 use self::ring::{Ring, has_nothing, is_over, set_aside};
+#[cfg(any(test, feature = "collected"))]
+pub(super) use self::ring::is_done;
+pub(super) use self::ring::is_still;
 #[cfg(feature = "collected")]
-pub(super) use self::ring::{is_done, is_still, remove_unmade};
+pub(super) use self::ring::remove_unmade;
 use self::scan::Refused;
 pub use self::waiting::{RingOwner, WaitingRing, waiting};
 use self::whose::By;
