@@ -7,10 +7,10 @@ mod waterfall;
 use serde_json::Value;
 use spandrel_query::trace::{Node, Outlived, TraceEntry};
 use spandrel_query::{
-    Columns, CriticalPath, Event, Filter, Link, Reader, SlowBy, SlowScope, Slowest, Span, SpanRef,
-    Trace, parse_duration_ns,
+    Columns, CriticalPath, Event, Filter, Link, SlowBy, SlowScope, Slowest, Span, SpanRef, Trace,
+    parse_duration_ns,
 };
-use spandrel_storage::{Error, TraceId};
+use spandrel_storage::TraceId;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
@@ -122,11 +122,11 @@ impl TraceAnalysis {
     /// has closed.
     #[cfg(feature = "tui")]
     pub(crate) fn around(
-        reader: &Reader,
+        reader: &spandrel_query::Reader,
         root_id: u64,
         span_id: u64,
         spans_max: usize,
-    ) -> Result<Option<Self>, Error> {
+    ) -> Result<Option<Self>, spandrel_storage::Error> {
         let Some(trace) = Trace::read_around(reader, root_id, spans_max, span_id)? else {
             return Ok(None);
         };

@@ -41,14 +41,14 @@ pub(super) use self::moving::without_self_times;
 pub(super) use self::moving::{End, Recover, loss};
 pub use self::open_spans::{OpenInRing, OpenLook, OpenRings, RingOpen};
 pub use self::recovery::{OpenAtDeath, Recovered, Recovery};
-pub(super) use self::ring::remove;
-pub(crate) use self::ring::remove_unmade_of_all;
-use self::ring::{Ring, has_nothing, is_over, set_aside};
 #[cfg(any(test, feature = "collected"))]
 pub(super) use self::ring::is_done;
 pub(super) use self::ring::is_still;
+pub(super) use self::ring::remove;
 #[cfg(feature = "collected")]
 pub(super) use self::ring::remove_unmade;
+pub(crate) use self::ring::remove_unmade_of_all;
+use self::ring::{Ring, has_nothing, is_over, set_aside};
 use self::scan::Refused;
 pub use self::waiting::{RingOwner, WaitingRing, waiting};
 use self::whose::By;
