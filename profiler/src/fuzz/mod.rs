@@ -11,7 +11,7 @@ pub(crate) mod words;
 
 pub use crate::writer::fuzz::{field_words, records};
 #[cfg(all(target_os = "linux", feature = "collected", not(spandrel_loom)))]
-pub use crate::writer::recover::fuzz::recovery;
+pub use crate::writer::fuzz_rings::recovery;
 
 #[cfg(test)]
 mod tests {

@@ -32,7 +32,7 @@ pub(super) const DETAILED: Link = 1 << 31;
 /// No link of anything that a thread is in.
 pub(super) const NOWHERE: Link = OUTSIDE - 1;
 
-/// The link to a scope of the first layer.
+/// The link to a span of the first layer whose slot only direct front ends and scopes use.
 #[inline(always)]
 pub(crate) fn link_of(position: SlotPosition, id: u64) -> Link {
     id << SlotPosition::BITS | u64::from(position)

@@ -1,13 +1,16 @@
 //! What the names in the ring of a recording that is collected say beside callsites and threads.
 
+use std::fs::File;
 use std::path::Path;
 
-use spandrel_ring::file::Name;
+use spandrel_ring::file::{Name, Reader};
 use spandrel_storage::RunInfo;
 
+use crate::error::Error;
 use crate::json_string::push_string;
-use crate::recorder::ring_file::dead_names::DeadRun;
+use crate::recorder::ring_file::dead_names::{DeadNames, DeadRun};
 use crate::recorder::ring_file::layout::names;
+use crate::writer::recover::scan;
 
 /// The run, its marks, and its end.
 #[derive(Debug, Default)]
@@ -106,6 +109,18 @@ fn with_folder(settings: &str, ring: &Path) -> String {
     push_string(&mut all, &folder.to_string_lossy());
     all.push('}');
     all
+}
+
+/// The names; and whether none of them was just being appended.
+pub(super) fn read_names(
+    reader: &mut Reader<File>,
+    path: &Path,
+    marks_known: u64,
+) -> Result<(DeadNames, About, bool), Error> {
+    let mut about_run = About::default();
+    let read = scan::names_with(reader, false, |name| about_run.add(name, marks_known));
+    let (names, read) = read.map_err(|refused| refused.about(path))?;
+    Ok((names, about_run, read.unfinished == 0))
 }
 
 #[cfg(test)]

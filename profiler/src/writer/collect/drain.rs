@@ -1,14 +1,11 @@
 //! From a ring of another process into memory, checked, with the ids of the profile; and what its numbers mean.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 
-use spandrel_ring::file::Reader;
-
-use super::about::About;
+use super::about::{About, read_names};
 use super::ring::Ring;
+use super::run::{Into, TICKS_END, next_of_entries};
 use crate::error::Error;
 use crate::recorder::entry_rules::RuleOf;
 use crate::recorder::losses::{DropReason, PerKind};
@@ -18,12 +15,10 @@ use crate::recorder::threads::ThreadInfo;
 use crate::writer::chunks::Chunks;
 use crate::writer::raw::{self, RawBatch};
 use crate::writer::recover::check::{Check, Known};
-use crate::writer::recover::{about, loss, scan};
+use crate::writer::recover::{about, loss};
 
 /// Records of one partition that are taken for one commit.
 const RECORDS_MAX: u64 = 1 << 16;
-/// Moments are below this, whatever the clock.
-pub(super) const TICKS_END: u64 = 1 << 62;
 
 impl Ring {
     /// Takes what is published.
@@ -119,13 +114,6 @@ impl Ring {
     }
 }
 
-/// Where records are drained into.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Into {
-    Raw,
-    Next,
-}
-
 fn check<'a>(
     (names, known): (&'a DeadNames, &'a Known),
     ids_end: u64,
@@ -161,23 +149,4 @@ impl Push<'_> {
         // Of spans and events their own id; of others one that is smaller.
         self.last = self.last.max(words.get(1).copied().unwrap_or(0));
     }
-}
-
-/// The first id of an entry that is above all these.
-pub(super) fn next_of_entries(ids: Ids, last_id: u64) -> u64 {
-    let above = last_id.max(ids.first());
-    // Those of entries are one more than those of spans and events.
-    if above.wrapping_sub(ids.first()).is_multiple_of(2) { above + 1 } else { above + 2 }
-}
-
-/// The names; and whether none of them was just being appended.
-pub(super) fn read_names(
-    reader: &mut Reader<File>,
-    path: &Path,
-    marks_known: u64,
-) -> Result<(DeadNames, About, bool), Error> {
-    let mut about_run = About::default();
-    let read = scan::names_with(reader, false, |name| about_run.add(name, marks_known));
-    let (names, read) = read.map_err(|refused| refused.about(path))?;
-    Ok((names, about_run, read.unfinished == 0))
 }

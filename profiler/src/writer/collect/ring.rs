@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 use spandrel_ring::file::{Liveness, OpenError, Reader, State, monotonic_ns};
 use spandrel_storage::{Batch, DrainedRow, RingId, Store};
 
-use super::about::{About, Ended};
+use super::about::{About, Ended, read_names};
 use super::check_place;
-use super::drain::{Into, TICKS_END, next_of_entries, read_names};
-use super::run::{Run, told_in};
+use super::run::{Into, Run, TICKS_END, next_of_entries, told_in};
 use crate::error::Error;
 use crate::recorder::clock::{Clock, Timeline};
 use crate::recorder::record::{FIRST_ID_MAX, Ids};

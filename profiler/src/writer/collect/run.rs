@@ -9,7 +9,6 @@ use spandrel_storage::{
 };
 
 use super::about::About;
-use super::drain::next_of_entries;
 use crate::error::Error;
 use crate::recorder::Recorder;
 use crate::recorder::losses::{DropReason, Drops, PerKind};
@@ -18,6 +17,16 @@ use crate::writer::chunks::Chunks;
 use crate::writer::convert::Converter;
 use crate::writer::raw::{self, RawBatch};
 use crate::writer::recover::{STORED_LOOKED_AT, loss, without_self_times};
+
+/// Moments are below this, whatever the clock.
+pub(super) const TICKS_END: u64 = 1 << 62;
+
+/// Where records are drained into.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Into {
+    Raw,
+    Next,
+}
 
 /// The pause after the profile has refused a batch.
 const REFUSED_PAUSE: Duration = Duration::from_millis(200);
@@ -181,4 +190,11 @@ impl Run {
         self.batch.clear();
         Ok(())
     }
+}
+
+/// The first id of an entry that is above all these.
+pub(super) fn next_of_entries(ids: Ids, last_id: u64) -> u64 {
+    let above = last_id.max(ids.first());
+    // Those of entries are one more than those of spans and events.
+    if above.wrapping_sub(ids.first()).is_multiple_of(2) { above + 1 } else { above + 2 }
 }

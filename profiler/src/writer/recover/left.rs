@@ -22,19 +22,19 @@ pub(super) const UUID: &str = "00112233445566778899aabbccddeeff";
 pub(super) const LONG: usize = 500;
 
 /// A ring in whose process nobody drains, as bytes.
-pub(super) struct Left {
-    pub(super) bytes: Vec<u8>,
+pub(in crate::writer) struct Left {
+    pub(in crate::writer) bytes: Vec<u8>,
 }
 
 impl Left {
     /// Records so many requests, and leaves some open.
-    pub(super) fn by(requests: u64) -> Self {
+    pub(in crate::writer) fn by(requests: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self::of(&folder.path().join("p.db"), 1, requests)
     }
 
     /// The same for this profile, with ids from there on.
-    pub(super) fn of(database: &Path, first_id: u64, requests: u64) -> Self {
+    pub(in crate::writer) fn of(database: &Path, first_id: u64, requests: u64) -> Self {
         let options = RecorderOptions {
             ring_capacity: 4_096,
             partitions: 2,
@@ -110,7 +110,7 @@ pub(super) fn recovered(scan: Scan) -> (TempDir, Result<Recovery, Error>) {
 }
 
 /// Words that a file of ours has, each of some kind.
-pub(super) fn places(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
+pub(in crate::writer) fn places(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
     let words = |from: usize, len: usize| from / 8..(from + len) / 8;
     // Each section is as likely as the others: that of the names is large, and mostly empty.
     let word = |at: usize| {

@@ -174,7 +174,7 @@ pub(super) fn about(path: &Path, what: &dyn std::fmt::Display) -> Error {
 }
 
 /// Recovers one ring, of this profile if one is named. `None` if there was nothing to do.
-fn recover_one(
+pub(super) fn recover_one(
     store: &mut Store,
     database: Option<&Path>,
     path: &Path,
@@ -222,9 +222,7 @@ fn recover_one(
 
 #[cfg(all(test, target_os = "linux", not(miri)))]
 mod forged;
-#[cfg(all(any(test, spandrel_fuzz), target_os = "linux", feature = "collected"))]
-pub(crate) mod fuzz;
 #[cfg(any(test, spandrel_fuzz))]
-mod left;
+pub(super) mod left;
 #[cfg(test)]
 mod tests;

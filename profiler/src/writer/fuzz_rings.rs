@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use spandrel_storage::{Store, StoreOptions, Synchronous};
 use tempfile::TempDir;
 
-use super::left::{Left, places};
-use super::*;
-use crate::writer::collect::{CollectOptions, collect};
+use super::collect::{CollectOptions, collect};
+use super::recover::left::{Left, places};
+use super::recover::recover_one;
 
 /// Words of the header, as `docs/src/reference/ring-file.md` has them.
 const STATE: usize = 3;
