@@ -220,6 +220,11 @@ impl Ring {
                 *at = row.position;
             }
         }
+        // Whoever collected before may have been killed between its last commit and this: nobody else would do it, as long
+        // as nothing new comes; and nothing new comes where there is no room.
+        for (partition, at) in committed.iter().enumerate() {
+            self.reader.give_back(partition, *at).map_err(io)?;
+        }
         let rules = Rules::of(self.reader.settings()[settings::FLAGS]);
         let recorder = of_dead::recorder(&self.names, rules, 1);
         let recorder = recorder.map_err(|refused| about(&self.path, &refused.source))?;
