@@ -26,7 +26,7 @@ impl Sequence {
     #[inline]
     pub(crate) fn advance(&self, to: u64) {
         // Relaxed: the slots are handed over by their stamps, not by this number.
-        self.0.store(to, Ordering::Relaxed);
+        self.0.store(to, Ordering::Release);
     }
 
     /// Moves the sequence from `from` to `to` unless another thread was faster.
