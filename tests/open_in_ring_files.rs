@@ -123,10 +123,13 @@ fn a_program_that_is_stopped_is_looked_at() {
         // It ages by as much as time passes, though it does nothing.
         let aged = Duration::from_nanos((second.seen_ns - first.seen_ns) as u64);
         assert!(aged >= again - between && aged <= before.elapsed(), "{aged:?}");
+        // To the millisecond: the rate of its counter is known the better, the longer it runs.
+        let is_near = |one: i64, other: i64| (one - other).abs() < 1_000_000;
         for (one, other) in first.spans.iter().zip(&second.spans) {
-            assert_eq!((one.id, one.start_ns), (other.id, other.start_ns));
+            assert_eq!(one.id, other.id);
+            assert!(is_near(one.start_ns, other.start_ns), "{one:?} {other:?}");
             let older = other.age_ns - one.age_ns;
-            assert_eq!(older, second.seen_ns - first.seen_ns);
+            assert!(is_near(older, second.seen_ns - first.seen_ns), "{one:?} {other:?}");
             assert!(other.busy_ns >= one.busy_ns, "a thread is inside");
         }
         child.kill();

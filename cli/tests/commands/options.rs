@@ -79,6 +79,7 @@ fn outcome(words: &[&str]) -> (String, i32, BTreeMap<String, Vec<u8>>) {
     let folder = tempfile::tempdir().unwrap();
     let other = folder.path().join("sub/other.db");
     std::fs::create_dir(folder.path().join("sub")).unwrap();
+    std::fs::create_dir(folder.path().join("rings")).unwrap();
     std::fs::copy(profile(), folder.path().join("shop.db")).unwrap();
     std::fs::copy(templates(), &other).unwrap();
     let open = folder.path().join("sub/open.db");

@@ -9,9 +9,9 @@
 pub(crate) mod site;
 pub(crate) mod words;
 
-pub use crate::writer::fuzz::{field_words, records};
 #[cfg(all(target_os = "linux", feature = "collected", not(spandrel_loom)))]
-pub use crate::writer::fuzz_rings::recovery;
+pub use crate::writer::fuzz::rings::recovery;
+pub use crate::writer::fuzz::{field_words, records};
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[cfg(all(target_os = "linux", feature = "collected"))]
+pub(crate) mod rings;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -78,8 +78,6 @@ pub(crate) mod collect;
 mod fault;
 #[cfg(any(test, spandrel_fuzz))]
 pub(crate) mod fuzz;
-#[cfg(all(any(test, spandrel_fuzz), target_os = "linux", feature = "collected"))]
-pub(crate) mod fuzz_rings;
 #[cfg(test)]
 mod tests;
 

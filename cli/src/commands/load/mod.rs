@@ -105,8 +105,12 @@ impl Place {
         let Some(folder) = &self.temporary else { return Ok(None) };
         let folder = folder.path().to_owned();
         let guard = signals::guard(move |wish| {
-            // What cannot be removed is left in the folder for temporary files.
-            let _left = std::fs::remove_dir_all(&folder);
+            // Under another name first, so that the writer makes no further files in it, beside its log, say; and again, as
+            // one may just be made. What cannot be removed is left in the folder for temporary files.
+            let aside = folder.with_extension("ended");
+            let aside =
+                if std::fs::rename(&folder, &aside).is_ok() { aside } else { folder.clone() };
+            let _removed = (0..10).any(|_| std::fs::remove_dir_all(&aside).is_ok());
             signals::give_in(wish);
         });
         guard.map(Some).map_err(|source| Failure::cannot_read(format!("signals: {source}")))

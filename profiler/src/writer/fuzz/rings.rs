@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use spandrel_storage::{Store, StoreOptions, Synchronous};
 use tempfile::TempDir;
 
-use super::collect::{CollectOptions, collect};
-use super::recover::left::{Left, places};
-use super::recover::recover_one;
+use crate::writer::collect::{CollectOptions, collect};
+use crate::writer::recover::left::{Left, places};
+use crate::writer::recover::recover_one;
 
 /// Words of the header, as `docs/src/reference/ring-file.md` has them.
 const STATE: usize = 3;
