@@ -1,3 +1,11 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| spandrel::fuzz::recovery(data));
+use spandrel_query::Reader;
+
+// What the profile has must agree with itself.
+libfuzzer_sys::fuzz_target!(|data: &[u8]| spandrel::fuzz::recovery(data, |database| {
+    let reader = Reader::open(database).expect("it was just written");
+    let Some(run) = reader.latest_run().expect("it can be read") else { return };
+    let found = reader.contradictions(run.id).expect("it can be read");
+    assert!(found.is_empty(), "{found:?}");
+}));

@@ -37,7 +37,8 @@ mod tests {
     #[test]
     #[cfg(all(target_os = "linux", feature = "collected", not(any(miri, spandrel_loom))))]
     fn seeds_of_recovery() {
-        seeds("recovery", recovery);
+        use crate::writer::fuzz::rings::tests::check;
+        seeds("recovery", |data| recovery(data, check));
     }
 
     #[test]

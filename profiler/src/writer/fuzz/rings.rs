@@ -89,7 +89,7 @@ thread_local! {
 /// The first byte says whether the file is collected and not recovered, whether the sum of its header is made to fit, whether the
 /// profile has been there before, and whether the rest is the file as it is; the second one where it is cut. Changes to a sound
 /// file follow. What is stored must make sense, and whatever is lost be counted.
-pub fn recovery(data: &[u8]) {
+pub fn recovery(data: &[u8], agrees: impl FnOnce(&Path)) {
     let [how, cut, rest @ ..] = data else { return };
     RIG.with_borrow_mut(|rig| {
         let rig = rig.get_or_insert_with(Rig::new);
@@ -118,7 +118,7 @@ pub fn recovery(data: &[u8]) {
         } else {
             one(&database, &ring)
         }
-        check(&database);
+        agrees(&database);
     });
 }
 
@@ -140,22 +140,22 @@ fn collected(folder: &Path, database: &Path) {
     _ = collect(folder, database, &options, || true, |_| ());
 }
 
-/// What the profile has must agree with itself.
-fn check(database: &Path) {
-    let reader = spandrel_query::Reader::open(database).unwrap();
-    let Some(run) = reader.latest_run().unwrap() else { return };
-    let found = reader.contradictions(run.id).unwrap();
-    assert!(found.is_empty(), "{found:?}");
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// What the profile has must agree with itself.
+    pub(crate) fn check(database: &Path) {
+        let reader = spandrel_query::Reader::open(database).unwrap();
+        let Some(run) = reader.latest_run().unwrap() else { return };
+        let found = reader.contradictions(run.id).unwrap();
+        assert!(found.is_empty(), "{found:?}");
+    }
 
     #[test]
     fn a_sound_file_comes_out_either_way() {
         for how in [0, 1, 2, 3] {
-            recovery(&[how, 255]);
+            recovery(&[how, 255], check);
             RIG.with_borrow(|rig| {
                 let database = rig.as_ref().unwrap().database();
                 let reader = spandrel_query::Reader::open(database).unwrap();
@@ -194,7 +194,7 @@ mod tests {
                 };
                 data.extend_from_slice(&word.to_le_bytes());
             }
-            recovery(&data);
+            recovery(&data, check);
         }
     }
 }
