@@ -5,8 +5,8 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -37,7 +37,8 @@ pub fn small_in(rings: &Path) -> ProfilerBuilder {
 #[derive(Debug)]
 pub struct Collector {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<(Result<Collected, spandrel::Error>, Vec<Collecting>)>,
+    told: Arc<Mutex<Vec<Collecting>>>,
+    thread: JoinHandle<Result<Collected, spandrel::Error>>,
 }
 
 impl Collector {
@@ -51,29 +52,36 @@ impl Collector {
     #[must_use]
     pub fn start_with(rings: &Path, database: &Path, options: CollectOptions) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::new(Mutex::new(Vec::new()));
         let (rings, database) = (rings.to_owned(), database.to_owned());
         let thread = {
-            let stop = Arc::clone(&stop);
+            let (stop, told) = (Arc::clone(&stop), Arc::clone(&told));
             std::thread::spawn(move || {
-                let mut told = Vec::new();
                 let stop = || stop.load(Ordering::Relaxed);
-                let done = collect(&rings, &database, &options, stop, |what| told.push(what));
-                (done, told)
+                let tell = |what| told.lock().unwrap().push(what);
+                collect(&rings, &database, &options, stop, tell)
             })
         };
-        Self { stop, thread }
+        Self { stop, told, thread }
+    }
+
+    /// Waits until it has told so, or has ended.
+    pub fn until(&self, is_it: impl Fn(&Collecting) -> bool) {
+        while !self.told.lock().unwrap().iter().any(&is_it) && !self.thread.is_finished() {
+            std::thread::yield_now();
+        }
     }
 
     /// Ends it.
     pub fn stop(self) -> (Collected, Vec<Collecting>) {
         self.stop.store(true, Ordering::Relaxed);
-        let (done, told) = self.thread.join().unwrap();
-        (done.unwrap(), told)
+        let done = self.thread.join().unwrap().unwrap();
+        (done, std::mem::take(&mut *self.told.lock().unwrap()))
     }
 
     /// Waits until it ends by itself.
     pub fn end(self) -> Result<Collected, spandrel::Error> {
-        self.thread.join().unwrap().0
+        self.thread.join().unwrap()
     }
 }
 

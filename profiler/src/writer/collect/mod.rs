@@ -25,6 +25,7 @@ use spandrel_storage::{ErrorKind as StorageErrorKind, Location, Store, StoreOpti
 
 use self::ring::{Opened, Ring, Round};
 use crate::error::{Error, ErrorKind};
+use crate::panics;
 use crate::recorder::local;
 use crate::recorder::record::FIRST_ID_MAX;
 use crate::recorder::ring_file::place;
@@ -140,6 +141,7 @@ pub fn collect(
         store,
         rings: Vec::new(),
         left_alone: HashSet::new(),
+        left_above: None,
         tell,
         collected: Collected::default(),
         last_folder: None,
@@ -203,6 +205,22 @@ fn with_way_out(error: Error, database: &Path) -> Error {
     Error::new(error.kind(), message).with_path(database).with_source(error)
 }
 
+/// Whether it is about the profile, so that nothing can be collected into it. Everything else concerns one ring.
+fn is_of_profile(error: &Error) -> bool {
+    match error.kind() {
+        // What this ring has does not fit: others may.
+        ErrorKind::Storage(kind) => kind != StorageErrorKind::InvalidBatch,
+        kind => kind != ErrorKind::RingFile,
+    }
+}
+
+/// Does something with one ring. A fault of ours must not end the collector of all the others.
+fn about_one<R>(path: &Path, act: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+    panics::catch(act).unwrap_or_else(|_| {
+        Err(super::recover::about(path, &"to collect it has panicked; it stays where it is"))
+    })
+}
+
 struct Collector<'a, T> {
     folder: &'a Path,
     options: &'a CollectOptions,
@@ -210,6 +228,8 @@ struct Collector<'a, T> {
     rings: Vec<Ring>,
     /// Files that this collector cannot read, or others drain.
     left_alone: HashSet<PathBuf>,
+    /// Ids and threads of runs whose files are left alone begin no later than here: a later collector may go on with them.
+    left_above: Option<(u64, i64)>,
     tell: T,
     collected: Collected,
     last_folder: Option<Instant>,
@@ -267,14 +287,16 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
             if is_known || self.left_alone.contains(path) {
                 continue;
             }
-            match Ring::open(path, &self.store) {
-                Ok(Opened::Ring(ring)) => opened.push(*ring),
-                Ok(Opened::NotYet) => {}
-                Ok(Opened::Done(id)) => super::recover::remove(&mut self.store, path, &id)?,
-                Err(error) => {
-                    self.left_alone.insert(path.clone());
-                    (self.tell)(Collecting::Refused { path: path.clone(), why: error.to_string() });
+            let found = about_one(path, || match Ring::open(path, &self.store)? {
+                Opened::Ring(ring) => Ok(Some(*ring)),
+                Opened::NotYet => Ok(None),
+                Opened::Done(id) => {
+                    super::recover::remove(&mut self.store, path, &id).map(|()| None)
                 }
+            });
+            match found {
+                Ok(ring) => opened.extend(ring),
+                Err(error) => self.refuse(path.clone(), error)?,
             }
         }
         // Runs that are in the profile come first: those that begin get ids above theirs.
@@ -285,15 +307,52 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
         Ok(())
     }
 
+    /// Leaves a ring file alone, for this error; or says that nothing can be collected any more.
+    fn refuse(&mut self, path: PathBuf, error: Error) -> Result<(), Error> {
+        // It may have been in the middle of it.
+        _ = self.store.set_run_aside();
+        if is_of_profile(&error) {
+            return Err(error);
+        }
+        self.left_alone.insert(path.clone());
+        (self.tell)(Collecting::Refused { path, why: error.to_string() });
+        Ok(())
+    }
+
+    /// The same with one that was being collected.
+    fn refuse_at(&mut self, at: usize, error: Error) -> Result<(), Error> {
+        let ring = self.rings.swap_remove(at);
+        self.leave_room_above(ring.first_id(), ring.threads_above());
+        self.refuse(ring.path().to_owned(), error)
+    }
+
+    /// Keeps ids for a run that is left alone, as for those that go on.
+    fn leave_room_above(&mut self, id: u64, thread: i64) {
+        let (ids, threads) = self.left_above.unwrap_or_default();
+        self.left_above = Some((ids.max(id), threads.max(thread)));
+    }
+
     fn begin(&mut self, mut ring: Ring) -> Result<(), Error> {
         let next = self.store.next_id();
         let room = ROOM.min(FIRST_ID_MAX.saturating_sub(next) / ROOM_PART);
-        let behind = self.rings.iter().map(|other| other.first_id().saturating_add(room));
-        let first_id = behind.max().unwrap_or(0).max(next).max(self.store.next_mark_id()?);
-        let above =
-            self.rings.iter().map(|other| other.threads_above().saturating_add(THREADS_ROOM));
-        let above = above.max().unwrap_or(0).max(self.store.last_thread_id()?);
-        let is_new = ring.begin(&mut self.store, first_id, above)?;
+        let others = self.rings.iter().map(|other| (other.first_id(), other.threads_above()));
+        let (mut first_id, mut above) = (next.max(self.store.next_mark_id()?), 0);
+        for (id, thread) in others.chain(self.left_above) {
+            first_id = first_id.max(id.saturating_add(room));
+            above = above.max(thread.saturating_add(THREADS_ROOM));
+        }
+        above = above.max(self.store.last_thread_id()?);
+        let path = ring.path().to_owned();
+        let begun = about_one(&path, || ring.begin(&mut self.store, first_id, above));
+        let is_new = match begun {
+            Ok(is_new) => is_new,
+            Err(error) => {
+                if ring.run_id() > 0 {
+                    self.leave_room_above(ring.first_id(), ring.threads_above());
+                }
+                return self.refuse(path, error);
+            }
+        };
         if is_new {
             if first_id >= FIRST_ID_MAX {
                 return Err(Error::damaged_ids(self.store.path()));
@@ -314,21 +373,24 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
         let mut any = false;
         let mut at = 0;
         while at < self.rings.len() {
-            match self.rings[at].round(&mut self.store, is_last)? {
-                Round::Nothing => at += 1,
-                Round::Waiting => {
+            let ring = &mut self.rings[at];
+            let path = ring.path().to_owned();
+            match about_one(&path, || ring.round(&mut self.store, is_last)) {
+                Ok(Round::Nothing) => at += 1,
+                Ok(Round::Waiting) => {
                     any = true;
                     at += 1;
                 }
-                Round::Stored(records) => {
+                Ok(Round::Stored(records)) => {
                     self.collected.records += records;
                     any = true;
                     at += 1;
                 }
-                Round::Ended => {
+                Ok(Round::Ended) => {
                     any = true;
                     self.end(at)?;
                 }
+                Err(error) => self.refuse_at(at, error)?,
             }
         }
         Ok(any)
@@ -338,7 +400,8 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
     fn end(&mut self, at: usize) -> Result<(), Error> {
         let ring = self.rings.swap_remove(at);
         let (path, run_id, pid) = (ring.path().to_owned(), ring.run_id(), ring.pid());
-        let said = match ring.end(&mut self.store) {
+        let (first_id, threads) = (ring.first_id(), ring.threads_above());
+        let said = match about_one(&path, || ring.end(&mut self.store)) {
             Ok((crashed, spans, records)) => {
                 self.collected.ended += 1;
                 self.collected.records += records;
@@ -349,6 +412,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
             }
             Err(error) => {
                 // The file stays, for the next collector.
+                self.leave_room_above(first_id, threads);
                 self.left_alone.insert(path.clone());
                 Collecting::Refused { path, why: error.to_string() }
             }
