@@ -47,3 +47,113 @@ fn a_ring_file_that_is_cut_ends_no_collector_of_others() {
     assert_has(scratch.db(), run("other"), 0..200);
     _ = cut.close();
 }
+
+/// Of a parent that closes before its child does: its self time, its time inside, and that of the child.
+fn parent_and_child(db: &Path) -> (i64, i64, i64) {
+    let db = Database::open(db);
+    let value = |sql: &str| db.value::<i64>(sql);
+    (
+        value("SELECT self_ns FROM spans WHERE name = 'parent'"),
+        value(
+            "SELECT coalesce(last_exit_ns, first_entry_ns + busy_ns) FROM span
+             WHERE id = (SELECT id FROM spans WHERE name = 'parent')",
+        ),
+        value("SELECT busy_ns FROM spans WHERE name = 'child'"),
+    )
+}
+
+fn record_late_child(profiler: &Profiler) {
+    within(&subscriber(profiler), || {
+        let parent = info_span!("parent");
+        let child = parent.in_scope(|| {
+            let child = info_span!("child");
+            child.in_scope(|| std::thread::sleep(Duration::from_millis(20)));
+            child
+        });
+        drop(parent);
+        profiler.flush(LONG).unwrap();
+        // The next batch, and the one after it.
+        info_span!("other").in_scope(|| ());
+        profiler.flush(LONG).unwrap();
+        drop(child);
+        profiler.flush(LONG).unwrap();
+    });
+    profiler.close().unwrap();
+}
+
+#[test]
+fn a_child_that_comes_after_its_parent_is_taken_off_its_self_time_as_by_a_writer() {
+    let scratch = scratch_for(60);
+    record_late_child(&Profiler::builder().database(scratch.db()).build().unwrap());
+    let (own, inside, child) = parent_and_child(scratch.db());
+    assert!(own + child <= inside, "a writer: {own} + {child} <= {inside}");
+    let (scratch, rings) = (scratch_for(60), rings());
+    let collector = Collector::start(rings.path(), scratch.db());
+    record_late_child(&small_in(rings.path()).build().unwrap());
+    collector.stop();
+    let (own, inside, child) = parent_and_child(scratch.db());
+    assert!(own + child <= inside, "a collector: {own} + {child} <= {inside}");
+}
+
+/// The children are deleted before their parent closes, as a limit of the profile's size would do it: so nobody who looks
+/// for them there finds them.
+#[test]
+fn a_span_around_everything_has_its_self_time_where_one_collector_has_seen_all_of_it() {
+    let (scratch, rings) = (scratch_for(60), rings());
+    let collector = Collector::start(rings.path(), scratch.db());
+    let profiler = small_in(rings.path()).build().unwrap();
+    let mut inside_parts = 0;
+    within(&dispatch(&profiler), || {
+        let _main = info_span!("main").entered();
+        for _ in 0..10 {
+            (0..500).for_each(|_| info_span!("part").in_scope(std::thread::yield_now));
+            profiler.flush(LONG).unwrap();
+        }
+        let db = Database::open(scratch.db());
+        inside_parts = db.value::<i64>("SELECT sum(busy_ns) FROM spans WHERE name = 'part'");
+        let other = rusqlite::Connection::open(scratch.db()).unwrap();
+        other.execute("DELETE FROM span WHERE parent_id IS NOT NULL", []).unwrap();
+    });
+    profiler.close().unwrap();
+    // It ends the run by itself.
+    collector.until(|it| matches!(it, Collecting::Ended { .. }));
+    collector.stop();
+    let db = Database::open(scratch.db());
+    let own: i64 = db.value("SELECT self_ns FROM spans WHERE name = 'main'");
+    let busy: i64 = db.value("SELECT busy_ns FROM spans WHERE name = 'main'");
+    assert!(own > 0 && own + inside_parts <= busy + busy / 1_000, "{own} {inside_parts} {busy}");
+}
+
+#[test]
+fn a_child_that_the_collector_has_stored_that_goes_on_counts_once() {
+    let (scratch, rings) = (scratch_for(60), rings());
+    let profiler = small_in(rings.path()).build().unwrap();
+    let dispatch = dispatch(&profiler);
+    let mut outer = Some(within(&dispatch, || info_span!("outer")));
+    for is_last in [false, true] {
+        let collector = Collector::start(rings.path(), scratch.db());
+        within(&dispatch, || {
+            outer.as_ref().unwrap().in_scope(|| {
+                let inner = info_span!("inner");
+                inner.in_scope(|| std::thread::sleep(Duration::from_millis(5)));
+                drop(inner);
+                std::thread::sleep(Duration::from_millis(20));
+            });
+        });
+        profiler.flush(LONG).unwrap();
+        // In the batch that is made next, what was drained into it is stored, too.
+        within(&dispatch, || info_span!("other").in_scope(|| ()));
+        profiler.flush(LONG).unwrap();
+        if is_last {
+            within(&dispatch, || drop(outer.take()));
+            profiler.flush(LONG).unwrap();
+            profiler.close().unwrap();
+        }
+        collector.stop();
+    }
+    let db = Database::open(scratch.db());
+    let busy: i64 = db.value("SELECT busy_ns FROM spans WHERE name = 'outer'");
+    let own: i64 = db.value("SELECT self_busy_ns FROM spans WHERE name = 'outer'");
+    let inner: i64 = db.value("SELECT sum(busy_ns) FROM spans WHERE name = 'inner'");
+    assert_eq!(own, busy - inner);
+}

@@ -20,7 +20,7 @@ use crate::writer::state::Trouble;
 /// How many times as large as a usual batch a piece of a backlog may be.
 pub(super) const BACKLOG_BATCHES: usize = 4;
 /// How often children are looked for that came after their parents were stored.
-const ORPHANS_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const ORPHANS_INTERVAL: Duration = Duration::from_secs(1);
 /// How long to wait before the next try while another process has the file locked, which is mostly for a
 /// moment only. The store itself waits for a lock as long as this.
 const LOCK_PAUSE: Duration = Duration::from_millis(250);

@@ -781,7 +781,7 @@ impl SelfTimes {
     }
 
     /// Forgets the children of a span.
-    fn take_children(&mut self, id: u64) {
+    pub(super) fn take_children(&mut self, id: u64) {
         let Self { children, spare, .. } = self;
         children.remove_with(id, |children| children.keep_lists(spare));
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::about::{About, read_names};
 use super::ring::Ring;
-use super::run::{Into, TICKS_END, next_of_entries};
+use super::run::{Into, Run, TICKS_END, next_of_entries};
 use crate::error::Error;
 use crate::recorder::entry_rules::RuleOf;
 use crate::recorder::losses::{DropReason, PerKind};
 use crate::recorder::record::Ids;
 use crate::recorder::ring_file::dead_names::DeadNames;
+use crate::recorder::ring_file::layout::OPEN_SPANS;
 use crate::recorder::threads::ThreadInfo;
 use crate::writer::chunks::Chunks;
 use crate::writer::raw::{self, RawBatch};
@@ -21,8 +22,51 @@ use crate::writer::recover::{about, loss};
 const RECORDS_MAX: u64 = 1 << 16;
 
 impl Ring {
+    /// Takes what is published into both batches: a child's record may lie behind its parent's, in a partition that was
+    /// drained before.
+    pub(super) fn drain_twice(&mut self) -> Result<(), Error> {
+        self.drain(Into::Raw)?;
+        // Looked at before the drain: the record of a parent that is not open any more is in the ring by then.
+        let open = match self.run.as_ref().is_some_and(Run::is_to_look_for_orphans) {
+            true => Some(self.open_now()?),
+            false => None,
+        };
+        self.drain(Into::Next)?;
+        if let (Some(run), Some(Open { ids, tails })) = (&mut self.run, open) {
+            let is_all_here = run.next_at.iter().zip(&tails).all(|(at, tail)| at >= tail);
+            run.part_from_parents(ids, is_all_here);
+        }
+        Ok(())
+    }
+
+    /// What is open in the ring.
+    fn open_now(&mut self) -> Result<Open, Error> {
+        let Self { reader, run, path, .. } = self;
+        let io = |error: std::io::Error| about(path, &error);
+        let (mut ids, mut changing) = (Vec::new(), Vec::new());
+        let id_in = |words: &[u64]| words.get(1).copied().filter(|id| *id != 0);
+        let each = |index, cell: Option<&[u64]>| match cell {
+            Some(words) => ids.extend(id_in(words)),
+            None => changing.push(index),
+        };
+        reader.cells(OPEN_SPANS, 0..usize::MAX, each).map_err(io)?;
+        // Others enter and leave the span in it, or it is given to another one. What was open all the time is in both.
+        let mut copies = Default::default();
+        for index in changing {
+            if reader.cell_twice(OPEN_SPANS, index, &mut copies).map_err(io)? {
+                ids.extend(copies.iter().filter_map(|words| id_in(words)));
+            }
+        }
+        if let Some(run) = run {
+            ids.iter_mut().for_each(|id| *id = run.ids.of(*id));
+        }
+        let tails = (0..reader.partitions()).map(|partition| Ok(reader.partition(partition)?.tail));
+        let tails = tails.collect::<std::io::Result<_>>().map_err(io)?;
+        Ok(Open { ids, tails })
+    }
+
     /// Takes what is published.
-    pub(super) fn drain(&mut self, into: Into) -> Result<(), Error> {
+    fn drain(&mut self, into: Into) -> Result<(), Error> {
         let Self { reader, run, names, known, path, .. } = self;
         let io = |error: std::io::Error| about(path, &error);
         let Some(run) = run else { return Ok(()) };
@@ -131,6 +175,12 @@ fn check<'a>(
         last_ticks: 0,
         has_further_threads: false,
     }
+}
+
+/// Spans that were open at a moment, and where the partitions ended after it.
+struct Open {
+    ids: Vec<u64>,
+    tails: Vec<u64>,
 }
 
 /// Takes records with ids of the profile.

@@ -16,6 +16,8 @@ mod about;
 mod drain;
 mod ring;
 mod run;
+#[cfg(all(test, target_os = "linux", not(miri)))]
+mod tests;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -252,8 +254,13 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
         self.last_folder = None;
         self.look_for_rings()?;
         for _ in 0..LAST_ROUNDS {
+            let records = self.collected.records;
             if !self.round(true)? {
                 break;
+            }
+            if self.collected.records == records {
+                // One was closed, and threads of it may still publish.
+                std::thread::sleep(PAUSE_MIN);
             }
         }
         Ok(())

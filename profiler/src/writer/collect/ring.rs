@@ -11,12 +11,12 @@ use spandrel_storage::{Batch, DrainedRow, RingId, Store};
 
 use super::about::{About, Ended, read_names};
 use super::check_place;
-use super::run::{Into, Run, TICKS_END, next_of_entries, told_in};
+use super::run::{Run, TICKS_END, next_of_entries, told_in};
 use crate::error::Error;
 use crate::recorder::clock::{Clock, Timeline};
 use crate::recorder::record::{FIRST_ID_MAX, Ids};
 use crate::recorder::ring_file::dead_names::DeadNames;
-use crate::recorder::ring_file::layout::{drainer, settings};
+use crate::recorder::ring_file::layout::{OPEN_SPANS, drainer, settings};
 use crate::recorder::stats::Ledger;
 use crate::writer::chunks::Chunks;
 use crate::writer::convert::Converter;
@@ -24,7 +24,10 @@ use crate::writer::raw::RawBatch;
 use crate::writer::recover::check::Known;
 use crate::writer::recover::of_dead::{self, Rules};
 use crate::writer::recover::scan::{self, Scan};
-use crate::writer::recover::{End, Recover, about, is_done, is_still, remove, remove_unmade};
+use crate::writer::recover::{
+    End, KnownChildren, Recover, about, is_done, is_still, remove, remove_unmade,
+};
+use crate::writer::self_time::SelfTimes;
 
 /// Commits of one ring are so far apart, unless it fills up, or somebody waits for one: as those of a writer thread.
 const COMMIT_PAUSE: Duration = Duration::from_millis(500);
@@ -32,6 +35,8 @@ const COMMIT_PAUSE: Duration = Duration::from_millis(500);
 const SLOTS_ENOUGH: u64 = 1 << 15;
 /// How often it is asked whether a process lives that goes on recording, which costs some system calls.
 const LIVES_PAUSE: Duration = Duration::from_millis(200);
+/// So many batches are enough for what a ring holds at the end.
+const LAST_BATCHES: usize = 16;
 /// Of a recording that was closed and whose process lives, for how long something may still be published.
 const STRAGGLER_GRACE: Duration = Duration::from_millis(100);
 /// Ids of threads begin at most so far above those in the file: room for more runs than are collected at a time.
@@ -233,11 +238,9 @@ impl Ring {
             None => scan::no_timeline(),
         };
         let redaction = self.names.redaction();
-        let slots: usize = (0..partitions)
-            .map(|partition| self.reader.partition(partition).map_or(0, |seen| seen.slots))
-            .sum();
+        let open_max = self.reader.tables().get(OPEN_SPANS).map_or(0, |table| table.cells);
         let mut converter =
-            Converter::new(Arc::clone(&recorder), timeline, slots.min(1 << 20), redaction)
+            Converter::new(Arc::clone(&recorder), timeline, open_max.min(1 << 20), redaction)
                 .with_names(Arc::clone(&self.names));
         converter.entry_ids = Some(ids.free_above(1).max(next_of_entries(ids, last_id)));
         let now = self.clock.as_ref().map_or(TICKS_END, Clock::ticks);
@@ -261,6 +264,7 @@ impl Ring {
             told: told_in(&lost),
             gap: None,
             resumed_at: (!is_new).then_some(now),
+            last_orphans: Instant::now(),
             stored_children: HashMap::new(),
             complete_from: 0,
         });
@@ -273,6 +277,10 @@ impl Ring {
         let io = |error: std::io::Error| about(&path, &error);
         self.reader.set_drainer(drainer::LOOKED_AT, monotonic_ns()).map_err(io)?;
         let Some(run) = &self.run else { return Ok(Round::Ended) };
+        // Its process is dead: nobody can tell its moments as they pass.
+        if self.clock.is_none() {
+            return Ok(Round::Ended);
+        }
         let (mut slots, mut is_crowded, mut tails) = (0_u64, false, Vec::new());
         let mut calls = Vec::new();
         for (partition, at) in run.committed.iter().enumerate() {
@@ -295,14 +303,14 @@ impl Ring {
             }
         }
         if state == State::Closed {
-            // A thread that is in the middle of a claim may still publish.
-            let since = match &self.closed {
-                Some((before, since)) if *before == tails => *since,
-                _ => Instant::now(),
-            };
-            self.closed = Some((tails, since));
-            if !is_moved || since.elapsed() >= STRAGGLER_GRACE {
-                return Ok(Round::Ended);
+            // A thread that is in the middle of a claim may still publish, and one that is about to claim.
+            match &self.closed {
+                Some((before, since)) if *before == tails => {
+                    if since.elapsed() >= STRAGGLER_GRACE {
+                        return Ok(Round::Ended);
+                    }
+                }
+                _ => self.closed = Some((tails, Instant::now())),
             }
         }
         for partition in &calls {
@@ -314,11 +322,13 @@ impl Ring {
             || slots >= SLOTS_ENOUGH
             || self.last_commit.elapsed() >= COMMIT_PAUSE;
         let is_moved = is_moved || self.has_new_names()?;
+        let is_waiting = is_moved || state == State::Closed;
         if !is_moved || !is_due {
-            return Ok(if is_moved { Round::Waiting } else { Round::Nothing });
+            return Ok(if is_waiting { Round::Waiting } else { Round::Nothing });
         }
         self.last_commit = Instant::now();
         match self.store(store)? {
+            0 if is_waiting => Ok(Round::Waiting),
             0 => Ok(Round::Nothing),
             records => Ok(Round::Stored(records)),
         }
@@ -332,9 +342,28 @@ impl Ring {
 
     /// One batch.
     fn store(&mut self, store: &mut Store) -> Result<u64, Error> {
-        self.drain(Into::Raw)?;
-        // A child's record may lie behind its parent's, in a partition that was drained before.
-        self.drain(Into::Next)?;
+        self.drain_twice()?;
+        self.store_drained(store)
+    }
+
+    /// What is drained, and not stored; of one that was closed, all that is published and not behind something that is
+    /// not: with what is known of its spans, and is not known to whoever comes after this.
+    fn store_the_rest(&mut self, store: &mut Store, is_closed: bool) -> Result<u64, Error> {
+        let mut records = 0;
+        for _ in 0..LAST_BATCHES {
+            if is_closed && self.clock.is_some() {
+                self.drain_twice()?;
+            }
+            let is_stored = |run: &Run| run.raw.is_empty() && run.raw_at == run.committed;
+            if self.run.as_ref().is_none_or(is_stored) {
+                break;
+            }
+            records += self.store_drained(store)?;
+        }
+        Ok(records)
+    }
+
+    fn store_drained(&mut self, store: &mut Store) -> Result<u64, Error> {
         let Some(run) = &mut self.run else { return Ok(0) };
         if let Some(aside) = run.aside.take() {
             store.take_run_up(aside);
@@ -390,6 +419,8 @@ impl Ring {
         let path = self.path.clone();
         let io = |error: std::io::Error| about(&path, &error);
         self.learn_names()?;
+        let is_closed = self.reader.state().map_err(io)? == State::Closed;
+        let records = self.store_the_rest(store, is_closed)?;
         let Some(run) = &mut self.run else { return Ok((false, Ledger::default(), 0)) };
         if let Some(aside) = run.aside.take() {
             store.take_run_up(aside);
@@ -407,17 +438,22 @@ impl Ring {
             }
             _ => End::Crashed,
         };
-        let Run { ids, committed, threads_above, .. } = &*run;
+        let known = KnownChildren {
+            self_times: std::mem::replace(&mut run.converter.self_times, SelfTimes::new(0)),
+            since: run.resumed_at.unwrap_or(0),
+        };
+        let Run { ids, ids_end, committed, threads_above, .. } = &*run;
         let (names, ..) = read_names(&mut self.reader, &self.path, u64::MAX)?;
         let uuid = names.run.as_ref().map(|run| run.uuid.clone()).unwrap_or_default();
         let from = |partition: u32| committed.get(partition as usize).copied().unwrap_or(0);
-        let scan = Scan::of(&mut self.reader, names, from, Some(*ids));
+        let scan = Scan::of(&mut self.reader, names, from, Some((*ids, *ids_end)));
         let scan = scan.map_err(|refused| refused.about(&path))?;
-        let recover =
-            Recover::begin(store, &path, (self.id, &uuid), scan, Some(*threads_above), end)?;
+        let (ring, above) = ((self.id, uuid.as_str()), Some(*threads_above));
+        let recover = Recover::begin_with(store, &path, ring, scan, above, end, Some(known))?;
         let recovery = recover.run()?;
         check_place(store)?;
         let rest = recovery.spans + recovery.events + recovery.links + recovery.entries;
+        let rest = rest + records;
         // The program that has closed it may ask what is stored.
         for partition in 0..self.reader.partitions() {
             let tail = self.reader.partition(partition).map_err(io)?.tail;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use spandrel_storage::{
     Batch, ErrorKind as StorageErrorKind, LateChild, Lost, MarkRow, RunAside, SpanRow, Store,
@@ -12,11 +12,12 @@ use super::about::About;
 use crate::error::Error;
 use crate::recorder::Recorder;
 use crate::recorder::losses::{DropReason, Drops, PerKind};
-use crate::recorder::record::{Ids, Record};
+use crate::recorder::record::Ids;
 use crate::writer::chunks::Chunks;
+use crate::writer::commit::ORPHANS_INTERVAL;
 use crate::writer::convert::Converter;
 use crate::writer::raw::{self, RawBatch};
-use crate::writer::recover::{STORED_LOOKED_AT, loss, without_self_times};
+use crate::writer::recover::{STORED_LOOKED_AT, began_before, loss, without_self_times};
 
 /// Moments are below this, whatever the clock.
 pub(super) const TICKS_END: u64 = 1 << 62;
@@ -61,6 +62,8 @@ pub(super) struct Run {
     pub(super) gap: Option<u32>,
     /// Children of spans that began before this moment, in ticks, may be in the profile, and in no memory.
     pub(super) resumed_at: Option<u64>,
+    /// When it was looked last for children whose parents are stored.
+    pub(super) last_orphans: Instant,
     /// Children of spans that are being converted, by those.
     pub(super) stored_children: HashMap<u64, Vec<LateChild>>,
     /// Of spans with smaller ids they may not be all.
@@ -82,17 +85,12 @@ impl Run {
     /// Children of spans that are converted next and that an earlier collector has stored.
     pub(super) fn add_stored_children(&mut self, store: &Store) -> Result<(), Error> {
         let Some(resumed_at) = self.resumed_at else { return Ok(()) };
-        let parents: HashSet<u64> = self
-            .raw
-            .records()
-            .filter_map(|record| match record {
-                Record::Span(head, _) if head.start < resumed_at => Some(head.id),
-                _ => None,
-            })
-            .collect();
+        let parents: HashSet<u64> = began_before(&self.raw, resumed_at).collect();
         if parents.is_empty() {
             return Ok(());
         }
+        // Those that this collector has stored are found there, too, and count once.
+        parents.iter().for_each(|id| self.converter.self_times.take_children(*id));
         let found = store.stored_children(&parents, STORED_LOOKED_AT)?;
         self.complete_from = found.complete_from;
         for child in found.children {
@@ -116,6 +114,31 @@ impl Run {
         // Those of one parent side by side.
         batch.late_children.sort_by_key(|child| child.parent_id);
         stored_children.clear();
+    }
+
+    /// Whether it is time to look for children that came after their parents were stored.
+    pub(super) fn is_to_look_for_orphans(&self) -> bool {
+        let times = &self.converter.self_times;
+        let is_due = times.has_children() && self.last_orphans.elapsed() >= ORPHANS_INTERVAL;
+        is_due || times.is_crowded()
+    }
+
+    /// Parts children from parents that will not come any more: see `part_from_parents` of a writer. These are open.
+    pub(super) fn part_from_parents(&mut self, mut expected: Vec<u64>, is_all_here: bool) {
+        self.last_orphans = Instant::now();
+        let self_times = &mut self.converter.self_times;
+        // A parent's record may be behind one that is not published yet.
+        if !is_all_here && !self_times.is_overcrowded() {
+            return;
+        }
+        let drained = self.raw.records().chain(self.next.records());
+        expected.extend(drained.filter_map(|record| record.span_id()));
+        expected.sort_unstable();
+        let is_expected = |id| expected.binary_search(&id).is_ok();
+        match self_times.is_crowded() {
+            true => self_times.purge(is_expected),
+            false => self_times.find_orphans(is_expected),
+        }
     }
 
     /// Rows for what threads have dropped since the last ones.

@@ -34,11 +34,11 @@ use spandrel_ring::file::Reader;
 use spandrel_storage::Store;
 
 pub use self::homeless::{FolderRing, HomelessRing, homeless, in_folder, recover_ring};
-#[cfg(feature = "collected")]
-pub(super) use self::moving::STORED_LOOKED_AT;
 #[cfg(any(test, feature = "collected"))]
 pub(super) use self::moving::without_self_times;
 pub(super) use self::moving::{End, Recover, loss};
+#[cfg(feature = "collected")]
+pub(super) use self::moving::{KnownChildren, STORED_LOOKED_AT, began_before};
 pub use self::open_spans::{OpenInRing, OpenLook, OpenRings, RingOpen};
 pub use self::recovery::{OpenAtDeath, Recovered, Recovery};
 #[cfg(any(test, feature = "collected"))]

@@ -20,8 +20,10 @@ use crate::error::Error;
 use crate::recorder::Recorder;
 use crate::recorder::losses::{DropReason, KINDS, PerKind};
 use crate::recorder::record::FIRST_ID_MAX;
+use crate::recorder::record::Record;
 use crate::writer::convert::Converter;
 use crate::writer::raw::{self, RawBatch};
+use crate::writer::self_time::SelfTimes;
 
 /// So many records become a batch.
 const BATCH_RECORDS: usize = 16_384;
@@ -39,6 +41,14 @@ pub(in crate::writer) enum End {
     Crashed,
     /// It was closed, so many nanoseconds after it had begun.
     Closed { after_ns: i64, marks_dropped: u64, callsites: [u64; 2] },
+}
+
+/// What whoever has collected from the process knows of children that are stored.
+#[derive(Debug)]
+pub(in crate::writer) struct KnownChildren {
+    pub(in crate::writer) self_times: SelfTimes,
+    /// Of spans that began before this moment, in ticks, it does not know all.
+    pub(in crate::writer) since: u64,
 }
 
 /// A recovery that has begun.
@@ -68,10 +78,23 @@ impl<'a> Recover<'a> {
     pub(in crate::writer) fn begin(
         store: &'a mut Store,
         path: &Path,
+        ring: (RingId, &str),
+        scan: Scan,
+        threads_above: Option<i64>,
+        end: End,
+    ) -> Result<Self, Error> {
+        Self::begin_with(store, path, ring, scan, threads_above, end, None)
+    }
+
+    /// The same for somebody who knows of children.
+    pub(in crate::writer) fn begin_with(
+        store: &'a mut Store,
+        path: &Path,
         (ring, uuid): (RingId, &str),
         mut scan: Scan,
         threads_above: Option<i64>,
         end: End,
+        known: Option<KnownChildren>,
     ) -> Result<Self, Error> {
         if scan.last_id.saturating_add(1) >= FIRST_ID_MAX {
             // Whoever records next would find no ids above.
@@ -114,9 +137,16 @@ impl<'a> Recover<'a> {
         let timeline = std::mem::replace(&mut scan.timeline, scan::no_timeline());
         let redaction = names.redaction();
         let open_spans_max = scan.slots.min(1 << 20) as usize;
-        let converter = Converter::new(Arc::clone(&recorder), timeline, open_spans_max, redaction)
-            .with_names(Arc::new(names));
-        let parents: HashSet<u64> = closed(&scan.records).collect();
+        let mut converter =
+            Converter::new(Arc::clone(&recorder), timeline, open_spans_max, redaction)
+                .with_names(Arc::new(names));
+        let since = known.as_ref().map_or(u64::MAX, |known| known.since);
+        let parents: HashSet<u64> = began_before(&scan.records, since).collect();
+        if let Some(KnownChildren { mut self_times, .. }) = known {
+            // All of these are found in the profile.
+            parents.iter().for_each(|id| self_times.take_children(*id));
+            converter.self_times = self_times;
+        }
         let mut stored_children: HashMap<u64, Vec<LateChild>> = HashMap::new();
         let found = store.stored_children(&parents, STORED_LOOKED_AT)?;
         let complete_from = found.complete_from;
@@ -290,9 +320,15 @@ pub(in crate::writer) fn without_self_times(spans: &mut [SpanRow], complete_from
     }
 }
 
-/// Spans that have closed.
-fn closed(records: &RawBatch) -> impl Iterator<Item = u64> + '_ {
-    records.records().filter_map(|record| record.span_id())
+/// Spans that have closed, and began before this moment, in ticks.
+pub(in crate::writer) fn began_before(
+    records: &RawBatch,
+    moment: u64,
+) -> impl Iterator<Item = u64> + '_ {
+    records.records().filter_map(move |record| match record {
+        Record::Span(head, _) if head.start < moment => Some(head.id),
+        _ => None,
+    })
 }
 
 /// A row for what was lost, if anything was.

@@ -130,13 +130,15 @@ pub(in crate::writer) fn names_with<S: Source>(
 }
 
 impl Scan {
-    /// Looks at all of it. `from` says for each partition from where on.
+    /// Looks at all of it. `from` says for each partition from where on; `ids`, how ids of the ring become those of the
+    /// profile, and which one is another run's.
     pub(in crate::writer) fn of<S: Source>(
         reader: &mut Reader<S>,
         names: DeadNames,
         from: impl Fn(u32) -> u64,
-        ids: Option<Ids>,
+        ids: Option<(Ids, u64)>,
     ) -> Result<Self, Refused> {
+        let (ids, ids_end) = ids.map_or((None, u64::MAX), |(ids, end)| (Some(ids), end));
         let settings = reader.settings();
         if settings[settings::HASH] != layout::HASH {
             return Err(Refused::OtherBuild);
@@ -183,7 +185,8 @@ impl Scan {
         let mut check = Check {
             names: &names,
             known: &known,
-            ids: first_id..first_id + ids_max(&scan.published, &scan.dropped_early, scan.slots),
+            ids: first_id
+                ..ids_end.min(first_id + ids_max(&scan.published, &scan.dropped_early, scan.slots)),
             ticks,
             busy_time: rules.busy_time,
             keeps_ids: true,

@@ -1,0 +1,220 @@
+//! Single rings, looked at as a collector does it.
+
+use std::collections::HashMap;
+use std::fs::Permissions;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use spandrel_storage::{Store, StoreOptions};
+use tempfile::TempDir;
+use tracing::info_span;
+
+use super::ring::{Opened, Ring, Round};
+use crate::recorder::record::{Ids, Record, read};
+use crate::writer::recover::left::Left;
+use crate::{Profiler, ProfilerBuilder};
+
+/// A folder in memory, for ring files.
+fn folder() -> TempDir {
+    let ours = Permissions::from_mode(0o700);
+    tempfile::Builder::new().permissions(ours).tempdir_in("/dev/shm").unwrap()
+}
+
+fn small_in(folder: &Path) -> ProfilerBuilder {
+    Profiler::builder().collected(folder).partitions(2).ring_capacity(1 << 12).max_open_spans(1_024)
+}
+
+fn profile_in(folder: &Path) -> (PathBuf, Store) {
+    let path = folder.join("p.db");
+    let store = Store::open(&path, &StoreOptions::default()).unwrap();
+    (path, store)
+}
+
+fn ring_files(folder: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(folder).unwrap().map(|it| it.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|it| it == "ring")).collect()
+}
+
+fn open(path: &Path, store: &Store) -> Box<Ring> {
+    match Ring::open(path, store).unwrap() {
+        Opened::Ring(ring) => ring,
+        _ => panic!("{path:?}"),
+    }
+}
+
+/// The only one of a folder, with a run of its own.
+fn begun(folder: &Path, store: &mut Store) -> Box<Ring> {
+    let files = ring_files(folder);
+    let [file] = &files[..] else { panic!("{files:?}") };
+    let mut ring = open(file, store);
+    assert!(ring.begin(store, 1, 0).unwrap());
+    ring
+}
+
+#[test]
+fn children_of_parents_that_are_stored_do_not_stay_for_good() {
+    let (folder, database) = (folder(), tempfile::tempdir().unwrap());
+    let profiler = small_in(folder.path()).build().unwrap();
+    let (path, mut store) = profile_in(database.path());
+    let mut ring = begun(folder.path(), &mut store);
+    let mut parents = 0;
+    tracing::subscriber::with_default(profiler.subscriber(), || {
+        for _ in 0..40 {
+            let mut rounds = || {
+                for _ in 0..3 {
+                    info_span!("other").in_scope(|| ());
+                    ring.round(&mut store, true).unwrap();
+                }
+            };
+            let child = |_| {
+                info_span!("parent").in_scope(|| {
+                    let child = info_span!("child");
+                    child.in_scope(std::thread::yield_now);
+                    child
+                })
+            };
+            let children: Vec<_> = (0..500).map(child).collect();
+            parents += children.len() as i64;
+            rounds();
+            drop(children);
+            rounds();
+        }
+    });
+    let times = &ring.run.as_ref().unwrap().converter.self_times;
+    assert!(!times.is_crowded(), "{:?}", times.memory());
+    profiler.close().unwrap();
+    ring.end(&mut store).unwrap();
+    store.close().unwrap();
+    let mut spans = HashMap::new();
+    let reader = spandrel_query::Reader::open(&path).unwrap();
+    reader.spans(1, |span| _ = spans.insert(span.id, span)).unwrap();
+    let mut found = 0;
+    for child in spans.values() {
+        let Some(parent) = child.parent_id else { continue };
+        let parent = &spans[&parent];
+        let (own, all) = (parent.self_ns.unwrap(), parent.last_exit_ns.unwrap());
+        assert!(own + child.busy_ns.unwrap() <= all, "{parent:?} {child:?}");
+        found += 1;
+    }
+    assert_eq!(found, parents);
+}
+
+#[test]
+fn a_ring_that_is_closed_is_looked_at_again_before_it_ends() {
+    let (folder, database) = (folder(), tempfile::tempdir().unwrap());
+    let profiler = small_in(folder.path()).build().unwrap();
+    let (_, mut store) = profile_in(database.path());
+    let mut ring = begun(folder.path(), &mut store);
+    tracing::subscriber::with_default(profiler.subscriber(), || info_span!("a").in_scope(|| ()));
+    let mut stored = 0;
+    while stored == 0 {
+        if let Round::Stored(records) = ring.round(&mut store, true).unwrap() {
+            stored = records;
+        }
+    }
+    // Nothing of it has moved since.
+    profiler.close().unwrap();
+    assert_ne!(ring.round(&mut store, false).unwrap(), Round::Ended);
+    let (is_crashed, ledger, _) = ring.end(&mut store).unwrap();
+    assert_eq!((is_crashed, ledger.recorded, ledger.stored), (false, 1, 1));
+}
+
+/// Words of the header, as `docs/src/reference/ring-file.md` has them.
+const STATE: usize = 3;
+const PID: usize = 10;
+const PARTITIONS: usize = 36;
+const HEADER_WORDS: usize = 512;
+
+fn word_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_ne_bytes(bytes[8 * at..8 * at + 8].try_into().unwrap())
+}
+
+fn set(bytes: &mut [u8], at: usize, to: u64) {
+    bytes[8 * at..8 * at + 8].copy_from_slice(&to.to_ne_bytes());
+}
+
+fn sign(bytes: &mut [u8]) {
+    let words = (0..HEADER_WORDS - 1).filter(|at| *at != STATE);
+    let sum = words.fold(u64::from_le_bytes(*b"SPANRING"), |sum, at| {
+        let mixed = (sum ^ word_at(bytes, at)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        mixed ^ (mixed >> 32)
+    });
+    set(bytes, HEADER_WORDS - 1, sum);
+}
+
+/// The words of a span with a parent, and where they are in the file.
+fn child_in(bytes: &[u8]) -> (usize, [u64; 7]) {
+    let mut found = None;
+    let mut reader = spandrel_ring::file::Reader::new(bytes).unwrap();
+    for partition in 0..reader.partitions() {
+        let each = |record: spandrel_ring::file::Record<'_>| {
+            if let Some(Record::Span(head, _)) = read(record.words)
+                && head.parent != 0
+            {
+                found = Some(record.words[..7].try_into().unwrap());
+            }
+        };
+        reader.drain(partition, 0, true, u64::MAX, each).unwrap();
+    }
+    let words: [u64; 7] = found.unwrap();
+    let is_here = |at: &usize| (0..7).all(|n| word_at(bytes, at + n) == words[n]);
+    ((0..bytes.len() / 8 - 7).find(is_here).unwrap(), words)
+}
+
+#[test]
+fn what_a_dead_program_has_left_names_no_span_of_another_run() {
+    let folder = folder();
+    let (database, mut store) = profile_in(folder.path());
+    // A program that lives.
+    let profiler = small_in(folder.path()).build().unwrap();
+    let living = ring_files(folder.path()).remove(0);
+    tracing::subscriber::with_default(profiler.subscriber(), || {
+        (0..100).for_each(|_| info_span!("of the other").in_scope(|| ()));
+    });
+    // One that has died, in whose file a span says that it is a child of one of those.
+    let other_first = 1 + (1_u64 << 37);
+    let mut bytes = Left::of(&database, 1, 12).bytes;
+    let mut ended = std::process::Command::new("true").spawn().unwrap();
+    ended.wait().unwrap();
+    set(&mut bytes, PID, ended.id().into());
+    sign(&mut bytes);
+    let (at, words) = child_in(&bytes);
+    let parent = (other_first - 1) / 2 + 1 + 40;
+    assert_eq!(Ids::beginning_at(1).of(parent), other_first + 80);
+    set(&mut bytes, at + 2, words[2] >> 48 << 48 | parent);
+    // It says that it has published so many that this may be.
+    let first = word_at(&bytes, PARTITIONS) as usize / 8;
+    set(&mut bytes, first + 1, 1 << 40);
+    let path = folder.path().join("0-0.ring");
+    let mut options = std::fs::File::options();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(&path).unwrap();
+    std::io::Write::write_all(&mut file, &bytes).unwrap();
+    let (mut dead, mut other) = (open(&path, &store), open(&living, &store));
+    assert!(dead.begin(&mut store, 1, 0).unwrap());
+    assert!(other.begin(&mut store, other_first, 1 << 20).unwrap());
+    dead.ids_end_at(other_first);
+    other.round(&mut store, true).unwrap();
+    let (_, ledger, _) = dead.end(&mut store).unwrap();
+    profiler.close().unwrap();
+    other.end(&mut store).unwrap();
+    store.close().unwrap();
+    let reader = spandrel_query::Reader::open(&database).unwrap();
+    let mut all = Vec::new();
+    for run in 1..=2 {
+        reader.spans(run, |span| all.push(span)).unwrap();
+    }
+    let run_of: HashMap<_, _> = all.iter().map(|it| (it.id, it.run_id)).collect();
+    let is_crossed = |it: &&spandrel_query::Span| {
+        let run = it.parent_id.and_then(|id| run_of.get(&id));
+        run.is_some_and(|run| *run != it.run_id)
+    };
+    let crossed: Vec<_> = all.iter().filter(is_crossed).collect();
+    assert!(crossed.is_empty() && ledger.dropped.damaged > 0, "{crossed:?} {ledger:?}");
+}
+
+#[test]
+fn a_panic_over_one_ring_is_an_error_about_its_file() {
+    let path = Path::new("0-0.ring");
+    let error = super::about_one(path, || -> Result<(), _> { panic!("a fault") }).unwrap_err();
+    assert!(!super::is_of_profile(&error) && error.to_string().contains("0-0.ring"), "{error}");
+}
