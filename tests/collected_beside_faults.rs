@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use spandrel::collect::Collecting;
-use spandrel_tests::collecting::{Collector, LONG, assert_has, record, rings, small_in};
+use spandrel_tests::collecting::{
+    Collector, LONG, assert_has, collect_once, record, rings, small_in,
+};
 use spandrel_tests::prelude::*;
 
 fn ring_of(folder: &Path) -> PathBuf {
@@ -156,4 +158,28 @@ fn a_child_that_the_collector_has_stored_that_goes_on_counts_once() {
     let own: i64 = db.value("SELECT self_busy_ns FROM spans WHERE name = 'outer'");
     let inner: i64 = db.value("SELECT sum(busy_ns) FROM spans WHERE name = 'inner'");
     assert_eq!(own, busy - inner);
+}
+
+#[test]
+fn a_second_profile_counts_nothing_as_lost_that_the_first_one_has() {
+    let (scratch, rings) = (scratch_for(60), rings());
+    let profiler = small_in(rings.path()).build().unwrap();
+    record(&profiler, 0..200);
+    let collector = Collector::start(rings.path(), scratch.db());
+    profiler.flush(LONG).unwrap();
+    collector.stop();
+    record(&profiler, 200..300);
+    let second = scratch.path("second.db");
+    // Two collectors of it, of which the last one comes to the end.
+    let collector = Collector::start(rings.path(), &second);
+    profiler.flush(LONG).unwrap();
+    collector.stop();
+    record(&profiler, 300..400);
+    profiler.close().unwrap();
+    let (_, told) = collect_once(rings.path(), &second);
+    let [.., Collecting::Ended { spans, .. }] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((spans.recorded, spans.stored), (800, 800), "{spans:?}");
+    assert_has(&second, 1, 200..400);
+    let db = Database::open(&second);
+    assert_eq!(db.count("SELECT count(*) FROM loss"), 0);
 }

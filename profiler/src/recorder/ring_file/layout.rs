@@ -84,6 +84,9 @@ pub(crate) mod drainer {
     pub(crate) const MARKS_STORED: usize = 2;
     /// How much files have that were the profile before the present one, by kind: as many words as there are kinds.
     pub(crate) const IN_EARLIER: usize = 3;
+    /// Where the ring is collected: how much all of them have, or tell to be lost, as far as it was given back, by kind.
+    /// Whoever collects into yet another file takes it for what earlier ones have.
+    pub(crate) const GIVEN_BACK: usize = IN_EARLIER + super::KINDS;
 }
 
 /// Kinds of clocks, in the header.

@@ -14,13 +14,14 @@ use super::check_place;
 use super::run::{Run, TICKS_END, next_of_entries, told_in};
 use crate::error::Error;
 use crate::recorder::clock::{Clock, Timeline};
+use crate::recorder::losses::{DropReason, PerKind};
 use crate::recorder::record::{FIRST_ID_MAX, Ids};
 use crate::recorder::ring_file::dead_names::DeadNames;
 use crate::recorder::ring_file::layout::{OPEN_SPANS, drainer, settings};
 use crate::recorder::stats::Ledger;
 use crate::writer::chunks::Chunks;
 use crate::writer::convert::Converter;
-use crate::writer::raw::RawBatch;
+use crate::writer::raw::{self, RawBatch};
 use crate::writer::recover::check::Known;
 use crate::writer::recover::of_dead::{self, Rules};
 use crate::writer::recover::scan::{self, Scan};
@@ -205,8 +206,18 @@ impl Ring {
         };
         let resumed = store.resume_run(&said.uuid, above)?;
         let is_new = resumed.is_none();
+        let in_earlier = match is_new {
+            // What was given back is in some profile that is not this one, or was lost with it.
+            true => scan::said_of_kinds(&mut self.reader, drainer::GIVEN_BACK),
+            false => scan::said_of_kinds(&mut self.reader, drainer::IN_EARLIER),
+        };
+        let in_earlier = in_earlier.map_err(io)?;
+        let mut taken = PerKind::default();
         let (id, ids, last_id, lost) = match resumed {
             Some(resumed) => {
+                let closed = resumed.spans.saturating_sub(resumed.unfinished);
+                taken = [closed, resumed.events, resumed.links, resumed.entries];
+                raw::add(&mut taken, told_in(&resumed.lost)[DropReason::RowRefused as usize]);
                 (resumed.run_id, Ids::beginning_at(resumed.first_id), resumed.last_id, resumed.lost)
             }
             None => {
@@ -219,7 +230,15 @@ impl Ring {
         self.reader.set_drainer(drainer::THREADS_ABOVE, said_above).map_err(io)?;
         let ends = store.first_id_above(ids.first())?.unwrap_or(FIRST_ID_MAX);
         let partitions = self.reader.partitions();
+        for (kind, n) in in_earlier.iter().enumerate() {
+            self.reader.set_drainer(drainer::IN_EARLIER + kind, *n).map_err(io)?;
+        }
         let mut committed = vec![0; partitions];
+        for (partition, at) in committed.iter_mut().enumerate() {
+            let seen = self.reader.partition(partition).map_err(io)?;
+            *at = seen.given_back.unwrap_or(0);
+        }
+        // The profile knows better.
         for row in store.drained(&self.id)? {
             if let Some(at) = row.partition.and_then(|it| committed.get_mut(it as usize)) {
                 *at = row.position;
@@ -261,6 +280,8 @@ impl Ring {
             committed,
             busy_time: rules.busy_time,
             marks_stored: 0,
+            in_earlier,
+            taken,
             told: told_in(&lost),
             gap: None,
             resumed_at: (!is_new).then_some(now),
@@ -380,10 +401,10 @@ impl Ring {
         let io = |error: std::io::Error| about(&path, &error);
         let Some(run) = &mut self.run else { return Ok(0) };
         run.converter.timeline.renew();
+        run.add_stored_children(store)?;
         run.converter.count_late_children(&mut run.raw, &mut run.next, |_| ());
         let all = run.raw.piece(usize::MAX);
-        let records = all.len() as u64;
-        run.add_stored_children(store)?;
+        let (records, counts) = (all.len() as u64, run.raw.waiting());
         run.converter.convert(&run.raw, all, store, &mut run.batch, || ());
         run.take_stored_children();
         run.converter.put_contexts(&mut run.batch);
@@ -400,6 +421,10 @@ impl Ring {
         run.append(store)?;
         // Before anything is given back: what was stored in a file that is gone by now is in the ring still.
         check_place(store)?;
+        raw::add(&mut run.taken, counts);
+        for (kind, n) in run.given_back().into_iter().enumerate() {
+            self.reader.set_drainer(drainer::GIVEN_BACK + kind, n).map_err(io)?;
+        }
         for (partition, (raw, committed)) in run.raw_at.iter().zip(&mut run.committed).enumerate() {
             if raw != committed {
                 self.reader.give_back(partition, *raw).map_err(io)?;

@@ -56,6 +56,10 @@ pub(super) struct Run {
     pub(super) committed: Vec<u64>,
     pub(super) busy_time: bool,
     pub(super) marks_stored: u64,
+    /// Records that earlier profiles have, or tell to be lost.
+    pub(super) in_earlier: PerKind,
+    /// Those that were stored in this one, or refused by it.
+    pub(super) taken: PerKind,
     /// Losses of which rows tell.
     pub(super) told: Drops,
     /// Numbers of callsites that were missing between others when the names were read last.
@@ -139,6 +143,14 @@ impl Run {
             true => self_times.purge(is_expected),
             false => self_times.find_orphans(is_expected),
         }
+    }
+
+    /// Whatever of the ring was given back, by kind.
+    pub(super) fn given_back(&self) -> PerKind {
+        let mut sum = self.in_earlier;
+        raw::add(&mut sum, self.taken);
+        raw::add(&mut sum, self.told[DropReason::Damaged as usize]);
+        sum
     }
 
     /// Rows for what threads have dropped since the last ones.

@@ -280,8 +280,16 @@ impl Scan {
 }
 
 fn in_earlier<S: Source>(reader: &mut Reader<S>) -> io::Result<PerKind> {
+    said_of_kinds(reader, drainer::IN_EARLIER)
+}
+
+/// Counts by kind in the words of whoever drains, from this one on.
+pub(in crate::writer) fn said_of_kinds<S: Source>(
+    reader: &mut Reader<S>,
+    first: usize,
+) -> io::Result<PerKind> {
     let words = reader.drainer()?;
-    let said = |kind: usize| words.get(drainer::IN_EARLIER + kind).copied();
+    let said = |kind: usize| words.get(first + kind).copied();
     Ok(std::array::from_fn(|kind| said(kind).filter(|n| *n < 1 << 48).unwrap_or(0)))
 }
 
