@@ -1,9 +1,10 @@
 //! Something is wrong with one ring: the others are collected nevertheless. Nothing is counted as lost that was not.
 #![cfg(target_os = "linux")]
 
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
-use spandrel::collect::Collecting;
+use spandrel::collect::{CollectOptions, Collecting, collect};
 use spandrel_tests::collecting::{
     Collector, LONG, assert_has, collect_once, record, rings, small_in,
 };
@@ -182,4 +183,53 @@ fn a_second_profile_counts_nothing_as_lost_that_the_first_one_has() {
     assert_has(&second, 1, 200..400);
     let db = Database::open(&second);
     assert_eq!(db.count("SELECT count(*) FROM loss"), 0);
+}
+
+/// When a collector has looked at a ring, as its file says: the second one of the drainer's words, which begin where word 41
+/// of the header says. (Whoever closes such a file gives up the locks that this process has on it.)
+fn looked_at(file: &std::fs::File) -> u64 {
+    use std::os::unix::fs::FileExt;
+    let word = |at: u64| {
+        let mut bytes = [0; 8];
+        file.read_exact_at(&mut bytes, at).unwrap();
+        u64::from_ne_bytes(bytes)
+    };
+    word(word(8 * 41) + 8)
+}
+
+#[test]
+fn while_the_profile_refuses_it_is_asked_whether_to_stop_and_says_that_it_is_there() {
+    let (scratch, rings) = (scratch_for(120), rings());
+    let profilers = [(); 2].map(|()| small_in(rings.path()).build().unwrap());
+    // So much that there is a commit at once.
+    profilers.iter().for_each(|profiler| record(profiler, 0..1_500));
+    let files: Vec<std::fs::File> = std::fs::read_dir(rings.path())
+        .unwrap()
+        .map(|it| std::fs::File::open(it.unwrap().path()).unwrap())
+        .collect();
+    let lock: RefCell<Option<rusqlite::Connection>> = RefCell::new(None);
+    let (begun, looked) = (Cell::new(0), RefCell::new(Vec::<Vec<u64>>::new()));
+    let tell = |what| {
+        begun.set(begun.get() + u32::from(matches!(what, Collecting::Begun { .. })));
+        if begun.get() == 2 && lock.borrow().is_none() {
+            let other = rusqlite::Connection::open(scratch.db()).unwrap();
+            other.execute_batch("BEGIN IMMEDIATE").unwrap();
+            *lock.borrow_mut() = Some(other);
+        }
+    };
+    let stop = || {
+        if lock.borrow().is_some() {
+            looked.borrow_mut().push(files.iter().map(looked_at).collect());
+        }
+        if looked.borrow().len() < 3 {
+            return false;
+        }
+        lock.take();
+        true
+    };
+    let done = collect(rings.path(), scratch.db(), &CollectOptions::default(), stop, tell);
+    let done = done.map(|done| (done.going_on, done.records > 0));
+    assert_eq!(done.map_err(|error| error.to_string()), Ok((2, true)));
+    let looked = looked.borrow();
+    assert!(looked.windows(2).all(|it| it[0].iter().zip(&it[1]).all(|(a, b)| a < b)), "{looked:?}");
 }

@@ -148,8 +148,9 @@ pub fn collect(
         collected: Collected::default(),
         last_folder: None,
         last_prune: Instant::now(),
+        stop: &stop,
     };
-    let done = collector.run(stop);
+    let done = collector.run();
     let Collector { mut store, rings, mut collected, .. } = collector;
     collected.going_on = rings.len() as u64;
     _ = store.set_run_aside();
@@ -223,6 +224,14 @@ fn about_one<R>(path: &Path, act: impl FnOnce() -> Result<R, Error>) -> Result<R
     })
 }
 
+/// Says in other rings, while one has to wait, that somebody collects.
+fn say_looked<'a>(rings: impl Iterator<Item = &'a mut Ring>) {
+    for ring in rings {
+        // What is wrong with it is told when it is looked at.
+        _ = ring.say_looked();
+    }
+}
+
 struct Collector<'a, T> {
     folder: &'a Path,
     options: &'a CollectOptions,
@@ -236,12 +245,13 @@ struct Collector<'a, T> {
     collected: Collected,
     last_folder: Option<Instant>,
     last_prune: Instant,
+    stop: &'a dyn Fn() -> bool,
 }
 
 impl<T: FnMut(Collecting)> Collector<'_, T> {
-    fn run(&mut self, stop: impl Fn() -> bool) -> Result<(), Error> {
+    fn run(&mut self) -> Result<(), Error> {
         let mut pause = PAUSE_MIN;
-        while !stop() {
+        while !(self.stop)() {
             self.look_for_rings()?;
             let any = self.round(false)?;
             self.look_after_profile()?;
@@ -380,9 +390,14 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
         let mut any = false;
         let mut at = 0;
         while at < self.rings.len() {
-            let ring = &mut self.rings[at];
+            let (before, rest) = self.rings.split_at_mut(at);
+            let Some((ring, after)) = rest.split_first_mut() else { break };
+            let mut goes_on = || {
+                say_looked(before.iter_mut().chain(after.iter_mut()));
+                !(self.stop)()
+            };
             let path = ring.path().to_owned();
-            match about_one(&path, || ring.round(&mut self.store, is_last)) {
+            match about_one(&path, || ring.round(&mut self.store, is_last, &mut goes_on)) {
                 Ok(Round::Nothing) => at += 1,
                 Ok(Round::Waiting) => {
                     any = true;
@@ -408,7 +423,11 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
         let ring = self.rings.swap_remove(at);
         let (path, run_id, pid) = (ring.path().to_owned(), ring.run_id(), ring.pid());
         let (first_id, threads) = (ring.first_id(), ring.threads_above());
-        let said = match about_one(&path, || ring.end(&mut self.store)) {
+        let mut goes_on = || {
+            say_looked(self.rings.iter_mut());
+            !(self.stop)()
+        };
+        let said = match about_one(&path, || ring.end(&mut self.store, &mut goes_on)) {
             Ok((crashed, spans, records)) => {
                 self.collected.ended += 1;
                 self.collected.records += records;

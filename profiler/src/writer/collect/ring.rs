@@ -292,11 +292,23 @@ impl Ring {
         Ok(is_new)
     }
 
+    /// Says that somebody collects.
+    pub(super) fn say_looked(&mut self) -> std::io::Result<()> {
+        self.reader.set_drainer(drainer::LOOKED_AT, monotonic_ns())
+    }
+
     /// Stores what is new, if it is time to.
-    pub(super) fn round(&mut self, store: &mut Store, is_last: bool) -> Result<Round, Error> {
+    ///
+    /// `goes_on` is called now and then while the profile refuses it, and says whether to try for long.
+    pub(super) fn round(
+        &mut self,
+        store: &mut Store,
+        is_last: bool,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Round, Error> {
         let path = self.path.clone();
         let io = |error: std::io::Error| about(&path, &error);
-        self.reader.set_drainer(drainer::LOOKED_AT, monotonic_ns()).map_err(io)?;
+        self.say_looked().map_err(io)?;
         let Some(run) = &self.run else { return Ok(Round::Ended) };
         // Its process is dead: nobody can tell its moments as they pass.
         if self.clock.is_none() {
@@ -348,7 +360,7 @@ impl Ring {
             return Ok(if is_waiting { Round::Waiting } else { Round::Nothing });
         }
         self.last_commit = Instant::now();
-        match self.store(store)? {
+        match self.store(store, goes_on)? {
             0 if is_waiting => Ok(Round::Waiting),
             0 => Ok(Round::Nothing),
             records => Ok(Round::Stored(records)),
@@ -362,14 +374,23 @@ impl Ring {
     }
 
     /// One batch.
-    fn store(&mut self, store: &mut Store) -> Result<u64, Error> {
+    fn store(
+        &mut self,
+        store: &mut Store,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Result<u64, Error> {
         self.drain_twice()?;
-        self.store_drained(store)
+        self.store_drained(store, goes_on)
     }
 
     /// What is drained, and not stored; of one that was closed, all that is published and not behind something that is
     /// not: with what is known of its spans, and is not known to whoever comes after this.
-    fn store_the_rest(&mut self, store: &mut Store, is_closed: bool) -> Result<u64, Error> {
+    fn store_the_rest(
+        &mut self,
+        store: &mut Store,
+        is_closed: bool,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Result<u64, Error> {
         let mut records = 0;
         for _ in 0..LAST_BATCHES {
             if is_closed && self.clock.is_some() {
@@ -379,24 +400,32 @@ impl Ring {
             if self.run.as_ref().is_none_or(is_stored) {
                 break;
             }
-            records += self.store_drained(store)?;
+            records += self.store_drained(store, goes_on)?;
         }
         Ok(records)
     }
 
-    fn store_drained(&mut self, store: &mut Store) -> Result<u64, Error> {
+    fn store_drained(
+        &mut self,
+        store: &mut Store,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Result<u64, Error> {
         let Some(run) = &mut self.run else { return Ok(0) };
         if let Some(aside) = run.aside.take() {
             store.take_run_up(aside);
         }
-        let stored = self.store_batch(store);
+        let stored = self.store_batch(store, goes_on);
         if let Some(run) = &mut self.run {
             run.aside = store.set_run_aside();
         }
         stored
     }
 
-    fn store_batch(&mut self, store: &mut Store) -> Result<u64, Error> {
+    fn store_batch(
+        &mut self,
+        store: &mut Store,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Result<u64, Error> {
         let path = self.path.clone();
         let io = |error: std::io::Error| about(&path, &error);
         let Some(run) = &mut self.run else { return Ok(0) };
@@ -418,7 +447,12 @@ impl Ring {
                 run.batch.drained.push(DrainedRow { ring: self.id, partition, position: *raw });
             }
         }
-        run.append(store)?;
+        let reader = &mut self.reader;
+        run.append(store, &mut || {
+            // If this fails, what is written to it next does, too, and is told.
+            _ = reader.set_drainer(drainer::LOOKED_AT, monotonic_ns());
+            goes_on()
+        })?;
         // Before anything is given back: what was stored in a file that is gone by now is in the ring still.
         check_place(store)?;
         raw::add(&mut run.taken, counts);
@@ -440,19 +474,23 @@ impl Ring {
     }
 
     /// Stores the rest, what was open, and the ledger; and removes the file. Says whether the process has died.
-    pub(super) fn end(mut self, store: &mut Store) -> Result<(bool, Ledger, u64), Error> {
+    pub(super) fn end(
+        mut self,
+        store: &mut Store,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Result<(bool, Ledger, u64), Error> {
         let path = self.path.clone();
         let io = |error: std::io::Error| about(&path, &error);
         self.learn_names()?;
         let is_closed = self.reader.state().map_err(io)? == State::Closed;
-        let records = self.store_the_rest(store, is_closed)?;
+        let records = self.store_the_rest(store, is_closed, goes_on)?;
         let Some(run) = &mut self.run else { return Ok((false, Ledger::default(), 0)) };
         if let Some(aside) = run.aside.take() {
             store.take_run_up(aside);
         }
         // Marks that have come since; and rows of losses are complete up to here.
         run.add_marks(&mut self.about);
-        run.append(store)?;
+        run.append(store, goes_on)?;
         let end = match (self.reader.state().map_err(io)?, self.about.end) {
             (State::Closed, ended) => {
                 let Ended { at, marks_dropped, callsites } =

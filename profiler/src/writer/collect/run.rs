@@ -35,6 +35,8 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(200);
 const MENDS_MAX: u32 = 3;
 /// How often a batch that is refused is tried again.
 const REFUSALS_MAX: u32 = 150;
+/// The same once the collector is to end: what is not stored stays in the ring files.
+const REFUSALS_AT_END: u32 = 10;
 
 /// The run of a ring.
 pub(super) struct Run {
@@ -182,11 +184,16 @@ impl Run {
     }
 
     /// Gives the batch to the profile, without rows that it refuses. A refusal that may be over is waited for.
-    pub(super) fn append(&mut self, store: &mut Store) -> Result<(), Error> {
+    /// `goes_on` is asked meanwhile; once it says no, not for long.
+    pub(super) fn append(
+        &mut self,
+        store: &mut Store,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Result<(), Error> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        let (mut mends, mut refusals) = (0, 0);
+        let (mut mends, mut refusals, mut refusals_at_end) = (0, 0, 0);
         loop {
             let error = match store.append(&mut self.batch) {
                 Ok(_) => break,
@@ -213,10 +220,11 @@ impl Run {
                     }
                 }
                 StorageErrorKind::Busy | StorageErrorKind::Full | StorageErrorKind::WalFull
-                    if refusals < REFUSALS_MAX =>
+                    if refusals < REFUSALS_MAX && refusals_at_end < REFUSALS_AT_END =>
                 {
                     refusals += 1;
                     std::thread::sleep(REFUSED_PAUSE);
+                    refusals_at_end += u32::from(!goes_on());
                 }
                 _ => return Err(error.into()),
             }

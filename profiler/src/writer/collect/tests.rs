@@ -65,7 +65,7 @@ fn children_of_parents_that_are_stored_do_not_stay_for_good() {
             let mut rounds = || {
                 for _ in 0..3 {
                     info_span!("other").in_scope(|| ());
-                    ring.round(&mut store, true).unwrap();
+                    ring.round(&mut store, true, &mut || true).unwrap();
                 }
             };
             let child = |_| {
@@ -85,7 +85,7 @@ fn children_of_parents_that_are_stored_do_not_stay_for_good() {
     let times = &ring.run.as_ref().unwrap().converter.self_times;
     assert!(!times.is_crowded(), "{:?}", times.memory());
     profiler.close().unwrap();
-    ring.end(&mut store).unwrap();
+    ring.end(&mut store, &mut || true).unwrap();
     store.close().unwrap();
     let mut spans = HashMap::new();
     let reader = spandrel_query::Reader::open(&path).unwrap();
@@ -110,14 +110,14 @@ fn a_ring_that_is_closed_is_looked_at_again_before_it_ends() {
     tracing::subscriber::with_default(profiler.subscriber(), || info_span!("a").in_scope(|| ()));
     let mut stored = 0;
     while stored == 0 {
-        if let Round::Stored(records) = ring.round(&mut store, true).unwrap() {
+        if let Round::Stored(records) = ring.round(&mut store, true, &mut || true).unwrap() {
             stored = records;
         }
     }
     // Nothing of it has moved since.
     profiler.close().unwrap();
-    assert_ne!(ring.round(&mut store, false).unwrap(), Round::Ended);
-    let (is_crashed, ledger, _) = ring.end(&mut store).unwrap();
+    assert_ne!(ring.round(&mut store, false, &mut || true).unwrap(), Round::Ended);
+    let (is_crashed, ledger, _) = ring.end(&mut store, &mut || true).unwrap();
     assert_eq!((is_crashed, ledger.recorded, ledger.stored), (false, 1, 1));
 }
 
@@ -195,10 +195,10 @@ fn what_a_dead_program_has_left_names_no_span_of_another_run() {
     assert!(dead.begin(&mut store, 1, 0).unwrap());
     assert!(other.begin(&mut store, other_first, 1 << 20).unwrap());
     dead.ids_end_at(other_first);
-    other.round(&mut store, true).unwrap();
-    let (_, ledger, _) = dead.end(&mut store).unwrap();
+    other.round(&mut store, true, &mut || true).unwrap();
+    let (_, ledger, _) = dead.end(&mut store, &mut || true).unwrap();
     profiler.close().unwrap();
-    other.end(&mut store).unwrap();
+    other.end(&mut store, &mut || true).unwrap();
     store.close().unwrap();
     let reader = spandrel_query::Reader::open(&database).unwrap();
     let mut all = Vec::new();
