@@ -9,8 +9,20 @@ use super::scan::Scan;
 use crate::recorder::open_spans::left_behind::SlotLeft;
 use crate::recorder::record::THREAD_MAX;
 use crate::recorder::ring_file::layout::{
-    FOREIGN, OPEN_SPANS, OVERWRITES, SPILL_WORDS, SPILLS_TAKEN,
+    FOREIGN, OPEN_SPANS, OVERWRITES, SPILL_WORDS, SPILLS_TAKEN, settings,
 };
+
+/// How many words each buffer for more fields has. `None` if the file says something that its tables are not made for:
+/// then a slot might have all of a table read, and so might each of the others.
+pub(super) fn spill_words_each<S: Source>(reader: &Reader<S>) -> Option<usize> {
+    let said = usize::try_from(reader.settings()[settings::SPILL_WORDS_EACH]).ok()?;
+    let words = |table: usize| {
+        let sizes = reader.tables().get(table)?;
+        (sizes.cell == size_of::<u64>()).then_some(sizes.cells)
+    };
+    let (buffers, all) = (words(SPILLS_TAKEN)?, words(SPILL_WORDS)?);
+    (buffers.checked_mul(said) == Some(all)).then_some(said)
+}
 
 impl Scan {
     /// What was open when the process died.
@@ -18,7 +30,6 @@ impl Scan {
         &mut self,
         reader: &mut Reader<S>,
         check: &mut Check<'_>,
-        spill_words_each: u64,
     ) -> io::Result<()> {
         // The tables beside that of the spans are read where a span is.
         let mut slots: Vec<(usize, Vec<u64>)> = Vec::new();
@@ -36,13 +47,19 @@ impl Scan {
             reader.cells(table, index..index + 1, |_, words| found = words.map(<[u64]>::to_vec))?;
             io::Result::Ok(found)
         };
-        let each = usize::try_from(spill_words_each).unwrap_or(usize::MAX);
+        let each = spill_words_each(reader);
+        self.open_damaged += u64::from(each.is_none());
         let mut ids = std::collections::HashSet::new();
         // Whoever is inside of one was so when the next one began, too.
         let starts = slots.iter().filter_map(|(_, words)| words.get(4).copied());
         let now = starts.filter(|start| check.is_moment(*start)).max().unwrap_or(0);
         let now = now.max(check.last_ticks);
         for (index, words) in slots {
+            // No recorder has a span twice. Its buffer would be read again for each of them.
+            if !ids.insert(words[1]) {
+                self.open_damaged += 1;
+                continue;
+            }
             let foreign = cell(reader, FOREIGN, index)?;
             let overwrites = cell(reader, OVERWRITES, index)?;
             let is_torn = overwrites.is_none_or(|words| words.first().is_none_or(|it| it & 1 != 0));
@@ -54,7 +71,7 @@ impl Scan {
             };
             let mut failed = Ok(());
             let spilled = |number: u16, id: u64| {
-                let buffer = usize::from(number).checked_sub(1)?;
+                let (buffer, each) = (usize::from(number).checked_sub(1)?, each?);
                 let mut read = || -> io::Result<Option<Vec<u64>>> {
                     let taken = cell(reader, SPILLS_TAKEN, buffer)?;
                     let is_mine = taken.is_some_and(|words| words.first() == Some(&(id << 16)));
@@ -80,7 +97,7 @@ impl Scan {
             match found {
                 // Its record is there as well: it has closed, and was about to leave the table.
                 Ok(Some(left)) if check.spans.contains(&left.seen.id) => {}
-                Ok(Some(left)) if check.is_open_span(&left) && ids.insert(left.seen.id) => {
+                Ok(Some(left)) if check.is_open_span(&left) => {
                     self.last_id = self.last_id.max(left.seen.id);
                     check.has_further_threads |= left.seen.thread == THREAD_MAX;
                     self.open.push(left);

@@ -198,7 +198,7 @@ impl Scan {
         for partition in 0..reader.partitions() {
             scan.drain(reader, partition, &from, &mut check)?;
         }
-        scan.look_at_open(reader, &mut check, settings[settings::SPILL_WORDS_EACH])?;
+        scan.look_at_open(reader, &mut check)?;
         let met = check.spans.iter().chain(&check.events).max();
         scan.last_id = met.copied().unwrap_or(0).max(scan.last_id);
         scan.timeline.end_at(check.last_ticks);

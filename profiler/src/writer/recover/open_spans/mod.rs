@@ -8,6 +8,8 @@
 //!
 //! Nothing is changed and nothing trusted, see [`scan`](super::scan).
 
+#[cfg(all(test, target_os = "linux", not(miri)))]
+mod forged;
 mod shown;
 mod slots;
 #[cfg(all(test, target_os = "linux", not(miri)))]

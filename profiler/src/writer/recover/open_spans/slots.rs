@@ -1,5 +1,6 @@
 //! The slots of the table of open spans of a process that lives, each as it was at some moment.
 
+use std::collections::HashSet;
 use std::io;
 
 use spandrel_ring::file::{Reader, Source};
@@ -20,6 +21,8 @@ pub(super) enum Found {
     Free,
     /// Given to one span after the other.
     Turned,
+    /// Its span is in another slot, too: no recorder has one twice.
+    Repeated,
     Open(Taken),
 }
 
@@ -49,14 +52,17 @@ pub(super) fn used<S: Source>(reader: &mut Reader<S>) -> io::Result<Vec<usize>> 
     Ok(used)
 }
 
-/// Looks at one slot. `spill_words` is how many words a buffer has.
+/// Looks at one slot. `spill_words` is how many words a buffer has, if that is known. `ids` are those that were met
+/// before: of none the buffer is read again for one more slot.
 pub(super) fn look<S: Source>(
     reader: &mut Reader<S>,
     index: usize,
-    spill_words: usize,
+    spill_words: Option<usize>,
+    ids: &mut HashSet<u64>,
 ) -> io::Result<Found> {
     let mut copies = Default::default();
     let mut best: Option<Taken> = None;
+    let mut own = None;
     for _ in 0..ATTEMPTS {
         let before = sequence(reader, index)?;
         if !reader.cell_twice(OPEN_SPANS, index, &mut copies)? {
@@ -71,6 +77,10 @@ pub(super) fn look<S: Source>(
             }
             Copied::Open(copy) => copy,
         };
+        if own != Some(copy.id) && !ids.insert(copy.id) {
+            return Ok(Found::Repeated);
+        }
+        own = Some(copy.id);
         let mut beside = Default::default();
         reader.cell_twice(FOREIGN, index, &mut beside)?;
         let [foreign, foreign_again] = beside;
@@ -81,6 +91,8 @@ pub(super) fn look<S: Source>(
             && sequence(reader, index)? == before
             && (spilled.is_some() || copy.spill().is_none());
         let id = copy.id;
+        // Another attempt finds no more fields where no buffer can be read.
+        let is_last = spill_words.is_none() && copy.spill().is_some();
         let taken = Taken {
             index,
             words: copy.words(has_times),
@@ -100,7 +112,7 @@ pub(super) fn look<S: Source>(
         if best.as_ref().is_none_or(|best| value(best) <= value(&taken)) {
             best = Some(taken);
         }
-        if best.as_ref().is_some_and(|best| value(best) == (true, true)) {
+        if is_last || best.as_ref().is_some_and(|best| value(best) == (true, true)) {
             break;
         }
     }
@@ -125,11 +137,12 @@ fn word<S: Source>(reader: &mut Reader<S>, table: usize, index: usize) -> io::Re
 fn spilled<S: Source>(
     reader: &mut Reader<S>,
     copy: &OpenCopy<'_>,
-    words_each: usize,
+    words_each: Option<usize>,
 ) -> io::Result<Option<Vec<u64>>> {
     let Some(buffer) = copy.spill().and_then(|number| usize::from(number).checked_sub(1)) else {
         return Ok(None);
     };
+    let Some(words_each) = words_each else { return Ok(None) };
     let Some(from) = buffer.checked_mul(words_each) else { return Ok(None) };
     let mut copies = Default::default();
     let mut is_mine = |reader: &mut Reader<S>| -> io::Result<bool> {

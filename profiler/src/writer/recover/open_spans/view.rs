@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use spandrel_ring::file::{Liveness, OpenError, Reader, Source, State, monotonic_ns};
 
 use super::super::check::{Check, Known};
+use super::super::open_at_death::spill_words_each;
 use super::super::scan::{self, Refused, Scan};
 use super::super::times::{self, Now, Times};
 use super::super::{RingOwner, about, is_over};
@@ -156,14 +157,16 @@ impl<S: Source> View<S> {
         let words = self.reader.settings();
         let file_words = self.reader.source().len()? / 8;
         let bounded = |word: u64| usize::try_from(word.min(file_words)).unwrap_or(0);
-        let spill_words = bounded(words[settings::SPILL_WORDS_EACH]);
+        let spill_words = spill_words_each(&self.reader);
         let field_words_max = bounded(words[settings::FIELD_WORDS_MAX]);
         let busy_time = words[settings::FLAGS] & settings::BUSY_TIME != 0;
-        let (mut found, mut turned) = (Vec::new(), 0);
+        let (mut found, mut turned, mut ids) = (Vec::new(), 0, HashSet::new());
+        let mut slots_damaged = u64::from(spill_words.is_none());
         for index in slots::used(&mut self.reader)? {
-            match slots::look(&mut self.reader, index, spill_words)? {
+            match slots::look(&mut self.reader, index, spill_words, &mut ids)? {
                 Found::Free => {}
                 Found::Turned => turned += 1,
+                Found::Repeated => slots_damaged += 1,
                 Found::Open(taken) => found.push(taken),
             }
         }
@@ -199,13 +202,13 @@ impl<S: Source> View<S> {
             has_further_threads: false,
         };
         let now_ns = i64::try_from(passed_ns).unwrap_or(i64::MAX);
+        let damaged = damaged + slots_damaged;
         let mut open = RingOpen { seen_ns: now_ns, damaged, turned, ..self.empty(owner) };
-        let mut ids = HashSet::new();
         for taken in found {
             let Taken { index, words, foreign, spilled, has_times, has_fields } = taken;
             let slot = SlotLeft { index, span: &words, foreign: &foreign, is_torn: !has_fields };
             match slot.look(now_ticks, field_words_max, |_, _| spilled) {
-                Ok(Some(left)) if check.is_open_span(&left) && ids.insert(left.seen.id) => {
+                Ok(Some(left)) if check.is_open_span(&left) => {
                     let named = (&self.names, &timeline);
                     let has_times = has_times && busy_time;
                     open.spans.push(self.shower.show(&left.seen, named, now_ns, has_times));
