@@ -5,6 +5,10 @@
 //! asked for is dead. Elsewhere, and where processes cannot be seen, the lock tells, which the system releases when
 //! the process ends, however it does. A boot id that is another one says that the owner is dead, unless it holds the
 //! lock: then it is in a container that calls the same boot otherwise.
+//!
+//! A process that has become another program (`exec`) is the same one by number and beginning, and has neither the lock
+//! nor the mapping any more. One that has closed descriptors which are not its own has the mapping still, and records. So
+//! where the lock is free that such a process had, it is asked for its mappings.
 
 use super::OwnerId;
 
@@ -39,13 +43,14 @@ pub(super) struct Here {
     pub(super) pid_namespace: u64,
 }
 
-/// What is known of the owner. `lives` asks for the process, `is_locked` whether somebody holds the lock; each says
-/// `None` where it cannot know.
+/// What is known of the owner. `lives` asks for the process, `is_locked` whether somebody holds the lock, `is_mapped`
+/// whether that process has the file mapped; each says `None` where it cannot know.
 pub(super) fn judge(
     owner: &OwnerId,
     here: Here,
     lives: impl FnOnce() -> Option<bool>,
     is_locked: impl FnOnce() -> Option<bool>,
+    is_mapped: impl FnOnce() -> Option<bool>,
 ) -> Liveness {
     let is_known = owner.boot != [0; 2] && here.boot != [0; 2];
     if is_known && owner.boot != here.boot {
@@ -57,8 +62,17 @@ pub(super) fn judge(
         };
     }
     let is_same = is_known && owner.started != 0 && owner.pid_namespace == here.pid_namespace;
-    let lives = if is_same { lives() } else { None };
-    let lives = lives.or_else(|| if owner.is_locked { is_locked() } else { None });
+    let is_locked = || if owner.is_locked { is_locked() } else { None };
+    let seen = if is_same { lives() } else { None };
+    let lives = match seen {
+        Some(false) => seen,
+        _ => match (seen, is_locked()) {
+            // The header says that there is a lock once there is one, so it is not about to come.
+            (Some(_), Some(false)) => Some(is_mapped() == Some(true)),
+            (Some(_), _) => seen,
+            (None, is_locked) => is_locked,
+        },
+    };
     match lives {
         Some(true) => Liveness::Alive,
         Some(false) => Liveness::Dead,
@@ -85,7 +99,8 @@ mod asking {
             let here = Here { boot: process::boot(), pid_namespace: process::pid_namespace() };
             let lives = || system::lives(u32::try_from(owner.pid).ok()?, owner.started);
             let is_locked = || system::is_locked(&self.source, OWNER_BYTE).ok();
-            Ok(judge(&owner, here, lives, is_locked))
+            let is_mapped = || system::is_mapped(&self.source, u32::try_from(owner.pid).ok()?);
+            Ok(judge(&owner, here, lives, is_locked, is_mapped))
         }
 
         /// Takes the right to drain, which one reader has at a time and which ends with it, or with its process.
@@ -116,7 +131,7 @@ mod asking {
         /// None.
         pub fn liveness(&self) -> io::Result<Liveness> {
             let here = Here { boot: process::boot(), pid_namespace: process::pid_namespace() };
-            Ok(judge(&self.owner(), here, || process::started(0).map(|_| true), || None))
+            Ok(judge(&self.owner(), here, || process::started(0).map(|_| true), || None, || None))
         }
 
         /// Takes the right to drain: this system has no such locks.
@@ -139,17 +154,30 @@ mod tests {
     const HERE: Here = Here { boot: [1, 2], pid_namespace: 5 };
 
     fn asked(owner: OwnerId, here: Here, lives: Option<bool>, lock: Option<bool>) -> Liveness {
-        judge(&owner, here, || lives, || lock)
+        judge(&owner, here, || lives, || lock, || unreachable!("the others tell"))
     }
 
     #[test]
-    fn who_can_be_seen_is_believed_before_the_lock() {
-        assert_eq!(asked(OWNER, HERE, Some(true), Some(false)), Liveness::Alive);
+    fn who_is_seen_to_be_gone_is_whoever_has_the_lock() {
+        assert_eq!(asked(OWNER, HERE, Some(true), Some(true)), Liveness::Alive);
+        assert_eq!(asked(OWNER, HERE, Some(true), None), Liveness::Alive);
         // A child that was made without handlers has the lock still.
         assert_eq!(asked(OWNER, HERE, Some(false), Some(true)), Liveness::Dead);
         assert_eq!(asked(OWNER, HERE, None, Some(true)), Liveness::Alive);
         assert_eq!(asked(OWNER, HERE, None, Some(false)), Liveness::Dead);
         assert_eq!(asked(OWNER, HERE, None, None), Liveness::Unknown);
+    }
+
+    #[test]
+    fn who_is_seen_and_has_lost_the_lock_has_the_mapping_or_is_another_program() {
+        let asked = |owner, mapped| judge(&owner, HERE, || Some(true), || Some(false), || mapped);
+        assert_eq!(asked(OWNER, Some(true)), Liveness::Alive);
+        assert_eq!(asked(OWNER, Some(false)), Liveness::Dead);
+        // A program of another user, say, which nobody else may look into.
+        assert_eq!(asked(OWNER, None), Liveness::Dead);
+        // It never had one.
+        let unlocked = OwnerId { is_locked: false, ..OWNER };
+        assert_eq!(asked(unlocked, Some(false)), Liveness::Alive);
     }
 
     #[test]

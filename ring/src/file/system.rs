@@ -147,6 +147,32 @@ pub(super) fn is_locked(file: &File, byte: u64) -> io::Result<bool> {
     Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
 }
 
+/// Whether a process has a file mapped; `None` if that cannot be seen.
+pub(super) fn is_mapped(file: &File, pid: u32) -> Option<bool> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::io::Read;
+        use std::os::unix::fs::MetadataExt;
+
+        let found = file.metadata().ok()?;
+        let (major, minor) = (libc::major(found.dev()), libc::minor(found.dev()));
+        let (device, inode) = (format!("{major:02x}:{minor:02x}"), found.ino().to_string());
+        // In bytes: names of other files are in it.
+        let mut maps = Vec::new();
+        File::open(format!("/proc/{pid}/maps")).ok()?.read_to_end(&mut maps).ok()?;
+        let is_it = |line: &[u8]| {
+            let mut words = line.split(|byte| *byte == b' ').skip(3);
+            words.next() == Some(device.as_bytes()) && words.next() == Some(inode.as_bytes())
+        };
+        Some(maps.split(|byte| *byte == b'\n').any(is_it))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        _ = (file, pid);
+        None
+    }
+}
+
 /// Whether a process lives that has this number and began then; `None` if it cannot be seen.
 pub(super) fn lives(pid: u32, started: u64) -> Option<bool> {
     let number = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 0)?;

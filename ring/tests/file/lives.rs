@@ -1,6 +1,7 @@
 //! Whether an owner lives: seen from beside it, by a parent that has not asked for it, from another namespace.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use spandrel_ring::file::{FileSettings, Liveness, Reader, RingFile};
@@ -60,13 +61,75 @@ fn an_owner_lives_until_it_is_killed_also_if_nobody_has_waited_for_it() {
 }
 
 #[test]
-fn whoever_has_made_it_here_lives() {
+fn whoever_has_made_it_here_lives_as_long_as_he_keeps_it() {
     let folder = Folder::new();
     let file = RingFile::create::<[u64; 1]>(&folder.ring(), &FileSettings::default()).unwrap();
     let reader = Reader::open(&folder.ring()).unwrap();
     assert_eq!(reader.liveness().unwrap(), Liveness::Alive);
     drop(file);
-    assert_eq!(reader.liveness().unwrap(), Liveness::Alive, "its process does");
+    // Nothing more comes. (A child that another test makes meanwhile has the lock until it executes its program.)
+    while reader.liveness().unwrap() != Liveness::Dead {
+        std::thread::yield_now();
+    }
+}
+
+/// Makes the file, and becomes another program when it is told to.
+#[test]
+#[ignore = "run by the others in a process of its own"]
+fn executes() {
+    let Some(folder) = Folder::given() else { return };
+    let _file = RingFile::create::<[u64; 1]>(&folder.ring(), &FileSettings::default()).unwrap();
+    println!("\nmade");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    let mut other = Command::new("sh");
+    panic!("{}", other.args(["-c", "echo other; exec cat"]).exec());
+}
+
+#[test]
+fn a_program_that_has_become_another_one_is_gone() {
+    let folder = Folder::new();
+    let mut command = folder.command("lives::executes");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = Running(command.spawn().unwrap());
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "made"));
+    let reader = Reader::open(&folder.ring()).unwrap();
+    assert_eq!(reader.liveness().unwrap(), Liveness::Alive);
+    let mut to_child = child.0.stdin.take().unwrap();
+    writeln!(to_child, "go").unwrap();
+    assert!(lines.any(|line| line.unwrap() == "other"));
+    // It has the same number, and began at the same time.
+    assert!(child.0.try_wait().unwrap().is_none());
+    assert_eq!(reader.liveness().unwrap(), Liveness::Dead);
+}
+
+/// Makes the file, and closes its descriptor as somebody does who closes all that there are.
+#[test]
+#[ignore = "run by the others in a process of its own"]
+fn closes() {
+    let Some(folder) = Folder::given() else { return };
+    let _file = RingFile::create::<[u64; 1]>(&folder.ring(), &FileSettings::default()).unwrap();
+    let is_ring = |number: &libc::c_int| {
+        let link = std::fs::read_link(format!("/proc/self/fd/{number}"));
+        link.is_ok_and(|link| link == folder.ring())
+    };
+    let number = (0..1_024).find(is_ring).unwrap();
+    // SAFETY: a number; the file is not used by it any more, as this process is killed.
+    assert_eq!(unsafe { libc::close(number) }, 0);
+    println!("\nmade");
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn a_program_that_has_closed_its_descriptor_lives_as_long_as_it_has_the_memory() {
+    let folder = Folder::new();
+    let mut child = made_by(folder.command("lives::closes"));
+    let reader = Reader::open(&folder.ring()).unwrap();
+    assert_eq!(reader.liveness().unwrap(), Liveness::Alive);
+    child.kill();
+    assert_eq!(reader.liveness().unwrap(), Liveness::Dead);
 }
 
 #[test]
