@@ -100,22 +100,24 @@ pub(crate) fn uncollected(_: &Path, _: &[spandrel_query::Run]) -> Option<Uncolle
     None
 }
 
-/// Rings of processes that have died, whose profiles are gone: what each is, and the way out.
+/// Rings of processes that have died, whose profiles are not at their paths, and none of which is this one: what each is,
+/// and the way out.
 #[cfg(feature = "crash-proof")]
-pub(crate) fn homeless() -> Vec<Uncollected> {
+pub(crate) fn homeless(database: &Path) -> Vec<Uncollected> {
     use crate::output::text;
 
-    let rings = spandrel::recover::homeless();
+    let rings = spandrel::recover::homeless(database);
     let told = rings.iter().take(HOMELESS_SHOWN).map(|ring| {
         let path = ring.path.display();
         Uncollected {
             what: format!(
-                "process {} has died, and the profile of its ring file, {}, is gone",
+                "process {} has died, and the profile of its ring file is not at its path, {}",
                 ring.pid,
                 ring.database.display()
             ),
             way_out: format!(
-                "`spandrel recover --ring {path} --db NEW.db` makes a profile of it; to remove it frees {} of memory",
+                "`spandrel recover --ring {path} --db NEW.db` makes a profile of it, and `spandrel recover --db FILE` if \
+                 the profile was only renamed; to remove it frees {} of memory",
                 text::bytes(ring.bytes)
             ),
         }
@@ -134,6 +136,6 @@ pub(crate) fn homeless() -> Vec<Uncollected> {
 const HOMELESS_SHOWN: usize = 3;
 
 #[cfg(not(feature = "crash-proof"))]
-pub(crate) fn homeless() -> Vec<Uncollected> {
+pub(crate) fn homeless(_: &Path) -> Vec<Uncollected> {
     Vec::new()
 }

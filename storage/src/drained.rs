@@ -57,6 +57,17 @@ pub fn has_ended_in(file: &ReadOnly, uuid: &str) -> Result<Option<bool>, Error> 
     file.query("look for a run", |tx| has_ended(tx, uuid))
 }
 
+/// Whether any run has begun in the file.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn has_runs_in(file: &ReadOnly) -> Result<bool, Error> {
+    file.query("look for runs", |tx| {
+        tx.query_row("SELECT EXISTS (SELECT 1 FROM main.run)", [], |row| row.get(0))
+    })
+}
+
 pub(crate) fn has_ended(conn: &Connection, uuid: &str) -> rusqlite::Result<Option<bool>> {
     let sql = "SELECT ended_unix_ns IS NOT NULL FROM main.run WHERE uuid = ?1 ORDER BY id DESC";
     conn.query_row(sql, [uuid], |row| row.get(0)).optional()

@@ -226,7 +226,7 @@ mod rings {
     }
 
     #[test]
-    fn doctor_finds_a_ring_file_whose_profile_is_gone_and_what_it_says_helps() {
+    fn doctor_finds_a_ring_file_whose_profile_is_not_there_and_what_it_says_helps() {
         let mut builder = tempfile::Builder::new();
         let memory = builder.permissions(Permissions::from_mode(0o700)).tempdir_in("/dev/shm");
         let (memory, folder) = (memory.unwrap(), tempfile::tempdir().unwrap());
@@ -241,7 +241,7 @@ mod rings {
         };
         let profile = profile().to_str().unwrap();
         let doctor = ["doctor", "--db", profile, "-f", "json"];
-        assert!(!said(&doctor).0.contains("is gone"), "its profile is there");
+        assert!(!said(&doctor).0.contains("is not at its path"), "its profile is there");
         let (out, err, code) = said(&["open", "--db", db.to_str().unwrap(), "-f", "table"]);
         assert!(
             code == 0 && out.contains("it has died") && out.contains("order=4711"),
@@ -254,7 +254,9 @@ mod rings {
         let found: serde_json::Value = serde_json::from_str(&out).unwrap();
         let rows = found["rows"].as_array().unwrap();
         let finding = rows.iter().find(|row| row["topic"] == "ring file").unwrap();
-        assert!(finding["evidence"].as_str().unwrap().contains("gone.db, is gone"), "{finding}");
+        let evidence = finding["evidence"].as_str().unwrap();
+        assert!(evidence.contains("is not at its path, "), "{finding}");
+        assert!(evidence.ends_with("gone.db"), "{finding}");
         let advice = finding["advice"].as_str().unwrap();
         let command = advice.split('`').nth(1).unwrap();
         let ring = command.split(' ').nth(3).unwrap();

@@ -36,7 +36,7 @@ pub(super) struct Facts {
     pub(super) recorder_gone: bool,
     /// What a process that has died had recorded last waits to be recovered.
     pub(super) ring_waits: Option<String>,
-    /// Rings for which nobody comes: no collector looks, or their profiles are gone.
+    /// Rings for which nobody comes: no collector looks, or their profiles are not at their paths.
     pub(super) left_rings: Vec<Uncollected>,
     /// Its process has died, and the run was recovered.
     pub(super) crashed: bool,
@@ -138,12 +138,12 @@ impl Facts {
         })
     }
 
-    /// Also looks at the ring files that nobody collects, or whose profile is gone. (Those of the whole user: no others
+    /// Also looks at the ring files that nobody collects, or whose profile is not at its path. (Those of the whole user: no others
     /// ask for them.)
     pub(super) fn with_left_rings(mut self, profile: &Profile) -> Result<Self, Failure> {
         let runs = profile.reader.runs()?;
         self.left_rings.extend(crate::rings::uncollected(profile.reader.path(), &runs));
-        self.left_rings.extend(crate::rings::homeless());
+        self.left_rings.extend(crate::rings::homeless(profile.reader.path()));
         Ok(self)
     }
 

@@ -1,4 +1,4 @@
-//! Ring files that nobody comes for: their profile is gone, or no collector looks at their folder.
+//! Ring files that nobody comes for: their profile is not where it was, or no collector looks at their folder.
 
 use std::path::{Path, PathBuf};
 
@@ -6,14 +6,14 @@ use spandrel_ring::file::{Liveness, Reader, State, monotonic_ns};
 use spandrel_storage::{ReadOnly, Store, StoreOptions};
 
 use super::scan;
-use super::{Recovered, RingOwner, about, is_over, recover_one};
+use super::{Recovered, RingOwner, about, is_over, recover_one, waiting};
 use crate::error::Error;
 use crate::panics;
 use crate::recorder::ring_file::dead_names::DeadRun;
 use crate::recorder::ring_file::layout::drainer;
 use crate::recorder::ring_file::place;
 
-/// A ring file of a process that has died, whose profile is not there any more.
+/// A ring file of a process that has died, whose profile is not at its path any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HomelessRing {
@@ -51,6 +51,7 @@ pub struct FolderRing {
 struct Seen {
     reader: Reader<std::fs::File>,
     run: DeadRun,
+    liveness: Liveness,
     owner: RingOwner,
 }
 
@@ -68,18 +69,26 @@ fn seen(path: &Path) -> Option<Seen> {
         Liveness::Unknown => RingOwner::Unknown,
     };
     let run = scan::names(&mut reader, owner == RingOwner::Dead).ok()?.run?;
-    Some(Seen { reader, run, owner })
+    Some(Seen { reader, run, liveness, owner })
 }
 
-/// The rings of processes that have died, in the folder where this user's programs put them, whose profiles are gone:
-/// nobody will recover them, and they take memory.
+/// The rings of processes that have died, in the folder where this user's programs put them, whose profiles are not at their
+/// paths: perhaps nobody will recover them, and they take memory. Without those of a profile that is at hand, whatever it
+/// was called before.
 #[must_use]
-pub fn homeless() -> Vec<HomelessRing> {
+pub fn homeless(at_hand: &Path) -> Vec<HomelessRing> {
+    // By its number it finds its rings also where it was renamed. If it cannot be asked, it has none.
+    let its_own = waiting(at_hand).unwrap_or_default();
     let found = place::files_of_user().into_iter().filter_map(|path| {
-        let Seen { reader, run, owner } = panics::catch(|| seen(&path)).ok()??;
+        if its_own.iter().any(|ring| ring.path == path) {
+            return None;
+        }
+        let Seen { reader, run, liveness, .. } = panics::catch(|| seen(&path)).ok()??;
         let database = PathBuf::from(&run.database);
-        // A profile that was renamed is found by its number, by whoever asks for it. Whether there is one cannot be told.
-        let is_gone = owner == RingOwner::Dead && database.is_absolute() && !database.exists();
+        // One that cannot be looked for may be there.
+        let is_gone = liveness == Liveness::Dead
+            && database.is_absolute()
+            && database.try_exists().is_ok_and(|is_there| !is_there);
         let bytes = reader.source().metadata().map_or(0, |file| file.len());
         let (pid, program) = (run.pid, run.program);
         is_gone.then_some(HomelessRing { path, bytes, pid, program, database })
@@ -95,7 +104,7 @@ pub fn homeless() -> Vec<HomelessRing> {
 pub fn in_folder(folder: &Path) -> Result<Vec<FolderRing>, Error> {
     let paths = place::files_in_folder(folder).map_err(|error| about(folder, &error))?;
     let found = paths.into_iter().filter_map(|path| {
-        let Seen { mut reader, run, owner } = panics::catch(|| seen(&path)).ok()??;
+        let Seen { mut reader, run, owner, .. } = panics::catch(|| seen(&path)).ok()??;
         let looked_at = reader.drainer().ok()?.get(drainer::LOOKED_AT).copied().unwrap_or(0);
         let looked_ago_ns = (looked_at != 0).then(|| monotonic_ns().saturating_sub(looked_at));
         let DeadRun { pid, program, uuid, .. } = run;
@@ -135,7 +144,7 @@ pub fn recover_ring(ring: &Path, database: &Path) -> Result<Recovered, Error> {
             &format!("its profile is there: `spandrel recover --db {}`", run.database),
         ));
     }
-    // One that this has begun to fill, and was killed over, is gone on with.
+    // One that this has begun to make, and was killed over, is gone on with.
     if database.exists() && !is_begun(database, &run.uuid) {
         return Err(about(database, &"there is such a file already: name one that is not there"));
     }
@@ -155,9 +164,12 @@ pub fn recover_ring(ring: &Path, database: &Path) -> Result<Recovered, Error> {
     Ok(recovered)
 }
 
-/// Whether a profile has the run of a ring.
+/// Whether a file is what a recovery of this run leaves that is killed: it has the run, or no run yet, or nothing at all.
 fn is_begun(database: &Path, uuid: &str) -> bool {
-    let ended =
-        ReadOnly::open(database).and_then(|file| spandrel_storage::has_ended_in(&file, uuid));
-    ended.is_ok_and(|ended| ended.is_some())
+    if database.metadata().is_ok_and(|found| found.is_file() && found.len() == 0) {
+        return true;
+    }
+    let Ok(file) = ReadOnly::open(database) else { return false };
+    let has_it = spandrel_storage::has_ended_in(&file, uuid).is_ok_and(|ended| ended.is_some());
+    has_it || spandrel_storage::has_runs_in(&file).is_ok_and(|has_runs| !has_runs)
 }
