@@ -3,7 +3,13 @@
 //! A load or a store behind the end of a mapped file is SIGBUS, which ends the process. So there is a handler, from the first
 //! ring file on. Where such a fault was in one of ours, it puts a page of zeros there, notes that the file was cut, and the
 //! thread goes on. Zeros are a value of all that is in a ring file: a ring that is closed, slots that nobody reads, empty
-//! cells. A page with memory of the process's own is never replaced, as none of these can fault.
+//! cells.
+//!
+//! Two threads may fault in one page, and the handler of the second one run when the first has stored something there already.
+//! So the zeros are a page of memory that was set aside with the mapping, as long as that and not touched yet, and each
+//! handler maps the same page of it there: whoever comes late finds what is stored. No thread waits for another one. If
+//! there was no room to set it aside, it is a new page, and what was stored in that moment is lost with all else behind
+//! the cut.
 //!
 //! Ours is a fault of the kind `BUS_ADRERR` whose address lies in a ring file. All other signals are whose they were
 //! before: the handler before this one is called as the system would have called it, with its mask and its flags; without one the
@@ -32,6 +38,8 @@ use crate::fork::MAPPINGS_MAX;
 
 /// Of a fault: there is nothing behind this address.
 const BUS_ADRERR: c_int = 2;
+/// Memory is broken that nobody has asked for yet: it is no fault, and may be ignored.
+const BUS_MCEERR_AO: c_int = 5;
 
 /// A mapping that is guarded.
 struct Place {
@@ -39,6 +47,8 @@ struct Place {
     /// 0 while nothing is guarded here.
     first: AtomicUsize,
     len: AtomicUsize,
+    /// Memory in the place of what is cut, as long as the mapping; 0 if there is none.
+    spare: AtomicUsize,
     was_cut: AtomicBool,
 }
 
@@ -47,6 +57,7 @@ static PLACES: [Place; MAPPINGS_MAX] = [const {
         is_taken: AtomicBool::new(false),
         first: AtomicUsize::new(0),
         len: AtomicUsize::new(0),
+        spare: AtomicUsize::new(0),
         was_cut: AtomicBool::new(false),
     }
 }; MAPPINGS_MAX];
@@ -82,6 +93,8 @@ impl Guarded {
         let index = PLACES.iter().position(is_free)?;
         let place = &PLACES[index];
         place.was_cut.store(false, Ordering::Relaxed);
+        // Relaxed: the next ones publish it.
+        place.spare.store(set_aside(len), Ordering::Relaxed);
         // Release: pairs with the loads of `has`, as the next one.
         place.len.store(len, Ordering::Release);
         place.first.store(first, Ordering::Release);
@@ -99,8 +112,24 @@ impl Drop for Guarded {
         let place = &PLACES[self.0];
         // Release: pairs with the loads of `has`, and with whoever takes the place.
         place.first.store(0, Ordering::Release);
+        let (spare, len) =
+            (place.spare.swap(0, Ordering::Relaxed), place.len.load(Ordering::Relaxed));
+        if spare != 0 {
+            // SAFETY: it was made for this mapping, in which nobody faults any more; what is mapped there of it stays.
+            unsafe { libc::munmap(std::ptr::without_provenance_mut(spare), len) };
+        }
         place.is_taken.store(false, Ordering::Release);
     }
+}
+
+/// Sets so much memory aside that nobody has touched; 0 if there is no room.
+///
+/// Nobody can read or write it there: so a process that has all of its memory locked (`mlockall`) is not given it at once.
+fn set_aside(len: usize) -> usize {
+    let kind = libc::MAP_SHARED | libc::MAP_ANON | libc::MAP_NORESERVE;
+    // SAFETY: a new mapping, wherever there is room.
+    let spare = unsafe { libc::mmap(std::ptr::null_mut(), len, libc::PROT_NONE, kind, -1, 0) };
+    if spare == libc::MAP_FAILED { 0 } else { spare.addr() }
 }
 
 /// How a signal was dealt with, in one word: the address of the handler, and two of its flags. The mask and the other flags are
@@ -232,6 +261,34 @@ fn mend(address: usize) -> bool {
     // Release, and before any zero can be seen: whoever reads none of them afterwards has read what was recorded.
     place.was_cut.store(true, Ordering::Release);
     let at = address & !(page - 1);
+    put_spare(place, at, page) || put_new(at, page)
+}
+
+/// Maps the page that was set aside for this one. Says whether it could.
+fn put_spare(place: &Place, at: usize, page: usize) -> bool {
+    // Relaxed: `has` has read the address, which was stored after these.
+    let [first, len, spare] =
+        [&place.first, &place.len, &place.spare].map(|word| word.load(Ordering::Relaxed));
+    if spare == 0 {
+        return false;
+    }
+    let from = spare + (at - first);
+    let protection = libc::c_long::from(libc::PROT_READ | libc::PROT_WRITE);
+    // The system calls themselves: see below.
+    // SAFETY: memory that is only for this, and that nobody has a reference to.
+    if unsafe { libc::syscall(libc::SYS_mprotect, spare, len, protection) } != 0 {
+        return false;
+    }
+    let fixed = libc::c_long::from(libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED);
+    // Of a length of 0: what is mapped at `from` is mapped here, too, and stays there.
+    // SAFETY: a page of a mapping of ours that nobody can read or write, or this very one; zeros, and what was stored since,
+    // are a value of all that is there.
+    let put = unsafe { libc::syscall(libc::SYS_mremap, from, 0_usize, page, fixed, at) };
+    put != -1
+}
+
+/// Maps a new page there. Says whether it could.
+fn put_new(at: usize, page: usize) -> bool {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let own = libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED;
     // The system call itself: it is safe here, though no standard names the function among those for handlers, and tools
@@ -250,7 +307,8 @@ fn mend(address: usize) -> bool {
 
 /// Does what would have been done without this handler.
 fn pass_on(signal: c_int, code: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    let was_sent = code <= 0;
+    // So the kernel sends the one about memory that is broken, too.
+    let was_sent = code <= 0 || code == BUS_MCEERR_AO;
     let before = loop {
         let word = BEFORE.load(Ordering::Relaxed);
         let before = Before::from(word);
@@ -295,4 +353,29 @@ fn end(signal: c_int, was_sent: bool, info: *mut libc::siginfo_t) {
     // It comes when this handler has returned, or at once if it may. A fault that comes again does the same.
     // SAFETY: the thread itself, and what it was given.
     unsafe { libc::syscall(libc::SYS_rt_tgsigqueueinfo, pid, thread, signal, info) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{FileSettings, RingFile};
+    use super::*;
+
+    #[test]
+    fn a_thread_that_comes_late_finds_what_another_one_has_stored() {
+        let folder = format!("/dev/shm/spandrel-late-{}", std::process::id());
+        let path = std::path::Path::new(&folder).join("a.ring");
+        let file = RingFile::create::<[u64; 1]>(&path, &FileSettings::default()).unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+        let word = &file.drainer()[0];
+        // One thread touches it, has zeros, and stores.
+        word.store(7, Ordering::Relaxed);
+        // Another one had faulted there before, and its handler runs now.
+        assert!(mend(std::ptr::from_ref(word).addr()));
+        assert_eq!(
+            (word.load(Ordering::Relaxed), file.drainer()[1].load(Ordering::Relaxed)),
+            (7, 0)
+        );
+        drop(file);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -94,6 +94,20 @@ fn send() {
     assert_eq!(unsafe { libc::raise(libc::SIGBUS) }, 0);
 }
 
+/// Sends it as the kernel does when memory is broken that nobody has asked for yet.
+fn send_broken() {
+    const BUS_MCEERR_AO: c_int = 5;
+    // SAFETY: numbers.
+    let mut about: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    (about.si_signo, about.si_code) = (libc::SIGBUS, BUS_MCEERR_AO);
+    // SAFETY: a number out.
+    let thread = unsafe { libc::syscall(libc::SYS_gettid) };
+    let (call, process) = (libc::SYS_rt_tgsigqueueinfo, std::process::id());
+    // SAFETY: this thread, and what it is about.
+    let sent = unsafe { libc::syscall(call, process, thread, libc::SIGBUS, &raw const about) };
+    assert_eq!(sent, 0);
+}
+
 /// Sends it to the process as `kill` does, and waits until it has come.
 fn send_to_all() {
     let before = CALLS.load(Ordering::Relaxed);
@@ -157,6 +171,7 @@ fn child() {
         "sent" => send(),
         "sent twice" => (0..2).for_each(|_| send()),
         "sent to all" => send_to_all(),
+        "broken" => send_broken(),
         "fault" => cut_word(&folder).store(1, Ordering::Relaxed),
         "cut" => cut_ring(&folder, &file.unwrap()),
         "sent and cut" => {
@@ -240,6 +255,16 @@ fn who_ignores_it_goes_on_ignoring_it() {
     let lives = Ok("lives: 0 0 0");
     assert_each(&[("ignored: sent", lives), ("ignored: sent twice", lives)]);
     assert_each(&[("ignored: sent and cut", lives)]);
+}
+
+#[test]
+fn memory_that_is_broken_and_not_asked_for_ends_who_does_not_ignore_it() {
+    for suffix in ["", " without"] {
+        let broken = |disposition| run(&format!("{disposition}: broken{suffix}"));
+        assert_eq!(broken("ignored").as_deref(), Ok("lives: 0 0 0"), "{suffix}");
+        assert_eq!(broken("default").as_deref(), DEAD.as_ref().copied(), "{suffix}");
+        assert_eq!(broken("info").as_deref(), Ok("lives: 1 5 3"), "{suffix}");
+    }
 }
 
 #[test]
