@@ -204,3 +204,34 @@ fn whoever_collects_from_one_that_is_cut_stores_nothing_that_is_wrong() {
         assert_sound(&path, case);
     }
 }
+
+#[test]
+fn what_is_counted_after_a_cut_stays_counted_when_the_file_is_cut_again() {
+    const SPANS: u64 = 400;
+    let (_limit, folder) = (time_limit(60), spandrel_tests::collecting::rings());
+    let profiler = spandrel_tests::collecting::small_in(folder.path()).build().unwrap();
+    let [ring] = &rings(folder.path())[..] else { panic!("it has one ring") };
+    let file = std::fs::File::options().write(true).open(ring).unwrap();
+    let whole = file.metadata().unwrap().len();
+    let record = || {
+        within(&dispatch(&profiler), || (0..SPANS / 2).for_each(|n| one(0, n)));
+        let stats = profiler.stats();
+        assert_eq!(stats.recorded, stats.stored + stats.dropped.total() + stats.in_flight);
+        [stats.recorded, stats.dropped.file_removed, stats.events.recorded]
+    };
+    let mut counted = vec![record()];
+    // Where nobody has counted anything, half of it, all of it.
+    for len in [whole - 4_096, whole / 2, 0] {
+        file.set_len(len).unwrap();
+        assert!(profiler.stats().crash_proof_error.is_some(), "{len}");
+        counted.push(record());
+    }
+    // What was in the ring is lost with the first one.
+    let expected = [1, 2, 3, 4].map(|rounds| {
+        let lost = if rounds == 1 { 0 } else { rounds * SPANS };
+        [rounds * SPANS, lost, rounds * SPANS / 2]
+    });
+    assert_eq!(counted, expected);
+    let report = profiler.close().unwrap();
+    assert_eq!((report.recorded, report.dropped.file_removed), (4 * SPANS, 4 * SPANS));
+}

@@ -80,15 +80,44 @@ pub(crate) struct Counters {
     partitions: Zeros<PartitionCounters>,
     /// What the writer has done.
     account: Shown,
-    /// What is missing of these counts since somebody has cut the file in which they are.
+    /// In the place of `partitions` since somebody has cut the file in which these are: it may be cut again.
+    after_cut: OnceLock<Box<[PartitionCounters]>>,
+    /// What is known of those in the file.
     gone: OnceLock<Gone>,
 }
 
-/// Counts that a cut of the ring file has taken.
+/// Counts that the ring file had when somebody was found to have cut it.
 #[derive(Debug)]
 struct Gone {
-    published: PerKind,
-    dropped: Vec<Drops>,
+    published: Kept,
+    dropped: Vec<[Kept; REASONS]>,
+}
+
+/// Counts that were kept, of those that lie in a file.
+#[derive(Debug, Clone, Copy, Default)]
+struct Kept {
+    /// There were so many ...
+    least: PerKind,
+    /// ... of which so many are not in the file any more.
+    missing: PerKind,
+}
+
+impl Kept {
+    #[cfg(feature = "crash-proof")]
+    fn of(before: PerKind, now: PerKind) -> Self {
+        Self {
+            least: std::array::from_fn(|kind| before[kind].max(now[kind])),
+            missing: std::array::from_fn(|kind| before[kind].saturating_sub(now[kind])),
+        }
+    }
+
+    /// How many there are. What threads count that were about to when the file was cut is still found in it, as long as it is
+    /// not cut again.
+    fn with(&self, now: PerKind) -> PerKind {
+        // Wrapping: in a file they may be anything.
+        let whole = |kind: usize| now[kind].wrapping_add(self.missing[kind]);
+        std::array::from_fn(|kind| whole(kind).max(self.least[kind]))
+    }
 }
 
 /// The counters at one moment.
@@ -109,7 +138,8 @@ impl Counters {
         partitions: usize,
         account: Shown,
     ) -> Result<Self, TooLarge> {
-        Ok(Self { partitions: memory.zeros(DROPS, partitions)?, account, gone: OnceLock::new() })
+        let partitions = memory.zeros(DROPS, partitions)?;
+        Ok(Self { partitions, account, after_cut: OnceLock::new(), gone: OnceLock::new() })
     }
 
     #[inline]
@@ -117,38 +147,50 @@ impl Counters {
         &self.partitions[index]
     }
 
-    /// Counts drops of threads without a leased partition.
+    /// Where drops of a partition are counted.
+    #[cold]
+    pub(crate) fn drops_of(&self, index: usize) -> &PartitionCounters {
+        let partitions: &[PartitionCounters] = &self.partitions;
+        &self.after_cut.get().map_or(partitions, |after| after)[index]
+    }
+
+    /// Where those of threads without a leased partition are.
     pub(crate) fn shared(&self) -> &PartitionCounters {
-        &self.partitions[self.partitions.len() - 1]
+        self.drops_of(self.partitions.len() - 1)
     }
 
     /// The drops of all partitions, the shared one last.
     pub(crate) fn all_drops(&self) -> impl Iterator<Item = Drops> {
         let gone = self.gone.get().map(|gone| gone.dropped.as_slice()).unwrap_or_default();
-        let gone = gone.iter().map(Some).chain(std::iter::repeat(None));
-        self.partitions.iter().zip(gone).map(|(partition, gone)| {
+        let after = self.after_cut.get().map(|after| &**after).unwrap_or_default();
+        self.partitions.iter().enumerate().map(move |(index, partition)| {
             let mut drops = partition.drops();
-            if let Some(gone) = gone {
-                add_drops(&mut drops, gone);
+            if let Some(kept) = gone.get(index) {
+                drops = std::array::from_fn(|reason| kept[reason].with(drops[reason]));
+            }
+            if let Some(after) = after.get(index) {
+                add_drops(&mut drops, &after.drops());
             }
             drops
         })
     }
 
-    /// Somebody has cut the file with these counts, of which there were at least so many: what is missing is added from now
-    /// on. The first call counts.
+    /// Somebody has cut the file with these counts, of which there were at least so many. They are kept, and what comes is
+    /// counted elsewhere. The first call counts.
     #[cfg(feature = "crash-proof")]
     pub(crate) fn were_cut(&self, ring: &Ring<Slot>, published: PerKind, dropped: &[Drops]) {
-        let now = ring.published();
-        let missing = |before: PerKind, now: PerKind| -> PerKind {
-            std::array::from_fn(|kind| before[kind].saturating_sub(now[kind]))
-        };
-        let of = |(before, partition): (&Drops, &PartitionCounters)| -> Drops {
+        if self.gone.get().is_some() {
+            return;
+        }
+        // First: whoever counts in the file after this has begun before.
+        self.after_cut.get_or_init(|| self.partitions.iter().map(|_| Default::default()).collect());
+        let of = |(index, partition): (usize, &PartitionCounters)| -> [Kept; REASONS] {
+            let before = dropped.get(index).copied().unwrap_or_default();
             let now = partition.drops();
-            std::array::from_fn(|reason| missing(before[reason], now[reason]))
+            std::array::from_fn(|reason| Kept::of(before[reason], now[reason]))
         };
-        let dropped = dropped.iter().zip(self.partitions.iter()).map(of).collect();
-        _ = self.gone.set(Gone { published: missing(published, now), dropped });
+        let dropped = self.partitions.iter().enumerate().map(of).collect();
+        _ = self.gone.set(Gone { published: Kept::of(published, ring.published()), dropped });
     }
 
     /// Publishes what the writer has done. Only the writer may call this.
@@ -165,11 +207,12 @@ impl Counters {
         }
         let mut published = ring.published();
         if is_cut {
-            let gone = self.gone.get().map(|gone| gone.published).unwrap_or_default();
-            for (n, (gone, taken)) in published.iter_mut().zip(gone.into_iter().zip(account.taken))
-            {
+            if let Some(gone) = self.gone.get() {
+                published = gone.published.with(published);
+            }
+            for (n, taken) in published.iter_mut().zip(account.taken) {
                 // What was drained was published, also as long as nobody has found out what is missing.
-                *n = n.wrapping_add(gone).max(taken);
+                *n = (*n).max(taken);
             }
         }
         Snapshot { account, published, dropped_early, is_cut }
