@@ -142,7 +142,9 @@ fn the_page_says_what_blocked_the_executor() {
     let held = |document: &serde_json::Value| -> Vec<String> {
         let all = document["findings"].as_array().unwrap().iter();
         let all = all.map(|finding| finding["text"].as_str().unwrap().to_owned());
-        all.filter(|text| text.contains("spandrel stalls")).collect()
+        let stalls = all.filter(|text| text.contains("spandrel stalls"));
+        // On a busy machine the other spans, which are as they were recorded, may have waited for a processor.
+        stalls.filter(|text| text.starts_with("http.request held ")).collect()
     };
     let db = Connection::open(recorded.db()).unwrap();
     // Futures of two polls; of one of them, a poll takes 103 ms.
@@ -158,7 +160,7 @@ fn the_page_says_what_blocked_the_executor() {
     drop(db);
     let found = held(&document(&recorded.report(&[])));
     let [text] = found.as_slice() else { panic!("{found:?}") };
-    assert!(text.starts_with("http.request held ") && text.contains("103.00 ms"), "{text}");
+    assert!(text.contains("103.00 ms"), "{text}");
     assert!(held(&document(&recorded.report(&["-w", "longest<10ms"]))).is_empty());
 }
 
