@@ -32,6 +32,11 @@ impl Ring {
             false => None,
         };
         self.drain(Into::Next)?;
+        // What was drained before a look that finds the file whole is as it was recorded; behind a cut its owner has zeros,
+        // of which it may have made records.
+        if was_cut(self.reader.source(), self.bytes) {
+            return Err(about(&self.path, &"it was cut short; what was not stored of it is lost"));
+        }
         if let (Some(run), Some(Open { ids, tails })) = (&mut self.run, open) {
             let is_all_here = run.next_at.iter().zip(&tails).all(|(at, tail)| at >= tail);
             run.part_from_parents(ids, is_all_here);
@@ -181,6 +186,16 @@ fn check<'a>(
 struct Open {
     ids: Vec<u64>,
     tails: Vec<u64>,
+}
+
+/// Whether parts of the file are gone: one that was cut and made longer again has holes. If it cannot be asked, it is whole.
+fn was_cut(file: &std::fs::File, bytes: u64) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let has_holes = |found: &std::fs::Metadata| found.blocks().saturating_mul(512) < bytes;
+    let is_short = |found: std::fs::Metadata| {
+        found.len() < bytes || cfg!(target_os = "linux") && has_holes(&found)
+    };
+    file.metadata().is_ok_and(is_short)
 }
 
 /// Takes records with ids of the profile.

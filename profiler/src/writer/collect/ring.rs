@@ -67,6 +67,8 @@ pub(super) enum Round {
 pub(super) struct Ring {
     pub(super) path: PathBuf,
     pub(super) reader: Reader<File>,
+    /// Its length when it was opened.
+    pub(super) bytes: u64,
     id: RingId,
     pub(super) names: Arc<DeadNames>,
     pub(super) known: Known,
@@ -100,6 +102,7 @@ impl Ring {
         };
         let id = reader.run();
         let io = |error: std::io::Error| about(path, &error);
+        let bytes = reader.source().metadata().map_err(io)?.len();
         let liveness = reader.liveness().map_err(io)?;
         if liveness == Liveness::Unknown {
             let why = "whether its process lives cannot be told from here: collect where it runs";
@@ -139,6 +142,7 @@ impl Ring {
             last_commit: Instant::now(),
             last_lives: Instant::now(),
             closed: None,
+            bytes,
             reader,
         })))
     }
