@@ -140,6 +140,6 @@ pub type Subscriber = ProfilerSubscriber;
 pub mod __scope {
     pub use crate::front::scope::{
         FieldSet, Identifier, Kind, Level, Metadata, ScopeFields, ScopeValue, ScopeValues, Site,
-        Wanted, debug_of, display_of, none,
+        Wanted, debug_of, display_of, is_found, none,
     };
 }

@@ -83,7 +83,7 @@ pub use ring::{Ring, RingOptions, SLOTS_PER_CLAIM_MAX};
 pub use size::TooLarge;
 pub use table::Table;
 pub use thread_lease::{Borrowed, ThreadLease};
-pub use thread_table::ThreadTable;
+pub use thread_table::{Owner, Tagged, ThreadTable};
 pub use wake::Waker;
 #[cfg(feature = "mapped")]
 pub use zeros::InFile;

@@ -311,6 +311,23 @@ impl<'a, H, T> Cells<'a, H, T> {
         })
     }
 
+    /// Fills the first slot of a claim of `slots` slots, of which the others are filled already, and publishes it.
+    ///
+    /// # Safety
+    ///
+    /// As [`slot_mut`](Self::slot_mut).
+    #[inline(always)]
+    pub(crate) unsafe fn fill_first(self, sequence: u64, slots: usize, fill: impl FnOnce(&mut T)) {
+        let slot = self.at(sequence);
+        slot.value.with_mut(|value| {
+            // SAFETY: as in `slot_mut`.
+            fill(unsafe { &mut *value });
+        });
+        // Release: as in `publish`.
+        let stamp = sequence.wrapping_add(1) << SEQUENCE_SHIFT | slots as u64;
+        slot.stamp.store(stamp, Ordering::Release);
+    }
+
     /// Publishes the claim of `slots` slots that begins at `sequence`.
     #[inline(always)]
     pub(crate) fn publish(self, sequence: u64, slots: usize, tombstone: bool) {

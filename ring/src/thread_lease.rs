@@ -127,6 +127,75 @@ impl<T> Borrowed<T> {
     }
 }
 
+impl<T> Borrowed<T> {
+    /// As [`publish_if_roomy`](Self::publish_if_roomy) for one slot, with fewer registers.
+    ///
+    /// # Panics
+    ///
+    /// If `fill` does, or `class` is not below [`CLASSES`](crate::CLASSES). Nothing is published then.
+    ///
+    /// # Blocking
+    ///
+    /// Never, apart from what `fill` does.
+    #[inline(always)]
+    pub fn publish_one_if_roomy(&mut self, class: usize, fill: impl FnOnce(&mut T)) -> bool {
+        // SAFETY: as in `publish_if_roomy`.
+        let partition = unsafe { Partition::<T>::at(self.0) };
+        let words = partition.words();
+        let first = words.tail();
+        if !words.has_room(first, 1) {
+            return false;
+        }
+        let fill = |value: &mut T| {
+            fill(value);
+            words.count_exclusive(class);
+        };
+        // SAFETY: this thread has the lease, which is borrowed for this `Borrowed`, so it is alone, and nobody else moves
+        // the tail; there is room for a slot there, and it is not published. (Whoever writes to a ring file that is not his
+        // does not lead it out of the slots.)
+        unsafe { partition.slots.cells().fill_first(first, 1, fill) };
+        // Read again, and not kept meanwhile.
+        words.commit_exclusive(words.tail().wrapping_add(1));
+        true
+    }
+
+    /// The same for two slots, of which the second one is filled first.
+    ///
+    /// # Panics
+    ///
+    /// As [`publish_one_if_roomy`](Self::publish_one_if_roomy).
+    ///
+    /// # Blocking
+    ///
+    /// As [`publish_one_if_roomy`](Self::publish_one_if_roomy).
+    #[inline(always)]
+    pub fn publish_two_if_roomy(
+        &mut self,
+        class: usize,
+        fill_second: impl FnOnce(&mut T),
+        fill_first: impl FnOnce(&mut T),
+    ) -> bool {
+        // SAFETY: as in `publish_if_roomy`.
+        let partition = unsafe { Partition::<T>::at(self.0) };
+        let words = partition.words();
+        let first = words.tail();
+        if !words.has_room(first, 2) {
+            return false;
+        }
+        // SAFETY: as in `publish_one_if_roomy`; the reference ends with this statement.
+        fill_second(unsafe { partition.slots.cells().slot_mut(first.wrapping_add(1)) });
+        let fill = |value: &mut T| {
+            fill_first(value);
+            words.count_exclusive(class);
+        };
+        // Read again, here and below, and not kept meanwhile.
+        // SAFETY: as in `publish_one_if_roomy`.
+        unsafe { partition.slots.cells().fill_first(words.tail(), 2, fill) };
+        words.commit_exclusive(words.tail().wrapping_add(2));
+        true
+    }
+}
+
 impl<T> ThreadLease<T> {
     /// Without a lease.
     #[must_use]
@@ -316,6 +385,38 @@ mod tests {
         assert_eq!(ring.published(), [0, 0, capacity as u64 / 4, 0]);
         let expected: Vec<_> = (0..capacity as u64 / 4).flat_map(|n| [n, n]).collect();
         assert_eq!(drain(&mut consumer), expected);
+        drop(here.take());
+    }
+
+    #[test]
+    fn one_slot_or_two_are_what_as_many_are() {
+        let (ring, mut consumer) = ring();
+        let here = ThreadLease::new();
+        here.put(ring.lease());
+        let capacity = ring.capacities()[0];
+        let mut borrowed = here.borrow().unwrap();
+        for n in 0..capacity as u64 / 4 {
+            if n.is_multiple_of(2) {
+                assert!(borrowed.publish_one_if_roomy(2, |slot| *slot = n));
+                assert!(borrowed.publish_one_if_roomy(1, |slot| *slot = n));
+            } else {
+                assert!(borrowed.publish_two_if_roomy(2, |slot| *slot = n + 500, |slot| *slot = n));
+            }
+        }
+        assert!(!borrowed.publish_one_if_roomy(2, |slot| *slot = 0));
+        assert!(!borrowed.publish_two_if_roomy(2, |slot| *slot = 0, |slot| *slot = 0));
+        here.give_back(borrowed);
+        let n = capacity as u64 / 4;
+        assert_eq!(ring.published(), [0, n / 2, n, 0]);
+        let mut seen = Vec::new();
+        consumer.drain(0, usize::MAX, |entry| {
+            seen.push(entry.slots().copied().collect::<Vec<_>>());
+        });
+        let expected = |n: u64| match n.is_multiple_of(2) {
+            true => vec![vec![n], vec![n]],
+            false => vec![vec![n, n + 500]],
+        };
+        assert_eq!(seen, (0..n).flat_map(expected).collect::<Vec<_>>());
         drop(here.take());
     }
 

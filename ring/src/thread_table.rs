@@ -5,101 +5,224 @@
 use std::cell::Cell;
 use std::fmt;
 use std::mem::ManuallyDrop;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::atomic::{Ordering, compiler_fence};
 
 use crate::table::Table;
 
-/// A share of a [`Table`], or none, made to be a thread-local variable.
+/// A share of a [`Table`], or none, made to be a thread-local variable; and beside it whose table it is.
 ///
 /// It has no destructor, so that a `const` thread-local of this type is plain memory and no access has to
 /// ask whether it is still alive. **Whoever puts a table here takes it out again**, at the end of
 /// the thread at the latest; otherwise the table's memory stays for as long as the process lives.
 ///
 /// ```
-/// use spandrel_ring::{Table, ThreadTable};
+/// use std::num::NonZeroU32;
+/// use spandrel_ring::{Owner, Table, ThreadTable};
 ///
 /// thread_local! {
 ///     static TABLE: ThreadTable<u64> = const { ThreadTable::new() };
 /// }
 ///
-/// let table = Table::<u64>::new(1, 4, || 7);
-/// TABLE.with(|here| here.put(Some(table.clone())));
-/// assert_eq!(TABLE.with(|here| here.with(|table| table.get(3).copied())), Some(Some(7)));
+/// let owner = Owner::new(NonZeroU32::MIN);
+/// TABLE.with(|here| here.put(Table::new(1, 4, || 7), owner));
+/// let third = |table: &Table<u64>| table.get(3).copied();
+/// assert_eq!(TABLE.with(|here| here.with_owned_by(owner, third)), Some(7));
+/// assert_eq!(TABLE.with(|here| here.with_owned_by(Owner::new(NonZeroU32::MAX), third)), None);
 /// TABLE.with(|here| drop(here.take()));
 /// ```
 ///
 /// # Signals
 ///
 /// A handler of a signal may interrupt its thread anywhere in here: it finds no table then, or the one that is
-/// here, and changes none that is in use.
+/// here, and changes none that is in use. Where it [takes](Self::take) one out, it must put one in its place.
 pub struct ThreadTable<T> {
-    /// Whether it is in use, or there is none.
-    is_away: Cell<bool>,
+    /// The owner, 0 while the table is in use or there is none. So one comparison says that it is there, whose it is, and
+    /// that nobody is at it.
+    owner: Cell<u64>,
     table: Cell<Option<ManuallyDrop<Table<T>>>>,
+}
+
+/// An owner, in the upper half of a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Owner(NonZeroU64);
+
+impl Owner {
+    /// With this number.
+    #[inline(always)]
+    #[must_use]
+    pub fn new(owner: NonZeroU32) -> Self {
+        let word = u64::from(owner.get()) << OWNER_SHIFT;
+        // SAFETY: it is not 0, and has room for it in the upper half.
+        Self(unsafe { NonZeroU64::new_unchecked(word) })
+    }
+
+    /// The one in the upper half of a word; none if that is 0.
+    #[inline(always)]
+    #[must_use]
+    pub fn in_word(word: u64) -> Option<Self> {
+        NonZeroU64::new(word & OWNER).map(Self)
+    }
+
+    /// Its number.
+    #[inline(always)]
+    #[must_use]
+    pub fn number(self) -> u32 {
+        (self.0.get() >> OWNER_SHIFT) as u32
+    }
+
+    /// Together with this tag.
+    #[inline(always)]
+    #[must_use]
+    pub fn with_tag(self, tag: u32) -> Tagged {
+        // Added, to zeros, which is one instruction with a copy.
+        // SAFETY: the upper half is not 0, and stays as it is.
+        Tagged(unsafe { NonZeroU64::new_unchecked(self.0.get() + u64::from(tag)) })
+    }
+}
+
+/// An owner and a tag, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Tagged(NonZeroU64);
+
+const OWNER_SHIFT: u32 = 32;
+const OWNER: u64 = !(u32::MAX as u64);
+
+impl Tagged {
+    /// The owner.
+    #[inline(always)]
+    #[must_use]
+    pub fn owner(self) -> Owner {
+        // SAFETY: nothing but `Owner::with_tag` makes one, so the upper half is not 0.
+        Owner(unsafe { NonZeroU64::new_unchecked(self.0.get() & OWNER) })
+    }
+
+    /// The tag.
+    #[inline(always)]
+    #[must_use]
+    pub fn tag(self) -> u32 {
+        self.0.get() as u32
+    }
+
+    /// Another tag in place of this one, which is `from`.
+    #[inline(always)]
+    #[must_use]
+    pub fn with_other_tag(self, from: u32, to: u32) -> Self {
+        // SAFETY: the upper half is not 0, and stays as it is.
+        Self(unsafe { NonZeroU64::new_unchecked(self.0.get() ^ u64::from(from ^ to)) })
+    }
+
+    /// Both.
+    #[inline(always)]
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// Nobody finds the table: says again whose it is when that ends, also by a panic.
+struct Use<'a> {
+    owner: &'a Cell<u64>,
+    was: u64,
+}
+
+impl Drop for Use<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        in_this_order();
+        self.owner.set(self.was);
+    }
 }
 
 impl<T> ThreadTable<T> {
     /// Without a table.
     #[must_use]
     pub const fn new() -> Self {
-        Self { is_away: Cell::new(true), table: Cell::new(None) }
+        Self { owner: Cell::new(0), table: Cell::new(None) }
     }
 
-    /// Runs `f` with the table. `None`, and `f` does not run, if there is none, and inside of another `f`.
+    /// Runs `f` with the table, if it is of this owner. `None`, and `f` does not run, also inside of another `f`.
     #[inline(always)]
-    pub fn with<R>(&self, f: impl FnOnce(&Table<T>) -> R) -> Option<R> {
-        /// Ends the use also when `f` panics.
-        struct Use<'a>(&'a Cell<bool>);
-        impl Drop for Use<'_> {
-            #[inline(always)]
-            fn drop(&mut self) {
-                in_this_order();
-                self.0.set(false);
-            }
-        }
-        if self.is_away.replace(true) {
+    pub fn with_owned_by<R>(
+        &self,
+        owner: Owner,
+        f: impl FnOnce(&Table<T>) -> Option<R>,
+    ) -> Option<R> {
+        if self.owner.get() != owner.0.get() {
             return None;
         }
-        let _use = Use(&self.is_away);
+        let _use = Use { owner: &self.owner, was: owner.0.get() };
+        // SAFETY: as was just found; the number of an `Owner` is not 0.
+        f(unsafe { self.begin_use() })
+    }
+
+    /// Runs `f` with the table, whoever the owner is. `None`, and `f` does not run, if there is none, and inside of another
+    /// `f`.
+    #[inline(always)]
+    pub fn with<R>(&self, f: impl FnOnce(&Table<T>) -> R) -> Option<R> {
+        let was = self.owner.get();
+        if was == 0 {
+            return None;
+        }
+        let _use = Use { owner: &self.owner, was };
+        // SAFETY: as was just found.
+        Some(f(unsafe { self.begin_use() }))
+    }
+
+    /// Runs `f` where nobody finds the table, whether there is one or not, and is in use or not. Where there is none, none
+    /// may be [put](Self::put) meanwhile: nobody would find it.
+    #[inline(always)]
+    pub fn hidden<R>(&self, f: impl FnOnce() -> R) -> R {
+        // Nobody takes it out meanwhile, as in `begin_use`.
+        let _use = Use { owner: &self.owner, was: self.owner.replace(0) };
         in_this_order();
-        // SAFETY: it was not away, so nobody is in the next lines or in `take`, which begin like this one; and nobody comes
+        f()
+    }
+
+    /// # Safety
+    ///
+    /// The owner in `self.owner` is not 0.
+    #[inline(always)]
+    unsafe fn begin_use(&self) -> &Table<T> {
+        self.owner.set(0);
+        in_this_order();
+        // SAFETY: it was not 0, so nobody is in the next lines or in `take`, which begin like this; and nobody comes
         // there before it is set back, for this type stays on its thread (`Cell` is not `Sync`, and whoever moves it has it
         // for himself). Nobody else touches `table`.
         let table = unsafe { &*self.table.as_ptr() }.as_ref();
-        // SAFETY: where it is not away there is one, see `put`.
-        let table = unsafe { table.unwrap_unchecked() };
-        Some(f(table))
+        // SAFETY: where it is not 0 there is one, see `put`.
+        unsafe { table.unwrap_unchecked() }
     }
 
     /// Whether there is a table that is in use.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
-        self.is_away.get() && !self.is_empty()
+        self.owner.get() == 0 && !self.is_empty()
     }
 
     /// Keeps a table in place of the one that was here. Does nothing with it while that is in use.
-    pub fn put(&self, table: Option<Table<T>>) {
+    pub fn put(&self, table: Table<T>, owner: Owner) {
         drop(self.take());
-        // SAFETY of `with`: the only place where there is a table from then on that is not away.
-        if let Some(table) = table.filter(|_| self.is_empty()) {
+        // SAFETY of `begin_use`: the only place where there is a table from then on that has an owner.
+        if self.is_empty() {
             self.table.set(Some(ManuallyDrop::new(table)));
             in_this_order();
-            self.is_away.set(false);
+            self.owner.set(owner.0.get());
         }
     }
 
-    /// Takes the table out. `None` if there is none, and while it is in use.
-    pub fn take(&self) -> Option<Table<T>> {
-        if self.is_away.replace(true) {
-            return None;
-        }
+    /// Takes the table out, with its owner. `None` if there is none, and while it is in use.
+    pub fn take(&self) -> Option<(Table<T>, Owner)> {
+        let owner = Owner::in_word(self.owner.replace(0))?;
         in_this_order();
-        self.table.take().map(ManuallyDrop::into_inner)
+        self.table.take().map(|table| (ManuallyDrop::into_inner(table), owner))
     }
 
     /// Whether there is none, in use or not.
     fn is_empty(&self) -> bool {
-        // SAFETY: only looked at, for whether it is there; `with` borrows it shared, and `put` and `take`, which change
+        // SAFETY: only looked at, for whether it is there; `begin_use` borrows it shared, and `put` and `take`, which change
         // it, call nobody while they do.
         unsafe { (*self.table.as_ptr()).is_none() }
     }
@@ -128,8 +251,19 @@ impl<T> fmt::Debug for ThreadTable<T> {
 mod tests {
     use super::*;
 
+    const OURS: Owner = Owner(NonZeroU64::new(5 << 32).unwrap());
+    const OTHERS: Owner = Owner(NonZeroU64::new(6 << 32).unwrap());
+
+    fn table(value: u64) -> Table<u64> {
+        Table::new(1, 2, || value)
+    }
+
     fn first(here: &ThreadTable<u64>) -> Option<u64> {
         here.with(|table| table.get(0).copied()).flatten()
+    }
+
+    fn found(here: &ThreadTable<u64>, owner: Owner) -> Option<u64> {
+        here.with_owned_by(owner, |table| table.get(0).copied())
     }
 
     #[test]
@@ -141,41 +275,78 @@ mod tests {
     fn gives_back_what_it_was_given() {
         let here = ThreadTable::new();
         assert_eq!((first(&here), here.take().is_some()), (None, false));
-        here.put(Some(Table::new(1, 2, || 7)));
+        here.put(table(7), OURS);
         assert_eq!(first(&here), Some(7));
-        here.put(Some(Table::new(1, 2, || 8)));
+        here.put(table(8), OTHERS);
         assert_eq!(first(&here), Some(8));
-        here.put(None);
+        let taken = here.take().map(|(table, owner)| (table.get(1).copied(), owner));
+        assert_eq!(taken, Some((Some(8), OTHERS)));
         assert_eq!(first(&here), None);
-        here.put(Some(Table::new(1, 2, || 9)));
-        assert_eq!(here.take().and_then(|table| table.get(1).copied()), Some(9));
-        assert_eq!(first(&here), None);
+    }
+
+    #[test]
+    fn a_word_has_an_owner_and_a_tag() {
+        for number in [NonZeroU32::MIN, NonZeroU32::new(7).unwrap(), NonZeroU32::MAX] {
+            let owner = Owner::new(number);
+            assert_eq!(owner.number(), number.get());
+            for tag in [0, 1, 1 << 31, u32::MAX] {
+                let tagged = owner.with_tag(tag);
+                assert_eq!((tagged.owner(), tagged.tag()), (owner, tag));
+                assert_eq!(tagged.get(), u64::from(number.get()) << 32 | u64::from(tag));
+                assert_eq!(Owner::in_word(tagged.get()), Some(owner));
+                assert_eq!(owner.with_tag(9).with_other_tag(9, tag), tagged);
+                assert_eq!(Owner::in_word(u64::from(tag)), None);
+            }
+        }
+    }
+
+    #[test]
+    fn it_is_found_by_its_owner_only() {
+        let here = ThreadTable::new();
+        assert_eq!(found(&here, OURS), None);
+        here.put(table(7), OURS);
+        assert_eq!((found(&here, OURS), found(&here, OTHERS)), (Some(7), None));
+        assert_eq!(here.with_owned_by(OURS, |_| None::<()>), None);
+        assert_eq!(found(&here, OURS), Some(7));
+        drop(here.take());
+        assert_eq!(found(&here, OURS), None);
     }
 
     #[test]
     fn what_is_in_use_stays() {
         let here = ThreadTable::new();
-        here.put(Some(Table::new(1, 2, || 7)));
-        here.with(|table| {
+        // Nothing is hidden where there is nothing.
+        here.hidden(|| assert!(!here.is_in_use()));
+        here.put(table(7), OURS);
+        let inside = || {
             // What a handler of a signal would find.
             assert!(here.is_in_use() && here.with(|_| ()).is_none() && here.take().is_none());
-            here.put(Some(Table::new(1, 2, || 8)));
-            here.put(None);
-            assert_eq!(table.get(0), Some(&7));
-        });
-        assert_eq!(first(&here), Some(7));
+            assert_eq!(found(&here, OURS), None);
+            here.put(table(8), OTHERS);
+            here.hidden(|| assert!(here.is_in_use()));
+        };
+        let used = |it: &Table<u64>| {
+            inside();
+            it.get(0).copied()
+        };
+        assert_eq!(here.with_owned_by(OURS, used), Some(7));
+        assert_eq!(here.with(used), Some(Some(7)));
+        here.hidden(inside);
+        assert_eq!(found(&here, OURS), Some(7));
         drop(here.take());
     }
 
     #[test]
     fn a_panic_ends_its_use() {
         let here = ThreadTable::new();
-        here.put(Some(Table::new(1, 2, || 7)));
-        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            here.with(|_| panic!("on purpose"))
-        }));
-        assert!(panicked.is_err() && !here.is_in_use());
-        assert_eq!(first(&here), Some(7));
+        here.put(table(7), OURS);
+        let caught =
+            |run: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err();
+        assert!(caught(&|| _ = here.with_owned_by::<()>(OURS, |_| panic!("on purpose"))));
+        assert_eq!(found(&here, OURS), Some(7));
+        assert!(caught(&|| _ = here.with::<()>(|_| panic!("on purpose"))));
+        assert!(caught(&|| here.hidden(|| panic!("on purpose"))));
+        assert!(!here.is_in_use() && found(&here, OURS) == Some(7));
         assert!(here.take().is_some());
     }
 }

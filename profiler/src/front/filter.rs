@@ -142,13 +142,23 @@ impl Filter {
         };
         // If another thread has met it meanwhile, the answer is the same.
         let Some(site) = self.sites.find_or_enter(metadata) else { return Answer::Full };
+        let mut again = false;
         loop {
             let answer = self.decide(recorder, &present, site);
             // A thread that replaces the rule looks at all callsites afterwards: either it has found
             // this one, or this thread sees that the rule has changed.
             match self.present() {
-                Some(now) if now.generation != present.generation => present = now,
-                _ => return answer,
+                Some(now) if now.generation != present.generation => {
+                    present = now;
+                    again = true;
+                }
+                _ => {
+                    if again {
+                        // A scope may have been told the former answer, after that thread has said that it changes.
+                        scope_owner::changed();
+                    }
+                    return answer;
+                }
             }
         }
     }

@@ -12,6 +12,7 @@ pub(crate) mod recording;
 
 // The callbacks, a file for each; publishing.
 mod amend;
+pub(crate) mod answers;
 mod close;
 mod enter_exit;
 mod entries;

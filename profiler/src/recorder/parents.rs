@@ -58,7 +58,7 @@ impl Recorder {
             }
             if layer == 0
                 && let Some(span) = self.open.get(local::innermost_own())
-                && !span.is_closed()
+                && span.is_open()
             {
                 return Some(span);
             }

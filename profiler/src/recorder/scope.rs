@@ -9,8 +9,8 @@ use crate::recorder::callsites::CallsiteNumber;
 use crate::recorder::field_buffer::FieldBuffer;
 use crate::recorder::local::{self, Entered, NoThreadState, ThreadToken};
 use crate::recorder::losses::{DropReason, Kind};
-use crate::recorder::open_spans::{INLINE_WORDS, INSIDE, NewSpan, SlotPosition, SpanSlot};
-use crate::recorder::record;
+use crate::recorder::open_spans::{INLINE_WORDS, INSIDE, NewSpan, POLL, SlotPosition, SpanSlot};
+use crate::recorder::record::{self, ENTERED};
 use crate::recorder::sites::Answer;
 
 /// The layer whose spans scopes are among.
@@ -61,7 +61,7 @@ impl Recorder {
             head: token.head() | record::callsite_high(callsite) | self.flags(callsite),
             root,
         };
-        token.add_scope_slot(&self.open);
+        token.add_scope_slot(&self.open, self.scope_head(token.thread()));
         if metadata.fields().is_empty() {
             return self.insert_scope(token, origin, None);
         }
@@ -110,7 +110,19 @@ impl Recorder {
         Some(position)
     }
 
-    /// Completes a scope whose fields are in its slot, for whoever has begun a change. Returns its id.
+    /// `head` of the scopes of this thread whose callsite's number has no more than 16 bits.
+    fn scope_head(&self, thread: u32) -> u64 {
+        let entered = if self.busy_time { 0 } else { POLL };
+        u64::from(thread) | u64::from(INSIDE) | entered
+    }
+
+    /// The header of the record of such a one that was entered once, at once, by its own thread only.
+    pub(crate) fn scope_header(&self, thread: u32) -> u64 {
+        let kind = if self.busy_time { 0 } else { record::UNTIMED };
+        (self.scope_head(thread) + u64::from(ENTERED - INSIDE)) | kind
+    }
+
+    /// Completes a scope whose fields are in its slot, for whoever has the table. Returns its id.
     pub(crate) fn complete_scope(
         &self,
         token: ThreadToken,
@@ -121,12 +133,13 @@ impl Recorder {
     ) -> u64 {
         let (parent, root) = self.around_scope(token, ancestor);
         let start = self.clock.ticks();
-        let id = token.next_id_in_change(self, start);
+        let id = token.next_scope_id(start).unwrap_or_else(|| token.next_scope_block(self, start));
         let root = if root == 0 { id } else { root };
         span.set_words(words);
         span.set_origin(parent | callsite);
-        span.complete(&NewSpan { head: self.head_inside(token.head()), id, root, start });
-        self.enter_scope(token, position, span);
+        token.expect_here(span);
+        span.complete_scope(id, root, start);
+        token.push_here(local::link_of(position, id));
         id
     }
 

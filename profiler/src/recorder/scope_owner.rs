@@ -1,23 +1,36 @@
 //! For whom scopes are recorded without asking `tracing`.
 //!
 //! `tracing` says each time who records on a thread: it may have a subscriber of its own. As long as it is the
-//! program's one, and there is one recorder, what a site was answered is still right. So a site keeps its answer, with the
-//! number of changes that there had been; and looks whether the subscriber is the one that is there for all.
+//! program's one, and there is one recorder, what a site was answered is still right. So a site keeps its answer, until
+//! something changes that it depends on: whoever changes that takes back what all sites keep (see [`answers`]).
+//! And it looks whether the subscriber is the one that is there for all.
 //!
-//! There is no model of this in loom: each word is written whole and read by itself, and orders nothing. A number that was
-//! read too late finds nothing but what the calling thread has itself under that number.
+//! What a site keeps is for which recorder its scopes are recorded, and a thread keeps beside its table whose that is. So the
+//! fast path of a scope compares the two, and knows all that is to be known of both.
 
+use std::num::NonZeroU32;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
+use spandrel_ring::Owner;
 use tracing_core::dispatcher::{self, Dispatch};
 
 use crate::mutex::Mutex;
+use crate::recorder::answers::{self, KeptAnswer};
+use crate::recorder::chunks::Chunks;
+use crate::sync::{AtomicU64, Ordering};
 
 /// The recorder's id in the upper half, in the lower one how often anything has changed that the answers of sites
 /// depend on, which is no 0.
+#[cfg(not(spandrel_loom))]
 static CURRENT: AtomicU64 = AtomicU64::new(1);
+#[cfg(spandrel_loom)]
+static CURRENT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(1));
 const CHANGE: u64 = u32::MAX as u64;
+const OWNER_SHIFT: u32 = 32;
+
+/// What sites keep.
+static KEPT: LazyLock<Chunks<&'static KeptAnswer>> = LazyLock::new(Chunks::default);
 
 /// There is no recorder.
 pub(crate) const NOBODY: u32 = 0;
@@ -38,12 +51,33 @@ pub(crate) struct Current {
     pub(crate) change: u32,
 }
 
+impl Current {
+    fn of(word: u64) -> Self {
+        Self { owner: owner_in(word), change: word as u32 }
+    }
+
+    /// The recorder, if there is one.
+    pub(crate) fn recorder(self) -> Option<Owner> {
+        NonZeroU32::new(self.owner).filter(|_| self.owner != SEVERAL).map(Owner::new)
+    }
+}
+
 #[inline(always)]
-pub(crate) fn get() -> Current {
+fn owner_in(word: u64) -> u32 {
+    (word >> OWNER_SHIFT) as u32
+}
+
+/// A look at it.
+#[inline(always)]
+pub(crate) fn look() -> Current {
     // Relaxed: an answer of a moment ago is as good, and whatever the recorder's threads need they have found by the
     // id that they keep themselves.
-    let word = CURRENT.load(Ordering::Relaxed);
-    Current { owner: (word >> 32) as u32, change: word as u32 }
+    Current::of(CURRENT.load(Ordering::Relaxed))
+}
+
+/// The same for whoever asks, and may keep what he is answered.
+pub(crate) fn ask() -> Current {
+    Current::of(answers::ask(&CURRENT))
 }
 
 /// Whether the calling thread has the subscriber that [`find_global`] has found.
@@ -54,19 +88,14 @@ pub(crate) fn is_global() -> bool {
     dispatcher::get_default(is_found)
 }
 
-/// The same in line, for one place: a closure of its own, or the compiler would make one function of both.
+/// Whether this is the one that [`find_global`] has found.
 #[inline(always)]
-pub(crate) fn is_global_here() -> bool {
-    // Relaxed: as in `is_found`.
-    dispatcher::get_default(|dispatch| address(dispatch) == GLOBAL.load(Ordering::Relaxed))
-}
-
-#[inline]
-fn is_found(dispatch: &Dispatch) -> bool {
+pub(crate) fn is_found(dispatch: &Dispatch) -> bool {
     // Relaxed: an address to compare with.
     address(dispatch) == GLOBAL.load(Ordering::Relaxed)
 }
 
+#[inline(always)]
 fn address(dispatch: &Dispatch) -> usize {
     std::ptr::from_ref(dispatch).addr()
 }
@@ -115,9 +144,13 @@ fn set(what: impl FnOnce(&mut Vec<u32>)) {
 
 fn replace(owner: impl Fn(u32) -> u32) {
     let next = |word: u64| {
-        let owner = u64::from(owner((word >> 32) as u32));
-        Some(owner << 32 | (word.wrapping_add(1) & CHANGE).max(1))
+        let owner = u64::from(owner(owner_in(word)));
+        owner << OWNER_SHIFT | (word.wrapping_add(1) & CHANGE).max(1)
     };
-    // Relaxed: as in `get`.
-    _ = CURRENT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+    answers::change(&CURRENT, &KEPT, next);
+}
+
+/// Remembers who keeps answers. `false` if nothing can be kept there, this time at least.
+pub(crate) fn can_keep(answer: &'static KeptAnswer) -> bool {
+    answer.is_listed(&KEPT)
 }

@@ -30,6 +30,4 @@ pub(crate) use self::enter_exit::{enter_at, enter_recorded, exit_innermost, exit
 pub(crate) use self::find::{AsKey, FindSlot, Hashed, Indexed};
 pub(crate) use self::inline_fields::InlineFields;
 pub(crate) use self::new_span::{FastPath, parent_in};
-pub(crate) use self::publish::{
-    all_entered_into, publish_again, publish_without_times, untimed_into,
-};
+pub(crate) use self::publish::{all_entered_into, publish_again, publish_without_times};

@@ -111,34 +111,21 @@ fn entered_once_into(slot: &mut Slot, span: &SpanSlot, end: u64, field_words: us
     record.set_last_or_busy(span.last());
 }
 
-/// The same of one that its thread was in from its beginning to its end.
+/// The same of one that its thread was in from its beginning to its end. (Where times inside are not measured, nobody asks
+/// when it was left.)
 #[inline(always)]
 pub(crate) fn all_entered_into(
     slot: &mut Slot,
     span: &SpanSlot,
-    header: u64,
+    header: impl FnOnce() -> u64,
     end: u64,
     field_words: usize,
 ) {
     let mut record = SpanWords::write(slot);
     record.set_end(end);
     record.set_last_or_busy(end);
-    close_into(&mut record, span, header, field_words);
-}
-
-/// The same of one whose times inside are not measured.
-#[inline(always)]
-pub(crate) fn untimed_into(
-    slot: &mut Slot,
-    span: &SpanSlot,
-    header: u64,
-    end: u64,
-    field_words: usize,
-) {
-    let mut record = SpanWords::write(slot);
-    record.set_end(end);
-    record.set_last_or_busy(0);
-    close_into(&mut record, span, header, field_words);
+    one_by_one();
+    close_into(&mut record, span, header(), field_words);
 }
 
 /// Writes the words that all records of spans have.

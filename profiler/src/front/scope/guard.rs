@@ -1,9 +1,10 @@
 //! A scope that is open.
 
 use std::marker::PhantomData;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use spandrel_ring::{Table, timestamp};
+use spandrel_ring::{Owner, Table, Tagged, timestamp};
 use tracing_core::{Metadata, dispatcher};
 
 use super::ancestor::nearest_recorded;
@@ -12,13 +13,12 @@ use super::values::{ScopeFields, ScopeValues};
 use crate::front::fast::{self, InlineFields};
 use crate::front::front_end::FoundFrontEnd;
 use crate::recorder::Recorder;
+use crate::recorder::answers::Kept;
 use crate::recorder::field_buffer::FieldBuffer;
 use crate::recorder::local::{self, ThreadToken};
 use crate::recorder::losses::Kind;
-use crate::recorder::open_spans::{
-    INSIDE, NewSpan, OpenSpans, SlotPosition, SpanSlot, plain_words,
-};
-use crate::recorder::record::{self, ENTERED, SLOT_WORDS, Slot};
+use crate::recorder::open_spans::{INSIDE, OpenSpans, SlotPosition, SpanSlot, plain_words};
+use crate::recorder::record::{self, SLOT_WORDS, Slot};
 
 /// A span of the thread that made it, from that moment until this is dropped. Made by [`scope!`](crate::scope!).
 ///
@@ -26,25 +26,21 @@ use crate::recorder::record::{self, ENTERED, SLOT_WORDS, Slot};
 #[must_use = "a scope ends when it is dropped: give it a name, like `_scope`"]
 #[derive(Debug)]
 pub struct Scope {
-    /// Of its slot, and what is to be known of that: [`GENERAL`], [`UNTIMED`].
-    position: SlotPosition,
-    /// The recorder's id, or [`NOT_RECORDED`], or [`ORDINARY`].
-    owner: u32,
+    /// Where it is, in one word, so that it comes and goes in one register; none if it is not recorded. The owner is the
+    /// recorder, or [`ORDINARY`]; the tag the position of the slot, which ends in zeros, and what is to be known of that:
+    /// [`GENERAL`], [`WITH_FIELDS`].
+    handle: Option<Tagged>,
     here: PhantomData<*const ()>,
 }
 
-/// No recorder's id.
-const NOT_RECORDED: u32 = 0;
-/// As little: it is a span of `tracing`, at this slot of [`ordinary`].
+/// No recorder: it is a span of `tracing`, of which the tag is the index in [`ordinary`].
 const ORDINARY: u32 = u32::MAX;
 
-/// Beside a position, which ends in zeros: the slot is none that the thread keeps for scopes.
+/// The slot is none that the thread keeps for scopes.
 const GENERAL: SlotPosition = 1;
-/// Likewise: times inside are not measured.
-const UNTIMED: SlotPosition = 2;
-/// Likewise: it may have fields.
-const WITH_FIELDS: SlotPosition = 4;
-const FLAGS: SlotPosition = GENERAL | UNTIMED | WITH_FIELDS;
+/// It is one, and may have fields.
+const WITH_FIELDS: SlotPosition = 2;
+const FLAGS: SlotPosition = GENERAL | WITH_FIELDS;
 // Loom's atomics have other sizes, and no model of it has scopes.
 #[cfg(not(spandrel_loom))]
 const _: () = assert!(Table::<SpanSlot>::position(1) > FLAGS as usize);
@@ -57,30 +53,31 @@ pub fn none() -> Scope {
 }
 
 impl Scope {
-    pub(super) const NONE: Self = Self::new(0, NOT_RECORDED);
+    pub(super) const NONE: Self = Self { handle: None, here: PhantomData };
 
-    const fn new(position: SlotPosition, owner: u32) -> Self {
-        Self { position, owner, here: PhantomData }
+    #[inline(always)]
+    fn new(handle: Tagged) -> Self {
+        Self { handle: Some(handle), here: PhantomData }
     }
 
     /// In any slot.
-    pub(super) fn general(position: SlotPosition, owner: u32) -> Self {
-        Self::new(position | GENERAL, owner)
+    pub(super) fn general(position: SlotPosition, recorder: u32) -> Self {
+        Self::of(recorder, position | GENERAL)
     }
 
     pub(super) fn ordinary(index: u32) -> Self {
-        Self::new(index, ORDINARY)
+        Self::of(ORDINARY, index)
     }
 
-    #[inline(always)]
-    fn kept<const TIMED: bool>(position: SlotPosition, owner: u32, flags: SlotPosition) -> Self {
-        Self::new(position | flags | if TIMED { 0 } else { UNTIMED }, owner)
+    fn of(owner: u32, tag: u32) -> Self {
+        let owner = NonZeroU32::new(owner).map(Owner::new);
+        owner.map_or(Self::NONE, |owner| Self::new(owner.with_tag(tag)))
     }
 
     /// Whether anybody is told of it: not where nothing records, or its level or target is not kept.
     #[must_use]
     pub fn is_recorded(&self) -> bool {
-        self.owner != NOT_RECORDED
+        self.handle.is_some()
     }
 
     /// Ends it here, as `drop` does.
@@ -90,60 +87,68 @@ impl Scope {
 impl Drop for Scope {
     #[inline]
     fn drop(&mut self) {
-        if self.owner == NOT_RECORDED {
-            return;
-        }
-        if self.position & WITH_FIELDS == 0 {
-            close(self.position as usize, self.owner);
-        } else {
-            close_with_fields(self.position as usize, self.owner);
+        if let Some(handle) = self.handle {
+            close(handle);
         }
     }
 }
 
-/// Opens one without fields, in as few instructions as can be. `callsite` stands where a record has it. `None`, and
-/// nothing was done, if it is another case than the usual one. `SELDOM` for a second call, or the compiler would make one
-/// function of what the closures of both do.
+/// Opens one without fields where the thread is in no span, in as few instructions as can be. `None`, and
+/// nothing was done, if it is another case than the usual one.
 #[inline(always)]
-pub(super) fn open_plain<const TIMED: bool, const SELDOM: bool>(
-    owner: u32,
-    callsite: u64,
-) -> Option<Scope> {
-    let token = local::get_if_owner(owner)?;
-    local::with_table(|table| {
-        let start = timestamp::read();
-        let idle = token.idle();
-        token.begin_change();
-        let position = fill_plain::<TIMED>(token, table, callsite, (start, idle));
-        token.end_change_to(idle);
-        position.map(|position| Scope::kept::<TIMED>(position, owner, 0))
+pub(super) fn open_outside(kept: Kept) -> Option<Scope> {
+    local::with_idle_table_of(kept.owner, |token, table| {
+        if !token.is_outside() {
+            return None;
+        }
+        // It has no parent, and is its own root.
+        fill_plain(token, table, kept, |id| Some((0, id)), |span| token.expect_outside(span))
+    })
+}
+
+/// The same where it is in one.
+#[inline(always)]
+pub(super) fn open_inside(kept: Kept) -> Option<Scope> {
+    local::with_idle_table_of(kept.owner, |token, table| {
+        fill_plain(token, table, kept, |_| kin_inside(token, table), |span| token.expect_here(span))
+    })
+}
+
+/// The same, whatever it is in; not in line, for whoever has more to do.
+#[inline(never)]
+pub(super) fn open_anywhere(kept: Kept) -> Option<Scope> {
+    local::with_idle_table_of(kept.owner, |token, table| {
+        fill_plain(token, table, kept, |id| kin(token, table, id), |span| token.expect_here(span))
     })
 }
 
 #[inline(always)]
-fn fill_plain<const TIMED: bool>(
+fn fill_plain(
     token: ThreadToken,
     table: &Table<SpanSlot>,
-    callsite: u64,
-    (start, idle): (u64, u64),
-) -> Option<SlotPosition> {
+    kept: Kept,
+    kin: impl FnOnce(u64) -> Option<(u64, u64)>,
+    expect: impl FnOnce(&SpanSlot),
+) -> Option<Scope> {
+    let start = timestamp::read();
     // An id that is not used after all does no harm.
-    let id = token.next_id_of_block(start)?;
-    let (parent, root) = kin(token, table, id)?;
+    let id = token.next_scope_id(start)?;
+    let (parent, root) = kin(id)?;
     let (position, span) = token.take_scope_slot(table)?;
-    span.set_origin(parent | callsite);
-    let new = NewSpan { head: u64::from(idle as u32), id, root, start };
-    complete::<TIMED>(token, position, span, &new);
-    Some(position)
+    span.set_origin(parent | kept.callsite);
+    expect(span);
+    span.complete_scope(id, root, start);
+    token.push_here(local::link_of(position, id));
+    Some(Scope::new(kept.owner.with_tag(position)))
 }
 
 /// Takes ids for the calling thread's next scopes, if it has none for this moment. Says whether that was so.
 #[cold]
 #[inline(never)]
-pub(super) fn renew_ids(owner: u32) -> bool {
-    let Some(token) = local::get_if_owner(owner) else { return false };
-    local::recorder_of(owner)
-        .is_some_and(|recorder| token.renew_ids(&recorder, recorder.clock.ticks()))
+pub(super) fn renew_ids(owner: Owner) -> bool {
+    let Some(token) = local::get_if_owner(owner.number()) else { return false };
+    local::recorder_of(owner.number())
+        .is_some_and(|recorder| token.renew_scope_ids(&recorder, recorder.clock.ticks()))
 }
 
 /// Parent, or 0, and root of a new one with this id; if the innermost span is the thread's own.
@@ -152,79 +157,60 @@ fn kin(token: ThreadToken, table: &Table<SpanSlot>, id: u64) -> Option<(u64, u64
     if token.is_outside() {
         return Some((0, id));
     }
-    fast::parent_in(token, table).map(|(id, parent)| (id, parent.root()))
+    kin_inside(token, table)
 }
 
-/// The thread is inside from the beginning.
+/// The same where the thread is in a span.
 #[inline(always)]
-fn complete<const TIMED: bool>(
-    token: ThreadToken,
-    position: SlotPosition,
-    span: &SpanSlot,
-    new: &NewSpan,
-) {
-    token.expect_here(span);
-    if TIMED {
-        span.complete(&NewSpan { head: new.head | u64::from(INSIDE), ..*new });
-    } else {
-        span.complete(new);
-        span.begin_first_entry_untimed(new.head);
-    }
-    token.push_here(local::link_of(position, new.id));
+fn kin_inside(token: ThreadToken, table: &Table<SpanSlot>) -> Option<(u64, u64)> {
+    fast::parent_in(token, table).map(|(id, parent)| (id, parent.root()))
 }
 
 /// The same for one with fields.
 #[inline(always)]
-pub(super) fn open_with_fields<const TIMED: bool>(
-    owner: u32,
-    callsite: u64,
+pub(super) fn open_with_fields(
+    Kept { owner, callsite }: Kept,
     metadata: &'static Metadata<'static>,
     values: &impl ScopeValues,
 ) -> Option<Scope> {
-    let token = local::get_if_owner(owner)?;
-    local::with_table(|table| {
-        token.begin_change();
-        let Some((position, span)) = token.take_scope_slot(table) else {
-            token.end_change();
-            return None;
-        };
+    local::with_idle_table_of(owner, |token, table| {
+        let (position, span) = token.take_scope_slot(table)?;
         let mut fields = InlineFields::new(span);
         values.add_to(0, &mut ScopeFields::of_slot(&mut fields, metadata));
         // From here on the fields may not be visited again: code of the user's may have run.
         let words = fields.len_if_inline();
         let start = timestamp::read();
-        let id = token.next_id_of_block(start);
+        let id = token.next_scope_id(start);
         let kin = id.and_then(|id| kin(token, table, id).map(|kin| (id, kin)));
         let (Some(words), Some((id, (parent, root)))) = (words, kin) else {
             let is_open = open_otherwise((position, owner), callsite, metadata, (&fields, values));
-            let scope = Scope::kept::<TIMED>(position, owner, WITH_FIELDS);
+            let scope = Scope::new(owner.with_tag(position | WITH_FIELDS));
             return Some(if is_open { scope } else { Scope::NONE });
         };
         span.set_words(words);
         span.set_origin(parent | callsite);
-        let new = NewSpan { head: token.fast_head(), id, root, start };
-        complete::<TIMED>(token, position, span, &new);
-        token.end_change();
-        Some(Scope::kept::<TIMED>(position, owner, WITH_FIELDS))
+        token.expect_here(span);
+        span.complete_scope(id, root, start);
+        token.push_here(local::link_of(position, id));
+        Some(Scope::new(owner.with_tag(position | WITH_FIELDS)))
     })
 }
 
-/// Ends the change that opens one whose fields were visited: where there are no ids left, or the parent has to be looked
+/// Opens one whose fields were visited: where there are no ids left, or the parent has to be looked
 /// for, or the slot has no room for all fields. `false` if the recorder is gone, and so is what it would be stored in.
 #[cold]
 #[inline(never)]
 fn open_otherwise(
-    (position, owner): (SlotPosition, u32),
+    (position, owner): (SlotPosition, Owner),
     callsite: u64,
     metadata: &'static Metadata<'static>,
     (fields, values): (&InlineFields<'_>, &dyn ScopeValues),
 ) -> bool {
-    let token = local::of_owner();
     let recorder = recorder_of(owner);
     if let Some(recorder) = &recorder {
+        let token = local::of_owner();
         complete_fields(recorder, token, position, callsite, metadata, (fields, values));
     }
-    token.end_change();
     recorder.is_some()
 }
 
@@ -265,65 +251,100 @@ fn complete_fields(
     append(complete(0), &buffer);
 }
 
-/// One without fields. Each way ends in a call of the next, so that none saves registers for another.
+/// A scope ends. Each way ends in a call of the next, so that none saves registers for another.
 #[inline(never)]
-fn close(position: usize, owner: u32) {
+fn close(handle: Tagged) {
     if fast::is_panicking() {
-        return close_slow(position, owner);
+        return close_slow(handle);
     }
-    let publish = |token: ThreadToken, span: &SpanSlot| {
+    close_plain(handle);
+}
+
+/// One without fields of a thread that does not unwind, if it is the thread's innermost span, in a slot that the thread keeps
+/// for scopes: nobody else can have entered or left it, as it has no key.
+#[inline(never)]
+fn close_plain(handle: Tagged) {
+    let closed = local::with_table_of(handle.owner(), |token, table| {
+        let (position, span) = innermost(table, handle.tag())?;
         if span.extra() != 0 {
             return None;
         }
         let mut lease = token.borrow_lease()?;
-        let published = lease.publish_if_roomy::<1>(Kind::Span as usize, 1, |_, slot| {
-            close_once::<true>(slot, span, 0);
+        let published = lease.publish_one_if_roomy(Kind::Span as usize, |slot| {
+            close_once(token, slot, span, 0);
         });
         token.give_lease_back(lease);
-        published.then(|| {
-            token.pop_own(span);
-            span.vacate_scope();
-        })
-    };
-    if !close_kept(position, owner, publish) {
-        close_otherwise(position, owner);
-    }
-}
-
-/// One that may have fields.
-#[inline(never)]
-fn close_with_fields(position: usize, owner: u32) {
-    if fast::is_panicking() {
-        return close_slow(position, owner);
-    }
-    let there = position & !WITH_FIELDS as usize;
-    if owner == ORDINARY || !close_kept(there, owner, publish_and_vacate::<true>) {
-        close_otherwise(position, owner);
-    }
-}
-
-/// One in a slot that the thread keeps for scopes, if it is the thread's innermost span. Nobody else can have entered or
-/// left it, as it has no key. Says whether that was so, and `publish` has published and vacated it.
-#[inline(always)]
-fn close_kept(
-    position: usize,
-    owner: u32,
-    publish: impl FnOnce(ThreadToken, &SpanSlot) -> Option<()>,
-) -> bool {
-    let closed = local::with_table(|table| {
-        let token = local::of_owner();
-        let span = closing(table, position, owner)?;
-        publish(token, span)?;
-        token.keep_scope_slot(position as SlotPosition, span);
+        if !published {
+            return None;
+        }
+        token.pop_own(span);
+        span.vacate_scope();
+        token.keep_scope_slot(position);
         Some(())
     });
-    closed.is_some()
+    if closed.is_none() {
+        close_with_fields(handle);
+    }
+}
+
+/// The span at this position, if the thread is in it, and not in another one inside.
+#[inline(always)]
+fn innermost(table: &Table<SpanSlot>, position: u32) -> Option<(SlotPosition, &SpanSlot)> {
+    if local::innermost_own() != position {
+        return None;
+    }
+    // Nothing is innermost but what lies in the table: this is its position.
+    let (position, span) = table.wrapped(position as usize);
+    Some((position as SlotPosition, span))
+}
+
+/// The same of one that may have fields.
+#[inline(never)]
+fn close_with_fields(handle: Tagged) {
+    // Of any other one nobody is in what this says.
+    let inside = handle.with_other_tag(WITH_FIELDS, 0);
+    let closed = local::with_table_of(handle.owner(), |token, table| {
+        let (position, span) = innermost(table, inside.tag())?;
+        let words = plain_words(span.extra(), SLOT_WORDS).filter(|words| *words > 0)?;
+        let mut lease = token.borrow_lease()?;
+        let published = lease.publish_two_if_roomy(
+            Kind::Span as usize,
+            // Behind the last word they are anything.
+            |slot| span.copy_inline_fields(slot),
+            |slot| close_once(token, slot, span, words),
+        );
+        token.give_lease_back(lease);
+        if !published {
+            return None;
+        }
+        token.pop_own(span);
+        span.vacate_scope_with_fields();
+        token.keep_scope_slot(position);
+        Some(())
+    });
+    if closed.is_none() {
+        close_without_fields(inside);
+    }
+}
+
+/// One that could have had fields, but has none. Its handle is without the flag that says so.
+#[inline(never)]
+fn close_without_fields(inside: Tagged) {
+    let closed = local::with_table_of(inside.owner(), |token, table| {
+        let (position, span) = innermost(table, inside.tag())?;
+        publish_and_vacate(token, span)?;
+        token.keep_scope_slot(position);
+        Some(())
+    });
+    if closed.is_none() {
+        close_otherwise(inside.with_other_tag(0, WITH_FIELDS));
+    }
 }
 
 #[inline(always)]
-fn publish_and_vacate<const TIMED: bool>(token: ThreadToken, span: &SpanSlot) -> Option<()> {
+fn publish_and_vacate(token: ThreadToken, span: &SpanSlot) -> Option<()> {
     let extra = span.extra();
-    publish_with_fields::<TIMED>(token, span, extra)?;
+    publish_with_fields(token, span, extra)?;
     token.pop_own(span);
     OpenSpans::vacate_plain(span, extra);
     Some(())
@@ -331,17 +352,13 @@ fn publish_and_vacate<const TIMED: bool>(token: ThreadToken, span: &SpanSlot) ->
 
 /// `None`, and nothing was done, if something is out of the ordinary.
 #[inline(always)]
-fn publish_with_fields<const TIMED: bool>(
-    token: ThreadToken,
-    span: &SpanSlot,
-    extra: u64,
-) -> Option<()> {
+fn publish_with_fields(token: ThreadToken, span: &SpanSlot, extra: u64) -> Option<()> {
     let words = plain_words(extra, SLOT_WORDS)?;
     let mut lease = token.borrow_lease()?;
     let slots = if words == 0 { 1 } else { 2 };
     let published =
         lease.publish_if_roomy::<2>(Kind::Span as usize, slots, |index, slot| match index {
-            0 => close_once::<TIMED>(slot, span, words),
+            0 => close_once(token, slot, span, words),
             // Behind the last word they are anything.
             _ => span.copy_inline_fields(slot),
         });
@@ -349,17 +366,10 @@ fn publish_with_fields<const TIMED: bool>(
     published.then_some(())
 }
 
-/// Writes the record: the waiting time is none, and the last exit the end. Where times are not measured, how often it was
-/// entered stands where the former would.
+/// Writes the record: the waiting time is none, and the last exit the end.
 #[inline(always)]
-fn close_once<const TIMED: bool>(slot: &mut Slot, span: &SpanSlot, words: usize) {
-    let end = timestamp::read();
-    let header = span.head() + u64::from(ENTERED - INSIDE);
-    if TIMED {
-        fast::all_entered_into(slot, span, header, end, words);
-    } else {
-        fast::untimed_into(slot, span, header | record::UNTIMED, end, words);
-    }
+fn close_once(token: ThreadToken, slot: &mut Slot, span: &SpanSlot, words: usize) {
+    fast::all_entered_into(slot, span, || token.scope_header(), timestamp::read(), words);
 }
 
 /// What has become of a scope that ends.
@@ -372,92 +382,82 @@ enum Ending {
 }
 
 #[inline(never)]
-fn close_otherwise(position: usize, owner: u32) {
-    let flags = position as SlotPosition & FLAGS;
-    let there = position & !FLAGS as usize;
-    let is_ordinary = owner == ORDINARY;
-    let ending = if !is_ordinary && flags & GENERAL != 0 {
-        close_general(there, owner)
-    } else if !is_ordinary
-        && flags & UNTIMED != 0
-        && close_kept(there, owner, publish_and_vacate::<false>)
-    {
-        Ending::Done
-    } else {
-        Ending::Otherwise
-    };
-    match ending {
+fn close_otherwise(handle: Tagged) {
+    let is_general = handle.owner().number() != ORDINARY && handle.tag() & GENERAL != 0;
+    match if is_general { close_general(handle) } else { Ending::Otherwise } {
         Ending::Done => {}
-        Ending::Free => give_back(there),
-        Ending::Otherwise => close_slow(position, owner),
+        Ending::Free => give_back(handle.tag() & !FLAGS),
+        Ending::Otherwise => close_slow(handle),
     }
 }
 
 /// One that the general path has opened, in any slot.
 #[inline(always)]
-fn close_general(position: usize, owner: u32) -> Ending {
+fn close_general(handle: Tagged) -> Ending {
+    let position = handle.tag() & !FLAGS;
     let ending = local::with_table(|table| {
-        let span = closing(table, position, owner)?;
+        let span = closing(table, position, handle.owner().number())?;
         // Where times are not measured its entry is counted already.
         if record::upper_of(span.head()) != 0 {
             return None;
         }
         let token = local::of_owner();
-        publish_and_vacate::<true>(token, span)?;
-        let is_kept = token.keep_slot(position as SlotPosition);
-        Some(if is_kept { Ending::Done } else { Ending::Free })
+        publish_and_vacate(token, span)?;
+        Some(if token.keep_slot(position) { Ending::Done } else { Ending::Free })
     });
     ending.unwrap_or(Ending::Otherwise)
 }
 
 /// The span of a scope, if it is the calling thread's innermost one, which is inside it once.
 #[inline(always)]
-fn closing(table: &Table<SpanSlot>, position: usize, owner: u32) -> Option<&SpanSlot> {
-    // As a position with flags is none.
-    if local::innermost_own() != position as SlotPosition {
+fn closing(table: &Table<SpanSlot>, position: SlotPosition, recorder: u32) -> Option<&SpanSlot> {
+    if local::innermost_own() != position {
         return None;
     }
-    let span = table.get(position)?;
+    let span = table.get(position as usize)?;
     // The thread may have turned to another profiler, where it has the same number; and of the span there may be more to
     // say, as that it is inside of what is not its parent.
-    local::is_fast(owner, (span.head() as u32).wrapping_sub(INSIDE)).then_some(span)
+    local::is_fast(recorder, (span.head() as u32).wrapping_sub(INSIDE)).then_some(span)
 }
 
 /// For the recorder that the thread is set up for.
 #[cold]
 #[inline(never)]
-fn give_back(position: usize) {
-    if let Some(recorder) = recorder_of(local::fast_owner()) {
-        recorder.open.give_slot_back(position as SlotPosition);
+fn give_back(position: SlotPosition) {
+    if let Some(recorder) = local::recorder_of(local::fast_owner()) {
+        recorder.open.give_slot_back(position);
     }
 }
 
 #[cold]
 #[inline(never)]
-fn close_slow(position: usize, owner: u32) {
-    if owner == ORDINARY {
-        return ordinary::close(position);
+fn close_slow(handle: Tagged) {
+    if handle.owner().number() == ORDINARY {
+        return ordinary::close(handle.tag() as usize);
     }
-    let flags = position as SlotPosition & FLAGS;
     // None for one that is gone; or of a thread of which little is left, where it had a subscriber of its own: the
     // span stays open, and is stored as such.
-    if let Some(recorder) = recorder_of(owner) {
-        recorder.close_scope(position as SlotPosition & !flags);
-        if flags & GENERAL == 0
+    if let Some(recorder) = recorder_of(handle.owner()) {
+        let position = handle.tag() & !FLAGS;
+        if handle.tag() & GENERAL == 0
             && let Some(token) = local::look(&recorder)
+            && token.lose_scope_slot(&recorder.open, position).is_none()
         {
-            token.lose_scope_slot();
+            // A handler of a signal ends a scope that is not its own, where its thread is at their slots: as above.
+            return;
         }
+        recorder.close_scope(position);
     }
 }
 
 /// The recorder with this id that the thread has recorded for.
-fn recorder_of(owner: u32) -> Option<Arc<Recorder>> {
-    local::recorder_of(owner).or_else(|| {
+fn recorder_of(owner: Owner) -> Option<Arc<Recorder>> {
+    let id = owner.number();
+    local::recorder_of(id).or_else(|| {
         // What the thread owned is in use, or gone with its other variables.
         dispatcher::get_default(|dispatch| {
             let recorder = FoundFrontEnd::of(dispatch)?.recorder?;
-            (recorder.id == owner).then(|| Arc::clone(recorder))
+            (recorder.id == id).then(|| Arc::clone(recorder))
         })
     })
 }

@@ -19,6 +19,10 @@
 //! It lies in a [direct](crate::recorder::open_spans::free_list) slot, whatever the keys of the front end's spans are, and
 //! keeps the key of a free one: nobody finds it by a key, but every one who is inside does, through the thread's chain.
 
+use tracing_core::Dispatch;
+
+use crate::recorder::scope_owner;
+
 mod ancestor;
 mod guard;
 mod macros;
@@ -29,6 +33,14 @@ mod values;
 pub use self::guard::{Scope, none};
 pub use self::site::{Site, Wanted};
 pub use self::values::{ScopeFields, ScopeValue, ScopeValues, debug_of, display_of};
+
+/// Whether this is the subscriber of all threads that have none of their own, and has one of our front ends.
+#[doc(hidden)]
+#[inline(always)]
+#[must_use]
+pub fn is_found(dispatch: &Dispatch) -> bool {
+    scope_owner::is_found(dispatch)
+}
 
 #[doc(hidden)]
 pub use tracing_core::callsite::Identifier;

@@ -1,21 +1,22 @@
 //! Where a scope stands in the code, and whether it is kept.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tracing_core::callsite::DefaultCallsite;
 use tracing_core::subscriber::NoSubscriber;
 use tracing_core::{Dispatch, Interest, LevelFilter, Metadata, dispatcher};
 
 use super::guard::{self, Scope};
-use super::values::{AnyValues, ScopeFields, ScopeValues};
+use super::values::{ScopeFields, ScopeValues};
 use super::{ancestor, ordinary};
 use crate::front::front_end::FoundFrontEnd;
 use crate::recorder::Recorder;
+use crate::recorder::answers::{Before, Kept, KeptAnswer};
 use crate::recorder::callsites::CallsiteNumber;
 use crate::recorder::field_buffer::FieldBuffer;
 use crate::recorder::fields::FIELDS_MAX;
-use crate::recorder::record::{CALLSITE_LOW_MAX, UPPER_SHIFT};
+use crate::recorder::record::CALLSITE_LOW_MAX;
 use crate::recorder::scope_owner::{self, Current, NOBODY, SEVERAL};
 use crate::recorder::sites::Answer;
 
@@ -24,12 +25,9 @@ use crate::recorder::sites::Answer;
 /// Made by the macro; nobody else needs it.
 #[derive(Debug)]
 pub struct Site {
-    /// That its scopes are recorded by fast paths where the subscriber is [that of all threads](scope_owner::is_global):
-    /// since which change, in the lower half, as [`scope_owner`] counts them, and the callsite's number in the upper 16 bits,
-    /// as in a record.
-    kept: AtomicU64,
-    /// The same where times inside are not measured.
-    kept_untimed: AtomicU64,
+    /// For whom its scopes are recorded by fast paths, where the subscriber is [that of all threads](scope_owner::is_global),
+    /// if they are.
+    kept: KeptAnswer,
     /// That they are not recorded there: since which change.
     below: AtomicU32,
     #[doc(hidden)]
@@ -37,16 +35,11 @@ pub struct Site {
     metadata: &'static Metadata<'static>,
 }
 
-/// Where the number stands.
-const NUMBER: u64 = !(u64::MAX >> (u64::BITS - UPPER_SHIFT));
-
 /// A scope that is wanted, or may be: its values are looked at now.
 #[derive(Debug)]
 pub struct Wanted {
-    site: &'static Site,
-    /// If it is by the fast paths, for whom; else 0.
-    owner: u32,
-    number: u64,
+    /// If it is by the fast paths, what is kept.
+    kept: u64,
 }
 
 /// Who takes a scope.
@@ -60,35 +53,50 @@ enum Way {
 
 impl Site {
     /// For the macro.
+    #[cfg(not(spandrel_loom))]
     #[doc(hidden)]
     #[must_use]
     pub const fn new(metadata: &'static Metadata<'static>) -> Self {
         Self {
-            kept: AtomicU64::new(0),
-            kept_untimed: AtomicU64::new(0),
+            kept: KeptAnswer::new(),
             below: AtomicU32::new(0),
             callsite: DefaultCallsite::new(metadata),
             metadata,
         }
     }
 
-    /// Opens a scope without fields.
+    /// Opens a scope without fields. `is_found` is [`is_found`](scope_owner::is_found), in a closure of the caller's own: so all of
+    /// it is in the caller's code. Where threads have subscribers of their own it takes registers, which a function of
+    /// ours would save each time, also where there are none.
     #[doc(hidden)]
-    #[inline(never)]
-    pub fn enter(&'static self) -> Scope {
-        if scope_owner::get().owner == NOBODY {
-            return Scope::NONE;
+    #[inline(always)]
+    pub fn enter(&'static self, is_found: impl Fn(&Dispatch) -> bool) -> Scope {
+        if self.kept_answer().is_none() {
+            return if scope_owner::look().owner == NOBODY {
+                Scope::NONE
+            } else {
+                self.enter_otherwise()
+            };
         }
-        self.enter_for_somebody()
+        if dispatcher::get_default(is_found) { self.enter_kept() } else { self.enter_otherwise() }
     }
 
-    /// By itself, for it saves registers.
+    /// The same where the thread has the subscriber of all, if it is kept there.
     #[inline(never)]
-    fn enter_for_somebody(&'static self) -> Scope {
-        // First: nothing has to be kept for later but the site.
-        if scope_owner::is_global_here()
-            && let Some((owner, number)) = self.usual(&self.kept)
-            && let Some(scope) = guard::open_plain::<true, false>(owner, number)
+    fn enter_kept(&'static self) -> Scope {
+        if let Some(kept) = self.kept.get()
+            && let Some(scope) = guard::open_outside(kept)
+        {
+            return scope;
+        }
+        self.enter_inside()
+    }
+
+    /// The same where the thread is in a span.
+    #[inline(never)]
+    fn enter_inside(&'static self) -> Scope {
+        if let Some(kept) = self.kept.get()
+            && let Some(scope) = guard::open_inside(kept)
         {
             return scope;
         }
@@ -98,48 +106,45 @@ impl Site {
     /// Whether to look at the values of one with fields.
     #[doc(hidden)]
     #[inline(always)]
-    pub fn begin(&'static self) -> Option<Wanted> {
-        if scope_owner::get().owner == NOBODY {
+    pub fn begin(&'static self, is_found: impl Fn(&Dispatch) -> bool) -> Option<Wanted> {
+        if scope_owner::look().owner == NOBODY {
             return None;
         }
-        // In this order: as above.
-        if scope_owner::is_global()
-            && let Some((owner, number)) = self.usual(&self.kept)
-        {
-            return Some(Wanted { site: self, owner, number });
+        match self.kept_answer() {
+            Some(kept) if dispatcher::get_default(is_found) => Some(Wanted { kept: kept.word() }),
+            _ => self.begin_otherwise(),
         }
-        self.begin_otherwise()
     }
 
-    /// Whom the fast paths record this for, and the callsite where it stands in a record, if that is kept and the
-    /// thread has the subscriber of all.
+    /// Opens one that is wanted, with these values of its fields, in their order.
+    #[doc(hidden)]
     #[inline(always)]
-    fn usual(&'static self, kept: &AtomicU64) -> Option<(u32, u64)> {
-        let now = scope_owner::get();
-        // Relaxed: a number by which nothing is found but what its own thread has.
-        let kept = kept.load(Ordering::Relaxed);
-        let is_usual = kept as u32 == now.change && self.callsite.interest().is_always();
-        is_usual.then_some((now.owner, kept & NUMBER))
+    pub fn enter_with(&'static self, wanted: Wanted, values: &impl ScopeValues) -> Scope {
+        if let Some(kept) = Kept::in_word(wanted.kept)
+            && let Some(scope) = guard::open_with_fields(kept, self.metadata, values)
+        {
+            return scope;
+        }
+        self.ask_and_enter(values)
     }
 
-    /// The same where times inside are not measured.
-    #[inline(never)]
-    fn usual_untimed(&'static self) -> Option<(u32, u64)> {
-        let usual = self.usual(&self.kept_untimed)?;
-        scope_owner::is_global().then_some(usual)
+    /// For whom the fast paths record it where the thread has the subscriber of all, if they do. What was answered rests on
+    /// that it is always wanted, of which `tracing` tells nobody when it changes.
+    #[inline(always)]
+    fn kept_answer(&'static self) -> Option<Kept> {
+        self.kept.get().filter(|_| self.callsite.interest().is_always())
+    }
+
+    /// The same for whoever has not looked whether it has.
+    fn kept_here(&'static self) -> Option<Kept> {
+        self.kept_answer().filter(|_| scope_owner::is_global())
     }
 
     #[inline(never)]
     fn enter_otherwise(&'static self) -> Scope {
-        if let Some((owner, number)) = self.usual(&self.kept)
-            && scope_owner::is_global()
-            && guard::renew_ids(owner)
-            && let Some(scope) = guard::open_plain::<true, true>(owner, number)
-        {
-            return scope;
-        }
-        if let Some((owner, number)) = self.usual_untimed()
-            && let Some(scope) = guard::open_plain::<false, true>(owner, number)
+        if let Some(kept) = self.kept_here()
+            && guard::renew_ids(kept.owner)
+            && let Some(scope) = guard::open_anywhere(kept)
         {
             return scope;
         }
@@ -152,31 +157,30 @@ impl Site {
     /// Nothing that has to be asked for: what is not wanted here may be so a moment later without a word to us.
     #[inline(never)]
     fn begin_otherwise(&'static self) -> Option<Wanted> {
-        let now = scope_owner::get();
+        let now = scope_owner::look();
         let is_below = self.below.load(Ordering::Relaxed) == now.change;
         let is_off = now.owner == NOBODY
             || *self.metadata.level() > LevelFilter::current()
-            || is_below && scope_owner::is_global();
-        (!is_off).then_some(Wanted { site: self, owner: NOBODY, number: 0 })
+            || is_below && scope_owner::is_global()
+            || self.callsite.interest().is_never();
+        (!is_off).then_some(Wanted { kept: 0 })
     }
 
     /// Asks `tracing` who records on this thread, and that one whether the scope is kept.
     #[cold]
     #[inline(never)]
     fn ask_and_enter(&'static self, values: &dyn ScopeValues) -> Scope {
-        if let Some((owner, number)) = self.usual_untimed()
-            && let Some(scope) =
-                guard::open_with_fields::<false>(owner, number, self.metadata, &AnyValues(values))
-        {
-            return scope;
-        }
-        let now = scope_owner::get();
+        let can_keep = scope_owner::can_keep(&self.kept);
+        let before = self.kept.before();
+        let now = scope_owner::ask();
         let interest = self.callsite.interest();
         if interest.is_never() {
             return Scope::NONE;
         }
         // Outside of `get_default`: the values' own code may use `tracing`.
-        match dispatcher::get_default(|dispatch| self.ask(now, &interest, dispatch)) {
+        match dispatcher::get_default(|dispatch| {
+            self.ask(now, &interest, dispatch, can_keep.then_some(before))
+        }) {
             Way::Nobody => Scope::NONE,
             Way::Directly(recorder, number) => self.enter_directly(&recorder, number, values),
             Way::AsSpan => {
@@ -186,7 +190,14 @@ impl Site {
         }
     }
 
-    fn ask(&self, now: Current, interest: &Interest, dispatch: &Dispatch) -> Way {
+    /// Keeps the answer in place of what was kept `before`, if that can be.
+    fn ask(
+        &self,
+        now: Current,
+        interest: &Interest,
+        dispatch: &Dispatch,
+        before: Option<Before>,
+    ) -> Way {
         if now.owner == NOBODY || dispatch.is::<NoSubscriber>() {
             return Way::Nobody;
         }
@@ -204,7 +215,7 @@ impl Site {
         let answer = front.filter.answer(self.metadata);
         let Answer::Kept(number) = answer else {
             if is_global && answer != Answer::Full {
-                // Relaxed, here and below: as in `usual`.
+                // Relaxed: nothing is found by it.
                 self.below.store(now.change, Ordering::Relaxed);
             }
             recorder.refuse_scope(answer);
@@ -216,10 +227,11 @@ impl Site {
             && self.metadata.fields().len() <= FIELDS_MAX
             && recorder.fast_owner() == recorder.id
             && !recorder.records_all(number);
-        if is_global && is_fast {
-            let kept = u64::from(number) << UPPER_SHIFT | u64::from(now.change);
-            let here = if recorder.busy_time { &self.kept } else { &self.kept_untimed };
-            here.store(kept, Ordering::Relaxed);
+        if is_global
+            && is_fast
+            && let (Some(owner), Some(before)) = (now.recorder(), before)
+        {
+            self.kept.keep(before, owner, number);
         }
         Way::Directly(Arc::clone(recorder), number)
     }
@@ -234,20 +246,5 @@ impl Site {
             &mut |buffer| values.add_to(0, &mut ScopeFields::of_visitor(buffer, self.metadata));
         let slot = recorder.open_scope(number, self.metadata, &ancestor::nearest_recorded, visit);
         slot.map_or(Scope::NONE, |slot| Scope::general(slot, recorder.id))
-    }
-}
-
-impl Wanted {
-    /// Opens it, with these values of its fields, in their order.
-    #[doc(hidden)]
-    #[inline(always)]
-    pub fn enter(self, values: &impl ScopeValues) -> Scope {
-        if self.owner != NOBODY
-            && let Some(scope) =
-                guard::open_with_fields::<true>(self.owner, self.number, self.site.metadata, values)
-        {
-            return scope;
-        }
-        self.site.ask_and_enter(values)
     }
 }

@@ -93,16 +93,6 @@ impl<V: ScopeValue + ?Sized, R: ScopeValues> ScopeValues for (&V, R) {
     }
 }
 
-/// Values of any kinds.
-#[derive(Clone, Copy)]
-pub(super) struct AnyValues<'a>(pub(super) &'a dyn ScopeValues);
-
-impl ScopeValues for AnyValues<'_> {
-    fn add_to(&self, index: usize, fields: &mut ScopeFields<'_, '_>) {
-        self.0.add_to(index, fields);
-    }
-}
-
 /// The words of a scope's fields in its slot.
 #[derive(Debug)]
 pub struct ScopeWords<'a, 'b>(&'a mut InlineFields<'b>);

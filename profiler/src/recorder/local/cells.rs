@@ -35,7 +35,8 @@ pub(super) struct Cells {
     /// The partition that only this thread writes; none while there are not enough, and when the
     /// thread is ending.
     pub(super) lease: ThreadLease<Slot>,
-    /// The table of open spans, for scopes, which have no front end to find it by; none when the thread is ending.
+    /// The table of open spans, for scopes, which have no front end to find it by; none when the thread is ending, or its
+    /// recorder's fast paths are not open to it. Its owner is the recorder.
     pub(super) table: ThreadTable<SpanSlot>,
     /// Free slots for spans of a direct front end, see [`free_list`](crate::recorder::open_spans::free_list): the first `free_len`
     /// of these.
@@ -44,6 +45,17 @@ pub(super) struct Cells {
     /// The first free slot for scopes, see [`scope_slots`](super::scope_slots), and how many there are, open ones included.
     pub(super) scope_free: Cell<SlotPosition>,
     pub(super) scope_slots: Cell<u32>,
+    /// Somebody adds one or takes one out.
+    pub(super) scope_list_changes: Cell<bool>,
+    /// The first `scope_slots` of these.
+    pub(super) scope_kept: [Cell<SlotPosition>; FREE],
+    /// A block of ids for scopes: as `next_id`, `ids_end` and `ids_until`. Of their own, so that whoever opens one need not
+    /// say in `state` that ids are being taken.
+    pub(super) scope_next_id: Cell<u64>,
+    pub(super) scope_ids_end: Cell<u64>,
+    pub(super) scope_ids_until: Cell<u64>,
+    /// The header of the record of a scope in which nothing was out of the ordinary.
+    pub(super) scope_header: Cell<u64>,
     /// The innermost span that the thread is in; see [`Link`].
     pub(super) innermost: Cell<Link>,
     /// How many of `details`, and of `ThreadState::details` behind them, may be in use.
@@ -72,6 +84,12 @@ impl Cells {
             free_len: Cell::new(0),
             scope_free: Cell::new(NO_SLOT),
             scope_slots: Cell::new(0),
+            scope_list_changes: Cell::new(false),
+            scope_kept: [const { Cell::new(0) }; FREE],
+            scope_next_id: Cell::new(0),
+            scope_ids_end: Cell::new(0),
+            scope_ids_until: Cell::new(0),
+            scope_header: Cell::new(0),
             innermost: Cell::new(OUTSIDE),
             details_len: Cell::new(0),
             details: [const { Cell::new(Detailed::NONE) }; DETAILS],

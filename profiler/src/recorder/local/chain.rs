@@ -202,7 +202,7 @@ impl ThreadToken {
     pub(crate) fn within(self, open: &OpenSpans, layer: u16) -> Within<'_> {
         let innermost = self.chain(open).find_map(|entered| match entered {
             Entered::Own(position) => {
-                let span = open.get(position).filter(|span| layer == 0 && !span.is_closed());
+                let span = open.get(position).filter(|span| layer == 0 && span.is_open());
                 span.map(Within::Span)
             }
             Entered::Detailed(_, detailed) if detailed.layer != layer => None,
@@ -252,7 +252,7 @@ impl ThreadToken {
     fn all_open(self, open: &OpenSpans, layer: u16, link: Link) -> impl Iterator<Item = &SpanSlot> {
         self.chain_from(open, link).filter_map(move |entered| match entered {
             Entered::Own(position) => {
-                open.get(position).filter(|span| layer == 0 && !span.is_closed())
+                open.get(position).filter(|span| layer == 0 && span.is_open())
             }
             Entered::Detailed(_, Detailed { key, position, layer: its, .. }) => {
                 open.get(position).filter(|span| its == layer && span.is(layer, key))

@@ -15,7 +15,7 @@ mod token;
 
 use std::sync::Arc;
 
-use spandrel_ring::{Lease, Table};
+use spandrel_ring::{Lease, Owner, Table};
 
 pub(crate) use self::chain::{Entered, Within};
 #[cfg(feature = "crash-proof")]
@@ -112,9 +112,30 @@ pub(crate) fn is_old(start: impl FnOnce() -> u64, entered: u64) -> bool {
 }
 
 /// Runs `f` with the table of open spans of the recorder that the cells are set up for.
-#[inline(always)]
+#[inline]
 pub(crate) fn with_table<R>(f: impl FnOnce(&Table<SpanSlot>) -> Option<R>) -> Option<R> {
     CELLS.with(|cells| cells.table.with(f)).flatten()
+}
+
+/// The same if that is this one, its fast paths are open to the thread, and none of our callbacks is at work.
+#[inline(always)]
+pub(crate) fn with_idle_table_of<R>(
+    owner: Owner,
+    f: impl FnOnce(ThreadToken, &Table<SpanSlot>) -> Option<R>,
+) -> Option<R> {
+    if state::is_code(get_cell(|cells| &cells.state)) {
+        return None;
+    }
+    with_table_of(owner, f)
+}
+
+/// The same whatever is at work: for the end of what has begun before.
+#[inline(always)]
+pub(crate) fn with_table_of<R>(
+    owner: Owner,
+    f: impl FnOnce(ThreadToken, &Table<SpanSlot>) -> Option<R>,
+) -> Option<R> {
+    CELLS.with(|cells| cells.table.with_owned_by(owner, |table| f(ThreadToken(()), table)))
 }
 
 /// The recorder that may take its fast paths for new spans.

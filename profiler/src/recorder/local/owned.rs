@@ -1,11 +1,13 @@
 //! What a thread owns for each profiler, and how its cells change hands between them.
 
 use std::cell::{Cell, RefCell};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Weak};
 
-use spandrel_ring::Lease;
+use spandrel_ring::{Lease, Owner};
 
 use super::cells::{CELLS, FREE, get_cell, set};
+use super::ids::forget_ids;
 use super::link::{DETAILS, Detailed, OUTSIDE};
 use super::scope_slots;
 use super::state::{self, BUSY, IN_USER_CODE, MUTED, NOBODY, in_this_order};
@@ -52,11 +54,12 @@ impl Drop for ThreadEnd {
     fn drop(&mut self) {
         let state = CELLS.with(|cells| cells.state.replace(BUSY));
         in_this_order();
+        // First: nobody takes a slot for a scope from then on.
+        CELLS.with(|cells| drop(cells.table.take()));
         self.give_slots_back();
         // No slot is kept from now on, and no lease taken.
         set(|cells| &cells.free_len, FREE as u32 + 1);
         CELLS.with(|cells| drop(cells.lease.take()));
-        CELLS.with(|cells| drop(cells.table.take()));
         in_this_order();
         set(|cells| &cells.state, state);
     }
@@ -147,9 +150,10 @@ pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<ThreadToken, Unavailabl
         // The handler of a signal, which records for another profiler.
         return Err(Unavailable::Reentrant);
     }
-    // What follows allocates, and an allocator may open spans.
+    // What follows allocates, and an allocator may open spans, and scopes.
     set(|cells| &cells.state, IN_USER_CODE);
     in_this_order();
+    let table = CELLS.with(|cells| cells.table.take());
     // Also where nothing else can be put away: slots are of one recorder's table. (Once `THREAD_END` is
     // gone there are none.)
     _ = THREAD_END.try_with(ThreadEnd::give_slots_back);
@@ -160,6 +164,9 @@ pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<ThreadToken, Unavailabl
         Ok(())
     });
     if let Ok(Err(why)) = found {
+        if let Some((table, owner)) = table {
+            CELLS.with(|cells| cells.table.put(table, owner));
+        }
         in_this_order();
         set(|cells| &cells.state, state);
         return Err(why);
@@ -167,8 +174,7 @@ pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<ThreadToken, Unavailabl
     set(|cells| &cells.idle, NOBODY);
     // The partition, if one was found, is the thread's until then.
     let ends = ThreadEnd::is_for(recorder);
-    let table = ends.then(|| recorder.open.slots().clone());
-    CELLS.with(|cells| cells.table.put(table));
+    drop(table);
     match found {
         Ok(_) if ends => {}
         Ok(_) => CELLS.with(|cells| drop(cells.lease.take())),
@@ -183,15 +189,19 @@ pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<ThreadToken, Unavailabl
             set(|cells| &cells.thread, thread);
         }
     }
-    set(|cells| &cells.next_id, 0);
-    set(|cells| &cells.ids_end, 0);
+    forget_ids();
     ThreadToken(()).set_long_age(recorder.long_age());
     let thread = get_cell(|cells| &cells.thread);
     let has_number = thread != THREAD_MAX;
     let is_fast = has_number && recorder.is_fast;
     let idle = state::idle(recorder.id, thread, is_fast, has_number);
     set(|cells| &cells.idle, idle);
+    set(|cells| &cells.scope_header, recorder.scope_header(thread));
     in_this_order();
+    if let Some(owner) = NonZeroU32::new(recorder.id).filter(|_| ends && is_fast) {
+        let slots = recorder.open.slots().clone();
+        CELLS.with(|cells| cells.table.put(slots, Owner::new(owner)));
+    }
     set(|cells| &cells.state, idle);
     Ok(ThreadToken(()))
 }

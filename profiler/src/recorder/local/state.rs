@@ -52,6 +52,12 @@ pub(super) fn idle(recorder: u32, thread: u32, is_fast: bool, has_number: bool) 
     u64::from(owner) << 32 | u64::from(if is_fast { thread } else { NO_THREAD })
 }
 
+/// Whether the cells are not set up, or something else goes on: a code.
+#[inline(always)]
+pub(super) fn is_code(state: u64) -> bool {
+    fast_owner(state) == 0
+}
+
 /// The recorder that may take its fast paths for new spans in this state.
 #[inline(always)]
 pub(super) fn fast_owner(state: u64) -> u32 {

@@ -35,12 +35,6 @@ impl ThreadToken {
         u64::from(self.thread())
     }
 
-    /// What [`begin_change`](Self::begin_change) changes for a while, for [`end_change_to`](Self::end_change_to).
-    #[inline(always)]
-    pub(crate) fn idle(self) -> u64 {
-        get_cell(|cells| &cells.idle)
-    }
-
     /// The same for a thread to which the fast paths are open. What stands beside it is needed at the end
     /// of a change anyway.
     #[inline(always)]
@@ -62,6 +56,12 @@ impl ThreadToken {
     /// What [`is_old`](super::is_old) goes by.
     pub(crate) fn set_long_age(self, age: u64) {
         set(|cells| &cells.long_age, age);
+    }
+
+    /// The header of the record of a scope in which nothing was out of the ordinary.
+    #[inline(always)]
+    pub(crate) fn scope_header(self) -> u64 {
+        get_cell(|cells| &cells.scope_header)
     }
 
     #[inline(always)]
@@ -157,13 +157,6 @@ impl ThreadToken {
     pub(crate) fn end_change(self) {
         in_this_order();
         set(|cells| &cells.state, get_cell(|cells| &cells.idle));
-    }
-
-    /// The same for whoever knows what is [idle](Self::idle).
-    #[inline(always)]
-    pub(crate) fn end_change_to(self, idle: u64) {
-        in_this_order();
-        set(|cells| &cells.state, idle);
     }
 
     /// Runs `f` where the ids and slots in the cells are its own; `None` if the thread was

@@ -26,7 +26,7 @@ pub(crate) fn owner_state(head: u64) -> u32 {
 }
 
 /// One entry in `head`.
-pub(super) const POLL: u64 = 1 << UPPER_SHIFT;
+pub(crate) const POLL: u64 = 1 << UPPER_SHIFT;
 /// The span has failed.
 pub(super) const FAILED: u64 = 1 << 32;
 /// Whole fields did not fit.
@@ -37,6 +37,9 @@ pub(super) const FOREIGN: u64 = 1 << 34;
 pub(super) const SPILLED: u64 = 1 << 35;
 /// There has been more than one handle; they are counted in [`SlotFreeList`](super::free_list::SlotFreeList).
 pub(super) const CLONED: u64 = 1 << 36;
+/// The same bit of a scope, which has no handles: something else than its parent is around it, or its slot is kept no more.
+/// Everything unusual about a scope is said there, so that its end only looks at `extra`.
+pub(super) const SCOPE_OVERLAPPED: u64 = CLONED;
 /// The bits of `extra` for what is known about its status, if its fields do not tell all of it.
 pub(super) const SAID_SHIFT: u32 = 37;
 pub(super) const SAID: u64 = ((1 << SAID_BITS) - 1) << SAID_SHIFT;

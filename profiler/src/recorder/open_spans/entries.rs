@@ -26,7 +26,7 @@
 //! say of the owner agrees, nothing else changed meanwhile. What other threads do lies beside the table,
 //! see [`Foreign`].
 
-use super::bits::{ASIDE, FOREIGN, INSIDE, LONG, NESTED, OVERLAPPED, POLL};
+use super::bits::{ASIDE, FOREIGN, INSIDE, LONG, NESTED, OVERLAPPED, POLL, SCOPE_OVERLAPPED};
 use super::foreign::Foreign;
 use super::{PATIENCE, SpanSlot};
 use crate::recorder::entry_rules::LONG_COUNT;
@@ -458,6 +458,9 @@ impl SpanSlot {
 
     /// The same for an entry that began inside the parent: the span around it has been left.
     pub(crate) fn set_overlapped(&self) {
+        if self.has_no_key() {
+            self.mark(SCOPE_OVERLAPPED);
+        }
         // Release: for the sequence lock.
         self.head.store(self.head() | u64::from(ASIDE | OVERLAPPED), Ordering::Release);
     }

@@ -79,6 +79,41 @@ fn looking_at_a_slot_that_changes_hands_on_the_fast_path() {
     });
 }
 
+/// The same of scopes, whose slot says already what all of its thread do.
+#[test]
+fn looking_at_a_slot_that_a_thread_keeps_for_its_scopes() {
+    /// For all of them: what `check` expects of the first one.
+    const HEAD: u64 = 1;
+    let open = |slot: &SpanSlot, id: u64| {
+        slot.set_origin(record::id_and(id + 100, HEAD as u16));
+        slot.set_outer(id);
+        slot.complete_scope(id, id + 200, id + 300);
+    };
+    let check = |seen: &Seen| {
+        let Seen { id, callsite, thread, parent, root, start, .. } = *seen;
+        let expected = (HEAD as u32, HEAD as u32, id + 100, id + 200, id + 300);
+        assert_eq!((callsite, thread, parent, root, start), expected, "a mixture of two scopes");
+    };
+    loom::model(move || {
+        let table = Arc::new(OpenSpans::new(1, 0));
+        let position = table.take_slot().unwrap();
+        table.span(position).set_head(HEAD);
+        open(table.span(position), 1);
+        let other = {
+            let table = Arc::clone(&table);
+            thread::spawn(move || {
+                let slot = table.span(position);
+                slot.vacate_scope();
+                open(slot, 2);
+            })
+        };
+        table.look(400, |_| true).iter().for_each(check);
+        other.join().unwrap();
+        let seen = table.look(400, |_| true);
+        assert_eq!(seen.iter().map(|seen| seen.id).collect::<Vec<_>>(), [2]);
+    });
+}
+
 #[test]
 fn two_threads_want_the_last_slot() {
     loom::model(|| {

@@ -53,7 +53,7 @@ mod tests;
 
 use spandrel_ring::Table;
 
-pub(crate) use self::bits::{ASIDE, DIRECT, INSIDE, LONG, owner_state, plain_words};
+pub(crate) use self::bits::{ASIDE, DIRECT, INSIDE, LONG, POLL, owner_state, plain_words};
 pub(crate) use self::entries::{Measured, count_of};
 pub(crate) use self::look::Seen;
 pub(crate) use self::span::SpanSlot;

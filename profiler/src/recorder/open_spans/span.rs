@@ -3,7 +3,8 @@
 #[cfg(feature = "opentelemetry")]
 use super::bits::FOREIGN;
 use super::bits::{
-    CLONED, CLOSED, FAILED, INSIDE, LAYER_SHIFT, LEFT_OUT, RESERVED, RESERVED_KEY, SAID, SAID_SHIFT,
+    CLONED, CLOSED, FAILED, INSIDE, LAYER_SHIFT, LEFT_OUT, RESERVED, RESERVED_KEY, SAID,
+    SAID_SHIFT, SCOPE_OVERLAPPED,
 };
 use super::{INLINE_WORDS, Link, NewSpan, key_in};
 #[cfg(feature = "opentelemetry")]
@@ -173,9 +174,19 @@ impl SpanSlot {
         self.next_free.store(next, Ordering::Relaxed);
     }
 
+    /// The slot of this scope is kept for scopes no more: when it ends, it is anybody's.
+    pub(crate) fn keep_slot_no_more(&self) {
+        self.mark(SCOPE_OVERLAPPED);
+    }
+
     /// Whether the span has been closed while its owner was inside.
     pub(crate) fn is_closed(&self) -> bool {
         self.has_key(CLOSED)
+    }
+
+    /// Whether the span, which its owner is in, is still open: neither closed nor just being closed by a scope's end.
+    pub(crate) fn is_open(&self) -> bool {
+        self.id() != 0
     }
 
     /// Whether its owner may write to the span as such: not if it shares its number with others.
@@ -270,6 +281,14 @@ impl SpanSlot {
         self.id.store(0, Ordering::Relaxed);
     }
 
+    /// The same of one of which `extra` says nothing but that it has fields.
+    #[inline(always)]
+    pub(crate) fn vacate_scope_with_fields(&self) {
+        self.vacate_scope();
+        // Release: as in `OpenSpans::remove`.
+        self.extra.store(0, Ordering::Release);
+    }
+
     /// The first words of fields, as many as a slot of the ring holds. After the last word there may be
     /// anything.
     #[inline(always)]
@@ -354,6 +373,21 @@ impl SpanSlot {
     pub(crate) fn set_origin(&self, origin: u64) {
         // Release: for the sequence lock, see the module's documentation.
         self.origin.store(origin, Ordering::Release);
+    }
+
+    /// The header of a slot that is kept for scopes, of which it says the same.
+    pub(crate) fn set_head(&self, head: u64) {
+        // Release: as above.
+        self.head.store(head, Ordering::Release);
+    }
+
+    /// Completes a scope that is being opened, has its origin, and says in its `head` what all of that thread do.
+    #[inline(always)]
+    pub(crate) fn complete_scope(&self, id: u64, root: u64, start: u64) {
+        // In this order, and Release: as in `complete`.
+        self.root.store(root, Ordering::Release);
+        self.start.store(start, Ordering::Release);
+        self.id.store(id, Ordering::Release);
     }
 
     /// Completes a span that is being created and has its origin.

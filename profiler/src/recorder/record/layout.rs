@@ -163,7 +163,7 @@ words! {
         3: root, set_root;
         4: start, set_start;
         5: end, set_end;
-        /// When it was left; of a wide one, how long it was busy; 0 where neither is known.
+        /// When it was left; of a wide one, how long it was busy; anything where neither is known.
         6: last_or_busy, set_last_or_busy;
     }
 }
