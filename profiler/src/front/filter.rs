@@ -137,11 +137,16 @@ impl Filter {
 
     #[cold]
     fn meet(&self, metadata: &'static Metadata<'static>) -> Answer {
-        let (Some(recorder), Some(mut present)) = (&self.recorder, self.present()) else {
+        let (Some(recorder), Some(present)) = (&self.recorder, self.present()) else {
             return Answer::Below;
         };
         // If another thread has met it meanwhile, the answer is the same.
         let Some(site) = self.sites.find_or_enter(metadata) else { return Answer::Full };
+        self.decide_by_present(recorder, present, site)
+    }
+
+    /// Asks about a callsite that is met, until the rule that was asked is the present one.
+    fn decide_by_present(&self, recorder: &Recorder, mut present: Present, site: &Site) -> Answer {
         let mut again = false;
         loop {
             let answer = self.decide(recorder, &present, site);
@@ -370,5 +375,38 @@ impl FilterHandle {
     #[must_use]
     pub fn targets(&self) -> Option<Targets> {
         self.0.upgrade()?.targets()
+    }
+}
+
+#[cfg(all(test, not(spandrel_loom)))]
+mod tests {
+    use super::*;
+    use crate::recorder::RecorderOptions;
+    use crate::recorder::answers::KeptAnswer;
+    use spandrel_ring::Owner;
+
+    /// A thread meets a callsite while another one replaces the rule, and a scope is answered between: what it keeps does not
+    /// outlive the answer.
+    #[test]
+    fn a_scope_keeps_no_answer_of_a_rule_that_is_being_replaced() {
+        crate::__scope_site!("here", tracing_core::Level::INFO, "met",);
+        static KEPT: KeptAnswer = KeptAnswer::new();
+        let (recorder, _consumer) = Recorder::new(&RecorderOptions::small());
+        let filter = Filter::new(Some(&recorder), None, true);
+        filter.set_max_level(LevelFilter::INFO);
+        // The one that meets it has looked at the rule.
+        let before = filter.present().unwrap();
+        filter.set_max_level(LevelFilter::OFF);
+        // It was not there when the other one went through all; and is there for the scope.
+        let site = filter.sites.find_or_enter(&META).unwrap();
+        assert!(matches!(filter.decide(&recorder, &before, site), Answer::Kept(_)));
+        assert!(scope_owner::can_keep(&KEPT));
+        let kept = KEPT.before();
+        scope_owner::ask();
+        let Answer::Kept(number) = filter.answer(&META) else { panic!("it is found") };
+        KEPT.keep(kept, Owner::in_word(7 << 32).unwrap(), number);
+        assert!(KEPT.get().is_some());
+        assert_eq!(filter.decide_by_present(&recorder, before, site), Answer::Below);
+        assert!(KEPT.get().is_none());
     }
 }

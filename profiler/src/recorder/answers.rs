@@ -49,12 +49,6 @@ impl Kept {
     pub(crate) fn in_word(word: u64) -> Option<Self> {
         Some(Self { owner: Owner::in_word(word)?, callsite: word << UPPER_SHIFT })
     }
-
-    /// The word that it is in.
-    #[inline(always)]
-    pub(crate) fn word(self) -> u64 {
-        self.owner.with_tag((self.callsite >> UPPER_SHIFT) as u32).get()
-    }
 }
 
 /// What was kept when somebody began to ask.

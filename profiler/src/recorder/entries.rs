@@ -228,28 +228,10 @@ fn counts(count: u64, all: u64, is_old: bool) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use tracing_core::LevelFilter;
-
     use super::*;
-    use crate::recorder::entry_rules::EntryRules;
     use crate::recorder::local;
     use crate::recorder::losses::DropReason;
     use crate::recorder::recording::RecorderOptions;
-    use crate::recorder::rule::Rule;
-
-    fn options() -> RecorderOptions {
-        RecorderOptions {
-            ring_capacity: 256,
-            partitions: 1,
-            open_spans_max: 64,
-            field_bytes_max: 256,
-            rule: Rule::new(LevelFilter::TRACE, LevelFilter::TRACE),
-            busy_time: true,
-            status_rules: true,
-            entries: EntryRules::default(),
-            first_id: 1,
-        }
-    }
 
     fn entry() -> Entry {
         Entry {
@@ -270,7 +252,7 @@ mod tests {
     /// for spans.
     #[test]
     fn entries_never_take_the_room_of_spans() {
-        let (recorder, consumer) = Recorder::new(&options());
+        let (recorder, consumer) = Recorder::new(&RecorderOptions::small());
         let recorder: Arc<Recorder> = recorder;
         local::get(&recorder).unwrap();
         let capacities = recorder.ring.capacities();

@@ -109,6 +109,23 @@ pub(crate) struct DoesNotFit {
 }
 
 impl RecorderOptions {
+    /// For tests of single functions.
+    #[cfg(all(test, not(spandrel_loom)))]
+    pub(crate) fn small() -> Self {
+        let all = tracing_core::LevelFilter::TRACE;
+        Self {
+            ring_capacity: 256,
+            partitions: 1,
+            open_spans_max: 64,
+            field_bytes_max: 256,
+            rule: Rule::new(all, all),
+            busy_time: true,
+            status_rules: true,
+            entries: EntryRules::default(),
+            first_id: 1,
+        }
+    }
+
     pub(crate) fn ring(&self) -> RingOptions {
         RingOptions { capacity: self.ring_capacity, partitions: self.partitions }
     }

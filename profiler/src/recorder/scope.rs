@@ -135,6 +135,7 @@ impl Recorder {
         let start = self.clock.ticks();
         let id = token.next_scope_id(start).unwrap_or_else(|| token.next_scope_block(self, start));
         let root = if root == 0 { id } else { root };
+        token.take_scope_slot(span);
         span.set_words(words);
         span.set_origin(parent | callsite);
         token.expect_here(span);

@@ -20,7 +20,7 @@ use crate::sync::{AtomicU64, Ordering};
 /// [`FIELDS_MAX`](crate::recorder::fields::FIELDS_MAX) of them.
 ///
 /// It has only two words, both needed by the visits: so setting it up takes two stores.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct InlineFields<'a> {
     span: &'a SpanSlot,
     /// How many of the span's words are in use, if all fields so far are in them. Otherwise `OVERFLOWED`

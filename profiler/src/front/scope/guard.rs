@@ -134,7 +134,8 @@ fn fill_plain(
     // An id that is not used after all does no harm.
     let id = token.next_scope_id(start)?;
     let (parent, root) = kin(id)?;
-    let (position, span) = token.take_scope_slot(table)?;
+    let (position, span) = token.free_scope_slot(table)?;
+    token.take_scope_slot(span);
     span.set_origin(parent | kept.callsite);
     expect(span);
     span.complete_scope(id, root, start);
@@ -171,22 +172,26 @@ fn kin_inside(token: ThreadToken, table: &Table<SpanSlot>) -> Option<(u64, u64)>
 pub(super) fn open_with_fields(
     Kept { owner, callsite }: Kept,
     metadata: &'static Metadata<'static>,
-    values: &impl ScopeValues,
+    values: impl ScopeValues + Copy,
 ) -> Option<Scope> {
     local::with_idle_table_of(owner, |token, table| {
-        let (position, span) = token.take_scope_slot(table)?;
-        let mut fields = InlineFields::new(span);
-        values.add_to(0, &mut ScopeFields::of_slot(&mut fields, metadata));
+        let (position, span) = token.free_scope_slot(table)?;
+        let mut fields = ScopeFields::of_slot(InlineFields::new(span), metadata);
+        values.add_to(0, &mut fields);
+        let fields = fields.into_slot()?;
         // From here on the fields may not be visited again: code of the user's may have run.
         let words = fields.len_if_inline();
         let start = timestamp::read();
         let id = token.next_scope_id(start);
         let kin = id.and_then(|id| kin(token, table, id).map(|kin| (id, kin)));
         let (Some(words), Some((id, (parent, root)))) = (words, kin) else {
-            let is_open = open_otherwise((position, owner), callsite, metadata, (&fields, values));
+            // Copies, or both would lie in memory on the fast path, too.
+            let (fields, values) = (fields, values);
+            let is_open = open_otherwise((position, owner), callsite, metadata, (&fields, &values));
             let scope = Scope::new(owner.with_tag(position | WITH_FIELDS));
             return Some(if is_open { scope } else { Scope::NONE });
         };
+        token.take_scope_slot(span);
         span.set_words(words);
         span.set_origin(parent | callsite);
         token.expect_here(span);
@@ -460,4 +465,40 @@ fn recorder_of(owner: Owner) -> Option<Arc<Recorder>> {
             (recorder.id == id).then(|| Arc::clone(recorder))
         })
     })
+}
+
+#[cfg(all(test, not(spandrel_loom)))]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+    use tracing_core::field::{Field, Visit};
+
+    use super::*;
+    use crate::front::scope::ScopeValue;
+    use crate::recorder::RecorderOptions;
+
+    struct Panics;
+
+    impl ScopeValue for Panics {
+        fn visit(&self, _: &Field, _: &mut dyn Visit) {
+            resume_unwind(Box::new("no message on the terminal"))
+        }
+    }
+
+    #[test]
+    fn a_value_that_panics_takes_no_slot() {
+        crate::__scope_site!("here", tracing_core::Level::INFO, "with a value", "value",);
+        let (recorder, _consumer) = Recorder::new(&RecorderOptions::small());
+        let number = recorder.callsites.add(&META).unwrap();
+        // The first one goes the general way, and has a slot added to those that are kept.
+        let first = recorder.open_scope(number, &META, &nearest_recorded, &mut |_| ());
+        drop(Scope::general(first.unwrap(), recorder.id));
+        let owner = Owner::new(NonZeroU32::new(recorder.id).unwrap());
+        let kept = Kept { owner, callsite: 0 };
+        for _ in 0..3 {
+            let open = || drop(open_with_fields(kept, &META, (&Panics, ())));
+            assert!(catch_unwind(AssertUnwindSafe(open)).is_err());
+        }
+        assert!(open_with_fields(kept, &META, (&7_u64, ())).is_some());
+    }
 }

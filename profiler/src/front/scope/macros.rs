@@ -68,7 +68,7 @@ macro_rules! __scope {
         match SITE.begin(|dispatch| $crate::__scope::is_found(dispatch)) {
             // What a value is made of lives until the scope is opened, and is made before anything is begun.
             ::std::option::Option::Some(wanted) => match $crate::__scope_values!($($value,)+) {
-                values => SITE.enter_with(wanted, &values),
+                values => SITE.enter_with(wanted, values),
             },
             ::std::option::Option::None => $crate::__scope::none(),
         }

@@ -9,7 +9,7 @@ use std::fmt::Debug;
 
 use tracing_core::field::{self, Field, Value, Visit};
 use tracing_core::span::{Attributes, Id, Record};
-use tracing_core::{Dispatch, Interest, Metadata, dispatcher};
+use tracing_core::{Dispatch, Metadata, dispatcher};
 
 use super::values::{ScopeFields, ScopeValues};
 
@@ -24,14 +24,14 @@ struct Ordinary {
     id: Id,
 }
 
-/// Opens one and enters it, if it is wanted. Says its index.
+/// Opens one and enters it, if it is wanted, which is asked for unless it is known. Says its index.
 pub(super) fn enter(
     metadata: &'static Metadata<'static>,
-    interest: &Interest,
+    is_enabled: bool,
     values: &dyn ScopeValues,
 ) -> Option<u32> {
     let made = dispatcher::get_default(|dispatch| {
-        if !interest.is_always() && !dispatch.enabled(metadata) {
+        if !is_enabled && !dispatch.enabled(metadata) {
             return None;
         }
         let none = metadata.fields().value_set(&[]);

@@ -36,10 +36,14 @@ pub struct Site {
 }
 
 /// A scope that is wanted, or may be: its values are looked at now.
-#[derive(Debug)]
-pub struct Wanted {
-    /// If it is by the fast paths, what is kept.
-    kept: u64,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// The fast paths take it, if that is still so when the values are there.
+    Kept,
+    /// Somebody has to be asked, who has not refused it so far.
+    Perhaps,
+    /// The subscriber, which decides each time, was asked: it is.
+    Enabled,
 }
 
 /// Who takes a scope.
@@ -111,7 +115,7 @@ impl Site {
             return None;
         }
         match self.kept_answer() {
-            Some(kept) if dispatcher::get_default(is_found) => Some(Wanted { kept: kept.word() }),
+            Some(_) if dispatcher::get_default(is_found) => Some(Wanted::Kept),
             _ => self.begin_otherwise(),
         }
     }
@@ -119,13 +123,17 @@ impl Site {
     /// Opens one that is wanted, with these values of its fields, in their order.
     #[doc(hidden)]
     #[inline(always)]
-    pub fn enter_with(&'static self, wanted: Wanted, values: &impl ScopeValues) -> Scope {
-        if let Some(kept) = Kept::in_word(wanted.kept)
+    pub fn enter_with(&'static self, wanted: Wanted, values: impl ScopeValues + Copy) -> Scope {
+        // Looked at again: what the values are made of is code of the user's, which may have changed a filter.
+        if wanted == Wanted::Kept
+            && let Some(kept) = self.kept.get()
             && let Some(scope) = guard::open_with_fields(kept, self.metadata, values)
         {
             return scope;
         }
-        self.ask_and_enter(values)
+        // A copy, or they would lie in memory on the fast path, too.
+        let values = values;
+        self.ask_and_enter(wanted, &values)
     }
 
     /// For whom the fast paths record it where the thread has the subscriber of all, if they do. What was answered rests on
@@ -149,27 +157,38 @@ impl Site {
             return scope;
         }
         match self.begin_otherwise() {
-            Some(_) => self.ask_and_enter(&()),
+            Some(wanted) => self.ask_and_enter(wanted, &()),
             None => Scope::NONE,
         }
     }
 
-    /// Nothing that has to be asked for: what is not wanted here may be so a moment later without a word to us.
+    /// What is not wanted here may be so a moment later without a word to us.
     #[inline(never)]
     fn begin_otherwise(&'static self) -> Option<Wanted> {
         let now = scope_owner::look();
         let is_below = self.below.load(Ordering::Relaxed) == now.change;
         let is_off = now.owner == NOBODY
             || *self.metadata.level() > LevelFilter::current()
-            || is_below && scope_owner::is_global()
-            || self.callsite.interest().is_never();
-        (!is_off).then_some(Wanted { kept: 0 })
+            || is_below && scope_owner::is_global();
+        if is_off {
+            return None;
+        }
+        match self.callsite.interest() {
+            interest if interest.is_never() => None,
+            // Once, as it may remember what it has answered until the span is made.
+            interest if interest.is_sometimes() => {
+                let is_enabled =
+                    dispatcher::get_default(|dispatch| dispatch.enabled(self.metadata));
+                is_enabled.then_some(Wanted::Enabled)
+            }
+            _ => Some(Wanted::Perhaps),
+        }
     }
 
     /// Asks `tracing` who records on this thread, and that one whether the scope is kept.
     #[cold]
     #[inline(never)]
-    fn ask_and_enter(&'static self, values: &dyn ScopeValues) -> Scope {
+    fn ask_and_enter(&'static self, wanted: Wanted, values: &dyn ScopeValues) -> Scope {
         let can_keep = scope_owner::can_keep(&self.kept);
         let before = self.kept.before();
         let now = scope_owner::ask();
@@ -184,7 +203,8 @@ impl Site {
             Way::Nobody => Scope::NONE,
             Way::Directly(recorder, number) => self.enter_directly(&recorder, number, values),
             Way::AsSpan => {
-                let index = ordinary::enter(self.metadata, &interest, values);
+                let is_enabled = wanted == Wanted::Enabled || interest.is_always();
+                let index = ordinary::enter(self.metadata, is_enabled, values);
                 index.map_or(Scope::NONE, Scope::ordinary)
             }
         }

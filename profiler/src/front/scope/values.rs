@@ -21,7 +21,7 @@ pub struct ScopeFields<'a, 'b> {
 
 enum To<'a, 'b> {
     /// Into its slot in the table of open spans.
-    Slot(&'a mut InlineFields<'b>),
+    Slot(InlineFields<'b>),
     /// To whoever is told of them one by one.
     Visitor(&'a mut dyn Visit),
 }
@@ -37,11 +37,17 @@ impl Debug for To<'_, '_> {
 
 impl<'a, 'b> ScopeFields<'a, 'b> {
     #[inline(always)]
-    pub(super) fn of_slot(
-        slot: &'a mut InlineFields<'b>,
-        metadata: &'static Metadata<'static>,
-    ) -> Self {
+    pub(super) fn of_slot(slot: InlineFields<'b>, metadata: &'static Metadata<'static>) -> Self {
         Self { to: To::Slot(slot), metadata }
+    }
+
+    /// What they are in the slot.
+    #[inline(always)]
+    pub(super) fn into_slot(self) -> Option<InlineFields<'b>> {
+        match self.to {
+            To::Slot(slot) => Some(slot),
+            To::Visitor(_) => None,
+        }
     }
 
     pub(super) fn of_visitor(
@@ -54,22 +60,34 @@ impl<'a, 'b> ScopeFields<'a, 'b> {
     /// The value of the field with this index.
     #[inline(always)]
     fn add<V: ScopeValue + ?Sized>(&mut self, index: usize, value: &V) {
-        if let To::Slot(slot) = &mut self.to
-            && value.push(&mut ScopeWords(slot), index)
-        {
-            return;
-        }
-        self.visit(index, &|field, visitor| value.visit(field, visitor));
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn visit(&mut self, index: usize, value: &dyn Fn(&Field, &mut dyn Visit)) {
-        let Some(field) = self.metadata.fields().iter().nth(index) else { return };
+        let metadata = self.metadata;
+        let visit = |field: &Field, visitor: &mut dyn Visit| value.visit(field, visitor);
         match &mut self.to {
-            To::Slot(slot) => value(&field, *slot),
-            To::Visitor(visitor) => value(&field, *visitor),
+            To::Slot(slot) => {
+                if value.push(&mut ScopeWords(slot), index) {
+                    return;
+                }
+                // A copy, or it would lie in memory on the fast path, too.
+                let mut aside = *slot;
+                show(metadata, index, &mut aside, &visit);
+                *slot = aside;
+            }
+            To::Visitor(visitor) => show(metadata, index, *visitor, &visit),
         }
+    }
+}
+
+/// Shows the value of the field with this index to a visitor.
+#[cold]
+#[inline(never)]
+fn show(
+    metadata: &'static Metadata<'static>,
+    index: usize,
+    visitor: &mut dyn Visit,
+    visit: &dyn Fn(&Field, &mut dyn Visit),
+) {
+    if let Some(field) = metadata.fields().iter().nth(index) {
+        visit(&field, visitor);
     }
 }
 

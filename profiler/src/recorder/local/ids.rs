@@ -131,3 +131,24 @@ pub(super) fn forget_ids() {
     set(|cells| &cells.scope_next_id, 0);
     set(|cells| &cells.scope_ids_end, 0);
 }
+
+#[cfg(all(test, not(spandrel_loom)))]
+mod tests {
+    use super::*;
+    use crate::recorder::RecorderOptions;
+    use crate::recorder::local;
+
+    /// As in the handler of a signal that has interrupted its thread where that looks for a partition itself.
+    #[test]
+    fn a_block_for_scopes_brings_no_partition_where_somebody_takes_ids() {
+        let (recorder, _consumer) = Recorder::new(&RecorderOptions::small());
+        let others = recorder.ring.lease();
+        let token = local::get(&recorder).unwrap();
+        drop(others);
+        let is_leased = || CELLS.with(|cells| cells.lease.is_leased());
+        token.in_change(|| token.take_scope_block(&recorder, 0)).unwrap();
+        assert!(!is_leased());
+        token.take_scope_block(&recorder, 0);
+        assert!(is_leased());
+    }
+}

@@ -22,18 +22,23 @@ use crate::recorder::open_spans::{OpenSpans, SlotPosition, SpanSlot};
 const SCOPES: u32 = FREE as u32;
 
 impl ThreadToken {
-    /// The first one, for whoever has the table.
+    /// The first one that is free, for whoever has the table. It stays that until [`take_scope_slot`](Self::take_scope_slot):
+    /// code of the user's that runs before may panic.
     #[inline(always)]
-    pub(crate) fn take_scope_slot(
+    pub(crate) fn free_scope_slot(
         self,
         table: &Table<SpanSlot>,
     ) -> Option<(SlotPosition, &SpanSlot)> {
         // Nothing of the table is looked at before.
         in_this_order();
         let position = get_cell(|cells| &cells.scope_free);
-        let span = table.get(position as usize)?;
+        Some((position, table.get(position as usize)?))
+    }
+
+    /// A scope has its first free one.
+    #[inline(always)]
+    pub(crate) fn take_scope_slot(self, span: &SpanSlot) {
         set(|cells| &cells.scope_free, span.next_free());
-        Some((position, span))
     }
 
     /// Puts the one that was taken last back.
