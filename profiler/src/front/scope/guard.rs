@@ -466,39 +466,3 @@ fn recorder_of(owner: Owner) -> Option<Arc<Recorder>> {
         })
     })
 }
-
-#[cfg(all(test, not(spandrel_loom)))]
-mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-
-    use tracing_core::field::{Field, Visit};
-
-    use super::*;
-    use crate::front::scope::ScopeValue;
-    use crate::recorder::RecorderOptions;
-
-    struct Panics;
-
-    impl ScopeValue for Panics {
-        fn visit(&self, _: &Field, _: &mut dyn Visit) {
-            resume_unwind(Box::new("no message on the terminal"))
-        }
-    }
-
-    #[test]
-    fn a_value_that_panics_takes_no_slot() {
-        crate::__scope_site!("here", tracing_core::Level::INFO, "with a value", "value",);
-        let (recorder, _consumer) = Recorder::new(&RecorderOptions::small());
-        let number = recorder.callsites.add(&META).unwrap();
-        // The first one goes the general way, and has a slot added to those that are kept.
-        let first = recorder.open_scope(number, &META, &nearest_recorded, &mut |_| ());
-        drop(Scope::general(first.unwrap(), recorder.id));
-        let owner = Owner::new(NonZeroU32::new(recorder.id).unwrap());
-        let kept = Kept { owner, callsite: 0 };
-        for _ in 0..3 {
-            let open = || drop(open_with_fields(kept, &META, (&Panics, ())));
-            assert!(catch_unwind(AssertUnwindSafe(open)).is_err());
-        }
-        assert!(open_with_fields(kept, &META, (&7_u64, ())).is_some());
-    }
-}
