@@ -132,8 +132,8 @@ impl Site {
             return scope;
         }
         // A copy, or they would lie in memory on the fast path, too.
-        let values = values;
-        self.ask_and_enter(wanted, &values)
+        let shown = values;
+        self.ask_and_enter(wanted, &shown)
     }
 
     /// For whom the fast paths record it where the thread has the subscriber of all, if they do. What was answered rests on
