@@ -59,7 +59,8 @@ fn slots_stay_a_list_where_slow_ends_interrupt_each_other() {
                     nest(0);
                 }
                 SEEN.store(0, Ordering::Relaxed);
-                (AT.store(at, Ordering::Relaxed), OF.store(INSTRUCTIONS, Ordering::Relaxed));
+                AT.store(at, Ordering::Relaxed);
+                OF.store(INSTRUCTIONS, Ordering::Relaxed);
                 let outer = scope!("outer");
                 let inner = scope!("inner");
                 error!("on purpose");

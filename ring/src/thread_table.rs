@@ -34,12 +34,17 @@ use crate::table::Table;
 ///
 /// # Signals
 ///
-/// A handler of a signal may interrupt its thread anywhere in here: it finds no table then, or the one that is
-/// here, and changes none that is in use. Where it [takes](Self::take) one out, it must put one in its place.
+/// A handler of a signal may interrupt its thread anywhere in here, and do anything that can be done here. It finds the
+/// table that is here, or none; one that is in use it can neither exchange nor take out, and where a table is being put here
+/// or taken out it can do neither. Whoever was interrupted gets no other owner's table for the one that he wanted.
 pub struct ThreadTable<T> {
     /// The owner, 0 while the table is in use or there is none. So one comparison says that it is there, whose it is, and
     /// that nobody is at it.
     owner: Cell<u64>,
+    /// The owner of the table that is here, in use or not; 0 if there is none.
+    here: Cell<u64>,
+    /// Somebody puts a table here or takes it out.
+    is_changing: Cell<bool>,
     table: Cell<Option<ManuallyDrop<Table<T>>>>,
 }
 
@@ -125,14 +130,14 @@ impl Tagged {
 /// Nobody finds the table: says again whose it is when that ends, also by a panic.
 struct Use<'a> {
     owner: &'a Cell<u64>,
-    was: u64,
+    was: Owner,
 }
 
 impl Drop for Use<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         in_this_order();
-        self.owner.set(self.was);
+        self.owner.set(self.was.0.get());
     }
 }
 
@@ -140,7 +145,8 @@ impl<T> ThreadTable<T> {
     /// Without a table.
     #[must_use]
     pub const fn new() -> Self {
-        Self { owner: Cell::new(0), table: Cell::new(None) }
+        let (owner, here) = (Cell::new(0), Cell::new(0));
+        Self { owner, here, is_changing: Cell::new(false), table: Cell::new(None) }
     }
 
     /// Runs `f` with the table, if it is of this owner. `None`, and `f` does not run, also inside of another `f`.
@@ -150,81 +156,106 @@ impl<T> ThreadTable<T> {
         owner: Owner,
         f: impl FnOnce(&Table<T>) -> Option<R>,
     ) -> Option<R> {
+        let _use = self.begin_use(owner)?;
+        // SAFETY: it is in use from here on until `_use` is dropped, so nobody puts another one there, or takes it out; for
+        // this type stays on its thread (`Cell` is not `Sync`, and whoever moves it has it for himself), where handlers of
+        // signals find that it is in use.
+        let table = unsafe { &*self.table.as_ptr() }.as_ref();
+        // SAFETY: `begin_use` has seen that one is here, after it has said that it is in use: `here` is not 0 only where
+        // there is one, see `put` and `take`.
+        f(unsafe { table.unwrap_unchecked() })
+    }
+
+    /// Runs `f` where nobody finds this owner's table, whether it is in use or not. Where there is none at all, none may be
+    /// [put](Self::put) meanwhile: whoever comes would find it. `None`, and `f` does not run, if there is another one's.
+    pub fn hidden<R>(&self, owner: Owner, f: impl FnOnce() -> R) -> Option<R> {
+        let _use = self.begin_use(owner);
+        let is_hidden = self.owner.get() == 0 && [0, owner.0.get()].contains(&self.here.get());
+        is_hidden.then(f)
+    }
+
+    /// The table of this owner is in use from now on. `None` if it is so already, or there is none.
+    #[inline(always)]
+    fn begin_use(&self, owner: Owner) -> Option<Use<'_>> {
         if self.owner.get() != owner.0.get() {
             return None;
         }
-        let _use = Use { owner: &self.owner, was: owner.0.get() };
-        // SAFETY: as was just found; the number of an `Owner` is not 0.
-        f(unsafe { self.begin_use() })
-    }
-
-    /// Runs `f` with the table, whoever the owner is. `None`, and `f` does not run, if there is none, and inside of another
-    /// `f`.
-    #[inline(always)]
-    pub fn with<R>(&self, f: impl FnOnce(&Table<T>) -> R) -> Option<R> {
-        let was = self.owner.get();
-        if was == 0 {
-            return None;
-        }
-        let _use = Use { owner: &self.owner, was };
-        // SAFETY: as was just found.
-        Some(f(unsafe { self.begin_use() }))
-    }
-
-    /// Runs `f` where nobody finds the table, whether there is one or not, and is in use or not. Where there is none, none
-    /// may be [put](Self::put) meanwhile: nobody would find it.
-    #[inline(always)]
-    pub fn hidden<R>(&self, f: impl FnOnce() -> R) -> R {
-        // Nobody takes it out meanwhile, as in `begin_use`.
-        let _use = Use { owner: &self.owner, was: self.owner.replace(0) };
-        in_this_order();
-        f()
-    }
-
-    /// # Safety
-    ///
-    /// The owner in `self.owner` is not 0.
-    #[inline(always)]
-    unsafe fn begin_use(&self) -> &Table<T> {
         self.owner.set(0);
         in_this_order();
-        // SAFETY: it was not 0, so nobody is in the next lines or in `take`, which begin like this; and nobody comes
-        // there before it is set back, for this type stays on its thread (`Cell` is not `Sync`, and whoever moves it has it
-        // for himself). Nobody else touches `table`.
-        let table = unsafe { &*self.table.as_ptr() }.as_ref();
-        // SAFETY: where it is not 0 there is one, see `put`.
-        unsafe { table.unwrap_unchecked() }
+        // From here on it stays. But a handler of a signal may have come before that, after the comparison.
+        if self.here.get() != owner.0.get() {
+            self.end_use_of_another();
+            return None;
+        }
+        Some(Use { owner: &self.owner, was: owner })
     }
 
-    /// Whether there is a table that is in use.
+    #[cold]
+    #[inline(never)]
+    fn end_use_of_another(&self) {
+        in_this_order();
+        // Its handler has left it so, and is at it no more.
+        self.owner.set(self.here.get());
+    }
+
+    /// Whether there is a table that is in use, or is just being put here or taken out.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
-        self.owner.get() == 0 && !self.is_empty()
+        self.is_changing.get() || self.owner.get() == 0 && !self.is_empty()
     }
 
-    /// Keeps a table in place of the one that was here. Does nothing with it while that is in use.
+    /// Keeps a table in place of the one that was here. Does nothing with it while that is in use, or where a handler of a
+    /// signal comes before with one of its own.
     pub fn put(&self, table: Table<T>, owner: Owner) {
         drop(self.take());
-        // SAFETY of `begin_use`: the only place where there is a table from then on that has an owner.
-        if self.is_empty() {
+        let refused = self.alone(|| {
+            if !self.is_empty() {
+                return Some(table);
+            }
             self.table.set(Some(ManuallyDrop::new(table)));
             in_this_order();
+            // SAFETY of `with_owned_by`: the only place where `here` is set, after the table is there.
+            self.here.set(owner.0.get());
+            in_this_order();
             self.owner.set(owner.0.get());
-        }
+            None
+        });
+        // Not before: whoever frees memory may come here again.
+        drop(refused);
     }
 
     /// Takes the table out, with its owner. `None` if there is none, and while it is in use.
     pub fn take(&self) -> Option<(Table<T>, Owner)> {
-        let owner = Owner::in_word(self.owner.replace(0))?;
+        let taken = self.alone(|| {
+            // Nobody but a handler that uses it and is done comes between the look and the change.
+            Owner::in_word(self.owner.replace(0))?;
+            in_this_order();
+            // SAFETY of `with_owned_by`: before the table is gone.
+            let owner = Owner::in_word(self.here.replace(0))?;
+            in_this_order();
+            self.table.take().map(|table| (ManuallyDrop::into_inner(table), owner))
+        });
+        taken.flatten()
+    }
+
+    /// Runs `f`, which may put a table here or take it out, unless somebody is at that: whom the handler of a signal has
+    /// interrupted there.
+    fn alone<R>(&self, f: impl FnOnce() -> R) -> Option<R> {
+        if self.is_changing.get() {
+            return None;
+        }
+        // A handler that comes between these two is done when it ends.
+        self.is_changing.set(true);
         in_this_order();
-        self.table.take().map(|table| (ManuallyDrop::into_inner(table), owner))
+        let result = f();
+        in_this_order();
+        self.is_changing.set(false);
+        Some(result)
     }
 
     /// Whether there is none, in use or not.
     fn is_empty(&self) -> bool {
-        // SAFETY: only looked at, for whether it is there; `begin_use` borrows it shared, and `put` and `take`, which change
-        // it, call nobody while they do.
-        unsafe { (*self.table.as_ptr()).is_none() }
+        self.here.get() == 0
     }
 }
 
@@ -259,7 +290,7 @@ mod tests {
     }
 
     fn first(here: &ThreadTable<u64>) -> Option<u64> {
-        here.with(|table| table.get(0).copied()).flatten()
+        found(here, OURS).or_else(|| found(here, OTHERS))
     }
 
     fn found(here: &ThreadTable<u64>, owner: Owner) -> Option<u64> {
@@ -316,24 +347,53 @@ mod tests {
     fn what_is_in_use_stays() {
         let here = ThreadTable::new();
         // Nothing is hidden where there is nothing.
-        here.hidden(|| assert!(!here.is_in_use()));
+        assert_eq!(here.hidden(OURS, || here.is_in_use()), Some(false));
         here.put(table(7), OURS);
         let inside = || {
             // What a handler of a signal would find.
-            assert!(here.is_in_use() && here.with(|_| ()).is_none() && here.take().is_none());
-            assert_eq!(found(&here, OURS), None);
+            assert!(here.is_in_use() && first(&here).is_none() && here.take().is_none());
             here.put(table(8), OTHERS);
-            here.hidden(|| assert!(here.is_in_use()));
+            assert_eq!(here.hidden(OURS, || here.is_in_use()), Some(true));
+            assert_eq!(here.hidden(OTHERS, || ()), None);
+            assert!(here.is_in_use());
         };
         let used = |it: &Table<u64>| {
             inside();
             it.get(0).copied()
         };
         assert_eq!(here.with_owned_by(OURS, used), Some(7));
-        assert_eq!(here.with(used), Some(Some(7)));
-        here.hidden(inside);
+        assert_eq!(here.hidden(OURS, inside), Some(()));
+        assert_eq!((here.hidden(OTHERS, || ()), here.is_in_use()), (None, false));
         assert_eq!(found(&here, OURS), Some(7));
         drop(here.take());
+    }
+
+    #[test]
+    fn what_changes_is_nobodys() {
+        let here = ThreadTable::new();
+        here.put(table(7), OURS);
+        // What a handler of a signal would find that interrupts whoever puts a table here or takes it out.
+        here.alone(|| {
+            assert!(here.is_in_use() && here.take().is_none());
+            here.put(table(8), OTHERS);
+            assert_eq!(found(&here, OURS), Some(7));
+        });
+        assert!(!here.is_in_use());
+        assert_eq!((found(&here, OURS), found(&here, OTHERS)), (Some(7), None));
+        drop(here.take());
+    }
+
+    /// What is left where a handler of a signal comes between the two comparisons; the tests of the whole step through them.
+    #[test]
+    fn what_came_before_it_was_marked_is_found_again() {
+        let here = ThreadTable::new();
+        here.put(table(8), OTHERS);
+        here.owner.set(OURS.0.get());
+        assert_eq!(found(&here, OURS), None);
+        assert_eq!((here.is_in_use(), found(&here, OTHERS)), (false, Some(8)));
+        drop(here.take());
+        here.owner.set(OURS.0.get());
+        assert_eq!((found(&here, OURS), here.is_in_use(), here.owner.get()), (None, false, 0));
     }
 
     #[test]
@@ -344,8 +404,7 @@ mod tests {
             |run: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err();
         assert!(caught(&|| _ = here.with_owned_by::<()>(OURS, |_| panic!("on purpose"))));
         assert_eq!(found(&here, OURS), Some(7));
-        assert!(caught(&|| _ = here.with::<()>(|_| panic!("on purpose"))));
-        assert!(caught(&|| here.hidden(|| panic!("on purpose"))));
+        assert!(caught(&|| _ = here.hidden(OURS, || panic!("on purpose"))));
         assert!(!here.is_in_use() && found(&here, OURS) == Some(7));
         assert!(here.take().is_some());
     }

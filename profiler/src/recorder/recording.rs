@@ -1,11 +1,12 @@
 //! A recording: what all front ends, their threads and the writer share.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 #[cfg(feature = "crash-proof")]
 use spandrel_ring::file::CreateError;
-use spandrel_ring::{Consumer, Ring, RingOptions, TooLarge};
+use spandrel_ring::{Consumer, Owner, Ring, RingOptions, TooLarge};
 
 use crate::mutex::Mutex;
 use crate::recorder::account::Shown;
@@ -334,6 +335,11 @@ impl Recorder {
     pub(crate) fn fast_owner(&self) -> u32 {
         // Relaxed: as in `Ring::close`.
         self.fast_owner.load(Ordering::Relaxed)
+    }
+
+    /// Whose a thread's share of the table of open spans is, if it is this recording's.
+    pub(crate) fn table_owner(&self) -> Option<Owner> {
+        NonZeroU32::new(self.id).map(Owner::new)
     }
 
     /// From now on `tracing` knows a front end of ours.

@@ -61,7 +61,9 @@ impl Recorder {
             head: token.head() | record::callsite_high(callsite) | self.flags(callsite),
             root,
         };
-        token.add_scope_slot(&self.open, self.scope_head(token.thread()));
+        if let Some(owner) = self.table_owner() {
+            token.add_scope_slot(owner, &self.open, self.scope_head(token.thread()));
+        }
         if metadata.fields().is_empty() {
             return self.insert_scope(token, origin, None);
         }
@@ -133,7 +135,7 @@ impl Recorder {
     ) -> u64 {
         let (parent, root) = self.around_scope(token, ancestor);
         let start = self.clock.ticks();
-        let id = token.next_scope_id(start).unwrap_or_else(|| token.next_scope_block(self, start));
+        let id = token.next_id(self, start);
         let root = if root == 0 { id } else { root };
         token.take_scope_slot(span);
         span.set_words(words);

@@ -97,47 +97,62 @@ impl Drop for Scope {
 /// nothing was done, if it is another case than the usual one.
 #[inline(always)]
 pub(super) fn open_outside(kept: Kept) -> Option<Scope> {
+    // Here, and below: what a reading takes registers for is over when those of the table are needed.
+    let start = timestamp::read();
     local::with_idle_table_of(kept.owner, |token, table| {
         if !token.is_outside() {
             return None;
         }
+        let enter = |span: &SpanSlot| {
+            token.expect_outside(span);
+            Some(())
+        };
         // It has no parent, and is its own root.
-        fill_plain(token, table, kept, |id| Some((0, id)), |span| token.expect_outside(span))
+        fill_plain(token, table, (kept, start), enter, |(), id| (0, id))
     })
 }
 
 /// The same where it is in one.
 #[inline(always)]
 pub(super) fn open_inside(kept: Kept) -> Option<Scope> {
+    let start = timestamp::read();
     local::with_idle_table_of(kept.owner, |token, table| {
-        fill_plain(token, table, kept, |_| kin_inside(token, table), |span| token.expect_here(span))
+        let enter = |span: &SpanSlot| {
+            token.expect_here(span);
+            kin_inside(token, table)
+        };
+        fill_plain(token, table, (kept, start), enter, |kin, _| kin)
     })
 }
 
 /// The same, whatever it is in; not in line, for whoever has more to do.
 #[inline(never)]
 pub(super) fn open_anywhere(kept: Kept) -> Option<Scope> {
+    let start = timestamp::read();
     local::with_idle_table_of(kept.owner, |token, table| {
-        fill_plain(token, table, kept, |id| kin(token, table, id), |span| token.expect_here(span))
+        let enter = |span: &SpanSlot| {
+            token.expect_here(span);
+            kin(token, table)
+        };
+        fill_plain(token, table, (kept, start), enter, with_own_root)
     })
 }
 
+/// `enter` says to the slot where it is, and finds what parent and root follow from when the id is known.
 #[inline(always)]
-fn fill_plain(
+fn fill_plain<K>(
     token: ThreadToken,
     table: &Table<SpanSlot>,
-    kept: Kept,
-    kin: impl FnOnce(u64) -> Option<(u64, u64)>,
-    expect: impl FnOnce(&SpanSlot),
+    (kept, start): (Kept, u64),
+    enter: impl FnOnce(&SpanSlot) -> Option<K>,
+    kin_of: impl FnOnce(K, u64) -> (u64, u64),
 ) -> Option<Scope> {
-    let start = timestamp::read();
-    // An id that is not used after all does no harm.
-    let id = token.next_scope_id(start)?;
-    let (parent, root) = kin(id)?;
     let (position, span) = token.free_scope_slot(table)?;
+    let kin = enter(span)?;
+    let id = token.next_id_of_idle(start)?;
+    let (parent, root) = kin_of(kin, id);
     token.take_scope_slot(span);
     span.set_origin(parent | kept.callsite);
-    expect(span);
     span.complete_scope(id, root, start);
     token.push_here(local::link_of(position, id));
     Some(Scope::new(kept.owner.with_tag(position)))
@@ -149,16 +164,19 @@ fn fill_plain(
 pub(super) fn renew_ids(owner: Owner) -> bool {
     let Some(token) = local::get_if_owner(owner.number()) else { return false };
     local::recorder_of(owner.number())
-        .is_some_and(|recorder| token.renew_scope_ids(&recorder, recorder.clock.ticks()))
+        .is_some_and(|recorder| token.renew_ids(&recorder, recorder.clock.ticks()))
 }
 
-/// Parent, or 0, and root of a new one with this id; if the innermost span is the thread's own.
+/// Parent and root of a new one, both 0 outside of all spans; if the innermost span is the thread's own.
 #[inline(always)]
-fn kin(token: ThreadToken, table: &Table<SpanSlot>, id: u64) -> Option<(u64, u64)> {
-    if token.is_outside() {
-        return Some((0, id));
-    }
-    kin_inside(token, table)
+fn kin(token: ThreadToken, table: &Table<SpanSlot>) -> Option<(u64, u64)> {
+    if token.is_outside() { Some((0, 0)) } else { kin_inside(token, table) }
+}
+
+/// The same of one with this id, which is its own root where there is none.
+#[inline(always)]
+fn with_own_root((parent, root): (u64, u64), id: u64) -> (u64, u64) {
+    (parent, if root == 0 { id } else { root })
 }
 
 /// The same where the thread is in a span.
@@ -182,15 +200,16 @@ pub(super) fn open_with_fields(
         // From here on the fields may not be visited again: code of the user's may have run.
         let words = fields.len_if_inline();
         let start = timestamp::read();
-        let id = token.next_scope_id(start);
-        let kin = id.and_then(|id| kin(token, table, id).map(|kin| (id, kin)));
-        let (Some(words), Some((id, (parent, root)))) = (words, kin) else {
+        let kin = kin(token, table);
+        let id = kin.and_then(|_| token.next_id_of_idle(start));
+        let (Some(words), Some(kin), Some(id)) = (words, kin, id) else {
             // Copies, or both would lie in memory on the fast path, too.
             let (fields, values) = (fields, values);
             let is_open = open_otherwise((position, owner), callsite, metadata, (&fields, &values));
             let scope = Scope::new(owner.with_tag(position | WITH_FIELDS));
             return Some(if is_open { scope } else { Scope::NONE });
         };
+        let (parent, root) = with_own_root(kin, id);
         token.take_scope_slot(span);
         span.set_words(words);
         span.set_origin(parent | callsite);
@@ -400,13 +419,12 @@ fn close_otherwise(handle: Tagged) {
 #[inline(always)]
 fn close_general(handle: Tagged) -> Ending {
     let position = handle.tag() & !FLAGS;
-    let ending = local::with_table(|table| {
+    let ending = local::with_table_of(handle.owner(), |token, table| {
         let span = closing(table, position, handle.owner().number())?;
         // Where times are not measured its entry is counted already.
         if record::upper_of(span.head()) != 0 {
             return None;
         }
-        let token = local::of_owner();
         publish_and_vacate(token, span)?;
         Some(if token.keep_slot(position) { Ending::Done } else { Ending::Free })
     });
@@ -446,7 +464,7 @@ fn close_slow(handle: Tagged) {
         let position = handle.tag() & !FLAGS;
         if handle.tag() & GENERAL == 0
             && let Some(token) = local::look(&recorder)
-            && token.lose_scope_slot(&recorder.open, position).is_none()
+            && token.lose_scope_slot(handle.owner(), &recorder.open, position).is_none()
         {
             // A handler of a signal ends a scope that is not its own, where its thread is at their slots: as above.
             return;

@@ -25,6 +25,7 @@ pub(super) struct Cells {
     pub(super) thread: Cell<u32>,
     /// The position of the slot that was used last; usually the next callback is for the same span.
     pub(super) last_position: Cell<SlotPosition>,
+    /// The next id of the thread's block of them, and where that ends.
     pub(super) next_id: Cell<u64>,
     pub(super) ids_end: Cell<u64>,
     /// Up to which moment the block of ids is used, in ticks.
@@ -49,11 +50,6 @@ pub(super) struct Cells {
     pub(super) scope_list_changes: Cell<bool>,
     /// The first `scope_slots` of these.
     pub(super) scope_kept: [Cell<SlotPosition>; FREE],
-    /// A block of ids for scopes: as `next_id`, `ids_end` and `ids_until`. Of their own, so that whoever opens one need not
-    /// say in `state` that ids are being taken.
-    pub(super) scope_next_id: Cell<u64>,
-    pub(super) scope_ids_end: Cell<u64>,
-    pub(super) scope_ids_until: Cell<u64>,
     /// The header of the record of a scope in which nothing was out of the ordinary.
     pub(super) scope_header: Cell<u64>,
     /// The innermost span that the thread is in; see [`Link`].
@@ -86,9 +82,6 @@ impl Cells {
             scope_slots: Cell::new(0),
             scope_list_changes: Cell::new(false),
             scope_kept: [const { Cell::new(0) }; FREE],
-            scope_next_id: Cell::new(0),
-            scope_ids_end: Cell::new(0),
-            scope_ids_until: Cell::new(0),
             scope_header: Cell::new(0),
             innermost: Cell::new(OUTSIDE),
             details_len: Cell::new(0),

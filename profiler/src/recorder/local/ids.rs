@@ -2,16 +2,14 @@
 
 use super::cells::{CELLS, get_cell, set};
 use super::owned::{has_end, look_for_lease};
+use super::state;
 use super::token::ThreadToken;
-use super::with_table;
 use crate::recorder::recording::Recorder;
 
 /// Ids are taken from the common counter in blocks of this many.
 const ID_BLOCK: u64 = 64;
-/// Those for scopes, of which there are more, in blocks of this many.
-const SCOPE_ID_BLOCK: u64 = 256;
 /// A block is given up after so many ticks, about 10 ms, so that ids grow with time: a slow thread
-/// burns 32,000 ids a second.
+/// burns 6,400 ids a second.
 const ID_BLOCK_TICKS: u64 = 25_000_000;
 
 impl ThreadToken {
@@ -40,6 +38,16 @@ impl ThreadToken {
         Some(id)
     }
 
+    /// The same for whoever has the table of open spans, where none of our callbacks is at work: begins a change of its own
+    /// for the moment.
+    #[inline(always)]
+    pub(crate) fn next_id_of_idle(self, now: u64) -> Option<u64> {
+        self.begin_change();
+        let id = self.next_id_of_block(now);
+        self.end_change();
+        id
+    }
+
     #[cold]
     #[inline(never)]
     fn next_block(self, recorder: &Recorder, now: u64) -> u64 {
@@ -51,6 +59,10 @@ impl ThreadToken {
     /// Takes a new block of ids, if the one in hand has no id for this moment. Says whether that was so.
     pub(crate) fn renew_ids(self, recorder: &Recorder, now: u64) -> bool {
         let renew = || {
+            // A handler of a signal may have turned the thread to another profiler since the token was had.
+            if state::owner(get_cell(|cells| &cells.idle)) != recorder.id {
+                return false;
+            }
             let id = self.next_id_of_block(now);
             match id {
                 // It was only looked for.
@@ -68,68 +80,18 @@ impl ThreadToken {
         set(|cells| &cells.next_id, id);
         set(|cells| &cells.ids_end, id + ID_BLOCK);
         set(|cells| &cells.ids_until, now.saturating_add(ID_BLOCK_TICKS));
-        look_for_missing_lease(recorder);
-        id
-    }
-
-    /// A new id for a scope, if it can be had from the block in hand, for whoever has the table.
-    #[inline(always)]
-    pub(crate) fn next_scope_id(self, now: u64) -> Option<u64> {
-        let id = get_cell(|cells| &cells.scope_next_id);
-        if id == get_cell(|cells| &cells.scope_ids_end)
-            || now > get_cell(|cells| &cells.scope_ids_until)
-        {
-            return None;
+        // A good moment to look whether another thread has given back its partition.
+        if !CELLS.with(|cells| cells.lease.is_leased()) && has_end() {
+            look_for_lease(recorder);
         }
-        set(|cells| &cells.scope_next_id, id + 1);
-        Some(id)
-    }
-
-    /// The first id of a new block for scopes, for whoever has the table.
-    pub(crate) fn next_scope_block(self, recorder: &Recorder, now: u64) -> u64 {
-        let id = self.take_scope_block(recorder, now);
-        set(|cells| &cells.scope_next_id, id + 1);
-        id
-    }
-
-    /// Takes a new block of ids for scopes, if the one in hand has no id for this moment. Says whether that was so.
-    pub(crate) fn renew_scope_ids(self, recorder: &Recorder, now: u64) -> bool {
-        let renew = |_: &_| {
-            let id = self.next_scope_id(now);
-            match id {
-                // It was only looked for.
-                Some(id) => set(|cells| &cells.scope_next_id, id),
-                None => _ = self.take_scope_block(recorder, now),
-            }
-            Some(id.is_none())
-        };
-        with_table(renew).unwrap_or(false)
-    }
-
-    fn take_scope_block(self, recorder: &Recorder, now: u64) -> u64 {
-        let id = recorder.take_ids(SCOPE_ID_BLOCK);
-        set(|cells| &cells.scope_next_id, id);
-        set(|cells| &cells.scope_ids_end, id + SCOPE_ID_BLOCK);
-        set(|cells| &cells.scope_ids_until, now.saturating_add(ID_BLOCK_TICKS));
-        // A handler of a signal that comes meanwhile looks for none.
-        _ = self.in_change(|| look_for_missing_lease(recorder));
         id
     }
 }
 
-/// A good moment to look whether another thread has given back its partition.
-fn look_for_missing_lease(recorder: &Recorder) {
-    if !CELLS.with(|cells| cells.lease.is_leased()) && has_end() {
-        look_for_lease(recorder);
-    }
-}
-
-/// Gives both blocks up.
+/// Gives the block up.
 pub(super) fn forget_ids() {
     set(|cells| &cells.next_id, 0);
     set(|cells| &cells.ids_end, 0);
-    set(|cells| &cells.scope_next_id, 0);
-    set(|cells| &cells.scope_ids_end, 0);
 }
 
 #[cfg(all(test, not(spandrel_loom)))]
@@ -138,17 +100,40 @@ mod tests {
     use crate::recorder::RecorderOptions;
     use crate::recorder::local;
 
-    /// As in the handler of a signal that has interrupted its thread where that looks for a partition itself.
     #[test]
-    fn a_block_for_scopes_brings_no_partition_where_somebody_takes_ids() {
+    fn ids_of_whoever_is_in_no_change_are_those_of_the_block() {
         let (recorder, _consumer) = Recorder::new(&RecorderOptions::small());
-        let others = recorder.ring.lease();
         let token = local::get(&recorder).unwrap();
-        drop(others);
-        let is_leased = || CELLS.with(|cells| cells.lease.is_leased());
-        token.in_change(|| token.take_scope_block(&recorder, 0)).unwrap();
-        assert!(!is_leased());
-        token.take_scope_block(&recorder, 0);
-        assert!(is_leased());
+        assert_eq!(token.next_id_of_idle(0), None);
+        assert!(token.renew_ids(&recorder, 0) && !token.renew_ids(&recorder, 0));
+        let first = token.next_id(&recorder, 0);
+        for id in first + 1..first + ID_BLOCK {
+            let next = if id.is_multiple_of(2) {
+                token.next_id_of_idle(0)
+            } else {
+                token.next_id_of_block(0)
+            };
+            assert_eq!(next, Some(id));
+        }
+        // Nobody has what was looked for behind the last one, however often.
+        for _ in 0..3 {
+            assert_eq!(token.next_id_of_idle(0), None);
+            assert_eq!(token.next_id_of_block(0), None);
+        }
+        let later = recorder.take_ids(1);
+        assert_eq!(token.next_id(&recorder, 0), later + 1);
+        assert_eq!(token.next_id_of_idle(ID_BLOCK_TICKS + 1), None);
+        assert!(token.renew_ids(&recorder, ID_BLOCK_TICKS + 1));
+        assert_eq!(token.next_id_of_idle(ID_BLOCK_TICKS + 1), Some(later + 1 + ID_BLOCK));
+    }
+
+    #[test]
+    fn nobody_takes_a_block_for_a_thread_that_has_turned_to_another_profiler() {
+        let (recorder, _consumer) = Recorder::new(&RecorderOptions::small());
+        let (other, _other_consumer) = Recorder::new(&RecorderOptions::small());
+        let token = local::get(&recorder).unwrap();
+        local::get(&other).unwrap();
+        assert!(!token.renew_ids(&recorder, 0));
+        assert_eq!(token.next_id_of_idle(0), None);
     }
 }

@@ -111,13 +111,8 @@ pub(crate) fn is_old(start: impl FnOnce() -> u64, entered: u64) -> bool {
     entered >= start().wrapping_add(get_cell(|cells| &cells.long_age))
 }
 
-/// Runs `f` with the table of open spans of the recorder that the cells are set up for.
-#[inline]
-pub(crate) fn with_table<R>(f: impl FnOnce(&Table<SpanSlot>) -> Option<R>) -> Option<R> {
-    CELLS.with(|cells| cells.table.with(f)).flatten()
-}
-
-/// The same if that is this one, its fast paths are open to the thread, and none of our callbacks is at work.
+/// Runs `f` with the table of open spans of this recorder, if the cells are set up for it, its fast paths are open to the
+/// thread, and none of our callbacks is at work.
 #[inline(always)]
 pub(crate) fn with_idle_table_of<R>(
     owner: Owner,

@@ -1,10 +1,9 @@
 //! What a thread owns for each profiler, and how its cells change hands between them.
 
 use std::cell::{Cell, RefCell};
-use std::num::NonZeroU32;
 use std::sync::{Arc, Weak};
 
-use spandrel_ring::{Lease, Owner};
+use spandrel_ring::Lease;
 
 use super::cells::{CELLS, FREE, get_cell, set};
 use super::ids::forget_ids;
@@ -198,9 +197,9 @@ pub(super) fn set_up(recorder: &Arc<Recorder>) -> Result<ThreadToken, Unavailabl
     set(|cells| &cells.idle, idle);
     set(|cells| &cells.scope_header, recorder.scope_header(thread));
     in_this_order();
-    if let Some(owner) = NonZeroU32::new(recorder.id).filter(|_| ends && is_fast) {
+    if let Some(owner) = recorder.table_owner().filter(|_| ends && is_fast) {
         let slots = recorder.open.slots().clone();
-        CELLS.with(|cells| cells.table.put(slots, Owner::new(owner)));
+        CELLS.with(|cells| cells.table.put(slots, owner));
     }
     set(|cells| &cells.state, idle);
     Ok(ThreadToken(()))

@@ -5,17 +5,17 @@
 //! another way when it ends, and its slot out of the list; so does one that ends before what was opened inside of it.
 //! Where there is no slot left the general path adds one, up to a few.
 //!
-//! Unlike those for spans they are used only inside of [`with_table`], where nobody comes a second
+//! Unlike those for spans they are used only inside of [`with_table_of`], where nobody comes a second
 //! time: neither a handler of a signal nor code of the user's.
 //!
 //! What is the same of all scopes of a thread, the `head`, stands in such a slot already, and stays there.
 
-use spandrel_ring::Table;
+use spandrel_ring::{Owner, Table};
 
 use super::cells::{CELLS, FREE, NO_SLOT, get_cell, set};
 use super::state::in_this_order;
 use super::token::ThreadToken;
-use super::with_table;
+use super::with_table_of;
 use crate::recorder::open_spans::{OpenSpans, SlotPosition, SpanSlot};
 
 /// Most slots that a thread keeps for scopes, open ones included.
@@ -48,10 +48,10 @@ impl ThreadToken {
     }
 
     /// Adds one if there is none left, and not too many are open; `head` is that of each span there.
-    pub(crate) fn add_scope_slot(self, open: &OpenSpans, head: u64) {
+    pub(crate) fn add_scope_slot(self, owner: Owner, open: &OpenSpans, head: u64) {
         // Not in a handler of a signal that has interrupted its thread where it opens or ends a scope; nor in a thread that
-        // is ending.
-        _ = with_table(|_| change_list(|| self.add_alone(open, head)));
+        // is ending, or that a handler has turned to another profiler since the token was had.
+        _ = with_table_of(owner, |token, _| change_list(|| token.add_alone(open, head)));
     }
 
     fn add_alone(self, open: &OpenSpans, head: u64) {
@@ -72,9 +72,16 @@ impl ThreadToken {
     /// The scope in this slot, if that is kept, goes another way: it is in the list no more. For whoever has found the cells
     /// set up for the recorder of this table. `None`, and nothing was done, in the handler of a signal that has interrupted
     /// its thread where the list is changed.
-    pub(crate) fn lose_scope_slot(self, open: &OpenSpans, position: SlotPosition) -> Option<()> {
+    pub(crate) fn lose_scope_slot(
+        self,
+        owner: Owner,
+        open: &OpenSpans,
+        position: SlotPosition,
+    ) -> Option<()> {
         // No scope is opened or ended in a fast way meanwhile.
-        CELLS.with(|cells| cells.table.hidden(|| change_list(|| lose_alone(open, position))))
+        let lose = || change_list(|| lose_alone(open, position));
+        // Where a handler has turned the thread to another profiler it keeps no slots of this one any more.
+        CELLS.with(|cells| cells.table.hidden(owner, lose)).unwrap_or(Some(()))
     }
 }
 

@@ -16,9 +16,13 @@
 //! The handler of a signal may interrupt its thread between any two instructions of a callback, and open
 //! spans itself. It runs from its beginning to its end meanwhile, so whatever it changes *and
 //! changes back* needs no care: the innermost span, the lease that is borrowed. What it does not change
-//! back, the block of ids and the list of free slots, is changed in one state only, `BUSY`. A callback
+//! back, the block of ids and the list of free slots for spans, is changed in one state only, `BUSY`. A callback
 //! that finds the thread `BUSY` has interrupted it there: it is nobody's fast path, because neither half of the
 //! word fits, and the general one takes ids and slots from where all threads do.
+//!
+//! The fast path of a [scope](super::scope_slots) is in that state while it takes an id, and not longer: its slots are of scopes
+//! alone, and those are opened and ended in a fast way only by whoever has the thread's table of open spans, which a handler
+//! that has interrupted him does not find.
 //!
 //! The thread and its handlers are one thread, so this is no matter of atomics, but of what the
 //! compiler may reorder; hence its fences, which are no instructions.

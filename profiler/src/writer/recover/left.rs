@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)] // a test fails by panicking, also in its helpers
 
 use std::path::Path;
+use std::sync::Arc;
 
+use spandrel_ring::Consumer;
 use spandrel_ring::file::Reader;
 use spandrel_storage::{RunInfo, Store, StoreOptions};
 use tempfile::TempDir;
@@ -14,6 +16,7 @@ use super::scan::{self, Scan};
 use super::*;
 use crate::ProfilerSubscriber;
 use crate::recorder::entry_rules::EntryRules;
+use crate::recorder::record::Slot;
 use crate::recorder::ring_file::own::{Drainer, FilePlan, run_bytes};
 use crate::recorder::rule::Rule;
 use crate::recorder::{Recorder, RecorderOptions};
@@ -35,6 +38,30 @@ impl Left {
 
     /// The same for this profile, with ids from there on.
     pub(in crate::writer) fn of(database: &Path, first_id: u64, requests: u64) -> Self {
+        Self::recorded(database, first_id, |_, _, read| {
+            for n in 0..requests {
+                let request = info_span!("request", n, user = "ann");
+                request.in_scope(|| {
+                    info_span!("query", n, pin = 1_234).in_scope(|| info!(n, "row"));
+                    drop(info_span!("never entered"));
+                });
+                // Again: a wide record.
+                request.in_scope(|| ());
+                let later = info_span!("later");
+                later.follows_from(&request);
+            }
+            let _open = info_span!("open", n = requests, text = "x".repeat(LONG)).entered();
+            let _inner = info_span!("inner").entered();
+            read()
+        })
+    }
+
+    /// What `record` records, and reads.
+    pub(super) fn recorded(
+        database: &Path,
+        first_id: u64,
+        record: impl FnOnce(&Arc<Recorder>, &mut Consumer<Slot>, &dyn Fn() -> Vec<u8>) -> Vec<u8>,
+    ) -> Self {
         let options = RecorderOptions {
             ring_capacity: 4_096,
             partitions: 2,
@@ -52,25 +79,12 @@ impl Left {
             redacted: vec!["pin".into()],
             has_signal_handler: true,
         };
-        let (recorder, _consumer) = Recorder::try_new_in_file(&options, &plan).unwrap();
+        let (recorder, mut consumer) = Recorder::try_new_in_file(&options, &plan).unwrap();
         let own = recorder.file.as_ref().unwrap();
         own.begin(0);
         let dispatch = Dispatch::new(ProfilerSubscriber::new(Some(&recorder)));
         let bytes = dispatcher::with_default(&dispatch, || {
-            for n in 0..requests {
-                let request = info_span!("request", n, user = "ann");
-                request.in_scope(|| {
-                    info_span!("query", n, pin = 1_234).in_scope(|| info!(n, "row"));
-                    drop(info_span!("never entered"));
-                });
-                // Again: a wide record.
-                request.in_scope(|| ());
-                let later = info_span!("later");
-                later.follows_from(&request);
-            }
-            let _open = info_span!("open", n = requests, text = "x".repeat(LONG)).entered();
-            let _inner = info_span!("inner").entered();
-            std::fs::read(own.path()).unwrap()
+            record(&recorder, &mut consumer, &|| std::fs::read(own.path()).unwrap())
         });
         own.remove().unwrap();
         Self { bytes }

@@ -240,3 +240,36 @@ fn what_was_recorded_before_the_counter_began_anew_is_not_damaged() {
     let moments = times::of_clock(&mut reader, Some(now), || 1 << 39).unwrap().ticks;
     assert!(all.iter().all(|at| moments.contains(at)), "{moments:?}");
 }
+
+/// A thread that opens a span now and then, more than 10 ms after the last one, begins a block of ids each time: the bound of
+/// ids in what it leaves takes that into account.
+#[test]
+fn what_slow_threads_record_is_not_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let left = Left::recorded(&folder.path().join("p.db"), 1, |recorder, consumer, read| {
+        let token = crate::recorder::local::get(recorder).unwrap();
+        let mut drain = || {
+            for partition in 0..consumer.partitions() {
+                consumer.drain(partition, usize::MAX, |_| ());
+            }
+        };
+        let start = recorder.clock.ticks();
+        for n in 0..600_000_u64 {
+            // As `Site::enter` does more than 10 ms after the last one.
+            assert!(token.renew_ids(recorder, start + n * 30_000_000));
+            drop(info_span!("one a block"));
+            if n % 500 == 0 {
+                drain();
+            }
+        }
+        drain();
+        for _ in 0..500 {
+            drop(info_span!("last"));
+        }
+        let _open = info_span!("open").entered();
+        read()
+    });
+    let scan = left.scan().unwrap();
+    assert_eq!((scan.damaged, scan.open_damaged), ([0; 4], 0));
+    assert_eq!((scan.open.len(), scan.sound[0]), (1, 500));
+}
