@@ -46,6 +46,17 @@ pub enum Wanted {
     Enabled,
 }
 
+impl Wanted {
+    /// The same now, where the thread may have another subscriber since. `is_found` as in [`Site::enter`].
+    #[doc(hidden)]
+    #[inline(always)]
+    #[must_use]
+    pub fn here(self, is_found: impl Fn(&Dispatch) -> bool) -> Self {
+        let is_kept = self != Self::Kept || dispatcher::get_default(is_found);
+        if is_kept { self } else { Self::Perhaps }
+    }
+}
+
 /// Who takes a scope.
 enum Way {
     Nobody,
