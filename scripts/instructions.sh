@@ -25,10 +25,10 @@ subscriber_limits=(316 519 323 674 none)
 making=spandrel_benches::cases::Case::run
 # A scope, in the order of scope_cases; and one where nothing records.
 scope_cases=(scopes scopes_nested scopes_3_fields)
-scope_limits=(136 155 202)
+scope_limits=(146 167 216)
 unrecorded_scope_limits=(13 13 16)
 # The same where times inside are not measured.
-untimed_scope_limits=(136 155 202)
+untimed_scope_limits=(146 167 216)
 # So many instructions more than an Option without a layer may the layer of a profiler that is switched off
 # add to a span beside another one, and so many spandrel to an event that is below all levels.
 absent_limit=1
