@@ -410,7 +410,7 @@ fn close_otherwise(handle: Tagged) {
     let is_general = handle.owner().number() != ORDINARY && handle.tag() & GENERAL != 0;
     match if is_general { close_general(handle) } else { Ending::Otherwise } {
         Ending::Done => {}
-        Ending::Free => give_back(handle.tag() & !FLAGS),
+        Ending::Free => give_back(handle),
         Ending::Otherwise => close_slow(handle),
     }
 }
@@ -443,12 +443,12 @@ fn closing(table: &Table<SpanSlot>, position: SlotPosition, recorder: u32) -> Op
     local::is_fast(recorder, (span.head() as u32).wrapping_sub(INSIDE)).then_some(span)
 }
 
-/// For the recorder that the thread is set up for.
+/// To its recorder, which a handler of a signal may have turned the thread away from meanwhile.
 #[cold]
 #[inline(never)]
-fn give_back(position: SlotPosition) {
-    if let Some(recorder) = local::recorder_of(local::fast_owner()) {
-        recorder.open.give_slot_back(position);
+fn give_back(handle: Tagged) {
+    if let Some(recorder) = local::recorder_of(handle.owner().number()) {
+        recorder.open.give_slot_back(handle.tag() & !FLAGS);
     }
 }
 

@@ -133,11 +133,6 @@ pub(crate) fn with_table_of<R>(
     CELLS.with(|cells| cells.table.with_owned_by(owner, |table| f(ThreadToken(()), table)))
 }
 
-/// The recorder that may take its fast paths for new spans.
-pub(crate) fn fast_owner() -> u32 {
-    state::fast_owner(get_cell(|cells| &cells.state))
-}
-
 /// Whether the cells are set up for this recorder and this thread, to which the fast paths are open.
 #[inline(always)]
 pub(crate) fn is_fast(owner: u32, thread: u32) -> bool {
