@@ -180,13 +180,13 @@ impl<T: InFile> Zeros<T> {
 }
 
 impl<T> Zeros<T> {
-    /// Asks the system for large pages, where it has them: what is touched for the first time then takes a
-    /// fault for each of those, and not for each small one. A hint, which changes nothing else, and is none for
-    /// what lies in a file.
-    pub fn prefer_large_pages(&self) {
+    /// Asks the system for small pages, where it would give large ones unasked: a large one takes less for each byte, but
+    /// all at once when its first byte is touched, and in a virtual machine milliseconds where the host has to provide
+    /// it. A hint, which changes nothing else, and is none for what lies in a file.
+    pub fn prefer_small_pages(&self) {
         match &self.memory {
             Memory::Allocated(memory, layout) => {
-                system::prefer_large_pages(memory.addr().get(), layout.size());
+                system::prefer_small_pages(memory.addr().get(), layout.size());
             }
             #[cfg(feature = "mapped")]
             Memory::Region { .. } => {}
@@ -295,28 +295,28 @@ impl<T> fmt::Debug for Zeros<T> {
 mod system {
     use std::ffi::{c_int, c_void};
 
-    /// As large as the large pages of most systems, and a multiple of all small ones.
+    /// A multiple of all small pages. What is in no whole one of these is in no large page anyway.
     const LARGE_PAGE: usize = 2 << 20;
-    const MADV_HUGEPAGE: c_int = 14;
+    const MADV_NOHUGEPAGE: c_int = 15;
 
     unsafe extern "C" {
         fn madvise(address: *mut c_void, length: usize, advice: c_int) -> c_int;
     }
 
-    pub(super) fn prefer_large_pages(address: usize, length: usize) {
+    pub(super) fn prefer_small_pages(address: usize, length: usize) {
         let first = address.next_multiple_of(LARGE_PAGE);
         let end = (address + length) / LARGE_PAGE * LARGE_PAGE;
         if first < end {
             let address = std::ptr::without_provenance_mut(first);
             // SAFETY: whole pages of the caller's, whose values the advice does not touch.
-            let _not_heeded = unsafe { madvise(address, end - first, MADV_HUGEPAGE) };
+            let _not_heeded = unsafe { madvise(address, end - first, MADV_NOHUGEPAGE) };
         }
     }
 }
 
 #[cfg(not(all(target_os = "linux", not(miri))))]
 mod system {
-    pub(super) fn prefer_large_pages(_address: usize, _length: usize) {}
+    pub(super) fn prefer_small_pages(_address: usize, _length: usize) {}
 }
 
 #[cfg(all(test, not(spandrel_loom)))]
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn parts_are_apart_and_outlive_each_other() {
         let zeros = Zeros::<u64>::new(100);
-        zeros.prefer_large_pages();
+        zeros.prefer_small_pages();
         let mut parts = zeros.into_parts(30);
         assert_eq!(parts.len(), 3, "what is left is nobody's");
         for (n, part) in parts.iter_mut().enumerate() {
@@ -381,7 +381,7 @@ mod tests {
         const BYTES: usize = 1 << 32;
         let before = pages();
         let zeros = Zeros::<u64>::new(BYTES / 8);
-        zeros.prefer_large_pages();
+        zeros.prefer_small_pages();
         let mut parts = zeros.into_parts(BYTES / 32);
         parts.iter_mut().for_each(|part| part[0] = 1);
         let last = parts.pop();

@@ -110,7 +110,7 @@ impl Chunks {
         };
         let left = memory::available().map_or(usize::MAX, |bytes| bytes as usize / 2);
         self.left = self.in_use().saturating_add(left);
-        region.prefer_large_pages();
+        region.prefer_small_pages();
         self.large = region.into_parts(LARGE_CHUNK);
         self.large.reverse();
         (self.region, self.touched) = (self.large.len(), 0);
