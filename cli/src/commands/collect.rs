@@ -129,7 +129,8 @@ pub(super) mod collecting {
 
     pub(super) fn summary(done: &Collected, path: &Path) -> String {
         let path = text::clean(&path.display().to_string());
-        let mut line = format!("{}: {} to their end", path, text::counted(done.ended, "run"));
+        let ends = if done.ended == 1 { "its end" } else { "their ends" };
+        let mut line = format!("{path}: {} to {ends}", text::counted(done.ended, "run"));
         if done.going_on > 0 {
             line.push_str(&format!(
                 "; {} on: what is recorded from now on is for the next collector",

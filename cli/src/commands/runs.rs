@@ -1,6 +1,12 @@
 //! `spandrel runs`: the recordings in a file.
 
+use std::path::Path;
+
+use serde_json::Value;
+use spandrel_query::Run;
+
 use super::prelude::*;
+use crate::open_rings::collected_from;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -12,6 +18,8 @@ pub(crate) struct Arguments {
 pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let reader = context.wanted.reader()?;
     let runs = reader.runs()?;
+    // Those of a collector are of whatever programs there were.
+    let are_of_several = runs.iter().any(|run| collected_from(run).is_some());
     let table = table_of! {
         for run in runs.iter().rev(), {}
         Column::right("run", "run") => Cell::Number(run.id),
@@ -25,9 +33,16 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
         Column::right("pruned", "pruned").hidden() => Cell::Count(run.pruned()),
         Column::left("complete", "complete") => Cell::Bool(run.is_complete()),
         Column::left("uuid", "uuid").hidden() => run.info.uuid.as_str().into(),
-        Column::left("program", "program").hidden() => run.info.program.as_str().into(),
+        Column::left("program", "program").shown_if(are_of_several) => program(run),
         Column::left("host", "host").hidden() => run.info.host.as_str().into(),
-        Column::right("pid", "pid").hidden() => Cell::Number(i64::from(run.info.pid)),
+        Column::right("pid", "pid").shown_if(are_of_several) => Cell::Number(i64::from(run.info.pid)),
     };
     context.output.show(View::new("runs", None, table), 0)
+}
+
+/// Its name for people, its whole path for programs.
+fn program(run: &Run) -> Cell {
+    let path = &run.info.program;
+    let name = Path::new(path).file_name().map_or(path.into(), |name| name.to_string_lossy());
+    Cell::Shown(name.into_owned(), Value::String(path.clone()))
 }

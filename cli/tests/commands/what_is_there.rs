@@ -64,3 +64,25 @@ fn info_lists_the_memory_of_a_recording_while_it_goes_on_and_after() {
     let report = profiler.close().unwrap();
     assert_eq!(check("ended"), report.memory.total().used);
 }
+
+#[test]
+fn runs_says_of_which_programs_they_are_where_those_were_collected() {
+    let (_folder, path) = new_path();
+    write(&path);
+    let words = || run(bare(&["runs", "--db", path.to_str().unwrap()]).args(["-f", "table"])).0;
+    let before = words();
+    assert!(!before.contains("program"), "{before}");
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch(
+            "UPDATE run SET settings = json_set(settings, '$.collected_from', '/dev/shm/shop'),
+                            program = '/srv/bin/till', pid = 4711",
+        )
+        .unwrap();
+    let after = words();
+    let (head, first) = after.split_once('\n').unwrap();
+    assert!(head.ends_with("  program   pid"), "{after}");
+    assert!(first.lines().all(|line| line.ends_with("  till     4711")), "{after}");
+    let rows = run(bare(&["runs", "--db", path.to_str().unwrap()]).args(["-f", "json"])).0;
+    assert!(rows.contains("\"/srv/bin/till\""), "{rows}");
+}
