@@ -1,12 +1,12 @@
 //! A scope ends while another profiler is there, too, for which the handler of a signal records that interrupts the end at each
-//! of its instructions: the scope ends, and no span of the other one does.
+//! of its instructions: the scope ends, and no span of the other one does. So does one of which the thread does not keep the slot.
 #![cfg(target_os = "linux")]
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 
-use spandrel::scope;
+use spandrel::{Scope, scope};
 use spandrel_tests::interrupts;
 use spandrel_tests::prelude::*;
 
@@ -30,17 +30,33 @@ fn record_there() {
 }
 
 const THREADS: u64 = 62;
-const STEP: u64 = 20;
+
+/// How many scopes a thread has open, how many of them it ends before the one that is interrupted, and where that is.
+#[derive(Debug, Clone, Copy)]
+struct Scopes {
+    open: usize,
+    ended: usize,
+    at: fn(thread: u64, instructions: u64) -> u64,
+}
+
+/// One, in a slot that the thread keeps for scopes: from its first instructions on.
+const ONE: Scopes = Scopes { open: 1, ended: 0, at: |thread, _| thread * 20 };
+/// More than a thread keeps slots: after so many ends it keeps no more, and the next slot goes back to the profiler. All over
+/// what an end takes.
+const MANY: Scopes =
+    Scopes { open: 50, ended: 20, at: |thread, instructions| instructions * thread / THREADS };
+/// Spans of the other profiler that are open all the time: in each slot that a thread has here.
+const HELD: u64 = 62 * 50 + 500;
 
 /// What each thread does, one after the other.
-fn thread(at: u64, turn: &mpsc::Receiver<()>, done: &mpsc::Sender<()>) {
+fn thread(scopes: Scopes, number: u64, turn: &mpsc::Receiver<()>, done: &mpsc::Sender<()>) {
     let wait = || turn.recv().unwrap();
     let said = || done.send(()).unwrap();
     wait();
     for _ in 0..3 {
         drop(scope!("guarded"));
     }
-    let guarded = scope!("guarded");
+    let mut guarded: Vec<Scope> = (0..scopes.open).map(|_| scope!("guarded")).collect();
     said();
     wait();
     let other = OTHER.get().unwrap();
@@ -51,10 +67,20 @@ fn thread(at: u64, turn: &mpsc::Receiver<()>, done: &mpsc::Sender<()>) {
     drop(info_span!("back"));
     said();
     wait();
-    SEEN.store(0, Ordering::Relaxed);
-    AT.store(at, Ordering::Relaxed);
-    interrupts::step(|| drop(guarded));
-    AT.store(u64::MAX, Ordering::Relaxed);
+    // The innermost first.
+    guarded.drain(scopes.open - scopes.ended..).rev().for_each(drop);
+    let mut end_at = |at| {
+        let interrupted = guarded.pop();
+        SEEN.store(0, Ordering::Relaxed);
+        AT.store(at, Ordering::Relaxed);
+        interrupts::step(|| drop(interrupted));
+        AT.store(u64::MAX, Ordering::Relaxed);
+        SEEN.load(Ordering::Relaxed)
+    };
+    // What one takes, if there is one to spare.
+    let instructions = if scopes.ended > 0 { end_at(u64::MAX) } else { 0 };
+    end_at((scopes.at)(number, instructions));
+    guarded.into_iter().rev().for_each(drop);
     within(other, || drop(info_span!("inside there")));
     drop(entered);
     drop(info_span!("outside"));
@@ -65,10 +91,13 @@ fn thread(at: u64, turn: &mpsc::Receiver<()>, done: &mpsc::Sender<()>) {
 
 #[test]
 fn a_scope_ends_where_a_handler_records_for_another_profiler() {
-    let Some(_) = child::role() else {
-        child::plan("interrupted").start().succeed();
+    let Some(role) = child::role() else {
+        for role in ["one", "many"] {
+            child::plan(role).start().succeed();
+        }
         return;
     };
+    let scopes = if role == "one" { ONE } else { MANY };
     let scratch = scratch_for(300);
     // Each thread has a partition of each of them.
     let builder = || Profiler::builder().partitions(64).ring_capacity(1 << 17);
@@ -84,7 +113,7 @@ fn a_scope_ends_where_a_handler_records_for_another_profiler() {
             .map(|n| {
                 let (go, turn) = mpsc::channel();
                 let (said, done) = mpsc::channel();
-                scope.spawn(move || thread(n * STEP, &turn, &said));
+                scope.spawn(move || thread(scopes, n, &turn, &said));
                 (go, done)
             })
             .collect();
@@ -93,7 +122,8 @@ fn a_scope_ends_where_a_handler_records_for_another_profiler() {
                 let made = builder().database(other_scratch.db()).build().unwrap();
                 OTHER.set(Dispatch::new(made.subscriber())).unwrap();
                 other = Some(made);
-                held = Some(within(OTHER.get().unwrap(), || info_span!("held")));
+                let hold = || (0..HELD).map(|n| info_span!("held", n)).collect::<Vec<_>>();
+                held = Some(within(OTHER.get().unwrap(), hold));
                 record_there();
             }
             for (go, done) in &threads {
@@ -102,11 +132,18 @@ fn a_scope_ends_where_a_handler_records_for_another_profiler() {
             }
         }
     });
+    // In slots of their own.
+    let later = || (0..HELD).map(|_| info_span!("later")).collect::<Vec<_>>();
+    drop(within(OTHER.get().unwrap(), later));
     drop(held);
     let db = ledger::check(scratch.db(), &profiler.close().unwrap());
     let there = ledger::check(other_scratch.db(), &other.unwrap().close().unwrap());
     let closed = "SELECT count(*) FROM spans WHERE status = 'ok' AND name = ";
-    assert_eq!(db.count(&format!("{closed}'guarded'")), 4 * THREADS);
+    assert_eq!(db.count(&format!("{closed}'guarded'")), (3 + scopes.open as u64) * THREADS);
+    assert_eq!(there.count(&format!("{closed}'later'")), HELD);
+    let held = "SELECT count(DISTINCT json_extract(fields, '$.n')) FROM spans
+         WHERE status = 'ok' AND name = 'held'";
+    assert_eq!(there.count(held), HELD);
     assert_eq!(there.count(&format!("{closed}'entered there'")), THREADS);
     let inside = "SELECT count(*) FROM spans s JOIN spans p ON p.id = s.parent_id
          WHERE s.name = 'inside there' AND p.name = 'entered there'";

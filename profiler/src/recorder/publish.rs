@@ -28,7 +28,7 @@ impl Recorder {
         mut value: impl FnMut(usize) -> Slot,
     ) -> Result<(), Refused> {
         let class = kind as usize;
-        let own = local::with_lease(|lease| {
+        let own = local::with_lease_of(self.id, |lease| {
             (lease.partition(), lease.try_publish(class, slots, &mut value))
         });
         let shared = self.ring.shared_partition();
@@ -50,7 +50,7 @@ impl Recorder {
     /// Publishes one record of one slot, if that leaves room for others, and counts it; otherwise counts
     /// it as dropped. Returns whether it was published.
     pub(super) fn publish_if_spare(&self, kind: Kind, value: Slot) -> bool {
-        let own = local::with_lease(|lease| {
+        let own = local::with_lease_of(self.id, |lease| {
             let published = match lease.has_spare(1) {
                 true => lease.try_publish(kind as usize, 1, |_| value),
                 false => Err(ClaimError::Full),

@@ -71,10 +71,15 @@ pub(crate) fn forget_in_child() {
     });
 }
 
-/// Runs `f` with the thread's lease, if there is one. Whoever records meanwhile, from a signal
-/// handler say, finds none and goes to the shared partition.
-pub(crate) fn with_lease<R>(f: impl FnOnce(&mut Lease<Slot>) -> R) -> Option<R> {
-    CELLS.with(|cells| cells.lease.with(f))
+/// Runs `f` with the thread's lease of this recorder's ring, if there is one. Whoever records meanwhile, from a signal
+/// handler say, finds none and goes to the shared partition; and where a handler has turned the thread to another
+/// profiler since its token was had, so does the caller.
+pub(crate) fn with_lease_of<R>(owner: u32, f: impl FnOnce(&mut Lease<Slot>) -> R) -> Option<R> {
+    // Asked when the lease is borrowed: the thread is not turned while that is so.
+    let of_owner = |lease: &mut Lease<Slot>| {
+        (state::owner(get_cell(|cells| &cells.idle)) == owner).then(|| f(lease))
+    };
+    CELLS.with(|cells| cells.lease.with(of_owner)).flatten()
 }
 
 /// The number of the calling thread, if the fast paths for its own spans are open to it; else what
