@@ -98,9 +98,11 @@ aarch64() {
     fi
     cargo test --quiet --locked --no-fail-fast --target $triple "${recording[@]}" --lib --tests -- "${without[@]}"
     # A recording, from the callbacks to the rows; and that the counter stamps it.
-    SPANDREL_TEST_CLOCK=cntvct cargo test --quiet --locked --no-fail-fast --target $triple -p spandrel-tests \
-        --test run_row --test flush --test async_tasks --test own_subscriber --test close_while_recording \
-        --test entry_records
+    export SPANDREL_TEST_CLOCK=cntvct
+    cargo test --quiet --locked --no-fail-fast --target $triple -p spandrel-tests --test async_tasks --test own_subscriber
+    cargo test --quiet --locked --no-fail-fast --target $triple -p spandrel-tests --test group_rows \
+        --test group_threads --test group_times -- run_row:: flush:: close_while_recording:: entry_records::
+    unset SPANDREL_TEST_CLOCK
     echo "aarch64: built, and run by $(qemu-aarch64 --version | head -n 1)"
 }
 

@@ -19,12 +19,13 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 export SPANDREL_TEST_PATIENCE=5
 
-run() { # package, test, and what to set
+run() { # package, program of tests and which of them, what to set
     local package=$1 test=$2
     shift 2
     [ "$SECONDS" -lt "$end" ] || return 0
     local began=$SECONDS
-    if ! env "$@" cargo test --quiet --release --package "$package" --test "$test" >"$log" 2>&1; then
+    # shellcheck disable=SC2086 # the program and its arguments are words
+    if ! env "$@" cargo test --quiet --release --package "$package" --test $test >"$log" 2>&1; then
         cat "$log"
         echo "soak.sh: FAILED in round $round: $test ($*)" >&2
         exit 1
@@ -35,13 +36,13 @@ run() { # package, test, and what to set
 round=0
 while [ "$SECONDS" -lt "$end" ]; do
     round=$((round + 1))
-    run spandrel-tests random_programs_in_turns PROPTEST_CASES=2000
-    run spandrel-tests random_programs_at_once PROPTEST_CASES=500
-    run spandrel-tests close_while_recording SPANDREL_TEST_ROUNDS=300
+    run spandrel-tests "group_threads random_programs_in_turns::" PROPTEST_CASES=2000
+    run spandrel-tests "group_threads random_programs_at_once::" PROPTEST_CASES=500
+    run spandrel-tests "group_threads close_while_recording::" SPANDREL_TEST_ROUNDS=300
     run spandrel-tests close_by_many_threads SPANDREL_TEST_ROUNDS=200
     run spandrel-tests flush_then_kill SPANDREL_TEST_KILLS=300
-    run spandrel-tests self_time SPANDREL_TEST_ROUNDS=20
-    run spandrel-tests ring_full SPANDREL_TEST_ROUNDS=20
+    run spandrel-tests "group_times self_time::" SPANDREL_TEST_ROUNDS=20
+    run spandrel-tests "group_threads ring_full::" SPANDREL_TEST_ROUNDS=20
     run spandrel-tests fork_without_exec SPANDREL_TEST_ROUNDS=10
     run spandrel-ring stress
 done

@@ -107,7 +107,8 @@ low() (
     export CARGO_TARGET_DIR=$target PROPTEST_CASES=${PROPTEST_CASES:-32}
     set -e
     cargo test --quiet -p spandrel-storage -p spandrel-query -p spandrel-export
-    cargo test --quiet -p spandrel-tests --test flush --test several_runs --test events
+    cargo test --quiet -p spandrel-tests --test several_runs
+    cargo test --quiet -p spandrel-tests --test group_rows --test group_threads -- flush:: events::
     cargo build --quiet -p spandrel-cli
     "$target/debug/spandrel" load --rate 5000 --for 2s --db "$folder/low.db"
     "$target/debug/spandrel" doctor --db "$folder/low.db" | grep "SQLite 3.44.0 can damage"
@@ -121,8 +122,10 @@ system() (
     }
     echo "the system's SQLite: $(pkg-config --modversion sqlite3)"
     lock 0.40.2 || exit 1
-    CARGO_TARGET_DIR=$target cargo test --quiet -p spandrel-tests --no-default-features \
-        --test flush --test several_runs --test events
+    export CARGO_TARGET_DIR=$target
+    set -e
+    cargo test --quiet -p spandrel-tests --no-default-features --test several_runs
+    cargo test --quiet -p spandrel-tests --no-default-features --test group_rows --test group_threads -- flush:: events::
 )
 
 (($#)) || set -- resolve compile low system

@@ -31,7 +31,6 @@ tested --package spandrel-ring --features mapped --test stress
 echo "tsan.sh: SKIPPED, tests of ring files that are killed or cut, and of SIGBUS"
 tested --package spandrel-ring --features mapped --test file -- \
     --skip killed --skip cut:: --skip signals::
-tested --package spandrel-tests \
-    --test close_while_recording --test flush --test async_tasks \
-    --test more_threads_than_partitions --test own_subscriber_many_threads \
-    --test own_subscriber_filter
+tested --package spandrel-tests --test group_threads --test async_tasks -- close_while_recording:: flush:: \
+    more_threads_than_partitions:: own_subscriber_many_threads:: own_subscriber_filter:: \
+    tasks_that_move_between_workers

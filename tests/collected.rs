@@ -39,7 +39,9 @@ fn what_was_recorded_before_there_is_a_collector_is_collected() {
         )
         .remove(0);
     assert_eq!((&*row.0, row.2), ("nightly", true));
-    assert!(row.1.contains("collected") && row.3.contains(r#""commit":"a1b2c3""#), "{row:?}");
+    let program = std::env::current_exe().unwrap();
+    assert_eq!(Path::new(&row.1), program, "{row:?}");
+    assert!(row.3.contains(r#""commit":"a1b2c3""#), "{row:?}");
     let unfinished = "SELECT fields FROM spans WHERE status = 'unfinished' AND name = 'left open'";
     assert_eq!(db.value::<String>(unfinished), r#"{"secret":"[redacted]"}"#);
     let marks: Vec<(String, bool)> =

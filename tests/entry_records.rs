@@ -314,7 +314,7 @@ fn a_rule_chooses_single_spans() {
         };
         assert_eq!(long_lived(front, rule, 30, 20).entries.recorded, 50);
         let by_target = |builder: ProfilerBuilder| {
-            builder.entries_of("entry_records", Entries::Off).entries_of("sys*", Entries::LongLived)
+            builder.entries_of(module_path!(), Entries::Off).entries_of("sys*", Entries::LongLived)
         };
         // The longer pattern is the target's.
         assert_eq!(long_lived(front, by_target, 1_500, 0).entries.recorded, 0);

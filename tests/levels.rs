@@ -176,7 +176,7 @@ fn the_filter_of_a_layer_changes_while_it_is_installed() {
         (0..3).for_each(|_| round("levels"));
         filter.set("trace".parse().unwrap());
         (0..3).for_each(|_| round("all"));
-        filter.set("levels=off".parse().unwrap());
+        filter.set(concat!(module_path!(), "=off").parse().unwrap());
         (0..3).for_each(|_| round("none"));
         filter.set_max_level(Level::DEBUG);
         round("again");

@@ -13,10 +13,10 @@ fn program() {
     assert_eq!(report.recorded, u64::from(profiler.is_enabled()));
 }
 
-/// Runs it as another process, and returns what that wrote to its standard error.
-fn run(test: &str, database: &Path) -> String {
+/// Runs it as another process, in the calling test, and returns what that wrote to its standard error.
+fn run(database: &Path) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .args(["--exact", &child::this_test(), "--nocapture", "--test-threads=1"])
         .env("SPANDREL_TEST_ROLE", "record")
         .env("SPANDREL_DB", database)
         .stdin(Stdio::null())
@@ -34,7 +34,7 @@ fn the_second_process_goes_on_unrecorded_and_says_so_in_one_line() {
     }
     let scratch = scratch_for(60);
     let first = small(scratch.db()).build().unwrap();
-    let said = run("the_second_process_goes_on_unrecorded_and_says_so_in_one_line", scratch.db());
+    let said = run(scratch.db());
     let lines: Vec<_> = said.lines().filter(|line| line.contains("spandrel")).collect();
     let [line] = lines[..] else { panic!("{said}") };
     assert!(line.starts_with("spandrel: this process is not recorded: "), "{line}");
@@ -65,9 +65,8 @@ fn with_the_process_id_in_the_path_each_has_its_own_file() {
     // This process holds a file of its own meanwhile.
     let profiler = small(&pattern).build().unwrap();
     within(&dispatch(&profiler), || drop(info_span!("work")));
-    let test = "with_the_process_id_in_the_path_each_has_its_own_file";
     for _ in 0..3 {
-        let said = run(test, &pattern);
+        let said = run(&pattern);
         assert!(!said.contains("spandrel:"), "{said}");
     }
     profiler.close().unwrap();

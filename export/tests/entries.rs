@@ -1,7 +1,4 @@
 //! Entries that are recorded one by one: rows, sums and histograms, and what becomes of them.
-#![allow(clippy::unwrap_used, clippy::panic)]
-#[path = "../../storage/tests/common/mod.rs"]
-mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,6 +8,8 @@ use spandrel_export::Source;
 use spandrel_query::Filter;
 use spandrel_query::{Entry, Reader};
 use spandrel_storage::{Batch, EntryRow, Histogram, LossRow, Store, StoreOptions};
+
+use crate::common;
 
 /// Two spans of different names and fifty entries of each, from this id on, one every 40 ms.
 fn batch(store: &mut Store, first: u64) -> Batch {

@@ -1,7 +1,4 @@
 //! Of a part of a run the spans that are meant are exported, whoever decides that: SQLite, or the filter.
-#![allow(clippy::unwrap_used, clippy::panic)]
-#[path = "../../storage/tests/common/mod.rs"]
-mod common;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -10,6 +7,8 @@ use spandrel_export::{ExportError, Format, Settings, Source, export};
 use spandrel_query::Reader;
 use spandrel_query::{Filter, Scan};
 use spandrel_storage::{Batch, Store, StoreOptions};
+
+use crate::common;
 
 /// Spans of two names in turns, some of them long.
 fn profile(path: &Path, spans: u64) {

@@ -1,7 +1,4 @@
 //! A profile with indexes gives the same answers as one without, and can be recorded into again.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-#[path = "../../storage/tests/common/mod.rs"]
-mod common;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -18,6 +15,8 @@ use spandrel_query::{
 };
 use spandrel_query::{Reader, Span, drop_indexes, optimize};
 use spandrel_storage::{Batch, ErrorKind, SpanRow, Status, Store, StoreOptions};
+
+use crate::common;
 
 /// Appends spans with these parents, starts and durations, a third of them unfinished or without
 /// busy time, of three callsites.

@@ -1,7 +1,4 @@
 //! What a recording has lost stands in each request of OTLP: spans, events and entries.
-#![allow(clippy::unwrap_used, clippy::panic)]
-#[path = "../../storage/tests/common/mod.rs"]
-mod common;
 
 use std::collections::BTreeMap;
 
@@ -9,6 +6,8 @@ use serde_json::Value;
 use spandrel_export::{Format, OtlpEncoding, Settings, Source, otlp_requests};
 use spandrel_query::Reader;
 use spandrel_storage::{Batch, LossRow, StoreOptions};
+
+use crate::common;
 
 /// The bodies of the requests for a span, of a run that has lost 3 spans, 500 events and 70,000 entries.
 fn bodies(encoding: OtlpEncoding) -> Vec<Vec<u8>> {

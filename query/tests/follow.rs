@@ -1,16 +1,13 @@
 //! Whoever follows a recording gets each span once, however late it is committed.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-#[path = "../../storage/tests/common/mod.rs"]
-mod common;
 
 use std::ops::ControlFlow;
 
-use common::{callsite, span, store};
 use proptest::prelude::*;
 use spandrel_query::Reader;
 use spandrel_query::follow::Follow;
 use spandrel_storage::{Batch, OpenSpanRow, Store, StoreOptions};
+
+use crate::common::{self, callsite, span, store};
 
 /// Commits spans with these ids.
 fn commit(store: &mut Store, ids: &[u64]) {

@@ -1,7 +1,4 @@
 //! A file of an older version is read as it is, and brought up when it is recorded into.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-#[path = "../../storage/tests/common/mod.rs"]
-mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,6 +6,8 @@ use std::path::Path;
 use rusqlite::Connection;
 use spandrel_query::Reader;
 use spandrel_storage::{SCHEMA_VERSION, StoreOptions};
+
+use crate::common;
 
 const VERSION_2: &str = include_str!("schemas/version_2.sql");
 const VERSION_3: &str = include_str!("schemas/version_3.sql");

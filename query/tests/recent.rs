@@ -1,14 +1,13 @@
 //! Reads for whoever looks again and again: rollups and states of the writer in a window, ids near a
 //! moment, spans by ids, and filters that ask callsites.
-#![allow(clippy::unwrap_used, clippy::panic)]
-#[path = "../../storage/tests/common/mod.rs"]
-mod common;
 
 use std::ops::ControlFlow;
 
 use spandrel_query::{Filter, Scan};
 use spandrel_query::{Reader, WriterStat};
 use spandrel_storage::StoreOptions;
+
+use crate::common;
 
 const SECOND_NS: i64 = 1_000_000_000;
 

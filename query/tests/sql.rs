@@ -1,8 +1,4 @@
 //! SQL that somebody typed reads, and does nothing else, whatever it says.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-#[path = "../../storage/tests/common/mod.rs"]
-mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,13 +6,14 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common::store;
 use proptest::prelude::*;
 use spandrel_query::sql::{
     Sql, SqlEnd, SqlError, SqlErrorKind, SqlLimits, SqlParameters, SqlRows, SqlValue,
 };
 use spandrel_storage::StoreOptions;
 use tempfile::TempDir;
+
+use crate::common::{self, store};
 
 #[derive(Default)]
 struct Taken {

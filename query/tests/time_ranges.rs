@@ -1,6 +1,5 @@
 //! Times as people write them become the nanoseconds of a run, and what the run does not have is
 //! refused with what it has.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
 use jiff::tz::TimeZone;
 use proptest::prelude::*;

@@ -1,12 +1,12 @@
 //! Marks go in with their batch, wholly or not at all, and a section gets its end later.
-#![allow(clippy::unwrap_used, clippy::panic)]
-mod common;
 
 use std::path::Path;
 
 use rusqlite::Connection;
 use spandrel_query::Reader;
 use spandrel_storage::{Batch, ErrorKind, MARK_LABEL_BYTES_MAX, MarkRow, StoreOptions};
+
+use crate::common;
 
 fn mark(id: u64, at_ns: i64, until_ns: Option<i64>, label: &str) -> MarkRow {
     MarkRow { id, at_ns, until_ns, label: label.to_owned(), fields: None }

@@ -1,14 +1,12 @@
 //! Each row says which commit stored it, and each commit says where its rows are.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod common;
 
 use std::path::Path;
 
-use common::{callsite, span, store};
 use proptest::prelude::*;
 use rusqlite::Connection;
 use spandrel_storage::{Batch, EventRow, LinkRow, SpanRow, Store, StoreOptions};
+
+use crate::common::{self, callsite, span, store};
 
 /// Stores spans with these ids, an event and a link of each fourth, as one commit.
 fn commit(store: &mut Store, ids: &[u64]) {

@@ -1,6 +1,4 @@
 //! Requests to a recording through the file beside its profile.
-#![allow(clippy::unwrap_used, clippy::panic)]
-mod common;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,6 +8,8 @@ use spandrel_storage::{
     Answer, AnswerState, Control, ControlClient, Error, ErrorKind, Location, Request, Store,
     StoreOptions,
 };
+
+use crate::common;
 
 const LONG: Duration = Duration::from_secs(30);
 

@@ -1,11 +1,11 @@
 //! Whatever somebody puts into the file for requests: neither side runs it, reads it all, or hangs.
-#![allow(clippy::unwrap_used, clippy::panic)]
-mod common;
 
 use std::time::Duration;
 
 use rusqlite::Connection;
 use spandrel_storage::{AnswerState, Control, ControlClient, ErrorKind, Store, StoreOptions};
+
+use crate::common;
 
 const ASKED: &str = "INSERT INTO request (at_unix_ns, by, command, arguments, state) VALUES
     (CAST(unixepoch('subsec') * 1e9 AS INTEGER), 'a test', 'mark', '{}', 'asked');";

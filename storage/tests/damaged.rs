@@ -1,6 +1,4 @@
 //! A damaged file is refused or read, never with a panic, and never overwritten at `open`.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-mod common;
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,6 +6,8 @@ use std::path::Path;
 
 use spandrel_query::Reader;
 use spandrel_storage::{ErrorKind, Store, StoreOptions};
+
+use crate::common;
 
 fn read_all(path: &Path) -> Result<(), spandrel_storage::Error> {
     let reader = Reader::open(path)?;

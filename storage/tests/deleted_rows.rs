@@ -1,10 +1,10 @@
 //! Somebody throws rows away with SQL: what is recorded later gets numbers that nothing left refers to.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-mod common;
 
 use rusqlite::Connection;
 use spandrel_query::Reader;
 use spandrel_storage::{EventRow, LinkRow, OpenSpanRow, StoreOptions};
+
+use crate::common;
 
 fn count(path: &std::path::Path, sql: &str) -> i64 {
     Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()

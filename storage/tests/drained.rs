@@ -1,8 +1,8 @@
 //! How far a ring is stored stands in the transaction of what is stored of it.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-mod common;
 
 use spandrel_storage::{Batch, DrainedRow, ErrorKind, Store, StoreOptions};
+
+use crate::common;
 
 const RING: [u8; 16] = *b"a ring's 16 byte";
 const OTHER: [u8; 16] = *b"another ring's..";

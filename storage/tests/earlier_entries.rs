@@ -1,7 +1,5 @@
 //! What the first row of a span's entries says of those that are no rows changes with a later batch, and the sums of its
 //! second with it: once, however often a batch is refused.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-mod common;
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +7,8 @@ use rusqlite::Connection;
 use spandrel_query::{CountedBy, Reader};
 use spandrel_storage::{Batch, EarlierRow, EntryRow, ErrorKind, Store, StoreOptions};
 use tempfile::TempDir;
+
+use crate::common;
 
 const SECOND_NS: i64 = 1_000_000_000;
 

@@ -1,13 +1,14 @@
 //! The database and its sidecars are readable by their owner only, whatever the umask.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
 #![cfg(unix)]
-mod common;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
 use spandrel_storage::StoreOptions;
+
+use crate::common;
 
 const VARIABLE: &str = "SPANDREL_TEST_FILE_MODES";
 
@@ -20,9 +21,10 @@ fn modes_are_0600_under_each_umask() {
     for umask in ["000", "022", "077", "177", "777"] {
         let folder = tempfile::tempdir().unwrap();
         let status = Command::new("sh")
-            .args(["-c", "umask \"$1\" && exec \"$2\" --exact modes_are_0600_under_each_umask"])
+            .args(["-c", "umask \"$1\" && exec \"$2\" --exact \"$3\""])
             .args(["sh", umask])
             .arg(std::env::current_exe().unwrap())
+            .arg(common::this_test())
             .env(VARIABLE, folder.path().join("p.db"))
             .status()
             .unwrap();

@@ -1,6 +1,4 @@
 //! SQL of a file that somebody else made does not run in whoever records into the file or reads it.
-#![allow(clippy::unwrap_used, clippy::panic)]
-mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,6 +6,8 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use spandrel_query::Reader;
 use spandrel_storage::{Error, ErrorKind, Store, StoreOptions};
+
+use crate::common;
 
 /// A profile with a run in it, changed by somebody else.
 fn changed(folder: &Path, change: &str) -> PathBuf {

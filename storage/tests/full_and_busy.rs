@@ -1,13 +1,13 @@
 //! A full disk, a held lock and a log at its cap: the batch stays as it was, and the same batch goes
 //! in as soon as it can.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-mod common;
 
 use std::time::Duration;
 
 use rusqlite::Connection;
 use spandrel_query::Reader;
 use spandrel_storage::{Batch, ErrorKind, StoreOptions};
+
+use crate::common;
 
 #[test]
 fn a_full_disk_keeps_the_batch_for_the_next_try() {

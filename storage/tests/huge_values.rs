@@ -1,13 +1,13 @@
 //! A file with texts without end, or with runs by the hundred thousand, is refused by length: neither who
 //! reads it nor who records into it takes memory for it.
-#![allow(clippy::unwrap_used, clippy::panic)]
-mod common;
 
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use spandrel_query::Reader;
 use spandrel_storage::{CallsiteInfo, Error, ErrorKind, Store, StoreOptions};
+
+use crate::common;
 
 fn changed(folder: &Path, change: &str) -> PathBuf {
     let path = folder.join("p.db");

@@ -1,12 +1,12 @@
 //! One store a file, in this process and among processes; the kernel frees the file of a killed one.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-mod common;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
 use spandrel_query::Reader;
 use spandrel_storage::{ErrorKind, Store, StoreOptions};
+
+use crate::common;
 
 const VARIABLE: &str = "SPANDREL_TEST_IN_USE";
 
@@ -36,7 +36,7 @@ fn by_another_process() {
     }
     let (_folder, path) = common::place();
 
-    let mut child = common::child("by_another_process", VARIABLE, &path);
+    let mut child = common::child(VARIABLE, &path);
     let output = wait_for_child(&mut child);
     refused(&path, "another process");
     let reader = Reader::open(&path).unwrap();
@@ -47,7 +47,7 @@ fn by_another_process() {
     drop(output);
     common::store(&path, &StoreOptions::default()).close().unwrap();
 
-    let mut child = common::child("by_another_process", VARIABLE, &path);
+    let mut child = common::child(VARIABLE, &path);
     let _output = wait_for_child(&mut child);
     refused(&path, "another process");
     child.kill().unwrap();

@@ -1,14 +1,15 @@
 //! A process that is killed in the middle of an append leaves whole batches, and rollups that say
 //! what the spans say.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
 #![cfg(unix)]
-mod common;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use spandrel_query::Reader;
 use spandrel_storage::{Batch, Store, StoreOptions};
+
+use crate::common;
 
 const VARIABLE: &str = "SPANDREL_TEST_KILLED";
 const BATCH: u64 = 700;
@@ -21,7 +22,7 @@ fn kill_leaves_whole_batches_and_rollups() {
     let (_folder, path) = common::place();
     let mut runs = 0;
     for round in 0..12 {
-        let mut child = common::child("kill_leaves_whole_batches_and_rollups", VARIABLE, &path);
+        let mut child = common::child(VARIABLE, &path);
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // Each line is an acknowledged batch; killed at another moment in each round.
         let acknowledged = lines

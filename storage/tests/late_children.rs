@@ -1,13 +1,13 @@
 //! What comes late is taken off the self times of rows that are in the file, and off the sums of their seconds: once,
 //! however often a batch is refused, and never more than there is.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-mod common;
 
 use rusqlite::Connection;
 use spandrel_storage::{
     Batch, EntryRow, ErrorKind, LateChild, LateEntryTime, SpanRow, Store, StoreOptions,
 };
 use tempfile::TempDir;
+
+use crate::common;
 
 const SECOND_NS: i64 = 1_000_000_000;
 

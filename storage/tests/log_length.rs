@@ -1,12 +1,12 @@
 //! How long the write-ahead log is, is known without copying it into the file, whatever SQLite is linked.
-#![allow(clippy::unwrap_used, clippy::panic)]
-mod common;
 
 use std::path::Path;
 
 use rusqlite::Connection;
 use spandrel_query::Reader;
 use spandrel_storage::{Location, Store, StoreOptions};
+
+use crate::common;
 
 fn bytes(path: &Path) -> u64 {
     path.metadata().unwrap().len()

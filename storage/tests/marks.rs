@@ -1,9 +1,9 @@
 //! The marks of a run are read in the order of time, those of other runs are not.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-mod common;
 
 use spandrel_query::{Mark, Reader};
 use spandrel_storage::StoreOptions;
+
+use crate::common;
 
 #[test]
 fn marks_of_a_run() {

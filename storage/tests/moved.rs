@@ -1,11 +1,12 @@
 //! A database that is deleted, renamed or replaced while it is written is noticed.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
 #![cfg(unix)]
-mod common;
 
 use std::fs;
 
 use spandrel_storage::{Location, StoreOptions};
+
+use crate::common;
 
 #[test]
 fn removed_renamed_and_replaced() {

@@ -1,17 +1,16 @@
 //! Each way in which `open` can fail has a kind of its own, and a message that names the path and
 //! the remedy; a file that is not ours is left as it is.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-mod common;
-#[cfg(target_os = "linux")]
-#[path = "common/rights.rs"]
-mod rights;
 
+#[cfg(target_os = "linux")]
 use std::fs;
 use std::path::Path;
 
 use rusqlite::Connection;
 use spandrel_query::Reader;
 use spandrel_storage::{APPLICATION_ID, ErrorKind, SCHEMA_VERSION, Store, StoreOptions};
+
+use crate::common;
+use crate::rights;
 
 fn refused(path: &Path, kind: ErrorKind, says: &str, remedy: &str) {
     let error = Store::open(path, &StoreOptions::default()).unwrap_err();
@@ -204,7 +203,7 @@ fn no_permission() {
     fs::set_permissions(folder.path().join("secret"), fs::Permissions::from_mode(0o000)).unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "no_permission", "--nocapture"]).env(VARIABLE, folder.path());
+    command.args(["--exact", &common::this_test(), "--nocapture"]).env(VARIABLE, folder.path());
     let status = command.status().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     assert!(status.success());

@@ -1,11 +1,7 @@
 //! Readers work on a live file, on a closed one, on a copy and in a read-only folder, and leave
 //! nothing behind.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-mod common;
-#[cfg(target_os = "linux")]
-#[path = "common/rights.rs"]
-mod rights;
 
+#[cfg(target_os = "linux")]
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +11,9 @@ use spandrel_storage::{
     Batch, CallsiteInfo, CallsiteKind, ErrorKind, EventRow, LinkRow, LossRow, OpenSpanRow, SpanRow,
     Status, StoreOptions, WriterStatRow,
 };
+
+use crate::common;
+use crate::rights;
 
 /// One of everything.
 fn record(path: &Path) -> spandrel_storage::Store {
@@ -278,7 +277,7 @@ fn in_a_read_only_folder() {
     }
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "in_a_read_only_folder"]).env(VARIABLE, folder.path());
+    command.args(["--exact", &common::this_test()]).env(VARIABLE, folder.path());
     let status = command.status().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     drop(live);

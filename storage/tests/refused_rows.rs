@@ -1,11 +1,11 @@
 //! A batch with rows that the schema refuses: those are counted, one by one, and the others stored.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-mod common;
 
 use rusqlite::Connection;
 use spandrel_storage::{
     Batch, ErrorKind, EventRow, LinkRow, LossRow, MarkRow, Mended, OpenSpanRow, Store, StoreOptions,
 };
+
+use crate::common;
 
 /// Ids as the recorder of a program gives them.
 fn no_ids(_: u64) -> Option<u64> {

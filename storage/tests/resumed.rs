@@ -1,10 +1,10 @@
 //! Whoever finds what a dead process has left goes on with its run.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-mod common;
 
 use rusqlite::Connection;
 use spandrel_query::Reader;
 use spandrel_storage::{Batch, SpanRow, Status, Store, StoreOptions};
+
+use crate::common;
 
 /// The `uuid` of [`common::run_info`].
 const UUID: &str = "0123456789abcdef0123456789abcdef";

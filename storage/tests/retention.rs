@@ -1,11 +1,11 @@
 //! Retention keeps the file within its bounds and counts what it deletes.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-mod common;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use spandrel_query::Reader;
 use spandrel_storage::{EntryRow, EventRow, LinkRow, RunInfo, Store, StoreOptions, WriterStatRow};
+
+use crate::common;
 
 fn append(store: &mut Store, count: u64) {
     let mut batch = common::batch(store, count);

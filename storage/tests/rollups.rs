@@ -1,11 +1,11 @@
 //! Rollups equal what the span rows say, whatever the order in which spans arrive.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-mod common;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rusqlite::Connection;
 use spandrel_storage::{Batch, SpanRow, Status, StoreOptions};
+
+use crate::common;
 
 /// Callsite, end in 10 ms, duration, share of self time, and status.
 type Made = (u8, i64, i64, u8, u8);

@@ -1,12 +1,12 @@
 //! A limited file passes its limit by one batch at most, however much each batch brings: counted after
 //! every batch, not by time.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-mod common;
 
 use std::time::Duration;
 
 use rusqlite::Connection;
 use spandrel_storage::{EventRow, LinkRow, RunInfo, Store, StoreOptions};
+
+use crate::common;
 
 const PAGE: u64 = 16_384;
 

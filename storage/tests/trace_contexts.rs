@@ -1,6 +1,4 @@
 //! How other systems know spans: rows that come before and after those of their spans, and go with them.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-mod common;
 
 use std::path::Path;
 
@@ -8,6 +6,8 @@ use rusqlite::Connection;
 use spandrel_storage::{
     Batch, OpenSpanRow, OtelSpanId, Store, StoreOptions, TraceContext, TraceContextRow, TraceId,
 };
+
+use crate::common;
 
 fn context(span_id: u64, root_id: u64, trace: u128) -> TraceContextRow {
     let trace_id = TraceId::new(trace).unwrap();

@@ -1,7 +1,5 @@
 //! A batch that is copied from an image, and the same batch inserted through statements, leave the
 //! same file.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
-mod common;
 
 use std::path::Path;
 
@@ -14,6 +12,8 @@ use spandrel_query::Reader;
 use spandrel_storage::{
     Batch, EntryRow, ErrorKind, EventRow, SpanRow, Status, Store, StoreOptions, Text,
 };
+
+use crate::common;
 
 /// Texts of all lengths that matter: none, around the bounds of serial types, longer than a page of
 /// the file (16 KiB) and than a page of an image (64 KiB).

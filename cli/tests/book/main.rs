@@ -13,5 +13,6 @@ mod book_runs_as_written;
 mod book_says_our_messages;
 mod book_says_what_doctor_finds;
 mod console;
+mod each_test_is_run;
 mod fresh;
 mod pages;

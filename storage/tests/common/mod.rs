@@ -1,5 +1,5 @@
 //! What the tests of the store share.
-#![allow(dead_code)] // Each test file is a crate of its own and uses a part.
+#![allow(dead_code)] // Each program that has it uses a part.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -110,10 +110,17 @@ pub fn spans(reader: &Reader, run_id: i64) -> Vec<spandrel_query::Span> {
     spans
 }
 
-/// Starts this test binary again with only the test `name`, which finds the path in `variable`.
-pub fn child(name: &str, variable: &str, path: &Path) -> Child {
+/// The test that runs on the calling thread, which the test harness names after it. A program that is told a name of no
+/// test would run none, and be well.
+pub fn this_test() -> String {
+    let name = std::thread::current().name().map(str::to_owned);
+    name.filter(|name| name != "main").unwrap()
+}
+
+/// Starts this program again with only the calling test, which finds the path in `variable`.
+pub fn child(variable: &str, path: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .args(["--exact", &this_test(), "--nocapture", "--test-threads=1"])
         .env(variable, path)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
