@@ -8,11 +8,12 @@ use std::path::Path;
 use crate::pages::{files, repository};
 
 /// Packages that name their programs of tests, and where the files are.
-const PACKAGES: [(&str, &str); 4] = [
+const PACKAGES: [(&str, &str); 5] = [
     ("tests", "tests"),
     ("storage", "storage/tests"),
     ("query", "query/tests"),
     ("export", "export/tests"),
+    ("tests/exports", "tests/exports/tests"),
 ];
 
 /// The paths of the programs that a manifest names.
