@@ -6,12 +6,16 @@
 //! * A fence whose info ends in `,file=PATH` is a file that the reader makes.
 //! * A command must exit with 0 unless the next one is `echo $?`.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
+
+/// Whether these tests are built as a release.
+pub const IS_RELEASE: bool = !cfg!(debug_assertions);
 
 /// What a command may need to be taken for hung, in seconds.
 const PATIENCE_S: &str = "600";
@@ -100,6 +104,9 @@ impl Desk {
         fs::create_dir(folder.path().join(".run")).unwrap();
         let cargo = shims.join("cargo");
         fs::write(&cargo, CARGO).unwrap();
+        // A package of the reader's is compiled as the repository is, so that most of what it needs is there already.
+        fs::create_dir(folder.path().join(".cargo")).unwrap();
+        fs::write(folder.path().join(".cargo/config.toml"), development_profile()).unwrap();
         #[cfg(unix)]
         {
             use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -148,7 +155,6 @@ impl Desk {
     fn run(&mut self, command: &str) -> String {
         let path = std::env::var("PATH").unwrap();
         let shims = self.folder.path().join(".bin");
-        let is_release = !cfg!(debug_assertions);
         let mut shell = Command::new("timeout");
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("SPANDREL_") {
@@ -164,10 +170,10 @@ impl Desk {
             .env("XDG_RUNTIME_DIR", self.folder.path().join(".run"))
             .env_remove("GITHUB_ACTIONS")
             .envs([("CARGO_TERM_QUIET", "true"), ("CARGO_NET_OFFLINE", "true")])
-            .env("BOOK_CARGO", std::env::var("CARGO").unwrap_or(env!("CARGO").into()))
+            .env("BOOK_CARGO", cargo())
             .env("BOOK_REPOSITORY", repository())
             .env("BOOK_TARGET", target())
-            .env("BOOK_RELEASE", if is_release { "--release" } else { "" })
+            .env("BOOK_PROFILE", if IS_RELEASE { "release" } else { "debug" })
             .output()
             .unwrap();
         self.status = output.status.code().unwrap_or(-1);
@@ -182,26 +188,38 @@ fn missing(command: &str) -> Option<&'static str> {
     Command::new(program).arg("--version").output().is_err().then_some(program)
 }
 
-fn repository() -> &'static Path {
+/// The tool that builds.
+pub fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or(env!("CARGO").into())
+}
+
+/// What the manifest of the repository says of the profile for development, for cargo's own settings.
+fn development_profile() -> String {
+    let manifest = fs::read_to_string(repository().join("Cargo.toml")).unwrap();
+    let sections = manifest.split("\n[").filter(|section| section.starts_with("profile.dev"));
+    sections.map(|section| format!("[{section}\n")).collect()
+}
+
+pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
 /// The folder that cargo builds into, which is that of this test.
-fn target() -> PathBuf {
+pub fn target() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_spandrel")).ancestors().nth(2).unwrap().to_owned()
 }
 
-/// Examples are run where the reader is, from the repository, as this test is built; a new package
-/// takes the versions of the repository.
+/// Examples are run where the reader is, as they were built with this test; a new package takes the versions of the
+/// repository.
 const CARGO: &str = r#"#!/usr/bin/env bash
 set -eu
 export CARGO_TARGET_DIR=$BOOK_TARGET
 if [[ $1 == run && " $* " == *" --example "* ]]; then
-    shift
-    words=()
-    for word in "$@"; do [[ $word == --release ]] || words+=("$word"); done
-    # shellcheck disable=SC2086 # one word or none
-    exec "$BOOK_CARGO" run --locked $BOOK_RELEASE --manifest-path "$BOOK_REPOSITORY/Cargo.toml" "${words[@]}"
+    while [[ $1 != --example ]]; do shift; done
+    example=$2
+    shift 2
+    [[ ${1-} != -- ]] || shift
+    exec "$BOOK_TARGET/$BOOK_PROFILE/examples/$example" "$@"
 fi
 "$BOOK_CARGO" "$@"
 if [[ $1 == new ]]; then cp "$BOOK_REPOSITORY/Cargo.lock" "${!#}/"; fi

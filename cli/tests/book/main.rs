@@ -14,5 +14,6 @@ mod book_says_our_messages;
 mod book_says_what_doctor_finds;
 mod console;
 mod each_test_is_run;
+mod examples;
 mod fresh;
 mod pages;
