@@ -3,12 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{iter, thread};
 
 use spandrel::Profiler;
 use spandrel_storage::{Store, StoreOptions};
 use tempfile::TempDir;
 
 use super::fixture::{bare, profile, run, spandrel};
+
+/// How many commands are tried at once.
+const AT_ONCE: usize = 3;
 
 /// What several commands take.
 const SHARED: [&str; 19] = [
@@ -272,47 +277,63 @@ fn each_command_is_tried_here() {
     assert_eq!(listed, tried.collect::<Vec<_>>());
 }
 
-#[test]
-fn each_shared_option_changes_something_or_is_refused() {
+/// How many options a command takes and how many it refuses, and those that it ignores.
+fn tried(command: &str, own: &[&str]) -> (usize, usize, Vec<String>) {
     let (mut taken, mut refused, mut faults) = (0, 0, Vec::new());
     let mut known_outcomes = BTreeMap::new();
-    for (command, own) in COMMANDS {
-        let known = options(command);
-        for option in SHARED {
-            if !known.contains(option) {
-                let value = ["db", "run", "since", "until", "between", "where", "limit", "sort"];
-                let takes = [&value[..], &["columns", "format", "output", "color"]].concat();
-                let long = format!("--{option}");
-                let given = if takes.contains(&option) {
-                    vec![long.as_str(), "1"]
-                } else {
-                    vec![long.as_str()]
-                };
-                let (out, err, code) = run(&mut spandrel(&[&[command], &given[..], own].concat()));
-                assert_eq!(code, 2, "{command} --{option}: {out}{err}");
-                let expected = format!("error: `spandrel {command}` takes no --{option}\nhint: ");
-                assert!(err.starts_with(&expected), "{err}");
-                refused += 1;
-            } else if option != "no-pager" {
-                let (base, with) = lines(command, option);
-                let [base_words, with_words] = [&base, &with]
-                    .map(|words| words.iter().map(String::as_str).collect::<Vec<_>>());
-                let (before, again) = known_outcomes
-                    .entry(base.clone())
-                    .or_insert_with(|| (outcome(&base_words), outcome(&base_words)))
-                    .clone();
-                let after = outcome(&with_words);
-                if before.0 != again.0 {
-                    faults.push(format!("{base:?} differs: {}{}", before.0, again.0));
-                } else if before == after {
-                    faults.push(format!("{base:?} and {with:?} say the same:\n{}", after.0));
-                } else if after.1 == 2 {
-                    faults.push(format!("{with:?} makes no sense: {}", after.0));
-                }
-                taken += 1;
+    let known = options(command);
+    for option in SHARED {
+        if !known.contains(option) {
+            let value = ["db", "run", "since", "until", "between", "where", "limit", "sort"];
+            let takes = [&value[..], &["columns", "format", "output", "color"]].concat();
+            let long = format!("--{option}");
+            let given = if takes.contains(&option) {
+                vec![long.as_str(), "1"]
+            } else {
+                vec![long.as_str()]
+            };
+            let (out, err, code) = run(&mut spandrel(&[&[command], &given[..], own].concat()));
+            assert_eq!(code, 2, "{command} --{option}: {out}{err}");
+            let expected = format!("error: `spandrel {command}` takes no --{option}\nhint: ");
+            assert!(err.starts_with(&expected), "{err}");
+            refused += 1;
+        } else if option != "no-pager" {
+            let (base, with) = lines(command, option);
+            let [base_words, with_words] =
+                [&base, &with].map(|words| words.iter().map(String::as_str).collect::<Vec<_>>());
+            let (before, again) = known_outcomes
+                .entry(base.clone())
+                .or_insert_with(|| (outcome(&base_words), outcome(&base_words)))
+                .clone();
+            let after = outcome(&with_words);
+            if before.0 != again.0 {
+                faults.push(format!("{base:?} differs: {}{}", before.0, again.0));
+            } else if before == after {
+                faults.push(format!("{base:?} and {with:?} say the same:\n{}", after.0));
+            } else if after.1 == 2 {
+                faults.push(format!("{with:?} makes no sense: {}", after.0));
             }
+            taken += 1;
         }
     }
+    (taken, refused, faults)
+}
+
+#[test]
+fn each_shared_option_changes_something_or_is_refused() {
+    let next = AtomicUsize::new(0);
+    let try_commands = || {
+        let commands = iter::from_fn(|| COMMANDS.get(next.fetch_add(1, Ordering::Relaxed)));
+        commands.map(|(command, own)| tried(command, own)).collect::<Vec<_>>()
+    };
+    // A command may wait, and processors are free meanwhile.
+    let all: Vec<_> = thread::scope(|scope| {
+        let threads = [(); AT_ONCE].map(|()| scope.spawn(try_commands));
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(all.len(), COMMANDS.len());
+    let (taken, refused) = all.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    let faults: Vec<_> = all.into_iter().flat_map(|one| one.2).collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert!(taken > 150 && refused > 100, "{taken} taken, {refused} refused");
 }
