@@ -27,6 +27,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 # Of its own: documentation as JSON is nothing that another build would use.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/public-api
+# Nothing is linked with SQLite, so it is not compiled: the build believes in any folder that is said to have it.
+export LIBSQLITE3_SYS_USE_PKG_CONFIG=1 SQLITE3_LIB_DIR=$CARGO_TARGET_DIR
 
 # What is behind a feature and yet for everybody.
 features() {
