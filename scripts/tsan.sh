@@ -18,12 +18,18 @@ fi
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/tsan
 export RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer"
 export RUSTDOCFLAGS=$RUSTFLAGS
+export CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 export CARGO_PROFILE_RELEASE_LTO=off # the standard library is not built for it
 # Everything is some ten times slower; limits in time are stretched to match.
 export SPANDREL_TEST_PATIENCE=10
+# A race is found however little of the rest is optimised.
+little=()
+for package in '"*"' libsqlite3-sys spandrel-storage spandrel-query spandrel-export spandrel-tests; do
+    little+=(--config "profile.release.package.$package.opt-level=1")
+done
 tested() {
     cargo +nightly test --locked --release -Zbuild-std --target "$host" \
-        --config 'profile.release.package.libsqlite3-sys.opt-level=1' "$@"
+        "${little[@]}" "$@"
 }
 tested --package spandrel-ring --features mapped --test stress
 # Not those that are killed: what another process gives back is handed over by the system, and it sees a race. Nor those
