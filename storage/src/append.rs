@@ -154,6 +154,7 @@ fn spans(
     let Some(loaded) = loaded else {
         return insert_span::all(tx, &mut batch.spans.iter(), ids, &batch.text);
     };
+    loaded.make_pages_of_spans(tx, batch, ids)?;
     loaded.copy_spans(tx)?;
     insert_span::all(tx, &mut loaded.spans_left(batch), ids, &batch.text)
 }
@@ -168,6 +169,7 @@ fn events(
     let Some(loaded) = loaded else {
         return insert_event::all(tx, &mut batch.events.iter(), ids, &batch.text);
     };
+    loaded.make_pages_of_events(tx, batch, ids)?;
     loaded.copy_events(tx)?;
     insert_event::all(tx, &mut loaded.events_left(batch), ids, &batch.text)
 }

@@ -61,6 +61,8 @@ pub struct Store {
     full: PathBuf,
     options: StoreOptions,
     run: Option<RunRow>,
+    /// Whether other runs are recorded beside it.
+    has_others: bool,
     /// The largest number of each kind when the file was opened.
     first: LastIds,
     last_id: u64,
@@ -136,6 +138,7 @@ impl Store {
                     full,
                     options: options.clone(),
                     run: None,
+                    has_others: false,
                     first: last,
                     last_id: u64::try_from(last.id).unwrap_or(0),
                     last_batch_id: last.batch,
@@ -366,7 +369,7 @@ impl Store {
         // Known in advance: only this store makes commits.
         let id = self.last_batch_id.saturating_add(1);
         let commit = Commit { id, run_id, at_unix_ns: unix_ns() };
-        let loaded = self.bulk_insert.load(&mut self.conn, batch, run_id, id);
+        let loaded = self.bulk_insert.load(&mut self.conn, batch, (run_id, id), self.has_others);
         let Some(run) = &mut self.run else { return Ok(Appended::default()) };
         let tx = begin(&mut self.conn, &self.path)?;
         if self.interner.has_pending() {

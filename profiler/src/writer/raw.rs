@@ -125,6 +125,25 @@ impl RawBatch {
         &mut words[1..]
     }
 
+    /// The same for a span of a single slot.
+    #[cfg(feature = "collected")]
+    #[inline(always)]
+    pub(super) fn push_span(&mut self, span: &Slot, chunks: &mut Chunks) -> &mut Slot {
+        if self.last.len + 1 + SLOT_WORDS > self.last.words.len() {
+            self.begin_chunk(chunks);
+        }
+        let chunk = &mut self.last;
+        let words = &mut chunk.words[chunk.len..chunk.len + 1 + SLOT_WORDS];
+        chunk.len += 1 + SLOT_WORDS;
+        self.records += 1;
+        self.pushed[Kind::Span as usize] += 1;
+        let (length, words) = words.split_at_mut(1);
+        length[0] = SLOT_WORDS as u64;
+        let (words, _) = words.as_chunks_mut::<SLOT_WORDS>();
+        words[0] = *span;
+        &mut words[0]
+    }
+
     #[cold]
     fn begin_chunk(&mut self, chunks: &mut Chunks) {
         let chunk = Chunk { words: chunks.take(), len: 0 };

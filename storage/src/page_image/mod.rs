@@ -23,9 +23,13 @@
 
 mod page;
 mod record;
+mod room;
 mod schema;
 
+pub(crate) use self::room::Room;
 pub(crate) use self::schema::PAGES_IN_CACHE;
+
+use std::ops::Range;
 
 use self::page::{Pages, Tree};
 use self::record::Encoder;
@@ -52,6 +56,8 @@ pub(crate) struct Rows {
     pub(crate) copied: usize,
     /// Indexes in the batch of those that are not.
     pub(crate) left: Vec<u32>,
+    /// The same of rows that are not because each is to be the last one of a page of the file.
+    pub(crate) page_ends: Vec<u32>,
     /// The ranges of all of them.
     pub(crate) ranges: Ranges,
 }
@@ -70,15 +76,20 @@ impl PageImage {
     }
 
     /// The image of a batch whose rows have their texts in it, for this commit; `None` if it cannot be
-    /// made.
-    pub(crate) fn build(&mut self, batch: &Batch, run_id: i64, batch_id: i64) -> Option<&[u8]> {
+    /// made. `rooms` are of spans and events that come between others in the file.
+    pub(crate) fn build(
+        &mut self,
+        batch: &Batch,
+        (run_id, batch_id): (i64, i64),
+        rooms: [Option<Room>; 2],
+    ) -> Option<&[u8]> {
         self.encoder.set_batch(batch_id);
         self.pages.clear();
         self.spans.clear();
         self.events.clear();
         self.entries.clear();
-        let spans = (!batch.spans.is_empty()).then(|| self.add_spans(batch, run_id));
-        let events = (!batch.events.is_empty()).then(|| self.add_events(batch, run_id));
+        let spans = (!batch.spans.is_empty()).then(|| self.add_spans(batch, run_id, rooms[0]));
+        let events = (!batch.events.is_empty()).then(|| self.add_events(batch, run_id, rooms[1]));
         let entries = (!batch.entries.is_empty()).then(|| self.add_entries(batch, run_id));
         self.end([spans, events, entries])
     }
@@ -96,15 +107,16 @@ impl PageImage {
     /// An image of all tables, without rows.
     pub(crate) fn build_empty(&mut self) -> Option<&[u8]> {
         self.pages.clear();
-        let spans = self.add_spans(&Batch::default(), 0);
-        let events = self.add_events(&Batch::default(), 0);
+        let spans = self.add_spans(&Batch::default(), 0, None);
+        let events = self.add_events(&Batch::default(), 0, None);
         let entries = self.add_entries(&Batch::default(), 0);
         self.end([spans, events, entries].map(Some))
     }
 
     /// Returns the number of the root page.
-    fn add_spans(&mut self, batch: &Batch, run_id: i64) -> u32 {
+    fn add_spans(&mut self, batch: &Batch, run_id: i64, room: Option<Room>) -> u32 {
         let Self { pages, encoder, order, spans, .. } = self;
+        let first = pages.end();
         let mut tree = pages.begin_tree();
         let is_sorted = in_order(
             &batch.spans,
@@ -119,11 +131,20 @@ impl PageImage {
             true => spans.ranges.of_spans(batch.spans.iter()),
             false => spans.ranges.of_spans(rows_in(order, &batch.spans)),
         }
-        pages.end_tree(tree)
+        let leaves = first..pages.end();
+        let root = pages.end_tree(tree);
+        if let Some(room) = room {
+            let order = (!is_sorted).then_some(&**order);
+            spans.make_room(pages, leaves, room, |id| {
+                index_of(id, &batch.spans, order, |row| row.id)
+            });
+        }
+        root
     }
 
-    fn add_events(&mut self, batch: &Batch, run_id: i64) -> u32 {
+    fn add_events(&mut self, batch: &Batch, run_id: i64, room: Option<Room>) -> u32 {
         let Self { pages, encoder, order, events, .. } = self;
+        let first = pages.end();
         let mut tree = pages.begin_tree();
         let is_sorted = in_order(
             &batch.events,
@@ -138,7 +159,15 @@ impl PageImage {
             true => events.ranges.of_events(batch.events.iter()),
             false => events.ranges.of_events(rows_in(order, &batch.events)),
         }
-        pages.end_tree(tree)
+        let leaves = first..pages.end();
+        let root = pages.end_tree(tree);
+        if let Some(room) = room {
+            let order = (!is_sorted).then_some(&**order);
+            events.make_room(pages, leaves, room, |id| {
+                index_of(id, &batch.events, order, |row| row.id)
+            });
+        }
+        root
     }
 
     fn add_entries(&mut self, batch: &Batch, run_id: i64) -> u32 {
@@ -185,7 +214,30 @@ impl Rows {
     fn clear(&mut self) {
         self.copied = 0;
         self.left.clear();
+        self.page_ends.clear();
         self.ranges.clear();
+    }
+
+    /// Takes the rows out of these pages with which pages of the file are to end.
+    #[cold]
+    fn make_room(
+        &mut self,
+        pages: &mut Pages,
+        leaves: Range<usize>,
+        room: Room,
+        index_of: impl Fn(i64) -> Option<u32>,
+    ) {
+        let mut ends = room::page_ends(pages, leaves, room);
+        // Each of them is in the batch.
+        ends.retain(|end| match index_of(end.rowid) {
+            Some(at) => {
+                self.page_ends.push(at);
+                true
+            }
+            None => false,
+        });
+        room::take_out(pages, &ends);
+        self.copied -= ends.len();
     }
 
     #[inline]
@@ -245,6 +297,21 @@ fn sort_nearly_sorted(keys: &mut [u128]) {
             return keys.sort_unstable();
         }
     }
+}
+
+/// Where the row with this id is, which may be in the order that was found last.
+fn index_of<T>(
+    id: i64,
+    rows: &[T],
+    order: Option<&[u128]>,
+    key: impl Fn(&T) -> u64,
+) -> Option<u32> {
+    let Some(order) = order else {
+        return rows.binary_search_by_key(&id, |row| key(row) as i64).ok().map(|at| at as u32);
+    };
+    let key = u128::from((id ^ i64::MIN) as u64);
+    let at = order.binary_search_by_key(&key, |key| key >> 32).ok()?;
+    order.get(at).map(|key| *key as u32)
 }
 
 /// The rows in the order that was found last.
@@ -317,7 +384,7 @@ mod tests {
             for rows in [0, 1, 2, 30, 500, 20_000] {
                 let mut image = PageImage::new(page_size);
                 let batch = batch(rows);
-                let conn = open(image.build(&batch, 1, 7).unwrap());
+                let conn = open(image.build(&batch, (1, 7), [None; 2]).unwrap());
                 let verdict: String =
                     conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
                 assert_eq!(verdict, "ok", "{rows} rows in pages of {page_size}");
@@ -369,7 +436,7 @@ mod tests {
         }
         let mut image = PageImage::new(2_048);
         let batch = batch(20_000);
-        let conn = open(image.build(&batch, 1, 7).unwrap());
+        let conn = open(image.build(&batch, (1, 7), [None; 2]).unwrap());
         let mut find = conn.prepare("SELECT root_id FROM span WHERE id = ?1").unwrap();
         for span in &batch.spans {
             let root: i64 = find.query_row([span.id as i64], |row| row.get(0)).unwrap();
@@ -394,7 +461,7 @@ mod tests {
             let mut batch = batch(rows);
             batch.text = "x".repeat(1_800);
             batch.spans.iter_mut().for_each(|span| span.fields = 0..1_800);
-            let conn = open(image.build(&batch, 1, 7).unwrap());
+            let conn = open(image.build(&batch, (1, 7), [None; 2]).unwrap());
             let sql = "SELECT count(*) FROM span WHERE length(fields) = 1800";
             let found: i64 = conn.query_row(sql, [], |row| row.get(0)).unwrap();
             assert_eq!(found as u64, rows);
@@ -408,12 +475,12 @@ mod tests {
         batch.text = "x".repeat(70_000);
         batch.spans[3].fields = 0..70_000;
         batch.spans[50].fields = 0..2_048;
-        assert!(image.build(&batch, 1, 7).is_some());
+        assert!(image.build(&batch, (1, 7), [None; 2]).is_some());
         assert_eq!((image.spans.copied, &*image.spans.left), (98, &[3, 50][..]));
         // The next image does not remember them.
-        assert!(image.build(&Batch::default(), 1, 7).is_some());
+        assert!(image.build(&Batch::default(), (1, 7), [None; 2]).is_some());
         batch.spans.truncate(1);
-        assert!(image.build(&batch, 1, 7).is_some());
+        assert!(image.build(&batch, (1, 7), [None; 2]).is_some());
         assert_eq!((image.spans.copied, image.spans.left.len()), (1, 0));
     }
 }

@@ -12,7 +12,7 @@ use crate::memory::MemoryUse;
 
 const LEAF: u8 = 0x0D;
 const INTERIOR: u8 = 0x05;
-const LEAF_HEADER: usize = 8;
+pub(super) const LEAF_HEADER: usize = 8;
 /// Length of the database header, which comes before the header of the first page.
 pub(super) const FIRST: usize = 100;
 const INTERIOR_HEADER: usize = 12;
@@ -79,6 +79,19 @@ impl Pages {
     /// How many there are.
     pub(super) fn count(&self) -> u32 {
         self.count as u32
+    }
+
+    /// How many there are, as an index.
+    pub(super) fn end(&self) -> usize {
+        self.count
+    }
+
+    pub(super) fn page(&self, index: usize) -> &[u8] {
+        self.bytes.get(index * self.size..(index + 1) * self.size).unwrap_or_default()
+    }
+
+    pub(super) fn page_mut(&mut self, index: usize) -> &mut [u8] {
+        self.bytes.get_mut(index * self.size..(index + 1) * self.size).unwrap_or_default()
     }
 
     /// Starts over with an empty first page. The memory of the others is not cleared.

@@ -50,11 +50,13 @@ impl Store {
         self.entry_rollups = Rollups::new(rollup::Table::Entries);
         self.interner.begin_threads_above(threads_above);
         self.run = Some(run);
+        self.has_others = true;
         Ok(run_id)
     }
 
     /// Sets the store's run aside, so that another one can be; `None` if it has none.
     pub fn set_run_aside(&mut self) -> Option<RunAside> {
+        self.has_others = true;
         let (threads_above, moved_threads) = self.interner.take_threads();
         Some(RunAside {
             run: self.run.take()?,

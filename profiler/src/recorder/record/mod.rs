@@ -35,6 +35,8 @@ pub(crate) use self::layout::{
     thread, upper_of, with_id,
 };
 pub(crate) use self::parent_link::{ParentIds, ParentLink, entry_inside, parent_ids, parent_link};
+#[cfg(feature = "collected")]
+pub(crate) use self::read::read_plain;
 pub(crate) use self::read::{kind, read};
 #[cfg(feature = "crash-proof")]
 pub(crate) use self::shift::Ids;

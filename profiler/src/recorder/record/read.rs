@@ -7,8 +7,47 @@ use super::layout::{
     EventWords, Header, LEFT_OUT, LinkWords, SAYS_INSIDE, SPAN_WORDS, SPAN_WORDS_WIDE,
     STATUS_SHIFT, STRAY, Slot, SpanWords, THREAD_MAX, WIDE, callsite, id_of, upper_of,
 };
+#[cfg(feature = "collected")]
+use super::layout::{KIND_SHIFT, KIND_SPAN};
 use super::status::Status;
 use crate::recorder::losses::Kind;
+
+/// What nearly all records are: a span without fields, entered once, by the thread that made it.
+#[cfg(feature = "collected")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PlainSpan {
+    pub(crate) callsite: u32,
+    pub(crate) thread: u32,
+    pub(crate) id: u64,
+    pub(crate) parent: u64,
+    pub(crate) root: u64,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    /// When it was entered, and left.
+    pub(crate) inside: [u64; 2],
+}
+
+/// Reads one of a single slot; `None` if it is something else.
+#[cfg(feature = "collected")]
+#[inline(always)]
+pub(crate) fn read_plain(slot: &Slot) -> Option<PlainSpan> {
+    const WHICH: u64 = 0xF << KIND_SHIFT | ENTERED as u64 | WIDE;
+    let (header, span) = (Header(slot[0]), SpanWords::read(slot)?);
+    let is_plain = header.0 & WHICH == KIND_SPAN << KIND_SHIFT | u64::from(ENTERED)
+        && upper_of(span.root()) == 0
+        && span.id() != 0;
+    let first = span.start().wrapping_add(u64::from(header.upper()));
+    is_plain.then(|| PlainSpan {
+        callsite: callsite(span.origin(), header.0),
+        thread: header.thread(),
+        id: span.id(),
+        parent: id_of(span.origin()),
+        root: id_of(span.root()),
+        start: span.start(),
+        end: span.end(),
+        inside: [first, span.last_or_busy().max(first)],
+    })
+}
 
 /// The kind of a record.
 #[inline(always)]

@@ -1,6 +1,6 @@
 //! Records of a recording that has given ids of its own, from 1 on, as a profile has them that other runs are in.
 
-use super::layout::{Header, id_of, with_id};
+use super::layout::{Header, Slot, id_of, with_id};
 use crate::recorder::losses::Kind;
 
 /// How ids of a ring become ids of a profile: each second one is for what only the profile gives an id.
@@ -47,14 +47,29 @@ impl Ids {
             Kind::Event | Kind::Link | Kind::Entry => 1..3,
         };
         for word in words.get_mut(ids).into_iter().flatten() {
-            *word = with_id(*word, self.of(id_of(*word)));
+            *word = self.shifted(*word);
         }
+    }
+
+    /// The same for the first slot of a span.
+    #[inline(always)]
+    pub(crate) fn shift_span(self, slot: &mut Slot) {
+        let [_, id, origin, root, ..] = slot;
+        for word in [id, origin, root] {
+            *word = self.shifted(*word);
+        }
+    }
+
+    #[inline(always)]
+    fn shifted(self, word: u64) -> u64 {
+        with_id(word, self.of(id_of(word)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::heads::{Earlier, Entry, EventHead, Link, Record};
+    use super::super::layout::id_and;
     use super::super::read::read;
     use super::*;
 
@@ -87,6 +102,12 @@ mod tests {
         ids.shift(&mut words);
         let expected = Entry { span: 1_007, ..entry };
         assert_eq!(read(&words), Some(Record::Entry(expected)));
+        let slot = [99, 4, id_and(0, 7), id_and(3, 1), 5, 6, 7];
+        let mut by_kind = slot;
+        ids.shift(&mut by_kind);
+        let mut of_span = slot;
+        ids.shift_span(&mut of_span);
+        assert_eq!((of_span, of_span[1]), (by_kind, 1_007));
         assert_eq!((ids.of(0), ids.free_above(4)), (0, 1_008));
         assert_eq!((ids.room_below(1_003), ids.room_below(0)), (1, 0));
     }

@@ -9,7 +9,7 @@ use super::run::{Into, Run, TICKS_END, next_of_entries};
 use crate::error::Error;
 use crate::recorder::entry_rules::RuleOf;
 use crate::recorder::losses::{DropReason, PerKind};
-use crate::recorder::record::Ids;
+use crate::recorder::record::{Ids, Slot};
 use crate::recorder::ring_file::dead_names::DeadNames;
 use crate::recorder::ring_file::layout::OPEN_SPANS;
 use crate::recorder::threads::ThreadInfo;
@@ -85,6 +85,11 @@ impl Ring {
         let mut push = Push { ids: run.ids, raw, chunks: &mut run.chunks, last: 0 };
         for (partition, at) in at.iter_mut().enumerate() {
             let drained = reader.drain(partition, *at, false, RECORDS_MAX, |record| {
+                if let Ok(slot) = <&Slot>::try_from(record.words)
+                    && check_known.is_plain_span(slot)
+                {
+                    return push.push_span(slot);
+                }
                 match check_known.record(record.words) {
                     Ok(_) => push.push(record.words),
                     // Perhaps its callsite or thread has come since the names were read.
@@ -213,5 +218,12 @@ impl Push<'_> {
         self.ids.shift(words);
         // Of spans and events their own id; of others one that is smaller.
         self.last = self.last.max(words.get(1).copied().unwrap_or(0));
+    }
+
+    #[inline(always)]
+    fn push_span(&mut self, span: &Slot) {
+        let span = self.raw.push_span(span, self.chunks);
+        self.ids.shift_span(span);
+        self.last = self.last.max(span[1]);
     }
 }
