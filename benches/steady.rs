@@ -1,5 +1,6 @@
 //! Makes spans at a steady rate, into a database or into a ring file that is collected, for scripts/collected.sh:
-//! `steady database|collected PLACE CASE SPANS RATE`, where a rate of 0 is as fast as they come.
+//! `steady database|collected PLACE CASE SPANS RATE [BURST]`, where a rate of 0 is as fast as they come: in bursts of so many,
+//! each of which is stored before the next one begins, if BURST is said (for scripts/writer_cost.sh).
 //!
 //! At the end all of it is stored, before the recording is closed. What is printed is what the program itself knows: how
 //! much it has recorded and lost, and what its writer's thread has cost, if it has one.
@@ -25,9 +26,10 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let mut next = || args.next().unwrap_or_default();
     let (mode, place, case) = (next(), next(), Case::from_name(&next()));
-    let (Some(case), Ok(spans), Ok(rate)) = (case, next().parse(), next().parse()) else {
+    let (Some(case), Ok(spans), Ok(rate)) = (case, next().parse::<u64>(), next().parse()) else {
         return usage();
     };
+    let burst = next().parse().unwrap_or(u64::MAX);
     let builder = Profiler::builder().close_timeout(LONG);
     let builder = match mode.as_str() {
         "database" => builder.database(&place),
@@ -37,8 +39,14 @@ fn main() -> ExitCode {
     };
     let profiler = builder.build().expect("the profiler starts");
     profiler.subscriber().init().expect("this is the only subscriber");
-    let late = make(case, spans, rate);
-    profiler.flush(LONG).expect("all is stored");
+    let mut late = Duration::ZERO;
+    let mut left = spans;
+    while left > 0 {
+        let some = left.min(burst).max(1);
+        late = make(case, some, rate);
+        profiler.flush(LONG).expect("all is stored");
+        left -= some;
+    }
     let report = profiler.close().expect("the profiler closes");
     println!("pid {}", std::process::id());
     println!("recorded {}", report.recorded);
@@ -51,7 +59,7 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("steady database|collected PLACE CASE SPANS RATE");
+    eprintln!("steady database|collected PLACE CASE SPANS RATE [BURST]");
     ExitCode::from(2)
 }
 

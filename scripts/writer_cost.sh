@@ -2,6 +2,8 @@
 # What a span costs the writer's thread, from the ring into the database, phase by phase.
 #
 #   scripts/writer_cost.sh [CASE ...]      cases of benches/src/cases.rs [default: no_fields 3_fields]
+#   scripts/writer_cost.sh --collected PROGRAMS [CASE ...]
+#       the same of `spandrel collect`, which collects from so many programs at once
 #
 # Instructions are counted by callgrind; each figure is the difference of two runs divided by the
 # difference of their spans, so that starting and ending cancel. Every instruction stands in one row:
@@ -24,8 +26,20 @@ shopt -s inherit_errexit
 export LC_ALL=C
 cd "$(dirname "$0")/.."
 
+collected=0
+if [[ ${1:-} == --collected ]]; then
+    collected=${2:-}
+    [[ $collected =~ ^[1-9][0-9]*$ ]] || { sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
+    shift 2
+fi
 few=20000
 many=60000
+if ((collected > 0)); then
+    # Of all programs together. Each makes bursts, as many spans as come between two commits at 50,000 a second.
+    burst=25000
+    few=$((collected * burst * 2))
+    many=$((collected * burst * 6))
+fi
 few_timed=100000
 many_timed=500000
 # Room for all of them, so that none is lost: half of it would be enough.
@@ -45,25 +59,56 @@ for package in spandrel spandrel-storage spandrel-ring rusqlite spandrel-benches
     lines+=(--config "profile.release.package.$package.debug=\"line-tables-only\"")
 done
 lines+=(--config 'profile.release.package.spandrel-benches.strip=false')
-cargo build --quiet --release --package spandrel-benches --bin record_spans "${lines[@]}"
+if ((collected > 0)); then
+    lines+=(--config 'profile.release.package.spandrel-cli.strip=false')
+    cargo build --quiet --release --package spandrel-benches --bin steady --features collected
+    cargo build --quiet --release --package spandrel-cli --bin spandrel "${lines[@]}"
+else
+    cargo build --quiet --release --package spandrel-benches --bin record_spans "${lines[@]}"
+fi
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 program=$target/release/record_spans
 folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+rings=$(mktemp -d -p /dev/shm spandrel-writer-cost-XXXXXX)
+trap 'rm -rf "$folder" "$rings"' EXIT
+
+counting=(--quiet --tool=callgrind --separate-threads=yes --callgrind-out-file="$folder/callgrind")
+
+record_in_process() { # case, spans
+    valgrind "${counting[@]}" "$program" "$1" spandrel "$2" "$ring_slots"
+}
+
+# The programs of which is collected run beside valgrind.
+record_collected() { # case, spans
+    local n pids=() collector failed=0
+    rm -f "$folder"/collected.db*
+    # In a process of its own, which takes the signal.
+    (exec valgrind "${counting[@]}" "$target/release/spandrel" collect "$rings" -o "$folder/collected.db") &
+    collector=$!
+    for ((n = 0; n < collected; n++)); do
+        "$target/release/steady" collected "$rings" "$1" $(($2 / collected)) 0 "$burst" &
+        pids+=($!)
+    done
+    for n in "${pids[@]}"; do wait "$n" || failed=1; done
+    kill -TERM "$collector"
+    wait "$collector" || failed=1
+    return "$failed"
+}
+
+record=record_in_process drains=drain_pass
+if ((collected > 0)); then record=record_collected drains=store_drained; fi
 
 # Instructions of the writer's thread by phase, one a line.
 phases() { # case, spans
     rm -f "$folder"/callgrind*
-    valgrind --quiet --tool=callgrind --separate-threads=yes \
-        --callgrind-out-file="$folder/callgrind" \
-        "$program" "$1" spandrel "$2" "$ring_slots" >"$folder/said" 2>&1 || {
+    "$record" "$1" "$2" >"$folder/said" 2>&1 || {
         cat "$folder/said" >&2
         echo "writer_cost.sh: failed: $1 $2" >&2
         return 1
     }
     # The writer's thread is not always the second one.
     local counted
-    counted=$(grep -l 'drain_pass' "$folder"/callgrind-[0-9]* | xargs ls -S | head -1)
+    counted=$(grep -l "$drains" "$folder"/callgrind-[0-9]* | xargs ls -S | head -1)
     awk '
         # A name is given once, with its number; from then on the number stands for it.
         function name_of(text, names,    number) {
@@ -78,7 +123,7 @@ phases() { # case, spans
             if (file ~ /\/rusqlite-[^\/]*\/src\//) return "encode"
             if (file ~ /\/storage\/src\/(rollup|histogram)\.rs$/) return "rollup"
             if (file ~ /\/storage\/src\//) return "encode"
-            if (file ~ /\/ring\/src\// || file ~ /\/profiler\/src\/writer\/(raw|drain)\.rs$/) return "drain"
+            if (file ~ /\/ring\/src\// || file ~ /\/profiler\/src\/writer\/(raw|drain|collect\/drain|recover\/check)\.rs$/) return "drain"
             if (file ~ /\/profiler\/src\/writer\/(json|cursor|keys|digits)\.rs$/) return "fields"
             if (file ~ /\/profiler\/src\/(json_string|recorder\/fields)\.rs$/) return "fields"
             if (file ~ /\/profiler\/src\/writer\/(self_time|self_time\/[a-z_]*|id_table|closed_spans)\.rs$/) return "self times"
@@ -89,7 +134,7 @@ phases() { # case, spans
         # The phase of what a function takes in code that is not ours and was inlined into it.
         function phase_of_function(name, file) {
             # Without lines; of what is linked into the program, that has names without paths.
-            if (object ~ /record_spans$/ && name !~ /::|^_|^rust|^main$/) return "SQLite"
+            if (object ~ /(record_spans|spandrel)$/ && name !~ /::|^_|^rust|^main$/) return "SQLite"
             if (name ~ /drain_pass|drain_until|RawBatch/) return "drain"
             if (name ~ /Converter::some_fields|writer::(json|cursor|keys|digits)/) return "fields"
             if (name ~ /count_late_children|SelfTimes/) return "self times"
@@ -175,11 +220,16 @@ for case in "${cases[@]}"; do
         done < <(phases "$case" "$spans")
     done
     [[ -n ${figures[$case,SQLite,$many]:-} ]] || { echo "writer_cost.sh: no figures" >&2; exit 1; }
+    ((collected == 0)) || continue
     figures[$case,few]=$(processor_time "$case" "$few_timed")
     figures[$case,many]=$(processor_time "$case" "$many_timed")
 done
 
-echo "Instructions of the writer's thread per span"
+if ((collected > 0)); then
+    echo "Instructions of the collector per span, of $collected at once"
+else
+    echo "Instructions of the writer's thread per span"
+fi
 echo
 printf '%-24s' phase
 printf '%12s' "${cases[@]}"
@@ -200,6 +250,7 @@ line() { # title, phases ...
 for row in "${rows[@]}"; do line "$row" "$row"; done
 line "without the store" drain "self times" convert fields pacing other
 line "all" "${rows[@]}"
+((collected == 0)) || exit 0
 printf '%-24s' "CPU, ns"
 for case in "${cases[@]}"; do
     awk -v a="${figures[$case,few]}" -v b="${figures[$case,many]}" \
