@@ -158,11 +158,19 @@ fn a_backlog_that_close_has_no_time_for_is_counted() {
         }
         info_span!("open")
     });
-    let report = profiler.close().unwrap();
-    assert_eq!(report.recorded, 100_002, "{report}");
+    let mut report = profiler.close().unwrap();
     // How far the writer has come is a matter of luck; that the file and the ledger agree, losses and
     // all, is not.
-    assert_eq!(report.timed_out, report.dropped.total() > 0, "{report:?}");
+    if report.in_flight == 0 {
+        assert_eq!(report.timed_out, report.dropped.total() > 0, "{report:?}");
+    }
+    // Where others keep the writer from its processor for more than a second, `close` does not wait for its end, and says so.
+    while report.in_flight > 0 {
+        assert!(report.timed_out, "{report:?}");
+        std::thread::sleep(Duration::from_millis(20));
+        report = profiler.close().unwrap();
+    }
+    assert_eq!(report.recorded, 100_002, "{report}");
     assert_eq!((report.unfinished, report.dropped.store_error), (1, report.dropped.total()));
     ledger::check(scratch.db(), &report);
     within(&dispatch(&profiler), || drop(open));
