@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use spandrel_query::OrderRows as _;
 use spandrel_query::{OpenSpan, Run};
 
 use crate::output::text;
@@ -208,7 +209,7 @@ fn program(ring: spandrel::recover::RingOpen, run: Option<&Run>, threads_above: 
         open
     });
     let mut open: Vec<OpenSpan> = open.collect();
-    open.sort_by_key(|open| open.span.id);
+    open.order_by_key(|open| open.span.id);
     Program {
         run_id: run.map(|run| run.id),
         ring: ring.ring,

@@ -21,6 +21,7 @@ use super::spool::Spool;
 use super::text::{integer, json, key, maybe, member, unsigned};
 use super::timeline;
 use spandrel_query::Columns;
+use spandrel_query::OrderRows as _;
 use spandrel_query::stacks::{Frame, StackTree, Weight};
 use spandrel_query::{Callsite, Thread};
 use spandrel_storage::internals::FastHashMap;
@@ -184,7 +185,7 @@ impl Speedscope {
     fn write_lanes(&mut self, out: &mut Out<'_>) -> Result<(), ExportError> {
         let Self { spool, profiles, thread_names, last_ns, .. } = self;
         let mut profiles: Vec<_> = profiles.iter().collect();
-        profiles.sort_by_key(|(lane, _)| (lane.group, lane.is_async, lane.number));
+        profiles.order_by_key(|(lane, _)| (lane.group, lane.is_async, lane.number));
         for (lane, stream) in profiles {
             let thread = thread_names.get(&lane.group).map_or("thread", String::as_str);
             let name = match lane.name() {

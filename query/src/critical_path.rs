@@ -45,6 +45,7 @@ use std::sync::Arc;
 
 use self::work::{Child, Frame, Work};
 use super::Trace;
+use crate::order_rows::OrderRows as _;
 use crate::reader::Callsite;
 
 /// The critical path of a trace.
@@ -159,7 +160,7 @@ impl CriticalPath {
         }
         let callsites = sums.into_values().map(|(callsite, sum_ns)| (Some(callsite), sum_ns));
         let mut sums: Vec<_> = callsites.chain((root_ns > 0).then_some((None, root_ns))).collect();
-        sums.sort_by_key(|(callsite, sum_ns)| {
+        sums.order_by_key(|(callsite, sum_ns)| {
             (std::cmp::Reverse(*sum_ns), callsite.as_ref().map(|callsite| callsite.id))
         });
         sums
@@ -179,7 +180,7 @@ impl CriticalPath {
             }
         }
         // A stable sort, so that equal sums stay in the order of callsites.
-        sums.sort_by_key(|(_, ns)| std::cmp::Reverse(*ns));
+        sums.order_by_key(|(_, ns)| std::cmp::Reverse(*ns));
         sums
     }
 

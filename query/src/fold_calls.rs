@@ -7,6 +7,7 @@ use super::calls::{Pass, hand_out};
 use super::id_range::Range;
 use super::scanning::{LookUp, Predicate, Pushdown, SideBySide, Sums};
 use super::{Columns, Filter, Matcher, Scan, SpanRef};
+use crate::order_rows::OrderRows as _;
 use crate::reader::{Reader, Span};
 use spandrel_storage::Error;
 use spandrel_storage::internals::lived_long_to_the_end;
@@ -147,7 +148,7 @@ impl Reader {
         };
         let Partial { mut fold, mut open, .. } = partial;
         if has_entries {
-            open.sort_by_key(|span| span.id);
+            open.order_by_key(|span| span.id);
             self.scan_entries(pass, open, &mut |entry| {
                 fold.add(entry);
                 ControlFlow::Continue(())

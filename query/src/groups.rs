@@ -11,6 +11,7 @@ use super::fields::field_text;
 use super::{Columns, SpanRef};
 use crate::fold_calls::Fold;
 use crate::index_by_number::IndexByNumber;
+use crate::order_rows::OrderRows as _;
 use crate::reader::{Callsite, CountedBy, Top};
 use spandrel_storage::Histogram;
 use spandrel_storage::Status;
@@ -396,11 +397,11 @@ impl Fold for Groups {
                 return None;
             }
             let mut keys: Vec<_> = part.by_key.into_iter().collect();
-            keys.sort_unstable_by_key(|(_, at)| *at);
+            keys.order_by_key(|(_, at)| *at);
             let groups = part.groups.into_iter().zip(part.first_ids);
             all.extend(groups.zip(keys).map(|((group, first), (key, _))| (first, key, group)));
         }
-        all.sort_by_key(|(first, ..)| *first);
+        all.order_by_key(|(first, ..)| *first);
         for (first, key, group) in all {
             if let Some(at) = joined.by_key.get(&key) {
                 joined.groups.get_mut(*at)?.join(&group);

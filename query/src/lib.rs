@@ -34,6 +34,7 @@ mod fold_calls;
 mod id_range;
 mod id_set;
 mod index_by_number;
+mod order_rows;
 mod scan;
 mod scanning;
 mod span_pages;
@@ -91,6 +92,8 @@ pub use self::id_set::IdSet;
 pub use self::indexes::Indexes;
 pub use self::misleading::{KeptOpen, LongByLifetime, MostlyWaiting, NestedInItself};
 pub use self::optimize::{OptimizeProgress, Optimized, drop_indexes, optimize};
+#[doc(hidden)]
+pub use self::order_rows::OrderRows;
 pub use self::reader::{
     Callsite, CountedBy, Counts, Entry, Event, Link, Loss, Mark, OpenSpan, Reader, Run, Span,
     SpanContext, Thread, Top, WriterStat,

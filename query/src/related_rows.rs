@@ -6,6 +6,7 @@ use rusqlite::OptionalExtension;
 
 use super::Trace;
 use crate::indexes::BY_SPAN;
+use crate::order_rows::OrderRows as _;
 use crate::reader::{Event, Link, Names, Reader, Span};
 use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
@@ -80,7 +81,7 @@ impl Trace {
                 }
             })?;
         }
-        events.sort_by_key(|event| (event.at_ns, event.id));
+        events.order_by_key(|event| (event.at_ns, event.id));
         Ok((events, total))
     }
 

@@ -14,6 +14,7 @@ use std::error;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::order_rows::OrderRows as _;
 use crate::reader::Run;
 use spandrel_storage::nearest;
 
@@ -130,7 +131,7 @@ impl RunSelector {
 
 fn latest(runs: &[Run], back: usize) -> Result<&Run, RunSelectorError> {
     let mut newest_first: Vec<&Run> = runs.iter().collect();
-    newest_first.sort_unstable_by_key(|run| std::cmp::Reverse(run.id));
+    newest_first.order_by_key(|run| std::cmp::Reverse(run.id));
     match newest_first.get(back) {
         Some(run) => Ok(run),
         None => fail(format!(

@@ -118,7 +118,33 @@ impl Predicate for ChildrenOf<'_> {
     }
 }
 
-/// Takes the spans of a scan. By `dyn`, so that a scan, which contains a reader of pages, is compiled once.
+/// Takes the spans of a scan, and has its condition. By `dyn`, so that a scan, which contains a reader of pages, is
+/// compiled once.
+trait Consumer {
+    fn condition(&mut self) -> &mut dyn Predicate;
+
+    fn row(&mut self, span: &SpanRef<'_>) -> ControlFlow<()>;
+}
+
+/// A condition that `each` may change.
+struct Conditional<'a, C, F> {
+    condition: &'a mut C,
+    each: F,
+}
+
+impl<C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>> Consumer
+    for Conditional<'_, C, F>
+{
+    fn condition(&mut self) -> &mut dyn Predicate {
+        self.condition
+    }
+
+    fn row(&mut self, span: &SpanRef<'_>) -> ControlFlow<()> {
+        (self.each)(self.condition, span)
+    }
+}
+
+/// Takes the spans of a scan without a condition, likewise.
 pub(super) type SpanSink<'e> = dyn FnMut(&SpanRef<'_>) -> ControlFlow<()> + 'e;
 
 impl Reader {
@@ -213,6 +239,13 @@ impl Reader {
         filter: &Filter,
         needed: impl FnOnce(&super::filter::Pushdown<'_>) -> T,
     ) -> Result<T, Error> {
+        Ok(needed(&self.whole_pushdown_of(filter)?))
+    }
+
+    fn whole_pushdown_of<'f>(
+        &self,
+        filter: &'f Filter,
+    ) -> Result<super::filter::Pushdown<'f>, Error> {
         let mut pushdown = filter.pushdown();
         if pushdown.asks_for_callsites() {
             self.query("read the callsites", |tx| {
@@ -229,7 +262,7 @@ impl Reader {
                 Ok(())
             })?;
         }
-        Ok(needed(&pushdown))
+        Ok(pushdown)
     }
 
     /// A scan with a further condition, which `each` may change.
@@ -250,14 +283,23 @@ impl Reader {
         scan: &Scan,
         ranges: Vec<Range>,
         condition: &mut C,
-        mut each: impl FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>,
+        each: impl FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        self.scan_ranges_for(scan, ranges, &mut Conditional { condition, each })
+    }
+
+    fn scan_ranges_for(
+        &self,
+        scan: &Scan,
+        ranges: Vec<Range>,
+        consumer: &mut dyn Consumer,
     ) -> Result<(), Error> {
         let mut rows = Rows::new(scan.run_id, scan.columns);
         for mut range in ranges {
             while range.after < range.last {
                 let tx = self.begin()?;
-                let tx = if condition.is_hint() {
-                    let handed = RowSink::new(self, scan, (&mut *condition, &mut each), tx);
+                let tx = if consumer.condition().is_hint() {
+                    let handed = RowSink::new(self, scan, consumer, tx);
                     match handed.read(&mut range, &mut rows)? {
                         ControlFlow::Break(()) => return Ok(()),
                         // SQLite reads the rest.
@@ -267,12 +309,12 @@ impl Reader {
                 } else {
                     tx
                 };
-                let sql = scan.condition() + &condition.sql();
-                let each = |span: &SpanRef<'_>| each(condition, span);
+                let sql = scan.condition() + &consumer.condition().sql();
+                let each = |span: &SpanRef<'_>| consumer.row(span);
                 let piece = read_piece(&mut range, &tx, &mut rows, &sql, each);
                 let (flow, looked_at) = piece.context(self.path(), "read the spans")?;
                 drop(tx);
-                if flow.is_break() || condition.looked_at(looked_at).is_break() {
+                if flow.is_break() || consumer.condition().looked_at(looked_at).is_break() {
                     return Ok(());
                 }
             }
@@ -303,11 +345,10 @@ impl Reader {
 }
 
 /// Hands out rows that are read from pages.
-struct RowSink<'r, 'a, C, F> {
+struct RowSink<'r, 'a> {
     reader: &'r Reader,
     scan: &'a Scan,
-    condition: &'a mut C,
-    each: &'a mut F,
+    consumer: &'a mut dyn Consumer,
     /// `None` only while another one is begun, or if that fails.
     tx: Option<Transaction<'r>>,
     /// The number of the committed state, as SQLite counts it.
@@ -319,18 +360,16 @@ struct RowSink<'r, 'a, C, F> {
     error: Option<Error>,
 }
 
-impl<'r, 'a, C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>>
-    RowSink<'r, 'a, C, F>
-{
+impl<'r, 'a> RowSink<'r, 'a> {
     fn new(
         reader: &'r Reader,
         scan: &'a Scan,
-        (condition, each): (&'a mut C, &'a mut F),
+        consumer: &'a mut dyn Consumer,
         tx: Transaction<'r>,
     ) -> Self {
         let tx = Some(tx);
         let (version, in_transaction, is_changed, error) = (0, 0, false, None);
-        Self { reader, scan, condition, each, tx, version, in_transaction, is_changed, error }
+        Self { reader, scan, consumer, tx, version, in_transaction, is_changed, error }
     }
 
     /// Reads the first rows of a range from the pages of the file, or all of them if that is worth threads, and
@@ -356,7 +395,7 @@ impl<'r, 'a, C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>>
             Ended::Stopped => ControlFlow::Break(()),
             Ended::Full | Ended::All => {
                 self.tx = None;
-                match self.condition.looked_at(looked_at) {
+                match self.consumer.condition().looked_at(looked_at) {
                     ControlFlow::Continue(()) => ControlFlow::Continue(None),
                     ControlFlow::Break(()) => ControlFlow::Break(()),
                 }
@@ -374,8 +413,8 @@ impl<'r, 'a, C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>>
         let Some(tx) = &self.tx else { return Ok(None) };
         let Some(table) = SpanPages::of(tx, || reader.pages(tx))? else { return Ok(None) };
         self.version = data_version(tx)?;
-        let callsites = self.condition.callsites().map(Callsites::new);
-        let parents = self.condition.parents().cloned();
+        let callsites = self.consumer.condition().callsites().map(Callsites::new);
+        let parents = self.consumer.condition().parents().cloned();
         let (run_id, columns) = (self.scan.run_id, self.scan.columns);
         let (callsites, parents) = (callsites.as_ref(), parents.as_ref());
         let query = PageQuery { run_id, columns, callsites, parents };
@@ -398,15 +437,9 @@ impl<'r, 'a, C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>>
     }
 }
 
-impl<C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>> RowConsumer
-    for RowSink<'_, '_, C, F>
-{
+impl RowConsumer for RowSink<'_, '_> {
     fn row(&mut self, span: &SpanRef<'_>) -> ControlFlow<()> {
-        if self.scan.has(span) {
-            (self.each)(self.condition, span)
-        } else {
-            ControlFlow::Continue(())
-        }
+        if self.scan.has(span) { self.consumer.row(span) } else { ControlFlow::Continue(()) }
     }
 
     fn looked_at(&mut self, rows: u64, pause: &Pause) -> ControlFlow<()> {
@@ -426,7 +459,7 @@ impl<C: Predicate, F: FnMut(&mut C, &SpanRef<'_>) -> ControlFlow<()>> RowConsume
                 }
             }
         }
-        self.condition.looked_at(rows)
+        self.consumer.condition().looked_at(rows)
     }
 }
 

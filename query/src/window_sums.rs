@@ -14,6 +14,7 @@ use super::zone_lookup::{TouchedZone, touched_zones};
 use super::{Filter, Groups, Scan, SpanRef};
 use crate::fold_calls::Fold;
 use crate::indexes::{self, SUMS};
+use crate::order_rows::OrderRows as _;
 use crate::reader::{Callsite, CountedBy, Names, Reader, Top};
 use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
@@ -118,7 +119,7 @@ impl Reader {
         };
         self.scan_ranges(scan, sums.rest, &mut (), |(), span| one(groups, span))?;
         let mut by_callsite: Vec<_> = sums.by_callsite.into_iter().collect();
-        by_callsite.sort_unstable_by_key(|(id, _)| *id);
+        by_callsite.order_by_key(|(id, _)| *id);
         for (_, sum) in &by_callsite {
             groups.add_sums(&sum.closed, sum.unfinished);
             if sum.long.spans > 0 {

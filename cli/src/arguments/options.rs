@@ -160,7 +160,14 @@ pub(crate) struct Shared<const GROUPS: u32>(Options);
 
 impl<const GROUPS: u32> Shared<GROUPS> {
     pub(crate) fn context(&self) -> Context {
-        let this = self.0.clone();
+        self.0.context()
+    }
+}
+
+// What is the same for all groups is compiled once.
+impl Options {
+    fn context(&self) -> Context {
+        let this = self.clone();
         Context {
             wanted: Wanted {
                 db: this.db,
@@ -192,11 +199,9 @@ impl<const GROUPS: u32> Shared<GROUPS> {
             any_format: this.format,
         }
     }
-}
 
-impl<const GROUPS: u32> Args for Shared<GROUPS> {
-    fn augment_args(command: Command) -> Command {
-        let own = all().into_iter().filter(|one| group::of(one.get_id().as_str()) & GROUPS != 0);
+    fn given_to(command: Command, groups: u32) -> Command {
+        let own = all().into_iter().filter(|one| group::of(one.get_id().as_str()) & groups != 0);
         // If it is given both before the command and after it, the latter counts.
         command.args(own.map(|one| {
             let id = one.get_id().clone();
@@ -204,20 +209,14 @@ impl<const GROUPS: u32> Args for Shared<GROUPS> {
         }))
     }
 
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
-}
-
-impl<const GROUPS: u32> FromArgMatches for Shared<GROUPS> {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+    fn of(matches: &ArgMatches) -> Self {
         fn one<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, id: &str) -> Option<T> {
             // An option of another command is not known here.
             matches.try_get_one::<T>(id).ok().flatten().cloned()
         }
         let flag = |id: &str| one::<bool>(matches, id).unwrap_or_default();
         let columns = matches.try_get_many::<String>("columns").ok().flatten();
-        Ok(Self(Options {
+        Self {
             db: one(matches, "db"),
             run: one(matches, "run"),
             since: one(matches, "since"),
@@ -238,7 +237,23 @@ impl<const GROUPS: u32> FromArgMatches for Shared<GROUPS> {
             verbose: flag("verbose"),
             fail_empty: flag("fail_empty"),
             strict: flag("strict"),
-        }))
+        }
+    }
+}
+
+impl<const GROUPS: u32> Args for Shared<GROUPS> {
+    fn augment_args(command: Command) -> Command {
+        Options::given_to(command, GROUPS)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<const GROUPS: u32> FromArgMatches for Shared<GROUPS> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        Ok(Self(Options::of(matches)))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {

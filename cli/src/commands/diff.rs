@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 use spandrel_query::By;
+use spandrel_query::OrderRows as _;
 use spandrel_query::compare::{
     Bootstrap, Change, Comparison, Delta, Metric, SampleSet, Samples, SpanName,
 };
@@ -342,7 +343,7 @@ fn notes(comparison: &Comparison<'_>, by: &By, noise: f64) -> Vec<String> {
         let calls = change.b.map_or(0, Samples::calls) as f64;
         mean.a.zip(mean.b).map_or(0.0, |(a, b)| (b - a).abs() * calls)
     };
-    changed.sort_by(|(one, ..), (other, ..)| won(other).total_cmp(&won(one)));
+    changed.order_by(|(one, ..), (other, ..)| won(other).total_cmp(&won(one)));
     let sentences = changed.iter().take(SENTENCES);
     notes.extend(
         sentences

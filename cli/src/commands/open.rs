@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use spandrel_query::OrderRows as _;
 use spandrel_query::{OpenSpan, Reader, Run};
 
 use super::prelude::*;
@@ -290,7 +291,7 @@ fn nested(open: &[OpenSpan]) -> Vec<(&OpenSpan, usize)> {
     let mut below: HashMap<u64, Vec<&OpenSpan>> = HashMap::new();
     let mut rest: Vec<(&OpenSpan, usize)> = Vec::new();
     let mut oldest_last: Vec<&OpenSpan> = open.iter().collect();
-    oldest_last.sort_by_key(|open| std::cmp::Reverse((open.span.start_ns, open.span.id)));
+    oldest_last.order_by_key(|open| std::cmp::Reverse((open.span.start_ns, open.span.id)));
     for open in &oldest_last {
         let inside = |parent: &u64| there.contains(parent) && *parent != open.span.id;
         match open.span.parent_id.filter(inside) {
@@ -306,7 +307,7 @@ fn nested(open: &[OpenSpan]) -> Vec<(&OpenSpan, usize)> {
     }
     // A cycle of parents, which only a damaged file has.
     let mut left: Vec<&OpenSpan> = below.into_values().flatten().collect();
-    left.sort_by_key(|open| open.span.id);
+    left.order_by_key(|open| open.span.id);
     order.extend(left.into_iter().map(|open| (open, 0)));
     order
 }

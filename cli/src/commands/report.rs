@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use spandrel_query::OrderRows as _;
 use spandrel_query::compare::SampleSet;
 use spandrel_query::{By, Columns};
 
@@ -81,7 +82,7 @@ fn findings(profile: &Profile) -> Result<Vec<Finding>, Failure> {
     findings.extend(super::stalls::findings(profile)?);
     let mut names: Vec<&str> = Vec::new();
     let mut by_total: Vec<_> = groups.iter().collect();
-    by_total.sort_by_key(|group| std::cmp::Reverse(group.sum_ns));
+    by_total.order_by_key(|group| std::cmp::Reverse(group.sum_ns));
     // Those that wait for most, and those that do most.
     for group in by_total.into_iter().take(NAMES).chain(groups.iter().take(NAMES)) {
         if !names.contains(&group.callsite.name.as_str()) {

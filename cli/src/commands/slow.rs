@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use serde_json::{Map, Value};
+use spandrel_query::OrderRows as _;
 use spandrel_query::{
     By as GroupBy, Callsite, Columns, CountedBy, Group, Groups, SlowBy, SlowScope, Slowest, Span,
     SpanRef,
@@ -171,7 +172,7 @@ fn slowest_of_each(
     let found = slowest.into_iter().zip(groups.into_groups());
     let mut found: Vec<_> =
         found.filter_map(|(kept, group)| kept.map(|(rank, span)| (rank, span, group))).collect();
-    found.sort_by_key(|(rank, ..)| std::cmp::Reverse(*rank));
+    found.order_by_key(|(rank, ..)| std::cmp::Reverse(*rank));
     let mut spans: Vec<Span> = found.iter().map(|(_, span, _)| span.clone()).collect();
     profile.reader.read_fields(&mut spans)?;
     profile.reader.read_owners(&mut spans)?;
@@ -371,7 +372,7 @@ fn differing(fields: &[Option<Map<String, Value>>]) -> Vec<String> {
         fields.len() < 2 || fields.iter().any(|fields| of(fields) != first)
     };
     order.retain(differs);
-    order.sort_by_key(|key| std::cmp::Reverse(counts.get(key).copied()));
+    order.order_by_key(|key| std::cmp::Reverse(counts.get(key).copied()));
     order.truncate(FIELDS_MAX);
     order.into_iter().map(str::to_owned).collect()
 }

@@ -5,6 +5,7 @@ use super::input::{Input, InputOf, RowFilter};
 use super::keys::Action;
 use super::page::{Ask, Page, Row, RowKey, Subject, SubjectData, TraceKey};
 use super::window::{SECOND_NS, Window, floor};
+use spandrel_query::OrderRows as _;
 
 /// What fills the screen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -125,7 +126,7 @@ impl App {
         let rows = &page.rows;
         let mut shown: Vec<(usize, &Row)> =
             rows.iter().enumerate().filter(|(_, row)| self.filter.has(row)).collect();
-        shown.sort_by(|(_, one), (_, other)| {
+        shown.order_by(|(_, one), (_, other)| {
             let order = self.sort.order(one, other);
             let order = if self.is_reversed { order.reverse() } else { order };
             order.then_with(|| one.key.cmp(&other.key))

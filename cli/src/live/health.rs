@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use spandrel_query::OrderRows as _;
 use spandrel_query::{Reader, Run, WriterStat};
 use spandrel_storage::Error;
 
@@ -32,7 +33,7 @@ impl Dropped {
                 *sum = sum.saturating_add(total);
             }
             let mut by_reason: Vec<_> = by_reason.into_iter().collect();
-            by_reason.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+            by_reason.order_by_key(|(_, count)| std::cmp::Reverse(*count));
             *self = Self { run_id: run.id, total, by_reason };
         }
         Ok(self.by_reason.clone())

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use spandrel_query::OrderRows as _;
 use spandrel_query::{Callsite, Reader};
 use spandrel_storage::Error;
 
@@ -61,6 +62,6 @@ pub(crate) fn rows(
     // A span that lives long can close in a window without an entry of it.
     let has_calls = |row: &Row| row.sums.calls > 0 || row.sums.errors > 0;
     let mut rows: Vec<Row> = rows.filter(has_calls).collect();
-    rows.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+    rows.order_by(|one, other| one.key.cmp(&other.key));
     Ok(rows)
 }

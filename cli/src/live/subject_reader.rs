@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
+use spandrel_query::OrderRows as _;
 use spandrel_query::{
     Columns, CountedBy, OpenSpan, Reader, Run, Scan, SlowBy, Slowest, SpanRef, Stacks,
 };
@@ -122,7 +123,7 @@ pub(crate) fn detail(
         let is_long = part.run.entries > 0 && open.lives_long();
         is_named(&SpanRef::from(&open.span)) && is_long == key.counted.has_entries()
     });
-    open.sort_by_key(|open| open.span.start_ns);
+    open.order_by_key(|open| open.span.start_ns);
     Ok(Detail { key: key.clone(), points, slowest, coverage, open })
 }
 
@@ -199,7 +200,7 @@ pub(crate) fn lines(has_entries: bool, open: Vec<OpenSpan>, rows: &[Row]) -> Vec
     let mut lines: Vec<OpenLine> = lines.collect();
     let stalled: HashSet<i64> =
         lines.iter().filter(|line| line.is_stalled).map(|line| line.span.span.thread.id).collect();
-    lines.sort_by_key(|line| !stalled.contains(&line.span.span.thread.id));
+    lines.order_by_key(|line| !stalled.contains(&line.span.span.thread.id));
     lines
 }
 

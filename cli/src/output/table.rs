@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use serde_json::Value;
+use spandrel_query::OrderRows as _;
 use spandrel_query::Thread;
 
 use super::text;
@@ -241,7 +242,7 @@ impl Table {
                 return Err(Failure::usage(message).hint(format!("{key}:asc or {key}:desc")));
             }
         };
-        self.rows.sort_by(|one, other| match (one.get(at), other.get(at)) {
+        self.rows.order_by(|one, other| match (one.get(at), other.get(at)) {
             (Some(one), Some(other)) if falling => other.compare(one),
             (Some(one), Some(other)) => one.compare(other),
             _ => Ordering::Equal,

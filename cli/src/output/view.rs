@@ -1,6 +1,7 @@
 //! What a command found: a header, a table or a drawing, and notes.
 
 use serde_json::{Map, Value, json};
+use spandrel_query::OrderRows as _;
 use spandrel_query::{Loss, Run};
 
 use super::table::Table;
@@ -186,8 +187,8 @@ fn dropped(run: &Run, losses: &[Loss]) -> String {
 /// there are.
 pub(crate) fn largest(losses: &[Loss], most: usize) -> (Vec<&Loss>, usize) {
     let mut found: Vec<(usize, &Loss)> = losses.iter().enumerate().collect();
-    found.sort_by_key(|(at, loss)| (std::cmp::Reverse(loss.total()), *at));
+    found.order_by_key(|(at, loss)| (std::cmp::Reverse(loss.total()), *at));
     found.truncate(most);
-    found.sort_by_key(|(at, _)| *at);
+    found.order_by_key(|(at, _)| *at);
     (found.iter().map(|(_, loss)| *loss).collect(), losses.len() - found.len())
 }

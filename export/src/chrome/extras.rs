@@ -8,6 +8,7 @@ use super::super::text::{key, member};
 use super::arguments;
 use super::rows::Rows;
 use super::{at, begin, category, position};
+use spandrel_query::OrderRows as _;
 
 /// Events as instants of their threads.
 pub(super) fn events(
@@ -83,7 +84,7 @@ pub(super) fn marks(
     out: &mut Out<'_>,
 ) -> Result<u64, ExportError> {
     let mut marks = source.marks()?;
-    marks.sort_by_key(|mark| mark.at_ns);
+    marks.order_by_key(|mark| mark.at_ns);
     let mut regions = Regions { rows, name: "marks", known: Vec::new() };
     for mark in &marks {
         regions.write(&mut out.buffer, &mark.label, (mark.at_ns, mark.until_ns), |out| {
@@ -103,7 +104,7 @@ pub(super) fn losses(
     out: &mut Out<'_>,
 ) -> Result<(), ExportError> {
     let mut losses = source.losses()?;
-    losses.sort_by_key(|loss| loss.from_ns);
+    losses.order_by_key(|loss| loss.from_ns);
     let mut regions = Regions { rows, name: "losses", known: Vec::new() };
     for loss in losses {
         let name = format!("lost: {}", loss.reason);

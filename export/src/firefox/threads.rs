@@ -6,6 +6,7 @@ use super::super::source::Source;
 use super::super::text::{self, integer, key, member, unsigned};
 use super::call_tree::Samples;
 use super::{BESIDE, COLUMNS, Firefox, NO_THREAD, PATHS};
+use spandrel_query::OrderRows as _;
 
 impl Firefox<'_> {
     pub(super) fn write_threads(
@@ -15,7 +16,7 @@ impl Firefox<'_> {
         out: &mut Out<'_>,
     ) -> Result<(), ExportError> {
         let mut threads: Vec<_> = self.threads.iter().collect();
-        threads.sort_by_key(|(_, row)| row.number);
+        threads.order_by_key(|(_, row)| row.number);
         for (thread, row) in threads {
             let to = &mut out.buffer;
             to.extend_from_slice(if row.number == 0 { b"\n{" } else { b",\n{" });

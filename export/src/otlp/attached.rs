@@ -10,6 +10,7 @@ use super::super::spool::temporary;
 use super::Otlp;
 use super::event::event;
 use super::wire::WireFormat;
+use spandrel_query::OrderRows as _;
 
 /// Events and links of spans, in the output format.
 pub(super) struct Attached<W> {
@@ -159,7 +160,7 @@ impl<'a> Cursor<'a> {
             }
             self.step().map_err(ExportError::Spool)?;
         }
-        bodies.sort_by_key(|(id, _)| *id);
+        bodies.order_by_key(|(id, _)| *id);
         taken.bodies = bodies.into_iter().map(|(_, body)| body).collect();
         Ok(taken)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use spandrel_query::OrderRows as _;
 use spandrel_query::SpanRef;
 use spandrel_query::{Entry, Thread};
 use spandrel_storage::Status;
@@ -102,9 +103,9 @@ impl Groups {
     /// The groups in the order of their paths, and the names of threads.
     pub(super) fn finish(self) -> (Vec<(Key, Group)>, Vec<String>) {
         let mut names: Vec<_> = self.of_name.into_iter().collect();
-        names.sort_unstable_by_key(|(_, number)| *number);
+        names.order_by_key(|(_, number)| *number);
         let mut groups: Vec<_> = self.groups.into_iter().collect();
-        groups.sort_unstable_by_key(|(key, _)| *key);
+        groups.order_by_key(|(key, _)| *key);
         (groups, names.into_iter().map(|(name, _)| name).collect())
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 
 use super::super::proto::{bytes, message, signed, unsigned, varint};
+use spandrel_query::OrderRows as _;
 
 /// The numbers of members of `Profile`.
 mod field {
@@ -156,7 +157,7 @@ impl Texts {
 
     fn in_order(self) -> impl Iterator<Item = String> {
         let mut texts: Vec<_> = self.0.into_iter().collect();
-        texts.sort_unstable_by_key(|(_, number)| *number);
+        texts.order_by_key(|(_, number)| *number);
         texts.into_iter().map(|(text, _)| text)
     }
 }

@@ -9,6 +9,7 @@ use super::blocks::{BlockLookUp, Samples};
 use super::counting::CurrentBlock;
 use crate::fold_calls::Fold;
 use crate::index_by_number::IndexByNumber;
+use crate::order_rows::OrderRows as _;
 use crate::reader::{CountedBy, Reader, Run};
 use spandrel_storage::Error;
 
@@ -168,7 +169,7 @@ impl SampleSet {
             }
             is_same
         };
-        all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        all.order_by(|(one, _), (other, _)| one.cmp(other));
         all.dedup_by(merge_equal);
         if at == 0 {
             // Vectors grow by doubling.
@@ -188,7 +189,7 @@ impl SampleSet {
                 }
             }
             // Two sorted parts: the stable sort merges them in a single pass.
-            self.names.sort_by(|(one, _), (other, _)| one.cmp(other));
+            self.names.order_by(|(one, _), (other, _)| one.cmp(other));
         }
         // For names without a span in this run, the run counts, too.
         for (_, samples) in &mut self.names {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::super::{ChildTime, SpanRef};
 use super::significance::Moments;
+use crate::order_rows::OrderRows as _;
 use spandrel_storage::internals::FastHashMap;
 
 /// Calls in the sample of a class.
@@ -190,7 +191,7 @@ impl Children {
                 moments.count = sample.len() as f64;
             }
         }
-        shares.sort_by(|(one, _), (other, _)| one.cmp(other));
+        shares.order_by(|(one, _), (other, _)| one.cmp(other));
         shares
     }
 }

@@ -1,5 +1,6 @@
 //! What was found, and which of it is worth showing.
 
+use crate::order_rows::OrderRows as _;
 use crate::reader::CountedBy;
 use crate::statistics::benjamini_hochberg;
 
@@ -215,7 +216,7 @@ pub(super) fn chosen(
             }
         })
         .collect();
-    findings.sort_by(|one, other| {
+    findings.order_by(|one, other| {
         let size = |finding: &Finding| finding.difference().abs();
         size(other).total_cmp(&size(one)).then(one.p_value.total_cmp(&other.p_value))
     });

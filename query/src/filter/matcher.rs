@@ -7,6 +7,7 @@
 use super::super::SpanRef;
 use super::expression::Expression;
 use super::term::Term;
+use crate::order_rows::OrderRows as _;
 
 /// Answers are cached for ids up to this: there are as many callsites as places in a program, and more threads only
 /// if they come and go.
@@ -145,7 +146,7 @@ fn join(
             nodes.push(prepare(&join(same), tables));
         }
     }
-    nodes.sort_by_key(Node::cost);
+    nodes.order_by_key(Node::cost);
     nodes
 }
 

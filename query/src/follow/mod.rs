@@ -22,6 +22,7 @@ use rusqlite::{Connection, Row};
 
 use self::commits::Commits;
 use self::cursor::{Cursor, Table};
+use crate::order_rows::OrderRows as _;
 use crate::reader::{EVENT_COLUMNS, Event, Names, Reader, SPAN_COLUMNS, Span};
 use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
@@ -194,8 +195,8 @@ impl Follow {
             self.data_version = Some(version);
         }
         let end = |span: &Span| span.start_ns.saturating_add(span.duration_ns.unwrap_or(0));
-        polled.spans.sort_by_key(|span| (end(span), span.id));
-        polled.events.sort_by_key(|event| (event.at_ns, event.id));
+        polled.spans.order_by_key(|span| (end(span), span.id));
+        polled.events.order_by_key(|event| (event.at_ns, event.id));
         Ok(polled)
     }
 }

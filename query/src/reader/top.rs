@@ -8,6 +8,7 @@ use rusqlite::{Connection, Row, ToSql, params};
 
 use super::Reader;
 use super::names::{Callsite, Names};
+use crate::order_rows::OrderRows as _;
 use spandrel_storage::Error;
 use spandrel_storage::Histogram;
 
@@ -158,9 +159,7 @@ impl Reader {
             }
             Ok(tops)
         })?;
-        top.sort_unstable_by_key(|top| {
-            (std::cmp::Reverse(top.sum_ns), top.callsite.id, top.counted)
-        });
+        top.order_by_key(|top| (std::cmp::Reverse(top.sum_ns), top.callsite.id, top.counted));
         Ok(top)
     }
 }

@@ -17,6 +17,7 @@ use std::thread;
 
 use super::{PIECE_ROWS, data_version};
 use crate::id_range::{Range, join};
+use crate::order_rows::OrderRows as _;
 use crate::preloaded_names::PreloadedNames;
 use crate::raw_span::RawSpan;
 use crate::reader::Reader;
@@ -186,7 +187,7 @@ impl Reader {
         }
         let mut left = shared.left.into_inner().unwrap_or_else(PoisonError::into_inner);
         left.extend(shared.parts.into_inner().unwrap_or_else(PoisonError::into_inner));
-        left.sort_unstable_by_key(|range| range.after);
+        left.order_by_key(|range| range.after);
         let mut rest = Vec::new();
         left.into_iter().for_each(|range| join(&mut rest, range));
         all.shrink_to_fit();

@@ -13,6 +13,7 @@ use std::ops::ControlFlow;
 
 use super::long_entries::{LongEntries, SLACK_NS};
 use super::{Stall, longest_entry_began};
+use crate::order_rows::OrderRows as _;
 use crate::reader::{Reader, Span};
 use crate::scanning::Predicate;
 use crate::{Columns, Scan, SpanRef};
@@ -196,7 +197,7 @@ impl<'a> InnerSpans<'a> {
             let Some(mut longest) = self.of.remove(&stall.worst.id) else { continue };
             longest.count_likely();
             stall.inside = longest.found.into_values().collect();
-            stall.inside.sort_by(|one, other| {
+            stall.inside.order_by(|one, other| {
                 (Reverse(one.ns), &one.name).cmp(&(Reverse(other.ns), &other.name))
             });
             stall.self_ns = longest.ns.saturating_sub(longest.held_ns).max(0);

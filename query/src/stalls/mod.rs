@@ -22,6 +22,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::SpanRef;
+use crate::order_rows::OrderRows as _;
 use crate::reader::{Callsite, Reader, Span};
 use spandrel_storage::Error;
 
@@ -196,7 +197,7 @@ impl Stalls {
 
 /// Sorts by the time spent themselves; those that are no stalls without their inner spans come last.
 fn sort(found: &mut [Stall]) {
-    found.sort_by_key(|stall| {
+    found.order_by_key(|stall| {
         std::cmp::Reverse((stall.self_ns, stall.longest_ns(), stall.worst.id))
     });
 }

@@ -17,6 +17,7 @@ use super::owners::Owners;
 use super::{Found, TraceEntry};
 use crate::Columns;
 use crate::Scan;
+use crate::order_rows::OrderRows as _;
 use crate::reader::{Entry, Names, Reader, Run, Span};
 use crate::scanning::Predicate;
 use spandrel_storage::Error;
@@ -181,7 +182,7 @@ fn named(
             (names.callsite(entry.callsite_id)?, names.thread(entry.thread_id)?);
         all.push(TraceEntry { entry, callsite, thread, fields });
     }
-    all.sort_by_key(|one| (one.entry.start_ns, Reverse(one.entry.end_ns()), one.entry.id));
+    all.order_by_key(|one| (one.entry.start_ns, Reverse(one.entry.end_ns()), one.entry.id));
     Ok((all, roots))
 }
 

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::TraceEntry;
+use crate::order_rows::OrderRows as _;
 use crate::reader::Span;
 
 /// An open span is long-lived from this age and number of entries on, or from a number at any age: the rule of the
@@ -54,7 +55,7 @@ impl Groups {
     fn new(nodes: usize, above: &[Option<u32>], start: impl Fn(u32) -> (i64, u64)) -> Self {
         let mut indexes: Vec<u32> =
             (0..above.len() as u32).filter(|at| parent_of(above, *at).is_some()).collect();
-        indexes.sort_by_key(|at| (parent_of(above, *at), start(*at)));
+        indexes.order_by_key(|at| (parent_of(above, *at), start(*at)));
         let first = (0..=nodes as u32)
             .map(|at| indexes.partition_point(|index| parent_of(above, *index) < Some(at)))
             .map(|first| first as u32)
@@ -130,7 +131,7 @@ impl Layout {
             orphans.entry(missing.unwrap_or(root_id)).or_default().push(at);
         }
         for group in orphans.values_mut() {
-            group.sort_by_key(|at| start(*at as u32));
+            group.order_by_key(|at| start(*at as u32));
         }
         // Visits inside the parent are part of the span's lifetime, which is a child of the parent.
         let mut visits: Vec<Option<u32>> = vec![None; spans.len()];

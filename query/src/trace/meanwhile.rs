@@ -12,6 +12,7 @@ use rusqlite::Transaction;
 
 use super::layout::is_long_lived;
 use super::owners::Owners;
+use crate::order_rows::OrderRows as _;
 use crate::reader::{Callsite, Entry, Names, Span, Thread};
 use spandrel_storage::internals::FastHashMap;
 
@@ -182,7 +183,7 @@ impl Sums {
             }
         }
         let mut groups: Vec<_> = groups.into_iter().collect();
-        groups.sort_by_key(|(_, group)| {
+        groups.order_by_key(|(_, group)| {
             (Reverse((group.sum.longest_ns, group.sum.total_ns)), group.span_id)
         });
         let mut more = self.others;

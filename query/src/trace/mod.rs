@@ -32,6 +32,7 @@ use super::rows::Rows;
 use super::scanning::Predicate;
 use super::{Columns, Scan, SpanRef};
 use crate::indexes::BY_ROOT;
+use crate::order_rows::OrderRows as _;
 use crate::reader::{Reader, Run, Span};
 use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
@@ -149,9 +150,9 @@ impl Trace {
         total: u64,
         last_ns: i64,
     ) -> Self {
-        spans.sort_by_key(|span| span.id);
+        spans.order_by_key(|span| span.id);
         spans.dedup_by_key(|span| span.id);
-        entries.sort_by_key(|one| {
+        entries.order_by_key(|one| {
             (one.entry.start_ns, std::cmp::Reverse(one.entry.end_ns()), one.entry.id)
         });
         let run_id = spans.first().map_or(0, |span| span.run_id);
@@ -342,7 +343,7 @@ impl Found {
 
     /// Sorts by id, without duplicates.
     fn order(&mut self) {
-        self.spans.sort_by_key(|span| span.id);
+        self.spans.order_by_key(|span| span.id);
         self.spans.dedup_by_key(|span| span.id);
     }
 

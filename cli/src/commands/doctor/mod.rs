@@ -12,6 +12,7 @@ use self::advice::{Finding, Severity};
 use self::facts::Facts;
 pub(super) use self::facts::caution;
 use super::prelude::*;
+use spandrel_query::OrderRows as _;
 
 #[derive(Debug, Args)]
 #[command(
@@ -29,7 +30,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let mut findings = advice::all(&facts);
     findings.extend(rows::findings(&profile)?);
     findings.extend(long_lived::by_lifetime(&profile)?);
-    findings.sort_by_key(|finding| finding.severity);
+    findings.order_by_key(|finding| finding.severity);
     let table = table_of! {
         for finding in &findings, {}
         Column::left("severity", "severity") => finding.severity.as_str().into(),

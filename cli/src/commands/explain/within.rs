@@ -6,6 +6,7 @@
 
 use std::ops::ControlFlow;
 
+use spandrel_query::OrderRows as _;
 use spandrel_query::{By, Columns, CountedBy, Explain, Explanation, Group, Groups, Key};
 
 use super::selection::{Selection, SelectionSpec};
@@ -38,7 +39,7 @@ pub(super) fn run(
     if *by == By::Thread {
         groups = joined(groups);
     }
-    groups.sort_by_key(|group| std::cmp::Reverse(group.calls));
+    groups.order_by_key(|group| std::cmp::Reverse(group.calls));
     let values = groups.len();
     groups.truncate(VALUES_MAX);
     let parts = explained(profile, arguments, (name, by), groups, wanted)?;

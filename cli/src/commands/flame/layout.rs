@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use spandrel_query::OrderRows as _;
 use spandrel_query::StackTree;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,7 +35,7 @@ impl Layout {
         let mut children = tree.children();
         for list in &mut children {
             let name = |at: usize| tree.nodes().get(at).map(|node| node.frame.name());
-            list.sort_by_key(|at| (Reverse(widths.get(*at)), name(*at)));
+            list.order_by_key(|at| (Reverse(widths.get(*at)), name(*at)));
         }
         let roots = children.last().cloned().unwrap_or_default();
         let weight = |at: usize| widths.get(at).copied().unwrap_or(0);
@@ -61,7 +62,7 @@ impl Layout {
             }
         }
         // Placing them goes level by level; sorted by position, they read as a tree.
-        layout.cells.sort_by(|one, other| {
+        layout.cells.order_by(|one, other| {
             one.start.total_cmp(&other.start).then(one.depth.cmp(&other.depth))
         });
         layout

@@ -11,6 +11,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use spandrel_query::OrderRows as _;
 use spandrel_query::follow::{Follow, Polled};
 use spandrel_query::{Event, EventMatcher, Filter, Matcher, Reader, Run, Span, SpanRef};
 
@@ -247,7 +248,7 @@ impl Tail<'_> {
                 if last.len() < wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })?;
         }
-        last.sort_by_key(|span| (SpanRef::from(span).end_ns(), span.id));
+        last.order_by_key(|span| (SpanRef::from(span).end_ns(), span.id));
         let started = profile.run.info.started_unix_ns;
         self.write(|tail| {
             last.iter().try_for_each(|span| tail.lines.span(&mut tail.out, span, started))

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use spandrel_query::OrderRows as _;
 use spandrel_query::{By, Columns, ExactPercentiles, Group, Groups};
 
 use self::note::{busy_above, notes, summed_only, without_calls};
@@ -158,7 +159,7 @@ pub(super) fn in_words(profile: &Profile) -> Result<(Vec<Group>, Vec<String>), F
     } else {
         profile.groups(&by)?.0.into_groups()
     };
-    groups.sort_by_key(|group| std::cmp::Reverse(group.self_ns));
+    groups.order_by_key(|group| std::cmp::Reverse(group.self_ns));
     let mut words = notes(&by, &groups, &near_percentiles(&groups));
     words.extend(super::doctor::in_short(profile)?.lines);
     Ok((groups, words))

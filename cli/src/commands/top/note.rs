@@ -1,5 +1,6 @@
 //! Notes on rows of the table that are worth a second look.
 
+use spandrel_query::OrderRows as _;
 use spandrel_query::{By, CountedBy, Group, Key};
 
 use crate::output::text;
@@ -33,7 +34,7 @@ pub(super) fn notes(by: &By, groups: &[Group], percentiles: &[Vec<Option<i64>>])
         groups.iter().zip(percentiles.iter().map(Vec::as_slice)).collect();
     let has_calls = |group: &Group| group.calls > 0 || group.spans > 0;
     rows.retain(|(group, _)| has_calls(group) && group.key != Key::Others);
-    rows.sort_by_key(|(group, _)| std::cmp::Reverse(group.self_ns));
+    rows.order_by_key(|(group, _)| std::cmp::Reverse(group.self_ns));
     let self_ns = rows.iter().map(|(group, _)| group.self_ns as f64).sum::<f64>();
     let heavy = rows
         .iter()

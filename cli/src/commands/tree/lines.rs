@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
+use spandrel_query::OrderRows as _;
 use spandrel_query::Trace;
 use spandrel_query::trace::Node;
 
@@ -253,12 +254,12 @@ fn chosen(
     let room = wanted.children.saturating_sub(asked.len());
     if wanted.children > 0 && shown.len() > room {
         // The critical path first, then what took long. Then sorted by start, to be read from the top.
-        shown.sort_by_key(|item| (Reverse(item.on_path), Reverse(item.ns)));
+        shown.order_by_key(|item| (Reverse(item.on_path), Reverse(item.ns)));
         shown.truncate(room);
     }
     shown.extend(items(found, asked, false));
     let first = |item: &Item| item.places.first().copied().unwrap_or(0);
-    shown.sort_by_key(|item| {
+    shown.order_by_key(|item| {
         let node = trace.node(first(item));
         node.map(|node| (node.start_ns(), node.span_id()))
     });
@@ -326,7 +327,7 @@ fn more(trace: &Trace, mut left_out: Vec<usize>, too_deep: bool, depth: usize) -
             }
         }
         let mut by_name: Vec<(i64, Vec<usize>)> = by_name.into_iter().collect();
-        by_name.sort_by_key(|(id, places)| (Reverse(sum(trace, places)), *id));
+        by_name.order_by_key(|(id, places)| (Reverse(sum(trace, places)), *id));
         by_name.truncate(NAMES_LEFT_OUT);
         let summed: HashSet<usize> = by_name.iter().flat_map(|(_, p)| p).copied().collect();
         lines.extend(by_name.iter().map(|(_, places)| entries(trace, places, true, depth)));

@@ -5,6 +5,7 @@ mod meanwhile;
 mod waterfall;
 
 use serde_json::Value;
+use spandrel_query::OrderRows as _;
 use spandrel_query::trace::{Node, Outlived, TraceEntry};
 use spandrel_query::{
     Columns, CriticalPath, Event, Filter, Link, SlowBy, SlowScope, Slowest, Span, SpanRef, Trace,
@@ -159,7 +160,7 @@ impl TraceAnalysis {
         let all = 0..self.trace.spans.len();
         let mut outlived: Vec<_> =
             all.filter_map(|place| Some((place, self.trace.outlived(place)?))).collect();
-        outlived.sort_by_key(|(_, one)| std::cmp::Reverse(one.closed_ns - one.left_ns));
+        outlived.order_by_key(|(_, one)| std::cmp::Reverse(one.closed_ns - one.left_ns));
         let more = outlived.len().saturating_sub(OUTLIVED);
         let said = outlived.iter().take(OUTLIVED);
         let mut said: Vec<String> =

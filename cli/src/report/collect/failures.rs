@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
 
 use serde_json::{Map, Value};
+use spandrel_query::OrderRows as _;
 use spandrel_query::{Columns, Filter, SpanRef, event_text};
 use spandrel_storage::Status;
 
@@ -133,7 +134,7 @@ fn in_kinds(failed: Vec<Failed>) -> Failures {
         }
     }
     let mut kinds: Vec<_> = kinds.into_values().collect();
-    kinds.sort_by_key(|(fact, _)| (Reverse(fact.spans), Reverse(fact.last_ns)));
+    kinds.order_by_key(|(fact, _)| (Reverse(fact.spans), Reverse(fact.last_ns)));
     let left_out = kinds.len().saturating_sub(bounds::FAILURES) as u64;
     kinds.truncate(bounds::FAILURES);
     let roots = kinds.iter().map(|(_, root)| *root).collect();

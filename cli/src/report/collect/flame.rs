@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 
+use spandrel_query::OrderRows as _;
 use spandrel_query::stacks::{Frame, StackNode};
 use spandrel_query::{StackTree, Weight};
 
@@ -87,7 +88,7 @@ pub(crate) fn prune(tree: &StackTree, names: &mut Names) -> Pruned {
         }
         let mut children = below.get_mut(at).map(std::mem::take).unwrap_or_default();
         let size = |at: &usize| whole.get(*at).map_or(0, Whole::size);
-        children.sort_by_key(|at| (Reverse(size(at)), *at));
+        children.order_by_key(|at| (Reverse(size(at)), *at));
         let cut = children.partition_point(|at| size(at) >= least);
         let mut small = Whole::default();
         children.drain(cut..).filter_map(|at| whole.get(at)).for_each(|whole| small.add(whole));

@@ -9,6 +9,7 @@ use super::names::Threads;
 use super::row::Row;
 use crate::report::bounds;
 use crate::report::data::{Timeline, Window};
+use spandrel_query::OrderRows as _;
 use spandrel_storage::Status;
 
 /// By duration, and then the earlier first; entries of a span have its id.
@@ -50,7 +51,7 @@ impl Longest {
     pub(crate) fn finish(self, threads: &Threads) -> Timeline {
         let mut rows: Vec<Row> = self.parts.into_iter().flat_map(BTreeMap::into_values).collect();
         // A parent before a child that began in the same moment.
-        rows.sort_by_key(|row| (row.start_ns, Reverse(row.duration_ns), row.id));
+        rows.order_by_key(|row| (row.start_ns, Reverse(row.duration_ns), row.id));
         // Which of its entries a child lies in is not told by the id of a span that lives long.
         let places = rows.iter().enumerate().filter(|(_, row)| row.is_span());
         let places: HashMap<u64, i64> = places.map(|(at, row)| (row.id, at as i64)).collect();

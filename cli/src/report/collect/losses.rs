@@ -1,13 +1,14 @@
 //! What is missing, in as few rows as say it: losses for one reason, one after the other, are one.
 
 use spandrel_query::Loss;
+use spandrel_query::OrderRows as _;
 
 use crate::report::bounds;
 use crate::report::data::LossFact;
 
 /// Losses in the order of their beginning. Neighbours are put together until there are few enough.
 pub(crate) fn losses(mut all: Vec<Loss>, length_ns: i64) -> Vec<LossFact> {
-    all.sort_by(|a, b| (&a.reason, a.from_ns).cmp(&(&b.reason, b.from_ns)));
+    all.order_by(|a, b| (&a.reason, a.from_ns).cmp(&(&b.reason, b.from_ns)));
     // Half a hundredth of the run is less than can be seen.
     let mut gap_ns = length_ns / 200;
     loop {
@@ -34,7 +35,7 @@ pub(crate) fn losses(mut all: Vec<Loss>, length_ns: i64) -> Vec<LossFact> {
             }
         }
         if merged.len() <= bounds::LOSSES || gap_ns == i64::MAX {
-            merged.sort_by_key(|loss| loss.from_ns);
+            merged.order_by_key(|loss| loss.from_ns);
             merged.truncate(bounds::LOSSES);
             return merged;
         }

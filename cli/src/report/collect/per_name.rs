@@ -7,6 +7,7 @@ use spandrel_storage::Histogram;
 use super::row::{Kind, Row};
 use crate::report::bounds;
 use crate::report::data::{HeatName, Heatmap, NAME_ALL, NAME_OTHERS, TopRow, Window};
+use spandrel_query::OrderRows as _;
 
 /// Bins of the heatmap: 63 octaves are all of `i64`.
 const BINS: u32 = 63 * bounds::BINS_PER_OCTAVE;
@@ -132,7 +133,7 @@ impl AllNames {
     pub(crate) fn top(&self) -> (Vec<TopRow>, usize) {
         let names = self.names.iter().filter(|(_, per)| per.calls > 0 || per.errors > 0);
         let mut rows: Vec<_> = names.map(|(name, per)| per.top_row(*name)).collect();
-        rows.sort_by_key(|row| (std::cmp::Reverse(row.self_ns), row.name));
+        rows.order_by_key(|row| (std::cmp::Reverse(row.self_ns), row.name));
         let more = rows.len().saturating_sub(bounds::TOP_ROWS);
         rows.truncate(bounds::TOP_ROWS);
         (rows, more)
@@ -152,7 +153,7 @@ impl AllNames {
         }
         let mut most: Vec<_> =
             self.names.iter().filter(|(name, _)| **name != NAME_OTHERS).collect();
-        most.sort_by_key(|(name, per)| (std::cmp::Reverse(per.total_ns), **name));
+        most.order_by_key(|(name, per)| (std::cmp::Reverse(per.total_ns), **name));
         let mut names = vec![all.heat(NAME_ALL)];
         names.extend(most.iter().take(bounds::HEAT_NAMES).map(|(name, per)| per.heat(**name)));
         Heatmap { bins_per_octave: bounds::BINS_PER_OCTAVE, names }

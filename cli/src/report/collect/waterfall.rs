@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use spandrel_query::CountedBy;
+use spandrel_query::OrderRows as _;
 use spandrel_query::trace::{MeanwhileRow, Node};
 use spandrel_query::{CriticalPath, Trace};
 
@@ -157,7 +158,7 @@ fn shares(trace: &Trace, path: &CriticalPath, names: &mut Names) -> Vec<Critical
     }
     let mut shares: Vec<_> =
         by_name.into_iter().map(|(name, ns)| CriticalShare { name, ns }).collect();
-    shares.sort_by_key(|share| (Reverse(share.ns), share.name));
+    shares.order_by_key(|share| (Reverse(share.ns), share.name));
     shares
 }
 
@@ -186,7 +187,7 @@ impl<'a> Tree<'a> {
         let mut wanted: Vec<usize> = (0..self.trace.nodes()).collect();
         // An entry that is shown with the span has no place in the tree.
         wanted.retain(|at| self.trace.visited(*at).is_none());
-        wanted.sort_by_key(|at| {
+        wanted.order_by_key(|at| {
             let duration = match self.trace.lives_long(*at) {
                 true => Some(0),
                 false => self.trace.node(*at).map(|node| node.duration_ns().unwrap_or(i64::MAX)),

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use rusqlite::{Transaction, params};
 
 use crate::indexes::{self, PATH_SUMS, PATHS, ZONES};
+use crate::order_rows::OrderRows as _;
 use crate::reader::Reader;
 use crate::stacks::tree::{Frame, StackTree, Sums};
 use crate::sum_tables::{PATH_SUMS_SQL, PATHS_SQL};
@@ -105,7 +106,7 @@ impl PathSumsBuilder<'_> {
         let sql = format!("INSERT INTO {PATH_SUMS} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
         let mut insert = self.tx.prepare(&sql)?;
         let mut sums: Vec<_> = self.sums.drain().collect();
-        sums.sort_unstable_by_key(|(path, _)| *path);
+        sums.order_by_key(|(path, _)| *path);
         self.rows += sums.len() as u64;
         for (path, sums) in sums {
             insert.execute(params![
