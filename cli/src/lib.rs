@@ -37,7 +37,9 @@ use crate::arguments::{Arguments, Refused};
 use crate::failure::Failure;
 use crate::output::Output;
 
-fn main() -> ExitCode {
+/// Obeys the command line of this process. A library, so that it is compiled while what it uses still is: a program
+/// would wait for that.
+pub fn run() -> ExitCode {
     // Files that cannot grow are errors, as a full disk is. Programs that are started are not concerned.
     let survives = spandrel_storage::survive_file_size_limit();
     if let Some(exit) = commands::completions::answer() {

@@ -44,7 +44,7 @@ pub(crate) fn run(
         for lane in 0..if load.tasks { 1 } else { load.threads } {
             let work = move || match load.tasks {
                 true => tasks::run(load, schedule, dispatch, made),
-                false => threads::run(load, lane, schedule, dispatch, made),
+                false => Ok(threads::run(load, lane, schedule, dispatch, made)),
             };
             lanes.push(spawn(scope, lane, work)?);
         }
@@ -85,9 +85,10 @@ pub(crate) fn watch(
 
 /// What all of them have made.
 pub(crate) fn join(load: &Load, lanes: Vec<Lane<'_>>) -> Result<Sent, Error> {
-    lanes.into_iter().try_fold(Sent::new(load.threads)?, |sum, lane| {
+    lanes.into_iter().try_fold(Sent::new(load.threads), |sum, lane| {
         // A panic in the load is a fault of this program; pass it on.
-        sum.merge(&lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?)
+        let sent = lane.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok(sum.merge(&sent))
     })
 }
 

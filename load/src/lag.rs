@@ -9,10 +9,9 @@ use std::time::Instant;
 
 use spandrel::Stats;
 
-use crate::error::Error;
 use crate::latency::Latencies;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Lag {
     /// Spans recorded at a moment, which are not settled yet.
     waiting: VecDeque<(Instant, u64)>,
@@ -20,10 +19,6 @@ pub(crate) struct Lag {
 }
 
 impl Lag {
-    pub(crate) fn new() -> Result<Self, Error> {
-        Ok(Self { waiting: VecDeque::new(), latencies: Latencies::new()? })
-    }
-
     pub(crate) fn look(&mut self, now: Instant, stats: &Stats) {
         self.see(now, stats.recorded, stats.recorded.saturating_sub(stats.in_flight));
     }
@@ -47,7 +42,7 @@ mod tests {
 
     #[test]
     fn a_lag_lasts_until_what_was_recorded_is_settled() {
-        let mut lag = Lag::new().unwrap();
+        let mut lag = Lag::default();
         let start = Instant::now();
         for (ms, recorded, settled) in [(0, 10, 0), (20, 20, 0), (40, 30, 15), (60, 30, 30)] {
             lag.see(start + Duration::from_millis(ms), recorded, settled);

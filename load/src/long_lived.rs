@@ -85,7 +85,7 @@ pub(crate) fn run(
         for lane in 0..load.threads {
             let (begin, wait) = mpsc::channel();
             let opened = opened.clone();
-            let work = move || enter(load, lane, dispatch, made, &opened, &wait);
+            let work = move || Ok(enter(load, lane, dispatch, made, &opened, &wait));
             lanes.push(generator::spawn(scope, lane, work)?);
             begins.push(begin);
         }
@@ -113,8 +113,8 @@ fn enter(
     made: &AtomicU64,
     opened: &mpsc::Sender<(usize, Vec<Span>)>,
     begin: &mpsc::Receiver<Begin>,
-) -> Result<Sent, Error> {
-    let mut sent = Sent::new(load.threads)?;
+) -> Sent {
+    let mut sent = Sent::new(load.threads);
     let rounds = Rounds::of(load);
     tracing::dispatcher::with_default(dispatch, || {
         let share: Vec<_> = (rounds.first(lane)..rounds.first(lane + 1)).map(open).collect();
@@ -134,7 +134,7 @@ fn enter(
             made.fetch_add(rounds.depth, Ordering::Relaxed);
         }
     });
-    Ok(sent)
+    sent
 }
 
 /// Opens a span and enters it for the first time.

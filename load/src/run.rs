@@ -170,7 +170,7 @@ fn record(
         true => Dispatch::new(profiler.subscriber()),
         false => Dispatch::new(Registry::default().with(profiler.layer())),
     };
-    let mut lag = Lag::new()?;
+    let mut lag = Lag::default();
     let mut memory = Memory::default();
     let made = generator::run(load, load.length, &dispatch, &mut |moment| {
         memory.look(moment.elapsed, moment.length);

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::Error;
 use crate::latency::Latencies;
 use crate::settings::Load;
 use crate::workload::{DEPTH_MAX, Values, mix};
@@ -17,7 +16,7 @@ pub(crate) struct Costs {
 }
 
 /// The sum over many trees.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Sent {
     /// By lane.
     pub(crate) trees: Vec<u64>,
@@ -38,19 +37,8 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    pub(crate) fn new(lanes: usize) -> Result<Self, Error> {
-        Ok(Self {
-            trees: vec![0; lanes],
-            spans: 0,
-            events: 0,
-            entries: 0,
-            span_checksum: 0,
-            event_checksum: 0,
-            moved: 0,
-            service: Latencies::new()?,
-            response: Latencies::new()?,
-            finished: None,
-        })
+    pub(crate) fn new(lanes: usize) -> Self {
+        Self { trees: vec![0; lanes], ..Self::default() }
     }
 
     /// Counts one tree of the load: its values, what it cost, and how late it began.
@@ -88,7 +76,7 @@ impl Sent {
         self.finished = Some(Instant::now());
     }
 
-    pub(crate) fn merge(mut self, other: &Self) -> Result<Self, Error> {
+    pub(crate) fn merge(mut self, other: &Self) -> Self {
         for (mine, theirs) in self.trees.iter_mut().zip(&other.trees) {
             *mine += theirs;
         }
@@ -98,10 +86,10 @@ impl Sent {
         self.span_checksum = self.span_checksum.wrapping_add(other.span_checksum);
         self.event_checksum = self.event_checksum.wrapping_add(other.event_checksum);
         self.moved += other.moved;
-        self.service.merge(&other.service)?;
-        self.response.merge(&other.response)?;
+        self.service.merge(&other.service);
+        self.response.merge(&other.response);
         self.finished = self.finished.max(other.finished);
-        Ok(self)
+        self
     }
 
     pub(crate) fn trees_in_all(&self) -> u64 {

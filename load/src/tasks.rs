@@ -42,8 +42,7 @@ pub(crate) fn run(
     let permits = Arc::new(Semaphore::new(in_flight(load)));
     let wait = (load.rate != Rate::Max).then_some(Duration::from_millis(1));
     let sums = (0..load.threads).map(|_| Sent::new(load.threads));
-    let lanes = sums.map(|sum| sum.map(|sum| Arc::new(Mutex::new(sum))));
-    let lanes: Vec<_> = lanes.collect::<Result<_, _>>()?;
+    let lanes: Vec<_> = sums.map(|sum| Arc::new(Mutex::new(sum))).collect();
     let shared = Arc::new(load.clone());
     for n in 0.. {
         let Some(due) = schedule.wait_for(n) else { break };
@@ -66,8 +65,7 @@ pub(crate) fn run(
     }
     // All permits are back when the last task has ended.
     drop(runtime.block_on(permits.acquire_many(in_flight(load) as u32)).map_err(closed)?);
-    let sent = Sent::new(load.threads)?;
-    lanes.iter().try_fold(sent, |sum, lane| sum.merge(&lock(lane)))
+    Ok(lanes.iter().fold(Sent::new(load.threads), |sum, lane| sum.merge(&lock(lane))))
 }
 
 /// Each addition is whole, or does not show: a task that panicked has left nothing behind.

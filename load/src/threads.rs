@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use tracing::Dispatch;
 
-use crate::error::Error;
 use crate::schedule::Schedule;
 use crate::sent::{Costs, Sent};
 use crate::settings::Load;
@@ -18,8 +17,8 @@ pub(crate) fn run(
     schedule: &Schedule,
     dispatch: &Dispatch,
     made: &AtomicU64,
-) -> Result<Sent, Error> {
-    let mut sent = Sent::new(load.threads)?;
+) -> Sent {
+    let mut sent = Sent::new(load.threads);
     let mut values = vec![Values::default(); load.depth];
     tracing::dispatcher::with_default(dispatch, || {
         for sequence in 0.. {
@@ -36,7 +35,7 @@ pub(crate) fn run(
             made.fetch_add(load.depth as u64, Ordering::Relaxed);
         }
     });
-    Ok(sent)
+    sent
 }
 
 fn nest(values: &[Values<'_>], level: usize, load: &Load, costs: &mut Costs) {
