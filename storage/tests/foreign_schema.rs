@@ -62,7 +62,7 @@ fn what_would_run_with_each_row_is_refused_by_whoever_records_and_does_no_harm_t
         ),
         ("CREATE UNIQUE INDEX once ON mark (label)", ["index once", "table mark"]),
         ("CREATE INDEX by_name ON thread (name COLLATE NOCASE)", ["index by_name", "table thread"]),
-        ("CREATE VIRTUAL TABLE words USING fts5 (text)", ["virtual table", "words"]),
+        ("CREATE VIRTUAL TABLE words USING dbstat", ["virtual table", "words"]),
     ] {
         let path = changed(folder.path(), change);
         let error = refused(&path, change).to_string();
