@@ -68,7 +68,7 @@ if ! command -v valgrind >/dev/null; then
     exit 0
 fi
 
-cargo build --quiet --release --package spandrel-benches --bins --features crash-proof
+cargo build --quiet --profile bench --package spandrel-benches --bins --features crash-proof
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

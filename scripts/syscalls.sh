@@ -18,7 +18,7 @@ if ! command -v strace >/dev/null; then
 fi
 
 # With that feature, as scripts/instructions.sh builds it.
-cargo build --quiet --release --package spandrel-benches --bin record_spans --features crash-proof
+cargo build --quiet --profile bench --package spandrel-benches --bin record_spans --features crash-proof
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -61,10 +61,10 @@ done
 lines+=(--config 'profile.release.package.spandrel-benches.strip=false')
 if ((collected > 0)); then
     lines+=(--config 'profile.release.package.spandrel-cli.strip=false')
-    cargo build --quiet --release --package spandrel-benches --bin steady --features collected
-    cargo build --quiet --release --package spandrel-cli --bin spandrel "${lines[@]}"
+    cargo build --quiet --profile bench --package spandrel-benches --bin steady --features collected
+    cargo build --quiet --profile bench --package spandrel-cli --bin spandrel "${lines[@]}"
 else
-    cargo build --quiet --release --package spandrel-benches --bin record_spans "${lines[@]}"
+    cargo build --quiet --profile bench --package spandrel-benches --bin record_spans "${lines[@]}"
 fi
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 program=$target/release/record_spans
