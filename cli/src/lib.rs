@@ -1,10 +1,8 @@
 //! `spandrel`: ask a profile what is slow, why, and what changed.
 //!
-//! A command reads the profile by `spandrel-query`, makes a [`View`] of what it
-//! found, and [`output`] shows that to people or to programs. Nothing here writes to a profile but the
+//! A command reads the profile by `spandrel-query`, makes a `View` of what it
+//! found, and `output` shows that to people or to programs. Nothing here writes to a profile but the
 //! commands that say so.
-//!
-//! [`View`]: output::View
 
 #![forbid(unsafe_code)]
 
