@@ -32,6 +32,7 @@ mod refused_rows;
 mod resumed;
 mod retention;
 mod rollups;
+mod rows_between_others;
 mod size_limit;
 mod trace_contexts;
 mod transfer;

@@ -1,11 +1,10 @@
 //! Runs that are recorded at the same time: the rows of all but the last come between others. They are stored as any others.
 #![allow(clippy::unwrap_used)]
-mod common;
-
-use common::{callsite, place, run_info, span};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use spandrel_storage::{Batch, EventRow, RunAside, SpanRow, Store, StoreOptions};
+
+use super::common::{callsite, place, run_info, span};
 
 const RUNS: u64 = 4;
 const ROUNDS: u64 = 8;

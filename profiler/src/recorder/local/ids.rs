@@ -94,6 +94,5 @@ pub(super) fn forget_ids() {
     set(|cells| &cells.ids_end, 0);
 }
 
-#[cfg(test)]
-#[cfg(not(spandrel_loom))]
+#[cfg(all(test, not(spandrel_loom)))]
 mod tests;

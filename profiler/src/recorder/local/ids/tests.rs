@@ -1,13 +1,13 @@
 //! Tests of ids that each thread takes in blocks.
 
+use super::super::owned::set_up;
 use super::*;
-use crate::recorder::RecorderOptions;
-use crate::recorder::local;
+use crate::recorder::recording::RecorderOptions;
 
 #[test]
 fn ids_of_whoever_is_in_no_change_are_those_of_the_block() {
     let (recorder, _consumer) = Recorder::new(&RecorderOptions::small());
-    let token = local::get(&recorder).unwrap();
+    let token = set_up(&recorder).unwrap();
     assert_eq!(token.next_id_of_idle(0), None);
     assert!(token.renew_ids(&recorder, 0) && !token.renew_ids(&recorder, 0));
     let first = token.next_id(&recorder, 0);
@@ -32,8 +32,8 @@ fn ids_of_whoever_is_in_no_change_are_those_of_the_block() {
 fn nobody_takes_a_block_for_a_thread_that_has_turned_to_another_profiler() {
     let (recorder, _consumer) = Recorder::new(&RecorderOptions::small());
     let (other, _other_consumer) = Recorder::new(&RecorderOptions::small());
-    let token = local::get(&recorder).unwrap();
-    local::get(&other).unwrap();
+    let token = set_up(&recorder).unwrap();
+    set_up(&other).unwrap();
     assert!(!token.renew_ids(&recorder, 0));
     assert_eq!(token.next_id_of_idle(0), None);
 }
