@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "crash-proof")]
 use spandrel_query::OrderRows as _;
 use spandrel_query::{OpenSpan, Run};
 
