@@ -10,6 +10,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use super::fixture::{bare, new_path, run};
 use super::said::at;
 
+/// Of each kind that is kept open.
+const REQUESTS: u32 = 20;
+/// What misleads: `doctor` says nothing below a millisecond.
+const LONG_AFTER: Duration = Duration::from_millis(10);
+
 /// Records `work`, with a runtime of one thread.
 fn recorded<F: Future<Output = ()>>(
     builder: ProfilerBuilder,
@@ -42,8 +47,10 @@ pub fn write(folder: &Path) {
             connection.in_scope(|| info_span!("handshake").in_scope(|| ()));
         }
     });
+    // Many of each, of which three have to be undisturbed: a thread may lose its processor between the end of a child
+    // and that of its parent, or before it lets go of the request.
     recorded(Profiler::builder(), &at(folder, "kept"), || async {
-        for _ in 0..5 {
+        for _ in 0..REQUESTS {
             let request = info_span!("request");
             let audit = request.in_scope(|| {
                 let work = async {
@@ -58,15 +65,16 @@ pub fn write(folder: &Path) {
         }
     });
     recorded(Profiler::builder(), &at(folder, "polled"), || async {
-        for _ in 0..5 {
+        for _ in 0..REQUESTS {
             let (began, mut audit) = (Instant::now(), None);
             let request = async {
                 for _ in 0..10 {
                     tokio::task::yield_now().await;
                 }
                 // It begins when the request was left, and takes several times as long as that took, however
-                // long the thread had to wait for its processor.
-                let work = async move { tokio::time::sleep(4 * began.elapsed()).await };
+                // long the thread had to wait for its processor; and never so little that nobody is misled.
+                let outlives = LONG_AFTER + 4 * began.elapsed();
+                let work = async move { tokio::time::sleep(outlives).await };
                 audit = Some(tokio::spawn(work.instrument(info_span!("audit"))));
             };
             request.instrument(info_span!("request")).await;
