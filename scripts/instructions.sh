@@ -68,7 +68,8 @@ if ! command -v valgrind >/dev/null; then
     exit 0
 fi
 
-cargo build --quiet --profile bench --package spandrel-benches --bins --features crash-proof
+counted=(record_spans beside_nothing beside_noop beside_none beside_absent push_slots)
+cargo build --quiet --profile bench --package spandrel-benches --features crash-proof "${counted[@]/#/--bin=}"
 target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

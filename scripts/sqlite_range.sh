@@ -102,9 +102,10 @@ compile() {
     done
 }
 
+# A few random values are enough for what differs between versions: calls, and not what is computed from their answers.
 low() (
     lock "$low.0" || exit 1
-    export CARGO_TARGET_DIR=$target PROPTEST_CASES=${PROPTEST_CASES:-32}
+    export CARGO_TARGET_DIR=$target PROPTEST_CASES=${PROPTEST_CASES:-4}
     set -e
     cargo test --quiet -p spandrel-storage -p spandrel-query -p spandrel-export
     cargo test --quiet -p spandrel-tests --test several_runs

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use proptest::prelude::ProptestConfig;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -146,4 +147,10 @@ pub(crate) fn count_steps(reader: &mut Reader) -> Arc<AtomicU64> {
     };
     let _ = reader.connection_mut().progress_handler(100, Some(count));
     steps
+}
+
+/// So many cases of a test with random values, or fewer where `PROPTEST_CASES` asks for fewer.
+pub(crate) fn cases(most: u32) -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: usual.cases.min(most), ..usual }
 }

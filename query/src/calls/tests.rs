@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::reader::{CountedBy, Reader};
-use crate::test_profile::TestProfile;
+use crate::test_profile::{TestProfile, cases};
 use crate::{By, Columns, ExactPercentiles, Filter, Groups, Scan, SlowBy, SlowScope, Slowest};
 use spandrel_storage::Histogram;
 use spandrel_storage::Status;
@@ -191,7 +191,7 @@ fn scanned(reader: &Reader, by: By, scan: &Scan, filter: &str) -> Groups {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(cases(24))]
 
     #[test]
     fn rollups_and_passes_count_long_lived_spans_by_their_entries(plans in plans()) {
@@ -249,7 +249,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(cases(16))]
 
     #[test]
     fn the_slowest_calls_are_those_of_a_pass_over_all(plans in plans(), limit in 1_usize..30) {

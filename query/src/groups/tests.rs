@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::reader::Reader;
-use crate::test_profile::TestProfile;
+use crate::test_profile::{TestProfile, cases};
 use crate::{Columns, ExactPercentiles, Scan};
 use spandrel_storage::SpanRow;
 
@@ -86,7 +86,7 @@ fn exact_figures(groups: &Groups) -> BTreeMap<String, Sums> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(cases(48))]
 
     #[test]
     fn rollups_and_scan_agree(spans in spans()) {

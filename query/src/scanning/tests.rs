@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use super::Predicate;
 use crate::reader::{Reader, Span};
 use crate::span_pages::{SpanPages, root_of};
-use crate::test_profile::TestProfile;
+use crate::test_profile::{TestProfile, cases};
 use crate::workers::ReadAhead;
 use crate::{ChildTime, Columns, Filter, IdSet, Scan};
 use spandrel_storage::{
@@ -164,7 +164,7 @@ fn scans() -> Vec<Scan> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(cases(24))]
 
     #[test]
     fn rows_are_those_that_sqlite_reads(

@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::test_profile::TestProfile;
+use crate::test_profile::{TestProfile, cases};
 use crate::{Columns, Scan};
 use spandrel_storage::{EntryRow, SpanRow, Status};
 
@@ -121,7 +121,7 @@ fn model(rows: &[SpanRow], sites: &[i64], wanted: impl Fn(&SpanRow) -> bool) -> 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(cases(32))]
 
     #[test]
     fn equal_a_plain_model(
@@ -312,7 +312,7 @@ fn model_of_entries(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(cases(48))]
 
     #[test]
     fn entries_stand_below_what_is_around_them_and_sum_up_to_the_self_times_of_top(

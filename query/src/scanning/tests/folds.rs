@@ -67,7 +67,7 @@ fn agree(reader: &mut Reader, scan: &Scan, filter: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(6))]
+    #![proptest_config(cases(6))]
 
     #[test]
     fn sums_of_several_threads_are_those_of_one(

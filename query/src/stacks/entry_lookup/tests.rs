@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::reader::Reader;
-use crate::test_profile::TestProfile;
+use crate::test_profile::{TestProfile, cases};
 use crate::{Filter, Scan, StackTree, Stacks, Weight};
 use spandrel_storage::{EntryRow, SpanRow};
 
@@ -146,7 +146,7 @@ fn check(reader: &Reader, program: &Program) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn what_was_done_in_entries_stands_in_them_and_nothing_in_two_places(
