@@ -53,5 +53,5 @@ pub(crate) fn power_of_two_within(n: usize) -> usize {
 /// Sizes for tests, around each power of two. Miri, which ends at what cannot be had, gets small ones.
 #[cfg(test)]
 pub(crate) fn bits() -> std::ops::Range<u32> {
-    0..if cfg!(miri) { 7 } else { 64 }
+    0..if cfg!(miri) { 5 } else { 64 }
 }
