@@ -1,5 +1,5 @@
 //! Makes so many spans as fast as they can be made, at default settings, and says what was lost of them and
-//! what memory it took, for scripts/burst.sh: `burst CASE RECORDER SPANS THREADS`.
+//! what memory it took, for scripts/burst.sh: `burst CASE RECORDER SPANS THREADS [SLOTS]`, with a ring of so many slots.
 //!
 //! The memory is that by which the process has grown since before the profiler was built, code that was loaded
 //! meanwhile included.
@@ -33,6 +33,7 @@ fn main() -> ExitCode {
     let (Some(case), Ok(spans), Ok(threads)) = (case, next().parse(), next().parse()) else {
         return usage();
     };
+    let slots = next().parse().ok();
     let before = kib("VmRSS:");
     let folder = tempfile::tempdir().expect("a folder for the database");
     let builder = Profiler::builder()
@@ -40,6 +41,10 @@ fn main() -> ExitCode {
         .close_timeout(Duration::from_secs(600));
     let is_in_file = recorder.starts_with("in_file");
     let builder = if is_in_file { in_file(builder) } else { builder };
+    let builder = match slots {
+        Some(slots) => builder.ring_capacity(slots),
+        None => builder,
+    };
     let profiler = builder.build().expect("the profiler starts");
     assert_eq!(profiler.stats().crash_proof_error, None);
     match recorder.as_str() {
@@ -65,7 +70,7 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("burst CASE layer|subscriber|in_file_layer|in_file SPANS THREADS");
+    eprintln!("burst CASE layer|subscriber|in_file_layer|in_file SPANS THREADS [SLOTS]");
     ExitCode::from(2)
 }
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # A burst at default settings: spans made as fast as they can be, after a rest, by one, two and four threads.
 #
-#   scripts/burst.sh [--in-file] [RUNS [CASE ...]]     cases of benches/src/cases.rs [default: 5 no_fields]
+#   scripts/burst.sh [--in-file [--slots N]] [RUNS [CASE ...]]     cases of benches/src/cases.rs [default: 5 no_fields]
 #
 # --in-file also runs those whose ring lies in a file: a burst has to fit into it, and its memory is there from the
-# beginning, so no limits are for them.
+# beginning, so no limits are for them. With --slots only those run, with a ring of N slots.
 #
 # Of so many runs: how many spans were lost, each; nanoseconds a span, the median; by how much the process had
 # grown at most, and when all was stored, the largest; and how long the writer was ready to run meanwhile and had
@@ -23,6 +23,13 @@ if [[ ${1-} == --in-file ]]; then
     features=(--features crash-proof)
     shift
 fi
+slots=()
+if [[ ${1-} == --slots ]]; then
+    recorders=(in_file in_file_layer)
+    features=(--features crash-proof)
+    slots=("${2:?--slots takes a number}")
+    shift 2
+fi
 runs=${1:-5}
 cases=("${@:2}")
 [[ ${#cases[@]} -gt 0 ]] || cases=(no_fields)
@@ -40,7 +47,7 @@ for case in "${cases[@]}"; do
         for threads in 1 2 4; do
             for spans in 500000 900000; do
                 for _ in $(seq "$runs"); do
-                    "$target/release/burst" "$case" "$recorder" "$spans" "$threads"
+                    "$target/release/burst" "$case" "$recorder" "$spans" "$threads" "${slots[@]}"
                 done | awk -v case="$case" -v recorder="$recorder" -v threads="$threads" \
                     -v spans="$spans" -v peak_max="$peak_max" -v after_max="$after_max" '
                     $1 == "ns_per_span" { ns[++n] = $2 }
