@@ -65,8 +65,14 @@ pub fn optimize(
     path: impl AsRef<Path>,
     progress: impl FnMut(OptimizeProgress) + Send + 'static,
 ) -> Result<Optimized, Error> {
-    let progress = Arc::new(Mutex::new(progress));
-    change(path.as_ref(), |path, conn| {
+    optimize_at(path.as_ref(), Arc::new(Mutex::new(progress)))
+}
+
+fn optimize_at(
+    path: &Path,
+    progress: Arc<Mutex<dyn FnMut(OptimizeProgress) + Send>>,
+) -> Result<Optimized, Error> {
+    change(path, |path, conn| {
         let steps = steps(conn).context(path, "look for indexes")?;
         // Sorting must not be done in memory alone, which all connections of ours ask for.
         conn.pragma_update(None, "temp_store", "DEFAULT").context(path, "set up the connection")?;
@@ -98,7 +104,11 @@ pub fn optimize(
 ///
 /// Reads the indexes once.
 pub fn drop_indexes(path: impl AsRef<Path>) -> Result<Optimized, Error> {
-    change(path.as_ref(), |path, conn| {
+    drop_indexes_at(path.as_ref())
+}
+
+fn drop_indexes_at(path: &Path) -> Result<Optimized, Error> {
+    change(path, |path, conn| {
         let doing = "take the indexes away";
         let present = indexes::present(conn).context(path, doing)?;
         let tx = begin(conn).context(path, doing)?;

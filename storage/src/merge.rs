@@ -40,7 +40,10 @@ pub struct Merged {
 ///
 /// Copies the log, some 3 ms a MiB, and waits for the disk.
 pub fn merge(path: impl AsRef<Path>) -> Result<Merged, Error> {
-    let path = path.as_ref();
+    merge_at(path.as_ref())
+}
+
+fn merge_at(path: &Path) -> Result<Merged, Error> {
     let profile = Ended::lock(path)?;
     let bytes_before = profile.bytes_before;
     check_header(path, profile.lock.file().context(path, "look at the file")?)?;

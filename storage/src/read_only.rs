@@ -64,7 +64,10 @@ impl ReadOnly {
     /// Each has a kind of its own: the SQLite that is linked is too old; there is no such file; a folder; no permission; not a database;
     /// the database of another program, or of a newer spandrel; a damaged file.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
+        Self::open_at(path.as_ref())
+    }
+
+    fn open_at(path: &Path) -> Result<Self, Error> {
         SqliteVersion::linked().check(path)?;
         let metadata =
             fs::metadata(path).map_err(|source| cannot_find(path, "look at the file", source))?;

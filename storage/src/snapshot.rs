@@ -60,7 +60,15 @@ pub fn snapshot(
     timeout: Duration,
     log_bytes_max: u64,
 ) -> Result<Snapshot, Error> {
-    let (profile, to) = (profile.as_ref(), to.as_ref());
+    snapshot_of(profile.as_ref(), to.as_ref(), timeout, log_bytes_max)
+}
+
+fn snapshot_of(
+    profile: &Path,
+    to: &Path,
+    timeout: Duration,
+    log_bytes_max: u64,
+) -> Result<Snapshot, Error> {
     let limit = Limit {
         // `None` if it is beyond what the clock can represent.
         deadline: Instant::now().checked_add(timeout),

@@ -115,7 +115,10 @@ impl Store {
     /// a damaged file; in use by another store; locked by another connection; the disk is full;
     /// options that make no sense.
     pub fn open(path: impl AsRef<Path>, options: &StoreOptions) -> Result<Self, Error> {
-        let path = path.as_ref();
+        Self::open_at(path.as_ref(), options)
+    }
+
+    fn open_at(path: &Path, options: &StoreOptions) -> Result<Self, Error> {
         SqliteVersion::linked().check(path)?;
         options.check(path)?;
         let options = &options.within(file_size::limit());

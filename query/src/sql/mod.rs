@@ -150,7 +150,10 @@ impl Sql {
     ///
     /// As [`Reader::open`].
     pub fn open(path: impl AsRef<Path>, limits: SqlLimits) -> Result<Self, Error> {
-        let path = path.as_ref();
+        Self::open_at(path.as_ref(), limits)
+    }
+
+    fn open_at(path: &Path, limits: SqlLimits) -> Result<Self, Error> {
         let mut reader = Reader::open(path)?;
         let guard = Guard::default();
         let conn = reader.connection_mut();

@@ -66,7 +66,10 @@ impl ControlClient {
     /// [`ReadOnly::open`](crate::ReadOnly::open) for a file beside it that is not what it should be; a
     /// recording soon replaces such a file.
     pub fn open(profile: impl AsRef<Path>) -> Result<Self, Error> {
-        let profile = profile.as_ref();
+        Self::open_at(profile.as_ref())
+    }
+
+    fn open_at(profile: &Path) -> Result<Self, Error> {
         // If the recording has ended, that is the reason to tell, whatever file is there.
         Self::find(profile).map_err(|error| match error.kind() {
             ErrorKind::NotAnswering | ErrorKind::NotFound => error,
