@@ -123,7 +123,7 @@ impl Programs {
         let mut looked = Looked::default();
         let going_on = || runs.iter().filter(|run| run.ended_unix_ns.is_none());
         let mut folders: Vec<PathBuf> = going_on().filter_map(collected_from).collect();
-        folders.sort_unstable();
+        folders.order_by(Ord::cmp);
         folders.dedup();
         let mut found = Vec::new();
         if going_on().any(|run| collected_from(run).is_none()) {

@@ -65,7 +65,8 @@ pub(crate) fn uncollected(database: &Path, runs: &[spandrel_query::Run]) -> Opti
     use crate::output::text;
 
     let going_on = || runs.iter().filter(|run| run.ended_unix_ns.is_none());
-    let folders: BTreeSet<_> = going_on().filter_map(crate::open_rings::collected_from).collect();
+    let mut folders = BTreeSet::new();
+    folders.extend(going_on().filter_map(crate::open_rings::collected_from));
     folders.into_iter().find_map(|folder| {
         // A look at a folder that fails says nothing of the profile.
         let mut rings = in_folder(&folder).ok()?;

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Scan;
 use super::id_range::Range;
+use crate::order_rows::OrderRows as _;
 use crate::reader::Reader;
 use spandrel_storage::Error;
 
@@ -138,7 +139,7 @@ pub(super) fn ranges(
 
 /// Merges ranges that overlap, and sorts them by id.
 pub(super) fn union(mut ranges: Vec<Range>) -> Vec<Range> {
-    ranges.sort_unstable_by_key(|range| range.after);
+    ranges.order_by_key(|range| range.after);
     let mut joined: Vec<Range> = Vec::new();
     for range in ranges {
         match joined.last_mut().filter(|before| before.last >= range.after) {

@@ -19,6 +19,7 @@ use super::rows::Rows;
 use super::scanning::Predicate;
 use super::{Columns, Scan, SpanRef};
 use crate::indexes::{BY_DURATION, ROOTS_BY_DURATION};
+use crate::order_rows::OrderRows as _;
 use crate::reader::{LookUp, Reader, Span};
 use spandrel_storage::Error;
 use spandrel_storage::internals::Context;
@@ -403,7 +404,7 @@ impl Reader {
         let total: u64 = ranges.iter().map(CommitRange::width).sum();
         let mut left = total / PASS_PART;
         ranges.retain(|range| range.longest_ns.is_some() && range.is_in_window(scan));
-        ranges.sort_unstable_by_key(|range| Reverse(range.longest_ns));
+        ranges.order_by_key(|range| Reverse(range.longest_ns));
         for range in ranges {
             let bound = search.slowest.bound_ns();
             if bound.is_some_and(|bound| range.longest_ns < Some(bound)) {

@@ -10,13 +10,20 @@ pub fn nearest<'a>(
     known: impl IntoIterator<Item = &'a str>,
     most: usize,
 ) -> Vec<&'a str> {
+    nearest_of(word, &mut known.into_iter(), most)
+}
+
+fn nearest_of<'a>(
+    word: &str,
+    known: &mut dyn Iterator<Item = &'a str>,
+    most: usize,
+) -> Vec<&'a str> {
     let wanted: Vec<char> = word.to_lowercase().chars().take(CHARS_MAX + 1).collect();
     if wanted.is_empty() || wanted.len() > CHARS_MAX {
         return Vec::new();
     }
     let lower = word.to_lowercase();
     let mut near: Vec<(usize, &str)> = known
-        .into_iter()
         .filter_map(|known| Some((distance_if_near(&lower, &wanted, known)?, known)))
         .collect();
     near.sort_by_key(|(distance, _)| *distance);

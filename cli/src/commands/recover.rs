@@ -5,6 +5,9 @@ use std::path::PathBuf;
 #[cfg(feature = "crash-proof")]
 use std::path::Path;
 
+#[cfg(feature = "crash-proof")]
+use spandrel_query::OrderRows as _;
+
 use super::prelude::*;
 
 #[derive(Debug, Args)]
@@ -59,7 +62,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     // What was refused at the first look, and what later; most of it both times.
     let mut why: Vec<_> = rings.iter().filter_map(|ring| ring.refused.clone()).collect();
     why.extend(refused.iter().map(ToString::to_string));
-    why.sort_unstable();
+    why.order_by(Ord::cmp);
     why.dedup();
     let shown = text::clean(&path.display().to_string());
     let mut lines = Vec::new();

@@ -337,13 +337,23 @@ impl<'a> Comparison<'a> {
         how: &Bootstrap,
         is_first: impl Fn(&SpanName) -> bool,
     ) -> Self {
+        Self::judge(a, b, how, &is_first)
+    }
+
+    fn judge(
+        a: &'a SampleSet,
+        b: &'a SampleSet,
+        how: &Bootstrap,
+        is_first: &dyn Fn(&SpanName) -> bool,
+    ) -> Self {
         let mut changes = side_by_side(a, b);
         changes.sort_by_cached_key(|change| std::cmp::Reverse(change.self_ns()));
-        let mut order: Vec<usize> = (0..changes.len()).collect();
-        if changes.len() > JUDGED_MAX {
-            order.sort_by_cached_key(|at| !changes.get(*at).is_some_and(|c| is_first(c.name)));
-        }
         let are_many = changes.len() > JUDGED_MAX;
+        let goes_first =
+            |at: &usize| are_many && changes.get(*at).is_some_and(|change| is_first(change.name));
+        let (mut order, others): (Vec<usize>, Vec<usize>) =
+            (0..changes.len()).partition(goes_first);
+        order.extend(others);
         // With few calls, only their number can be compared.
         let is_worth_it = |change: &Change<'_>| {
             let [a, b] = [change.a, change.b].map(|side| side.map_or(0, Samples::calls));

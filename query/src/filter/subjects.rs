@@ -3,6 +3,7 @@
 use super::Filter;
 use super::key::{NumberKey, TextKey};
 use super::term::{Term, Test};
+use crate::order_rows::OrderRows as _;
 
 /// What a term tests.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +31,7 @@ impl Filter {
     /// What its terms test, without duplicates.
     pub fn subjects(&self) -> Vec<Subject> {
         let mut subjects: Vec<Subject> = self.expression.terms().map(subject).collect();
-        subjects.sort();
+        subjects.order_by(Ord::cmp);
         subjects.dedup();
         subjects
     }

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::super::Scan;
 use super::super::commit_map::{self, CommitRange, Kind};
 use super::{SlowBy, Slowest, list};
+use crate::order_rows::OrderRows as _;
 use crate::reader::Reader;
 use spandrel_storage::Error;
 
@@ -35,7 +36,7 @@ impl Reader {
             look(&mut slowest, self.ranges_of_entries(scan)?, "")?;
             return Ok(slowest);
         };
-        ranges.sort_unstable_by_key(|(longest_ns, _)| Reverse(*longest_ns));
+        ranges.order_by_key(|(longest_ns, _)| Reverse(*longest_ns));
         for (longest_ns, range) in ranges {
             if slowest.bound_ns().is_some_and(|bound| longest_ns < bound) {
                 break;

@@ -7,7 +7,7 @@
 /// `None`: none is significant.
 pub(crate) fn limit(p_values: &[f64], rate: f64) -> Option<f64> {
     let mut sorted = p_values.to_vec();
-    sorted.sort_by(f64::total_cmp);
+    sorted.sort_unstable_by(f64::total_cmp);
     let all = sorted.len() as f64;
     let passes = |at: usize, p: f64| p <= (at + 1) as f64 / all * rate;
     let last = sorted.iter().enumerate().rposition(|(at, p)| passes(at, *p))?;

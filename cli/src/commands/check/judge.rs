@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 
 use spandrel_query::CountedBy;
+use spandrel_query::OrderRows as _;
 use spandrel_query::compare::{
     Bootstrap, Change, Comparison, JUDGED_MAX, Metric, SampleSet, Samples, SpanName,
 };
@@ -152,7 +153,7 @@ impl Judge<'_> {
         let mut names: Vec<&SpanName> =
             sides.flat_map(|side| side.iter().map(|(name, _)| name)).collect();
         // Two sorted parts, which takes a single pass.
-        names.sort();
+        names.order_by(Ord::cmp);
         names.dedup();
         let pairs = names.iter().zip(names.iter().skip(1));
         pairs

@@ -14,6 +14,7 @@ use std::time::Duration;
 use clap_complete::engine::CompletionCandidate;
 use serde_json::{Map, Value};
 use spandrel_query::KEYS;
+use spandrel_query::OrderRows as _;
 use spandrel_query::sql::{Sql, SqlLimits};
 
 use crate::commands::by::KNOWN;
@@ -89,7 +90,7 @@ fn fields() -> Vec<String> {
             }
         }
     }
-    words.sort_unstable();
+    words.order_by(Ord::cmp);
     words
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use spandrel_query::{Reader, Run};
+use spandrel_query::{OrderRows as _, Reader, Run};
 
 use crate::profile::{is_profile, written};
 
@@ -32,7 +32,7 @@ pub(super) fn recorded(
         .filter_map(|path| Some((written(&path)?, path)))
         .filter(|(written, _)| *written + GRAIN >= since)
         .collect();
-    found.sort();
+    found.order_by(Ord::cmp);
     found.into_iter().rev().find_map(|(_, path)| {
         let mut runs = Reader::open(&path).and_then(|reader| reader.runs()).ok()?;
         runs.retain(|run| run.info.started_unix_ns >= since_ns);

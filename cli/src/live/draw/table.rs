@@ -1,6 +1,7 @@
 //! The table of names.
 
 use ratatui::style::Style;
+use spandrel_query::OrderRows as _;
 
 use super::canvas::{Canvas, width};
 use super::theme::{BAD, FAINT, PLAIN, SELECTED, TITLE, TREND};
@@ -54,7 +55,7 @@ impl Plan {
         let more = if trend > 0 { more } else { 0 };
         trend += more;
         let name = (name_min + left - more).min(columns);
-        chosen.sort_by_key(|column| ColumnName::ALL.iter().position(|known| known == column));
+        chosen.order_by_key(|column| ColumnName::ALL.iter().position(|known| known == column));
         Self { columns: chosen, trend, name, target }
     }
 }

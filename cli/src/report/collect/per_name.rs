@@ -86,7 +86,7 @@ impl PerName {
 
     fn heat(&self, name: i64) -> HeatName {
         let mut cells: Vec<_> = self.cells.iter().map(|(at, count)| (*at, *count)).collect();
-        cells.sort_unstable();
+        cells.order_by(Ord::cmp);
         let flat = cells
             .into_iter()
             .flat_map(|((column, bin), count)| [u64::from(column), u64::from(bin), count]);
