@@ -374,6 +374,7 @@ impl Store {
         let commit = Commit { id, run_id, at_unix_ns: unix_ns() };
         let loaded = self.bulk_insert.load(&mut self.conn, batch, (run_id, id), self.has_others);
         let Some(run) = &mut self.run else { return Ok(Appended::default()) };
+        let last_id = run.sums.last_id();
         let tx = begin(&mut self.conn, &self.path)?;
         if self.interner.has_pending() {
             self.interner.insert(&tx).context(&self.path, "store callsites and threads")?;
@@ -384,7 +385,7 @@ impl Store {
             run,
             commit,
             (&self.rollups, &self.entry_rollups),
-            self.last_id,
+            last_id,
             (loaded.as_ref(), meanwhile),
         );
         let (staged, staged_entries, totals) = match written.context(&self.path, "store a batch") {
@@ -408,7 +409,7 @@ impl Store {
         self.interner.committed();
         self.rollups.committed(staged);
         self.entry_rollups.committed(staged_entries);
-        self.last_id = totals.last_id();
+        self.last_id = self.last_id.max(totals.last_id());
         self.last_batch_id = self.last_batch_id.max(totals.last_batch_id);
         run.sums.add(&totals);
         if let Some(report) = &batch.report {
@@ -605,7 +606,7 @@ impl Store {
             return Err(Error::new(ErrorKind::Moved, &self.path, message));
         }
         let Some(run) = &mut self.run else { return Ok(()) };
-        let mut totals = Totals::new(self.last_id);
+        let mut totals = Totals::new(run.sums.last_id());
         let tx = begin(&mut self.conn, &self.path)?;
         self.interner.insert(&tx).context(&self.path, doing)?;
         append::losses(&tx, losses, run.id, &mut totals)

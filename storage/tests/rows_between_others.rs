@@ -73,6 +73,18 @@ fn rows(path: &std::path::Path, table: &str) -> Vec<Vec<Value>> {
     rows.unwrap().collect::<rusqlite::Result<_>>().unwrap()
 }
 
+/// The largest id of each run, as its row says it, which is that of its own rows.
+fn largest_ids(path: &std::path::Path) -> Vec<i64> {
+    let conn = Connection::open(path).unwrap();
+    let sql = "SELECT last_id, max((SELECT max(id) FROM span WHERE run_id = r.id),
+                 (SELECT max(id) FROM event WHERE run_id = r.id)) FROM run AS r ORDER BY id";
+    let mut select = conn.prepare(sql).unwrap();
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    let rows: Vec<(i64, i64)> = rows.unwrap().collect::<rusqlite::Result<_>>().unwrap();
+    assert!(rows.iter().all(|(said, largest)| said == largest), "{rows:?}");
+    rows.into_iter().map(|(said, _)| said).collect()
+}
+
 #[test]
 fn runs_in_turns_are_stored_as_one_after_the_other() {
     for page_size in [4_096, 16_384] {
@@ -89,6 +101,7 @@ fn runs_in_turns_are_stored_as_one_after_the_other() {
             let stored = rows(&in_turns, table);
             assert!(stored == rows(&in_a_row, table), "{table} with pages of {page_size}");
         }
+        assert_eq!(largest_ids(&in_turns), largest_ids(&in_a_row));
     }
 }
 
