@@ -168,13 +168,14 @@ impl Reader {
             };
             let mut high = last.saturating_add(1);
             let mut query = tx.prepare(
-                "SELECT id, start_ns FROM span WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 1",
+                "SELECT id, start_ns FROM span WHERE id >= ?1 AND id < ?2 AND run_id = ?3
+                 ORDER BY id LIMIT 1",
             )?;
             // All ids before `low` start earlier, all from `high` on do not.
             while low < high {
                 let middle = low + (high - low) / 2;
                 let found: Option<(i64, i64)> = query
-                    .query_row([middle, high], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .query_row([middle, high, run_id], |row| Ok((row.get(0)?, row.get(1)?)))
                     .optional()?;
                 match found {
                     Some((id, start_ns)) if start_ns < at_ns => low = id.saturating_add(1),

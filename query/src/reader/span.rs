@@ -334,10 +334,13 @@ impl Reader {
     /// All spans under a root, itself included, in the order of ids. Reads the run's spans, some
     /// 20 ms for a million.
     pub fn tree(&self, root_id: u64) -> Result<Vec<Span>, Error> {
+        // Runs that were recorded beside it may have ids on both sides.
         let sql = format!(
-            "SELECT {COLUMNS} FROM span WHERE root_id = ?1
-               AND id BETWEEN (SELECT max(first_id) FROM run WHERE first_id <= ?1)
-               AND (SELECT last_id FROM run WHERE first_id <= ?1 ORDER BY first_id DESC LIMIT 1)
+            "WITH around(first_id, last_id) AS (
+               SELECT min(first_id), max(last_id) FROM run WHERE first_id <= ?1 AND last_id >= ?1
+                 AND id = coalesce((SELECT run_id FROM span WHERE id = ?1), id))
+             SELECT {COLUMNS} FROM span WHERE root_id = ?1
+               AND id BETWEEN (SELECT first_id FROM around) AND (SELECT last_id FROM around)
              ORDER BY id"
         );
         self.query("read a trace", |tx| collect(tx, &sql, params![root_id as i64]))

@@ -24,6 +24,8 @@ pub(super) mod tests;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
+use rusqlite::OptionalExtension;
+
 use self::layout::Layout;
 pub use self::meanwhile::{Meanwhile, MeanwhileRow};
 pub use self::node::{Node, TraceEntry};
@@ -114,10 +116,19 @@ impl Trace {
     ) -> Result<Option<Self>, Error> {
         let max = max.min((u32::MAX / 2) as usize);
         let runs = reader.runs()?;
-        let Some(run) = runs.iter().rev().find(|run| run.first_id <= root_id) else {
-            return Ok(None);
-        };
-        let mut found = Found { root_id, asked, max, wanted, spans: Vec::new(), total: 0 };
+        for run in may_have(reader, &runs, root_id)? {
+            let found =
+                Found { root_id, asked, max, wanted: wanted.clone(), spans: Vec::new(), total: 0 };
+            let trace = Self::read_in(reader, run, found)?;
+            if trace.is_some() {
+                return Ok(trace);
+            }
+        }
+        Ok(None)
+    }
+
+    fn read_in(reader: &Reader, run: &Run, mut found: Found) -> Result<Option<Self>, Error> {
+        let root_id = found.root_id;
         if reader.indexes()?.traces {
             found.look_up(reader, run.id)?;
         } else {
@@ -301,6 +312,22 @@ struct Found {
     wanted: HashSet<u64>,
     spans: Vec<Span>,
     total: u64,
+}
+
+/// The run that has the root; if that has no row, those that may have spans of the trace, the likeliest first. Runs that
+/// are recorded beside each other may have ids in turns.
+fn may_have<'a>(reader: &Reader, runs: &'a [Run], root_id: u64) -> Result<Vec<&'a Run>, Error> {
+    let run_id: Option<i64> = reader.query("find the run of a span", |tx| {
+        let sql = "SELECT run_id FROM span WHERE id = ?1
+                   UNION ALL SELECT run_id FROM open_span WHERE id = ?1 LIMIT 1";
+        tx.query_row(sql, [root_id as i64], |row| row.get(0)).optional()
+    })?;
+    if let Some(run) = runs.iter().find(|run| Some(run.id) == run_id) {
+        return Ok(vec![run]);
+    }
+    let begun = || runs.iter().rev().filter(|run| run.first_id <= root_id);
+    let last = begun().take(1);
+    Ok(last.chain(begun().skip(1).filter(|run| run.last_id >= root_id)).collect())
 }
 
 impl Predicate for Found {
