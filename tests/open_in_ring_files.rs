@@ -7,7 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use spandrel::recover::{OpenInRing, OpenLook, OpenRings, RingOpen, RingOwner, recover};
+use spandrel::recover::{
+    IdsInProfile, OpenInRing, OpenLook, OpenRings, RingOpen, RingOwner, recover,
+};
 use spandrel_query::Reader;
 use spandrel_tests::prelude::*;
 use spandrel_tests::system;
@@ -314,7 +316,7 @@ fn a_folder_has_the_open_spans_of_each_program_and_their_profile_finds_it() {
             assert_eq!(settings["collected_from"], canonical.to_str().unwrap());
             let look = looked_at.look().unwrap();
             let ring = look.rings.iter().find(|ring| ring.run == run.info.uuid).unwrap();
-            ids.push(OpenInRing::id_from(run.first_id, ring.spans[0].id));
+            ids.push(IdsInProfile::of_run(run.first_id, &[]).of(ring.spans[0].id));
         }
         stop.store(true, Ordering::Relaxed);
         collecting.join().unwrap().unwrap();

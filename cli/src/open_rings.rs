@@ -141,10 +141,15 @@ impl Programs {
                 }
             };
             looked.refused.extend(look.refused.iter().map(ToString::to_string));
+            let profile = match folders.is_empty() {
+                true => None,
+                false => spandrel_storage::ReadOnly::open(path).ok(),
+            };
             for ring in look.rings {
                 let Some(run) = going_on().find(|run| run.info.uuid == ring.run) else { continue };
                 if !ring.was_closed {
-                    looked.programs.push(program(ring, Some(run), 0));
+                    let ids = profile.as_ref().and_then(|profile| ids_in(profile, run));
+                    looked.programs.push(program(ring, Some((run, ids)), 0));
                 }
             }
         }
@@ -170,17 +175,32 @@ impl Programs {
     }
 }
 
+/// What ids of the ring of a run are in the profile; `None` if they are the same.
 #[cfg(feature = "crash-proof")]
-fn program(ring: spandrel::recover::RingOpen, run: Option<&Run>, threads_above: i64) -> Program {
+fn ids_in(
+    profile: &spandrel_storage::ReadOnly,
+    run: &Run,
+) -> Option<spandrel::recover::IdsInProfile> {
+    collected_from(run)?;
+    let ring = u128::from_str_radix(&run.info.uuid, 16).unwrap_or_default().to_be_bytes();
+    let drained = spandrel_storage::drained_in(profile, &ring).unwrap_or_default();
+    Some(spandrel::recover::IdsInProfile::of_run(run.first_id, &drained))
+}
+
+#[cfg(feature = "crash-proof")]
+fn program(
+    ring: spandrel::recover::RingOpen,
+    run: Option<(&Run, Option<spandrel::recover::IdsInProfile>)>,
+    threads_above: i64,
+) -> Program {
     use std::collections::HashMap;
     use std::sync::Arc;
 
-    use spandrel::recover::{OpenInRing, RingOwner};
+    use spandrel::recover::RingOwner;
     use spandrel_query::{Callsite, Span, Thread};
 
-    // Those that are collected get ids of the profile.
-    let first_id = run.filter(|run| collected_from(run).is_some()).map(|run| run.first_id);
-    let id = |id: u64| first_id.map_or(id, |first| OpenInRing::id_from(first, id));
+    let (run, ids) = run.map_or((None, None), |(run, ids)| (Some(run), ids));
+    let id = |id: u64| ids.as_ref().map_or(id, |ids| ids.of(id));
     let mut threads: HashMap<u32, Arc<Thread>> = HashMap::new();
     let seen_ns = ring.seen_ns;
     let open = ring.spans.into_iter().map(|found| {

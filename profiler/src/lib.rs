@@ -84,9 +84,9 @@ mod writer;
 #[cfg(all(feature = "database", feature = "crash-proof", not(spandrel_loom)))]
 pub mod recover {
     pub use crate::writer::recover::{
-        FolderRing, HomelessRing, OpenAtDeath, OpenInRing, OpenLook, OpenRings, Recovered,
-        Recovery, RingOpen, RingOwner, WaitingRing, homeless, in_folder, recover, recover_ring,
-        waiting,
+        FolderRing, HomelessRing, IdsInProfile, OpenAtDeath, OpenInRing, OpenLook, OpenRings,
+        Recovered, Recovery, RingOpen, RingOwner, WaitingRing, homeless, in_folder, recover,
+        recover_ring, waiting,
     };
 }
 

@@ -3,7 +3,9 @@
 -- Times are integer nanoseconds. Names that end in _unix_ns count from the Unix epoch; start_ns,
 -- at_ns, until_ns, from_ns, to_ns and seen_ns count from the start of the run
 -- (run.started_unix_ns). Ids of spans and events are unique in the file over all runs and grow
--- with the time of creation, so a run, and roughly a time window, is a range of the primary key.
+-- with the time of creation, so a run, and roughly a time window, is a range of the primary key. (Of
+-- runs that were collected beside each other, one may have ids on both sides of another one's: the
+-- rows of a run are those in its range with its run_id.)
 
 -- One recording: a process that opened the file.
 CREATE TABLE run (
@@ -305,7 +307,10 @@ CREATE TABLE loss (
 
 -- How far the rings of processes are stored, where they lie in files. Written in the transaction that
 -- stores the rows, so that a ring file which a dead process has left behind is read exactly once,
--- whoever is killed meanwhile; the rows are deleted with the file.
+-- whoever is killed meanwhile; the rows are deleted with the file. Two rows each, with the numbers
+-- 65536 and 65537, 65538 and 65539 ..., say how ids of a ring become those of the file behind a run
+-- that was collected beside it: which id of the ring is the first such one, and its id in the file;
+-- from there on each is two more.
 CREATE TABLE drained (
   ring BLOB NOT NULL,              -- which ring: the identity of the run in its header, 16 bytes
   partition INTEGER NOT NULL,      -- number of the partition; -1: all is stored, the file is not needed

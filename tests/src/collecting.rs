@@ -72,6 +72,12 @@ impl Collector {
         }
     }
 
+    /// Whether it has ended by itself.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Ends it.
     pub fn stop(self) -> (Collected, Vec<Collecting>) {
         self.stop.store(true, Ordering::Relaxed);

@@ -3,8 +3,6 @@
 
 use std::collections::HashMap;
 
-use rusqlite::OptionalExtension;
-
 use super::{Store, begin};
 use crate::append;
 use crate::error::{Context, Error};
@@ -25,8 +23,8 @@ pub struct RunAside {
 }
 
 impl Store {
-    /// As [`begin_run`](Self::begin_run), for a run whose ids begin here: those of the runs beside it are below, or are
-    /// above all that it will ever have.
+    /// As [`begin_run`](Self::begin_run), for a run whose ids begin here, above all in the file. The caller sees to it that
+    /// no other run gets ids that this one will have.
     ///
     /// # Errors
     ///
@@ -79,18 +77,6 @@ impl Store {
         self.rollups = rollups;
         self.entry_rollups = entry_rollups;
         self.interner.put_threads(threads_above, moved_threads);
-    }
-
-    /// The first id of the runs whose ids begin above this one, if there are any.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    pub fn first_id_above(&self, id: u64) -> Result<Option<u64>, Error> {
-        let sql = "SELECT min(first_id) FROM main.run WHERE first_id > ?1";
-        let found = self.conn.query_row(sql, [id as i64], |row| row.get::<_, Option<i64>>(0));
-        let found = found.optional().context(&self.path, "read the first ids of runs")?;
-        Ok(found.flatten().and_then(|id| u64::try_from(id).ok()))
     }
 
     /// The largest id that a thread in the file has.

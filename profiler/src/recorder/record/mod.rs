@@ -38,6 +38,8 @@ pub(crate) use self::parent_link::{ParentIds, ParentLink, entry_inside, parent_i
 #[cfg(feature = "collected")]
 pub(crate) use self::read::read_plain;
 pub(crate) use self::read::{kind, read};
+#[cfg(feature = "collected")]
+pub(crate) use self::shift::largest_id;
 #[cfg(feature = "crash-proof")]
-pub(crate) use self::shift::Ids;
+pub(crate) use self::shift::{Ids, Piece};
 pub(crate) use self::status::Status;

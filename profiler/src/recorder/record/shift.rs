@@ -3,57 +3,84 @@
 use super::layout::{Header, Slot, id_of, with_id};
 use crate::recorder::losses::Kind;
 
-/// How ids of a ring become ids of a profile: each second one is for what only the profile gives an id.
+/// Ids of a ring from this one on, and what the first of them is in the profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) from: u64,
+    pub(crate) first: u64,
+}
+
+impl Piece {
+    #[inline]
+    fn of(self, id: u64) -> u64 {
+        self.first.wrapping_add(2 * (id - self.from))
+    }
+}
+
+/// How ids of a ring become ids of a profile: each second one is for what only the profile gives an id.
+///
+/// A run has one piece of the profile's ids, and further ones if it needs more than there are before those of another run.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ids {
-    /// The id that the first one of the ring, which is 1, has in the profile.
-    first: u64,
+    last: Piece,
+    /// Those before it, in order.
+    earlier: Vec<Piece>,
 }
 
 impl Ids {
+    /// The first id of the ring, which is 1, is this one in the profile.
     pub(crate) fn beginning_at(first: u64) -> Self {
-        Self { first }
+        Self { last: Piece { from: 1, first }, earlier: Vec::new() }
     }
 
-    pub(crate) fn first(self) -> u64 {
-        self.first
+    /// From here on they are others. Pieces come in the order of both ids.
+    pub(crate) fn go_on_with(&mut self, piece: Piece) {
+        self.earlier.push(std::mem::replace(&mut self.last, piece));
+    }
+
+    pub(crate) fn first(&self) -> u64 {
+        self.earlier.first().unwrap_or(&self.last).first
+    }
+
+    pub(crate) fn last_piece(&self) -> Piece {
+        self.last
+    }
+
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
+        self.earlier.iter().copied().chain([self.last])
+    }
+
+    /// How many pieces there are behind the first.
+    pub(crate) fn further_pieces(&self) -> usize {
+        self.earlier.len()
     }
 
     /// What is 0 refers to nothing, and stays so.
     #[inline]
-    pub(crate) fn of(self, id: u64) -> u64 {
+    pub(crate) fn of(&self, id: u64) -> u64 {
         match id {
             0 => 0,
-            id => self.first.wrapping_add(2 * (id - 1)),
+            id if id >= self.last.from => self.last.of(id),
+            id => self.of_earlier(id),
         }
     }
 
-    /// The first id behind these of a ring, up to this one, that no other of its ids will ever have.
-    pub(crate) fn free_above(self, id: u64) -> u64 {
-        self.of(id.max(1)) + 1
-    }
-
-    /// How many ids a ring may give, if those of the profile from this one on are another run's.
-    pub(crate) fn room_below(self, end: u64) -> u64 {
-        end.saturating_sub(self.first) / 2
+    #[cold]
+    fn of_earlier(&self, id: u64) -> u64 {
+        let at = self.earlier.partition_point(|piece| piece.from <= id);
+        self.earlier.get(at.saturating_sub(1)).map_or(0, |piece| piece.of(id))
     }
 
     /// Changes all ids in a record. Their sums are within their bits if the ring's are below its room.
-    pub(crate) fn shift(self, words: &mut [u64]) {
-        let Some(kind) = Header::of(words).and_then(Header::kind) else { return };
-        // Of a span its id, parent and root; of an event its id and span; of an entry the span and the one around it.
-        let ids = match kind {
-            Kind::Span => 1..4,
-            Kind::Event | Kind::Link | Kind::Entry => 1..3,
-        };
-        for word in words.get_mut(ids).into_iter().flatten() {
+    pub(crate) fn shift(&self, words: &mut [u64]) {
+        for word in words.get_mut(ids_in(words)).into_iter().flatten() {
             *word = self.shifted(*word);
         }
     }
 
     /// The same for the first slot of a span.
     #[inline(always)]
-    pub(crate) fn shift_span(self, slot: &mut Slot) {
+    pub(crate) fn shift_span(&self, slot: &mut Slot) {
         let [_, id, origin, root, ..] = slot;
         for word in [id, origin, root] {
             *word = self.shifted(*word);
@@ -61,8 +88,25 @@ impl Ids {
     }
 
     #[inline(always)]
-    fn shifted(self, word: u64) -> u64 {
+    fn shifted(&self, word: u64) -> u64 {
         with_id(word, self.of(id_of(word)))
+    }
+}
+
+/// The largest id in a record.
+#[cfg(feature = "collected")]
+pub(crate) fn largest_id(words: &[u64]) -> u64 {
+    let ids = words.get(ids_in(words)).unwrap_or_default();
+    ids.iter().map(|word| id_of(*word)).max().unwrap_or(0)
+}
+
+/// Which words have ids: of a span its id, parent and root; of an event its id and span; of an entry the span and the one
+/// around it.
+fn ids_in(words: &[u64]) -> std::ops::Range<usize> {
+    match Header::of(words).and_then(Header::kind) {
+        Some(Kind::Span) => 1..4,
+        Some(Kind::Event | Kind::Link | Kind::Entry) => 1..3,
+        None => 0..0,
     }
 }
 
@@ -108,7 +152,22 @@ mod tests {
         let mut of_span = slot;
         ids.shift_span(&mut of_span);
         assert_eq!((of_span, of_span[1]), (by_kind, 1_007));
-        assert_eq!((ids.of(0), ids.free_above(4)), (0, 1_008));
-        assert_eq!((ids.room_below(1_003), ids.room_below(0)), (1, 0));
+        assert_eq!(ids.of(0), 0);
+    }
+
+    #[test]
+    fn behind_a_piece_ids_are_those_of_the_next_one() {
+        let mut ids = Ids::beginning_at(1_001);
+        ids.go_on_with(Piece { from: 5, first: 5_001 });
+        // Of this one nothing was used.
+        ids.go_on_with(Piece { from: 7, first: 6_001 });
+        ids.go_on_with(Piece { from: 7, first: 9_001 });
+        let found: Vec<_> = (0..9).map(|id| ids.of(id)).collect();
+        assert_eq!(found, [0, 1_001, 1_003, 1_005, 1_007, 5_001, 5_003, 9_001, 9_003]);
+        assert_eq!((ids.first(), ids.further_pieces()), (1_001, 3));
+        let mut words = Link { span: 8, follows: 2 }.words().to_vec();
+        ids.shift(&mut words);
+        let expected = Link { span: 9_003, follows: 1_003 };
+        assert_eq!(read(&words), Some(Record::Link(expected)));
     }
 }

@@ -4,34 +4,37 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::about::{About, read_names};
+use super::ids::{FreeIds, UsedUp};
 use super::ring::Ring;
 use super::run::{Into, Run, TICKS_END, next_of_entries};
 use crate::error::Error;
 use crate::recorder::entry_rules::RuleOf;
-use crate::recorder::losses::{DropReason, PerKind};
-use crate::recorder::record::{Ids, Slot};
+use crate::recorder::losses::{DropReason, Kind, PerKind};
+use crate::recorder::record::{ID_BITS, Ids, Slot, id_of, kind, largest_id};
 use crate::recorder::ring_file::dead_names::DeadNames;
 use crate::recorder::ring_file::layout::OPEN_SPANS;
 use crate::recorder::threads::ThreadInfo;
 use crate::writer::chunks::Chunks;
 use crate::writer::raw::{self, RawBatch};
 use crate::writer::recover::check::{Check, Known};
-use crate::writer::recover::{about, loss};
+use crate::writer::recover::{about, loss, scan};
 
+/// So many rows at the end may get other ids than their own, because somebody has taken those.
+const ENTRIES_SPARE: u64 = 1 << 10;
 /// Records of one partition that are taken for one commit.
 const RECORDS_MAX: u64 = 1 << 16;
 
 impl Ring {
     /// Takes what is published into both batches: a child's record may lie behind its parent's, in a partition that was
     /// drained before.
-    pub(super) fn drain_twice(&mut self) -> Result<(), Error> {
-        self.drain(Into::Raw)?;
+    pub(super) fn drain_twice(&mut self, free: &mut FreeIds) -> Result<(), Error> {
+        self.drain(Into::Raw, free)?;
         // Looked at before the drain: the record of a parent that is not open any more is in the ring by then.
         let open = match self.run.as_ref().is_some_and(Run::is_to_look_for_orphans) {
             true => Some(self.open_now()?),
             false => None,
         };
-        self.drain(Into::Next)?;
+        self.drain(Into::Next, free)?;
         // What was drained before a look that finds the file whole is as it was recorded; behind a cut its owner has zeros,
         // of which it may have made records.
         if was_cut(self.reader.source(), self.bytes) {
@@ -63,7 +66,7 @@ impl Ring {
             }
         }
         if let Some(run) = run {
-            ids.iter_mut().for_each(|id| *id = run.ids.of(*id));
+            ids.iter_mut().for_each(|id| *id = run.ids.ids().of(*id));
         }
         let tails = (0..reader.partitions()).map(|partition| Ok(reader.partition(partition)?.tail));
         let tails = tails.collect::<std::io::Result<_>>().map_err(io)?;
@@ -71,18 +74,18 @@ impl Ring {
     }
 
     /// Takes what is published.
-    fn drain(&mut self, into: Into) -> Result<(), Error> {
+    fn drain(&mut self, into: Into, free: &mut FreeIds) -> Result<(), Error> {
         let Self { reader, run, names, known, path, .. } = self;
         let io = |error: std::io::Error| about(path, &error);
         let Some(run) = run else { return Ok(()) };
         let mut damaged = PerKind::default();
         let mut unknown: Vec<Vec<u64>> = Vec::new();
-        let mut check_known = check((names, known), run.ids_end, run.busy_time);
+        let mut check_known = check((names, known), run.ids.covered(), run.busy_time);
         let (raw, at) = match into {
             Into::Raw => (&mut run.raw, &mut run.raw_at),
             Into::Next => (&mut run.next, &mut run.next_at),
         };
-        let mut push = Push { ids: run.ids, raw, chunks: &mut run.chunks, last: 0 };
+        let mut push = Push { ids: run.ids.ids(), raw, chunks: &mut run.chunks, last: 0 };
         for (partition, at) in at.iter_mut().enumerate() {
             let drained = reader.drain(partition, *at, false, RECORDS_MAX, |record| {
                 if let Ok(slot) = <&Slot>::try_from(record.words)
@@ -92,7 +95,7 @@ impl Ring {
                 }
                 match check_known.record(record.words) {
                     Ok(_) => push.push(record.words),
-                    // Perhaps its callsite or thread has come since the names were read.
+                    // Perhaps its callsite or thread has come since the names were read, or the run needs more ids.
                     Err(_) => unknown.push(record.words.to_vec()),
                 }
             });
@@ -100,38 +103,99 @@ impl Ring {
             damaged[0] += drained.damaged + drained.missed;
             *at = drained.next;
         }
-        let mut last = push.last;
-        let has_further_threads = check_known.has_further_threads;
+        let (mut last, mut has_further_threads) = (push.last, check_known.has_further_threads);
         if let Into::Raw = into {
             run.next_at.copy_from_slice(&run.raw_at);
         }
         if !unknown.is_empty() || self.has_new_names()? {
             self.learn_names()?;
         }
-        let Some(run) = &mut self.run else { return Ok(()) };
-        let mut check_all = check((&self.names, &self.known), run.ids_end, run.busy_time);
-        let raw = match into {
-            Into::Raw => &mut run.raw,
-            Into::Next => &mut run.next,
-        };
-        let mut push = Push { ids: run.ids, raw, chunks: &mut run.chunks, last };
-        for words in &unknown {
-            match check_all.record(words) {
-                Ok(_) => push.push(words),
-                Err(kind) => damaged[kind as usize] += 1,
-            }
+        if !unknown.is_empty() {
+            let of_unknown = self.take_unknown(&unknown, into, &mut damaged, free)?;
+            last = last.max(of_unknown.last);
+            has_further_threads |= of_unknown.has_further_threads;
         }
-        last = push.last;
-        if has_further_threads || check_all.has_further_threads {
+        let Some(run) = &mut self.run else { return Ok(()) };
+        if has_further_threads {
             run.recorder.threads.learn(ThreadInfo::further());
         }
         if let Some(next) = &mut run.converter.entry_ids {
-            *next = (*next).max(next_of_entries(run.ids, last));
+            *next = (*next).max(next_of_entries(run.ids.ids(), last));
         }
         let to_ns = run.converter.timeline.now_ns();
         run.batch.losses.extend(loss(DropReason::Damaged, damaged, to_ns));
         raw::add(&mut run.told[DropReason::Damaged as usize], damaged);
         Ok(())
+    }
+
+    /// Takes those of these records that make sense with the names that are known now, and counts the others.
+    fn take_unknown(
+        &mut self,
+        records: &[Vec<u64>],
+        into: Into,
+        damaged: &mut PerKind,
+        free: &mut FreeIds,
+    ) -> Result<Taken, Error> {
+        let mut taken = Taken { last: 0, has_further_threads: false };
+        let ids_end = self.plausible_end()?;
+        let Some(run) = &mut self.run else { return Ok(taken) };
+        let mut check = check((&self.names, &self.known), ids_end, run.busy_time);
+        let mut sound = Vec::new();
+        for words in records {
+            match check.record(words) {
+                Ok(_) => sound.push(words),
+                Err(kind) => damaged[kind as usize] += 1,
+            }
+        }
+        taken.has_further_threads = check.has_further_threads;
+        let largest = sound.iter().map(|words| largest_id(words)).max().unwrap_or(0);
+        run.ids.cover(largest, free).map_err(|used_up| used_up.about(&self.path))?;
+        let raw = match into {
+            Into::Raw => &mut run.raw,
+            Into::Next => &mut run.next,
+        };
+        let mut push = Push { ids: run.ids.ids(), raw, chunks: &mut run.chunks, last: 0 };
+        sound.iter().for_each(|words| push.push(words));
+        taken.last = push.last;
+        Ok(taken)
+    }
+
+    /// Ids of the ring are below this: they have one in the profile, or its file says that there are so many.
+    fn plausible_end(&mut self) -> Result<u64, Error> {
+        let end = scan::ids_end(&mut self.reader).map_err(|error| about(&self.path, &error))?;
+        let covered = self.run.as_ref().map_or(1, |run| run.ids.covered());
+        Ok(end.clamp(covered, covered.max(1 << ID_BITS)))
+    }
+
+    /// Gives the run enough ids for what is left of a ring of which nothing more will come. Says where the first one is
+    /// that no record of it has.
+    pub(super) fn cover_the_rest(&mut self, free: &mut FreeIds) -> Result<u64, Error> {
+        let ids_end = self.plausible_end()?;
+        let Self { reader, run, path, .. } = self;
+        let io = |error: std::io::Error| about(path, &error);
+        let Some(run) = run else { return Ok(1) };
+        let (mut largest, mut entries) = (0, 0_u64);
+        let mut see = |words: &[u64]| {
+            largest = largest.max(Some(largest_id(words)).filter(|id| *id < ids_end).unwrap_or(0));
+            entries += u64::from(matches!(kind(words), Some(Kind::Entry)));
+        };
+        for (partition, at) in run.committed.iter().enumerate() {
+            let each = |record: spandrel_ring::file::Record<'_>| see(record.words);
+            reader.drain(partition, *at, true, u64::MAX, each).map_err(io)?;
+        }
+        // Of an open span they are where those of a record are.
+        reader
+            .cells(OPEN_SPANS, 0..usize::MAX, |_, cell| {
+                let ids = cell.and_then(|words| words.get(1..4)).unwrap_or_default();
+                let ids = ids.iter().map(|word| id_of(*word)).filter(|id| *id < ids_end);
+                largest = ids.fold(largest, u64::max);
+            })
+            .map_err(io)?;
+        let used_up = |used_up: UsedUp| used_up.about(path);
+        run.ids.cover(largest, free).map_err(used_up)?;
+        let above = run.ids.ids().of(largest) + 1;
+        let next = run.converter.entry_ids.unwrap_or(above).max(above);
+        run.ids.numbers(next, entries + ENTRIES_SPARE, free).map_err(used_up)
     }
 
     /// Reads the names again.
@@ -187,6 +251,13 @@ fn check<'a>(
     }
 }
 
+/// What was taken of records that were unknown.
+struct Taken {
+    /// The largest id, in the profile.
+    last: u64,
+    has_further_threads: bool,
+}
+
 /// Spans that were open at a moment, and where the partitions ended after it.
 struct Open {
     ids: Vec<u64>,
@@ -205,7 +276,7 @@ fn was_cut(file: &std::fs::File, bytes: u64) -> bool {
 
 /// Takes records with ids of the profile.
 struct Push<'a> {
-    ids: Ids,
+    ids: &'a Ids,
     raw: &'a mut RawBatch,
     chunks: &'a mut Chunks,
     /// The largest id of all, in the profile.

@@ -14,6 +14,7 @@
 
 mod about;
 mod drain;
+mod ids;
 mod ring;
 mod run;
 #[cfg(all(test, target_os = "linux", not(miri)))]
@@ -25,11 +26,11 @@ use std::time::{Duration, Instant};
 
 use spandrel_storage::{ErrorKind as StorageErrorKind, Location, Store, StoreOptions};
 
+use self::ids::FreeIds;
 use self::ring::{Opened, Ring, Round};
 use crate::error::{Error, ErrorKind};
 use crate::panics;
 use crate::recorder::local;
-use crate::recorder::record::FIRST_ID_MAX;
 use crate::recorder::ring_file::place;
 
 /// The pause between two looks while anything comes.
@@ -43,10 +44,6 @@ const PRUNE_PAUSE: Duration = Duration::from_secs(1);
 const PRUNE_TIME: Duration = Duration::from_millis(50);
 /// So many rounds at most at the end, if programs go on recording.
 const LAST_ROUNDS: usize = 50;
-/// How many ids a run may take, if others begin meanwhile: of spans and events half as many.
-const ROOM: u64 = 1 << 37;
-/// ... and no more than this part of all that are left.
-const ROOM_PART: u64 = 512;
 /// How many threads a run may have, if others begin meanwhile. (Of one that has more, some get ids above all.)
 const THREADS_ROOM: i64 = 1 << 20;
 
@@ -143,7 +140,8 @@ pub fn collect(
         store,
         rings: Vec::new(),
         left_alone: HashSet::new(),
-        left_above: None,
+        free: FreeIds::new(),
+        threads_left_above: 0,
         tell,
         collected: Collected::default(),
         last_folder: None,
@@ -239,8 +237,10 @@ struct Collector<'a, T> {
     rings: Vec<Ring>,
     /// Files that this collector cannot read, or others drain.
     left_alone: HashSet<PathBuf>,
-    /// Ids and threads of runs whose files are left alone begin no later than here: a later collector may go on with them.
-    left_above: Option<(u64, i64)>,
+    /// Ids that no run has.
+    free: FreeIds,
+    /// Ids of threads of runs whose files are left alone are below this: a later collector may go on with them.
+    threads_left_above: i64,
     tell: T,
     collected: Collected,
     last_folder: Option<Instant>,
@@ -339,42 +339,27 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
     /// The same with one that was being collected.
     fn refuse_at(&mut self, at: usize, error: Error) -> Result<(), Error> {
         let ring = self.rings.swap_remove(at);
-        self.leave_room_above(ring.first_id(), ring.threads_above());
+        self.leave_room_above(ring.threads_above());
         self.refuse(ring.path().to_owned(), error)
     }
 
-    /// Keeps ids for a run that is left alone, as for those that go on.
-    fn leave_room_above(&mut self, id: u64, thread: i64) {
-        let (ids, threads) = self.left_above.unwrap_or_default();
-        self.left_above = Some((ids.max(id), threads.max(thread)));
+    /// Keeps ids of threads for a run that is left alone, as for those that go on.
+    fn leave_room_above(&mut self, thread: i64) {
+        self.threads_left_above = self.threads_left_above.max(thread.saturating_add(THREADS_ROOM));
     }
 
     fn begin(&mut self, mut ring: Ring) -> Result<(), Error> {
-        let next = self.store.next_id();
-        let room = ROOM.min(FIRST_ID_MAX.saturating_sub(next) / ROOM_PART);
-        let others = self.rings.iter().map(|other| (other.first_id(), other.threads_above()));
-        let (mut first_id, mut above) = (next.max(self.store.next_mark_id()?), 0);
-        for (id, thread) in others.chain(self.left_above) {
-            first_id = first_id.max(id.saturating_add(room));
-            above = above.max(thread.saturating_add(THREADS_ROOM));
-        }
-        above = above.max(self.store.last_thread_id()?);
+        self.free.begin_above(self.store.next_id().max(self.store.next_mark_id()?));
+        let others = self.rings.iter().map(|other| other.threads_above() + THREADS_ROOM);
+        let above = others.fold(self.threads_left_above, i64::max);
+        let above = above.max(self.store.last_thread_id()?);
         let path = ring.path().to_owned();
-        let begun = about_one(&path, || ring.begin(&mut self.store, first_id, above));
-        let is_new = match begun {
-            Ok(is_new) => is_new,
-            Err(error) => {
-                if ring.run_id() > 0 {
-                    self.leave_room_above(ring.first_id(), ring.threads_above());
-                }
-                return self.refuse(path, error);
+        let begun = about_one(&path, || ring.begin(&mut self.store, &mut self.free, above));
+        if let Err(error) = begun {
+            if ring.run_id() > 0 {
+                self.leave_room_above(ring.threads_above());
             }
-        };
-        if is_new {
-            if first_id >= FIRST_ID_MAX {
-                return Err(Error::damaged_ids(self.store.path()));
-            }
-            self.rings.iter_mut().for_each(|other| other.ids_end_at(ring.first_id()));
+            return self.refuse(path, error);
         }
         (self.tell)(Collecting::Begun {
             run_id: ring.run_id(),
@@ -397,7 +382,8 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
                 !(self.stop)()
             };
             let path = ring.path().to_owned();
-            match about_one(&path, || ring.round(&mut self.store, is_last, &mut goes_on)) {
+            let store_and_ids = (&mut self.store, &mut self.free);
+            match about_one(&path, || ring.round(store_and_ids, is_last, &mut goes_on)) {
                 Ok(Round::Nothing) => at += 1,
                 Ok(Round::Waiting) => {
                     any = true;
@@ -422,12 +408,13 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
     fn end(&mut self, at: usize) -> Result<(), Error> {
         let ring = self.rings.swap_remove(at);
         let (path, run_id, pid) = (ring.path().to_owned(), ring.run_id(), ring.pid());
-        let (first_id, threads) = (ring.first_id(), ring.threads_above());
+        let (ids_end, threads) = (ring.ids_end(), ring.threads_above());
         let mut goes_on = || {
             say_looked(self.rings.iter_mut());
             !(self.stop)()
         };
-        let said = match about_one(&path, || ring.end(&mut self.store, &mut goes_on)) {
+        let store_and_ids = (&mut self.store, &mut self.free);
+        let said = match about_one(&path, || ring.end(store_and_ids, &mut goes_on)) {
             Ok((crashed, spans, records)) => {
                 self.collected.ended += 1;
                 self.collected.records += records;
@@ -438,12 +425,14 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
             }
             Err(error) => {
                 // The file stays, for the next collector.
-                self.leave_room_above(first_id, threads);
+                self.leave_room_above(threads);
                 self.left_alone.insert(path.clone());
                 Collecting::Refused { path, why: error.to_string() }
             }
         };
         _ = self.store.set_run_aside();
+        let taken = self.rings.iter().map(Ring::ids_end);
+        self.free.give_back(ids_end, self.store.next_id(), taken);
         (self.tell)(said);
         Ok(())
     }

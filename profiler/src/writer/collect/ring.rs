@@ -11,11 +11,11 @@ use spandrel_storage::{Batch, DrainedRow, RingId, Store};
 
 use super::about::{About, Ended, read_names};
 use super::check_place;
+use super::ids::{FreeIds, OwnIds};
 use super::run::{Run, TICKS_END, next_of_entries, told_in};
 use crate::error::Error;
 use crate::recorder::clock::{Clock, Timeline};
-use crate::recorder::losses::{DropReason, PerKind};
-use crate::recorder::record::{FIRST_ID_MAX, Ids};
+use crate::recorder::losses::{DropReason, Kind, PerKind};
 use crate::recorder::ring_file::dead_names::DeadNames;
 use crate::recorder::ring_file::layout::{OPEN_SPANS, drainer, settings};
 use crate::recorder::stats::Ledger;
@@ -163,8 +163,9 @@ impl Ring {
         self.run.as_ref().map_or(0, |run| run.id)
     }
 
-    pub(super) fn first_id(&self) -> u64 {
-        self.run.as_ref().map_or(0, |run| run.ids.first())
+    /// Ids from here on are not its run's.
+    pub(super) fn ids_end(&self) -> u64 {
+        self.run.as_ref().map_or(0, |run| run.ids.end())
     }
 
     pub(super) fn threads_above(&self) -> i64 {
@@ -179,23 +180,15 @@ impl Ring {
         self.names.run.as_ref().map(|run| run.program.clone()).unwrap_or_default()
     }
 
-    /// Ids from this one on are another run's.
-    pub(super) fn ids_end_at(&mut self, end: u64) {
-        if let Some(run) = &mut self.run {
-            run.ids_end = run.ids_end.min(run.ids.room_below(end) + 1);
-        }
-    }
-
-    /// Begins its run in the profile, with ids from `first_id` on; or goes on with the one that is there. Says whether it
-    /// is new.
+    /// Begins its run in the profile, or goes on with the one that is there.
     pub(super) fn begin(
         &mut self,
         store: &mut Store,
-        first_id: u64,
+        free: &mut FreeIds,
         threads_above: i64,
-    ) -> Result<bool, Error> {
+    ) -> Result<(), Error> {
         let io = |error: std::io::Error| about(&self.path, &error);
-        let Some(said) = &self.names.run else { return Ok(false) };
+        let Some(said) = &self.names.run else { return Ok(()) };
         let words = self.reader.drainer().map_err(io)?;
         let said_above = words.get(drainer::THREADS_ABOVE).copied().unwrap_or(0);
         let above = match said_above.checked_sub(1).map(u64::cast_signed) {
@@ -217,22 +210,28 @@ impl Ring {
         };
         let in_earlier = in_earlier.map_err(io)?;
         let mut taken = PerKind::default();
-        let (id, ids, last_id, lost) = match resumed {
+        let drained = store.drained(&self.id)?;
+        let (id, mut ids, last_id, lost) = match resumed {
             Some(resumed) => {
                 let closed = resumed.spans.saturating_sub(resumed.unfinished);
                 taken = [closed, resumed.events, resumed.links, resumed.entries];
                 raw::add(&mut taken, told_in(&resumed.lost)[DropReason::RowRefused as usize]);
-                (resumed.run_id, Ids::beginning_at(resumed.first_id), resumed.last_id, resumed.lost)
+                let ids = OwnIds::resumed(resumed.first_id, resumed.last_id, &drained);
+                (resumed.run_id, ids, resumed.last_id, resumed.lost)
             }
             None => {
-                let id = store.begin_run_at(&self.about.row(said, &self.path), first_id, above)?;
-                (id, Ids::beginning_at(first_id), first_id, Vec::new())
+                let first = free.next().map_err(|used_up| used_up.in_profile(store.path()))?;
+                let id = store.begin_run_at(&self.about.row(said, &self.path), first, above)?;
+                (id, OwnIds::beginning_at(first), first, Vec::new())
             }
         };
+        free.count_run(id);
+        if is_new {
+            ids.cover(1, free).map_err(|used_up| used_up.about(&self.path))?;
+        }
         // Before anything is stored with it.
         let said_above = above.wrapping_add(1).cast_unsigned();
         self.reader.set_drainer(drainer::THREADS_ABOVE, said_above).map_err(io)?;
-        let ends = store.first_id_above(ids.first())?.unwrap_or(FIRST_ID_MAX);
         let partitions = self.reader.partitions();
         for (kind, n) in in_earlier.iter().enumerate() {
             self.reader.set_drainer(drainer::IN_EARLIER + kind, *n).map_err(io)?;
@@ -243,7 +242,7 @@ impl Ring {
             *at = seen.given_back.unwrap_or(0);
         }
         // The profile knows better.
-        for row in store.drained(&self.id)? {
+        for row in drained {
             if let Some(at) = row.partition.and_then(|it| committed.get_mut(it as usize)) {
                 *at = row.position;
             }
@@ -265,12 +264,12 @@ impl Ring {
         let mut converter =
             Converter::new(Arc::clone(&recorder), timeline, open_max.min(1 << 20), redaction)
                 .with_names(Arc::clone(&self.names));
-        converter.entry_ids = Some(ids.free_above(1).max(next_of_entries(ids, last_id)));
+        let next_of_entries = next_of_entries(ids.ids(), last_id);
+        converter.entry_ids = Some(next_of_entries.max(ids.ids().first() + 1));
         let now = self.clock.as_ref().map_or(TICKS_END, Clock::ticks);
         self.run = Some(Run {
             id,
             ids,
-            ids_end: ids.room_below(ends) + 1,
             threads_above: above,
             aside: store.set_run_aside(),
             converter,
@@ -293,7 +292,7 @@ impl Ring {
             stored_children: HashMap::new(),
             complete_from: 0,
         });
-        Ok(is_new)
+        Ok(())
     }
 
     /// Says that somebody collects.
@@ -306,7 +305,7 @@ impl Ring {
     /// `goes_on` is called now and then while the profile refuses it, and says whether to try for long.
     pub(super) fn round(
         &mut self,
-        store: &mut Store,
+        (store, free): (&mut Store, &mut FreeIds),
         is_last: bool,
         goes_on: &mut dyn FnMut() -> bool,
     ) -> Result<Round, Error> {
@@ -364,7 +363,7 @@ impl Ring {
             return Ok(if is_waiting { Round::Waiting } else { Round::Nothing });
         }
         self.last_commit = Instant::now();
-        match self.store(store, goes_on)? {
+        match self.store((store, free), goes_on)? {
             0 if is_waiting => Ok(Round::Waiting),
             0 => Ok(Round::Nothing),
             records => Ok(Round::Stored(records)),
@@ -380,45 +379,45 @@ impl Ring {
     /// One batch.
     fn store(
         &mut self,
-        store: &mut Store,
+        (store, free): (&mut Store, &mut FreeIds),
         goes_on: &mut dyn FnMut() -> bool,
     ) -> Result<u64, Error> {
-        self.drain_twice()?;
-        self.store_drained(store, goes_on)
+        self.drain_twice(free)?;
+        self.store_drained((store, free), goes_on)
     }
 
     /// What is drained, and not stored; of one that was closed, all that is published and not behind something that is
     /// not: with what is known of its spans, and is not known to whoever comes after this.
     fn store_the_rest(
         &mut self,
-        store: &mut Store,
+        (store, free): (&mut Store, &mut FreeIds),
         is_closed: bool,
         goes_on: &mut dyn FnMut() -> bool,
     ) -> Result<u64, Error> {
         let mut records = 0;
         for _ in 0..LAST_BATCHES {
             if is_closed && self.clock.is_some() {
-                self.drain_twice()?;
+                self.drain_twice(free)?;
             }
             let is_stored = |run: &Run| run.raw.is_empty() && run.raw_at == run.committed;
             if self.run.as_ref().is_none_or(is_stored) {
                 break;
             }
-            records += self.store_drained(store, goes_on)?;
+            records += self.store_drained((&mut *store, &mut *free), goes_on)?;
         }
         Ok(records)
     }
 
     fn store_drained(
         &mut self,
-        store: &mut Store,
+        (store, free): (&mut Store, &mut FreeIds),
         goes_on: &mut dyn FnMut() -> bool,
     ) -> Result<u64, Error> {
         let Some(run) = &mut self.run else { return Ok(0) };
         if let Some(aside) = run.aside.take() {
             store.take_run_up(aside);
         }
-        let stored = self.store_batch(store, goes_on);
+        let stored = self.store_batch((&mut *store, free), goes_on);
         if let Some(run) = &mut self.run {
             run.aside = store.set_run_aside();
         }
@@ -427,7 +426,7 @@ impl Ring {
 
     fn store_batch(
         &mut self,
-        store: &mut Store,
+        (store, free): (&mut Store, &mut FreeIds),
         goes_on: &mut dyn FnMut() -> bool,
     ) -> Result<u64, Error> {
         let path = self.path.clone();
@@ -438,6 +437,10 @@ impl Ring {
         run.converter.count_late_children(&mut run.raw, &mut run.next, |_| ());
         let all = run.raw.piece(usize::MAX);
         let (records, counts) = (all.len() as u64, run.raw.waiting());
+        if let Some(next) = run.converter.entry_ids {
+            let next = run.ids.numbers(next, counts[Kind::Entry as usize], free);
+            run.converter.entry_ids = Some(next.map_err(|used_up| used_up.about(&path))?);
+        }
         run.converter.convert(&run.raw, all, store, &mut run.batch, || ());
         run.take_stored_children();
         run.converter.put_contexts(&mut run.batch);
@@ -452,7 +455,7 @@ impl Ring {
             }
         }
         let reader = &mut self.reader;
-        run.append(store, &mut || {
+        run.append(store, self.id, &mut || {
             // If this fails, what is written to it next does, too, and is told.
             _ = reader.set_drainer(drainer::LOOKED_AT, monotonic_ns());
             goes_on()
@@ -480,21 +483,22 @@ impl Ring {
     /// Stores the rest, what was open, and the ledger; and removes the file. Says whether the process has died.
     pub(super) fn end(
         mut self,
-        store: &mut Store,
+        (store, free): (&mut Store, &mut FreeIds),
         goes_on: &mut dyn FnMut() -> bool,
     ) -> Result<(bool, Ledger, u64), Error> {
         let path = self.path.clone();
         let io = |error: std::io::Error| about(&path, &error);
         self.learn_names()?;
         let is_closed = self.reader.state().map_err(io)? == State::Closed;
-        let records = self.store_the_rest(store, is_closed, goes_on)?;
+        let records = self.store_the_rest((&mut *store, &mut *free), is_closed, goes_on)?;
+        let above = self.cover_the_rest(free)?;
         let Some(run) = &mut self.run else { return Ok((false, Ledger::default(), 0)) };
         if let Some(aside) = run.aside.take() {
             store.take_run_up(aside);
         }
         // Marks that have come since; and rows of losses are complete up to here.
         run.add_marks(&mut self.about);
-        run.append(store, goes_on)?;
+        run.append(store, self.id, goes_on)?;
         let end = match (self.reader.state().map_err(io)?, self.about.end) {
             (State::Closed, ended) => {
                 let Ended { at, marks_dropped, callsites } =
@@ -509,12 +513,15 @@ impl Ring {
             self_times: std::mem::replace(&mut run.converter.self_times, SelfTimes::new(0)),
             since: run.resumed_at.unwrap_or(0),
         };
-        let Run { ids, ids_end, committed, threads_above, .. } = &*run;
+        let Run { ids, committed, threads_above, .. } = &*run;
         let (names, ..) = read_names(&mut self.reader, &self.path, u64::MAX)?;
         let uuid = names.run.as_ref().map(|run| run.uuid.clone()).unwrap_or_default();
         let from = |partition: u32| committed.get(partition as usize).copied().unwrap_or(0);
-        let scan = Scan::of(&mut self.reader, names, from, Some((*ids, *ids_end)));
-        let scan = scan.map_err(|refused| refused.about(&path))?;
+        let own = Some((ids.ids().clone(), ids.covered()));
+        let scan = Scan::of(&mut self.reader, names, from, own);
+        let mut scan = scan.map_err(|refused| refused.about(&path))?;
+        // What is numbered from now on comes there.
+        scan.last_id = scan.last_id.max(above - 1);
         let (ring, above) = ((self.id, uuid.as_str()), Some(*threads_above));
         let recover = Recover::begin_with(store, &path, ring, scan, above, end, Some(known))?;
         let recovery = recover.run()?;

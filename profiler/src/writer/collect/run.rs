@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spandrel_storage::{
-    Batch, ErrorKind as StorageErrorKind, LateChild, Lost, MarkRow, RunAside, SpanRow, Store,
+    Batch, ErrorKind as StorageErrorKind, LateChild, Lost, MarkRow, RingId, RunAside, SpanRow,
+    Store,
 };
 
 use super::about::About;
+use super::ids::OwnIds;
 use crate::error::Error;
 use crate::recorder::Recorder;
 use crate::recorder::losses::{DropReason, Drops, PerKind};
@@ -41,9 +43,7 @@ const REFUSALS_AT_END: u32 = 10;
 /// The run of a ring.
 pub(super) struct Run {
     pub(super) id: i64,
-    pub(super) ids: Ids,
-    /// Ids of the ring are below this.
-    pub(super) ids_end: u64,
+    pub(super) ids: OwnIds,
     pub(super) threads_above: i64,
     pub(super) aside: Option<RunAside>,
     pub(super) converter: Converter,
@@ -174,7 +174,7 @@ impl Run {
     pub(super) fn add_marks(&mut self, about: &mut About) {
         let timeline = &self.converter.timeline;
         let marks = about.marks.drain(..).map(|mark| MarkRow {
-            id: self.ids.first().saturating_add(mark.id),
+            id: self.ids.ids().first().saturating_add(mark.id),
             at_ns: timeline.ns(mark.at),
             until_ns: mark.until.map(|until| timeline.ns(until)),
             label: mark.label,
@@ -188,8 +188,10 @@ impl Run {
     pub(super) fn append(
         &mut self,
         store: &mut Store,
+        ring: RingId,
         goes_on: &mut dyn FnMut() -> bool,
     ) -> Result<(), Error> {
+        self.batch.drained.extend(self.ids.rows(ring));
         if self.batch.is_empty() {
             return Ok(());
         }
@@ -202,7 +204,7 @@ impl Run {
             match error.kind() {
                 StorageErrorKind::InvalidBatch if mends < MENDS_MAX => {
                     mends += 1;
-                    let (ids, next) = (self.ids, &mut self.converter.entry_ids);
+                    let (ids, next) = (self.ids.ids(), &mut self.converter.entry_ids);
                     let mut fresh = |above| {
                         let id = next_of_entries(ids, above).max((*next)?);
                         *next = Some(id + 2);
@@ -229,6 +231,7 @@ impl Run {
                 _ => return Err(error.into()),
             }
         }
+        self.ids.are_stored();
         self.converter.self_times.settle(true);
         self.batch.clear();
         Ok(())
@@ -236,7 +239,7 @@ impl Run {
 }
 
 /// The first id of an entry that is above all these.
-pub(super) fn next_of_entries(ids: Ids, last_id: u64) -> u64 {
+pub(super) fn next_of_entries(ids: &Ids, last_id: u64) -> u64 {
     let above = last_id.max(ids.first());
     // Those of entries are one more than those of spans and events.
     if above.wrapping_sub(ids.first()).is_multiple_of(2) { above + 1 } else { above + 2 }

@@ -21,6 +21,7 @@ mod moving;
 pub(super) mod of_dead;
 mod open_at_death;
 mod open_spans;
+pub(super) mod pieces;
 mod recovery;
 mod ring;
 pub(super) mod scan;
@@ -39,7 +40,7 @@ pub(super) use self::moving::without_self_times;
 pub(super) use self::moving::{End, Recover, loss};
 #[cfg(feature = "collected")]
 pub(super) use self::moving::{KnownChildren, STORED_LOOKED_AT, began_before};
-pub use self::open_spans::{OpenInRing, OpenLook, OpenRings, RingOpen};
+pub use self::open_spans::{IdsInProfile, OpenInRing, OpenLook, OpenRings, RingOpen};
 pub use self::recovery::{OpenAtDeath, Recovered, Recovery};
 #[cfg(any(test, feature = "collected"))]
 pub(super) use self::ring::is_done;

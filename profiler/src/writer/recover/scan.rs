@@ -138,7 +138,7 @@ impl Scan {
         from: impl Fn(u32) -> u64,
         ids: Option<(Ids, u64)>,
     ) -> Result<Self, Refused> {
-        let (ids, ids_end) = ids.map_or((None, u64::MAX), |(ids, end)| (Some(ids), end));
+        let (ids, ids_end) = ids.map_or((None, None), |(ids, end)| (Some(ids), Some(end)));
         let settings = reader.settings();
         if settings[settings::HASH] != layout::HASH {
             return Err(Refused::OtherBuild);
@@ -182,11 +182,12 @@ impl Scan {
         scan.count(reader)?;
         let names = std::mem::take(&mut scan.names);
         let known = Known::of(&names);
+        let most = || ids_max(&scan.published, &scan.dropped_early, scan.slots).min(IDS_MAX);
+        let ids_end = ids_end.unwrap_or_else(|| first_id + most());
         let mut check = Check {
             names: &names,
             known: &known,
-            ids: first_id
-                ..ids_end.min(first_id + ids_max(&scan.published, &scan.dropped_early, scan.slots)),
+            ids: first_id..ids_end,
             ticks,
             busy_time: rules.busy_time,
             keeps_ids: true,
@@ -203,7 +204,7 @@ impl Scan {
         scan.last_id = met.copied().unwrap_or(0).max(scan.last_id);
         scan.timeline.end_at(check.last_ticks);
         let has_further_threads = check.has_further_threads;
-        if let Some(ids) = ids {
+        if let Some(ids) = &scan.ids {
             scan.last_id = ids.of(scan.last_id);
             for SpanLeft { seen, .. } in &mut scan.open {
                 (seen.id, seen.parent) = (ids.of(seen.id), ids.of(seen.parent));
@@ -299,11 +300,11 @@ fn ids_max(published: &PerKind, dropped: &Drops, slots: u64) -> u64 {
     let recorded = published.iter().chain(dropped).fold(0_u64, |sum, n| sum.saturating_add(*n));
     // Those that are open have none of these counts yet; there are at most so many as slots.
     let others = slots.saturating_mul(2).saturating_add(1 << 20);
-    recorded.saturating_add(others).saturating_mul(IDS_PER_RECORD).min(IDS_MAX)
+    recorded.saturating_add(others).saturating_mul(IDS_PER_RECORD)
 }
 
 /// Ids of the run of a ring are below this, as far as its file can be believed.
-pub(super) fn ids_end<S: Source>(reader: &mut Reader<S>) -> io::Result<u64> {
+pub(in crate::writer) fn ids_end<S: Source>(reader: &mut Reader<S>) -> io::Result<u64> {
     let (mut published, mut slots) = (PerKind::default(), 0_u64);
     for partition in 0..reader.partitions() {
         let seen = reader.partition(partition)?;
@@ -313,7 +314,7 @@ pub(super) fn ids_end<S: Source>(reader: &mut Reader<S>) -> io::Result<u64> {
         }
     }
     let first_id = reader.settings()[settings::FIRST_ID].clamp(1, FIRST_ID_MAX);
-    Ok(first_id + ids_max(&published, &dropped_early(reader)?, slots))
+    Ok(first_id.saturating_add(ids_max(&published, &dropped_early(reader)?, slots)))
 }
 
 /// What threads of the owner have dropped.

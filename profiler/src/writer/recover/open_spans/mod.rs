@@ -18,7 +18,7 @@ mod view;
 
 use std::path::{Path, PathBuf};
 
-pub use self::shown::{OpenInRing, RingOpen};
+pub use self::shown::{IdsInProfile, OpenInRing, RingOpen};
 use self::view::View;
 use super::waiting::{is_done_with, is_of};
 use super::{Refused, RingOwner, about, is_still};

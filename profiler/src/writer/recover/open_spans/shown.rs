@@ -3,9 +3,13 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use spandrel_storage::DrainedRow;
+
 use super::super::RingOwner;
+use super::super::pieces::further_pieces;
 use crate::recorder::clock::Timeline;
 use crate::recorder::open_spans::Seen;
+use crate::recorder::record::Ids;
 use crate::recorder::ring_file::dead_names::DeadNames;
 use crate::writer::json::JsonWriter;
 use crate::writer::keys::Keys;
@@ -43,7 +47,7 @@ pub struct RingOpen {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OpenInRing {
-    /// Its id in the ring. Where the ring is collected, ids in the profile are [others](OpenInRing::id_from).
+    /// Its id in the ring. Where the ring is collected, ids in the profile are [others](IdsInProfile).
     pub id: u64,
     /// The id of the span that it is in; 0 if it is in none.
     pub parent_id: u64,
@@ -81,11 +85,23 @@ pub struct OpenInRing {
     pub are_fields_left_out: bool,
 }
 
-impl OpenInRing {
-    /// The id that an id of a ring has in the profile into which it is collected, in a run whose ids begin there.
+/// Ids of a ring in the profile into which it is collected.
+#[derive(Debug, Clone)]
+pub struct IdsInProfile(Ids);
+
+impl IdsInProfile {
+    /// Those of a run whose ids begin there, and of whose ring the profile says this.
     #[must_use]
-    pub fn id_from(first_id: u64, id: u64) -> u64 {
-        crate::recorder::record::Ids::beginning_at(first_id).of(id)
+    pub fn of_run(first_id: u64, drained: &[DrainedRow]) -> Self {
+        let mut ids = Ids::beginning_at(first_id);
+        further_pieces(drained).for_each(|piece| ids.go_on_with(piece));
+        Self(ids)
+    }
+
+    /// The id that an id of the ring has in the profile. It may have another one yet, as long as no row has it.
+    #[must_use]
+    pub fn of(&self, id: u64) -> u64 {
+        self.0.of(id)
     }
 }
 

@@ -17,7 +17,7 @@ use super::slots::{self, Found, Taken};
 use crate::error::Error;
 use crate::recorder::clock::{Clock, RATE_SHIFT};
 use crate::recorder::open_spans::left_behind::SlotLeft;
-use crate::recorder::record::FIRST_ID_MAX;
+use crate::recorder::record::{FIRST_ID_MAX, ID_BITS};
 use crate::recorder::ring_file::dead_names::{DeadNames, DeadRun};
 use crate::recorder::ring_file::layout::{self, anchors, settings};
 
@@ -192,7 +192,7 @@ impl<S: Source> View<S> {
         let check = Check {
             names: &self.names,
             known: &known,
-            ids: first_id..scan::ids_end(&mut self.reader)?,
+            ids: first_id..scan::ids_end(&mut self.reader)?.min(1 << ID_BITS),
             ticks,
             busy_time,
             keeps_ids: false,
