@@ -169,7 +169,7 @@ fn where_ids_come_to_an_end_it_is_told_and_all_is_in_the_ring_files() {
     assert!(error.contains("no ids left for another run: collect into another file"), "{error}");
     let begun = programs.len() as u64;
     assert!((8..20).contains(&begun), "{begun} runs");
-    programs.iter().for_each(|profiler| _ = request_by(profiler));
+    programs.iter().for_each(request_by);
     let next = scratch.path("next.db");
     let collector = Collector::start(rings.path(), &next);
     for profiler in programs {

@@ -7,6 +7,8 @@ mod collected_beside_faults;
 #[cfg(feature = "collected")]
 mod collected_ids;
 #[cfg(feature = "collected")]
+mod collected_keep;
+#[cfg(feature = "collected")]
 mod collector_killed_before_giving_back;
 mod died_by_itself;
 mod homeless_rings;

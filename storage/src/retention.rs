@@ -1,7 +1,8 @@
 //! Deletes the oldest rows, in small steps.
 //!
 //! Ids grow over all runs, so the rows with the smallest ids are the oldest, those of earlier runs
-//! first; there is no need to search. Spans, events and entries are numbered together, and are deleted
+//! first; there is no need to search. (Where the age counts, each run that was going on at the same time has a
+//! moment of its own: see `aged.rs`.) Spans, events and entries are numbered together, and are deleted
 //! together. What belongs to them (links, rollups, marks, gauges, the state of the writer) is deleted up
 //! to the same moment. Runs, callsites and losses stay: they are few, and the ledger must still add up.
 //!
@@ -12,6 +13,8 @@
 //! another one like it; or for twice as much, if the file was larger than its limit from the beginning.
 //! So the file exceeds its limit by one batch at most, however fast rows come, and a batch never waits
 //! for more than its own share.
+
+mod aged;
 
 use std::time::Duration;
 
@@ -107,7 +110,7 @@ pub(crate) struct Limits {
     cutoff_unix_ns: Option<i64>,
 }
 
-/// A moment of a run. Runs follow each other, so moments have an order over the whole file.
+/// A moment of a run, and all of the runs before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Moment {
     run_id: i64,
@@ -155,9 +158,13 @@ pub(crate) fn prune(
 ) -> rusqlite::Result<Pruned> {
     let live = Live { run_id: run_id.unwrap_or(0), ..Live::default() };
     let mut pruned = Pruned { live, ..Pruned::default() };
-    if let Some(horizon) = limits.cutoff_unix_ns.map(|at| moment_of(tx, at)).transpose()?.flatten()
-    {
+    if let Some(cutoff) = limits.cutoff_unix_ns {
         let rows = pace.rows.max(STEP_ROWS);
+        for run in aged::runs(tx, cutoff)? {
+            run.prune(tx, rows, &mut pruned)?;
+        }
+        // Earlier runs as a whole, and rows of which no run tells.
+        let horizon = aged::horizon(tx, cutoff)?;
         for table in NUMBERED {
             let deleted = delete_before(tx, table, horizon, rows, &mut pruned)?;
             pruned.more |= deleted >= rows;
@@ -225,17 +232,6 @@ fn last_of_oldest(tx: &Transaction<'_>, rows: u64) -> rusqlite::Result<Option<i6
 /// The size of the file once its log is merged.
 pub(crate) fn bytes(conn: &Connection) -> rusqlite::Result<u64> {
     Ok(number(conn, "page_count")? * number(conn, "page_size")?)
-}
-
-/// The moment of the run that was going on at this time (nanoseconds since the Unix epoch).
-fn moment_of(tx: &Transaction<'_>, unix_ns: i64) -> rusqlite::Result<Option<Moment>> {
-    tx.query_row(
-        "SELECT id, ?1 - started_unix_ns FROM run WHERE started_unix_ns < ?1
-         ORDER BY id DESC LIMIT 1",
-        [unix_ns],
-        |row| Ok(Moment { run_id: row.get(0)?, at_ns: row.get(1)? }),
-    )
-    .optional()
 }
 
 /// When the oldest span, event or entry began; if there is none, a moment after everything.
@@ -401,12 +397,14 @@ fn delete_companions(
         pruned.more |= rows as i64 >= CALL_ROWS as i64;
     }
     for table in ["thread", "open_span"] {
-        // Only for whole runs: threads may still record, and losses refer to threads.
+        // Only for whole runs: threads may still record, and losses refer to threads. Of a run that is collected, the
+        // ring is known.
         let rows = tx.execute(
             &format!(
                 "DELETE FROM {table} WHERE id IN (
                    SELECT id FROM (SELECT id, run_id FROM {table} ORDER BY id LIMIT ?2)
-                   WHERE run_id < min(?1, (SELECT max(id) FROM run)))"
+                   WHERE run_id < min(?1, (SELECT max(id) FROM run), coalesce((SELECT min(id) FROM run
+                     WHERE ended_unix_ns IS NULL AND uuid IN (SELECT lower(hex(ring)) FROM drained)), ?1)))"
             ),
             [run_id, CALL_ROWS as i64],
         )?;

@@ -1,0 +1,131 @@
+//! What is too old: in each run that began before a moment, the rows from before it. Runs may have been recorded beside
+//! each other, for years or for a second.
+
+use rusqlite::{Transaction, params};
+
+use super::{CALL_ROWS, Moment, NUMBERED, Pruned, Table, count_deleted};
+
+/// A run of which rows are too old.
+#[derive(Debug)]
+pub(super) struct Aged {
+    run_id: i64,
+    /// Its ids.
+    first_id: i64,
+    last_id: i64,
+    /// Rows that began before this moment of the run.
+    before_ns: i64,
+}
+
+/// Runs that began before this time (nanoseconds since the Unix epoch) and have rows left, the first ones first.
+pub(super) fn runs(tx: &Transaction<'_>, cutoff_unix_ns: i64) -> rusqlite::Result<Vec<Aged>> {
+    let mut query = tx.prepare(
+        "SELECT id, first_id, last_id, ?1 - started_unix_ns FROM main.run
+         WHERE started_unix_ns < ?1
+           AND (spans > pruned_spans OR events > pruned_events OR entries > pruned_entries)
+         ORDER BY first_id, id",
+    )?;
+    let read = query.query_map([cutoff_unix_ns], |row| {
+        let (run_id, first_id, last_id) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Aged { run_id, first_id, last_id, before_ns: row.get(3)? })
+    });
+    read?.collect()
+}
+
+/// The first run that has anything from this time or later: everything of those before it is too old.
+pub(super) fn horizon(tx: &Transaction<'_>, cutoff_unix_ns: i64) -> rusqlite::Result<Moment> {
+    let sql = "SELECT coalesce(min(id), ?2) FROM main.run
+               WHERE started_unix_ns >= ?1 OR started_unix_ns + last_ns >= ?1";
+    let run_id = tx.query_row(sql, [cutoff_unix_ns, i64::MAX], |row| row.get(0))?;
+    Ok(Moment { run_id, at_ns: i64::MIN })
+}
+
+impl Aged {
+    /// Deletes what is too old, so many rows of a table at most.
+    pub(super) fn prune(
+        &self,
+        tx: &Transaction<'_>,
+        rows: u64,
+        pruned: &mut Pruned,
+    ) -> rusqlite::Result<()> {
+        for table in NUMBERED {
+            let before = match table {
+                Table::Span => pruned.spans,
+                Table::Event => pruned.events,
+                Table::Entry => pruned.entries,
+            };
+            let left = rows.saturating_sub(before);
+            let deleted = if left > 0 { self.rows(tx, table, left, pruned)? } else { 0 };
+            pruned.more |= deleted >= left;
+        }
+        self.companions(tx, pruned)
+    }
+
+    /// Among its rows with the smallest ids.
+    fn rows(
+        &self,
+        tx: &Transaction<'_>,
+        table: Table,
+        rows: u64,
+        pruned: &mut Pruned,
+    ) -> rusqlite::Result<u64> {
+        let Self { run_id, first_id, last_id, before_ns } = self;
+        let (name, at, _) = table.names();
+        let step = format!(
+            "SELECT id, {at} AS at FROM main.{name}
+             WHERE id BETWEEN ?1 AND ?2 AND run_id = ?3 ORDER BY id LIMIT {rows}"
+        );
+        let last: Option<i64> = tx.query_row(
+            &format!("SELECT max(id) FROM ({step}) WHERE at < ?4"),
+            params![first_id, last_id, run_id, before_ns],
+            |row| row.get(0),
+        )?;
+        let Some(last) = last else { return Ok(0) };
+        let deleted = tx.execute(
+            &format!(
+                "DELETE FROM main.{name} WHERE id BETWEEN ?1 AND ?2 AND run_id = ?3 AND {at} < ?4"
+            ),
+            params![first_id, last, run_id, before_ns],
+        )?;
+        count_deleted(tx, table, *run_id, deleted, last, pruned)?;
+        Ok(deleted as u64)
+    }
+
+    /// What belongs to them.
+    fn companions(&self, tx: &Transaction<'_>, pruned: &mut Pruned) -> rusqlite::Result<()> {
+        let params = params![self.run_id, self.before_ns, CALL_ROWS as i64];
+        let mut most = 0;
+        for table in ["rollup", "entry_rollup"] {
+            let deleted = tx.execute(
+                &format!(
+                    "DELETE FROM main.{table} WHERE (run_id, at_ns, callsite_id) IN (
+                       SELECT run_id, at_ns, callsite_id FROM main.{table}
+                       WHERE run_id = ?1 AND at_ns < ?2 AND at_ns + interval_ns <= ?2
+                       ORDER BY at_ns, callsite_id LIMIT ?3)"
+                ),
+                params,
+            )?;
+            pruned.rollups += deleted as u64;
+            most = deleted.max(most);
+        }
+        let stats = tx.execute(
+            "DELETE FROM main.writer_stat WHERE (run_id, at_ns) IN (
+               SELECT run_id, at_ns FROM main.writer_stat WHERE run_id = ?1 AND at_ns < ?2
+               ORDER BY at_ns LIMIT ?3)",
+            params,
+        )?;
+        most = stats.max(most);
+        for table in ["mark", "gauge"] {
+            let rows = tx.execute(
+                &format!(
+                    "DELETE FROM main.{table} WHERE id IN (
+                       SELECT id FROM (SELECT id, run_id, at_ns FROM main.{table} ORDER BY id LIMIT ?3)
+                       WHERE run_id = ?1 AND at_ns < ?2)"
+                ),
+                params,
+            )?;
+            most = rows.max(most);
+        }
+        pruned.more |= most as u64 >= CALL_ROWS;
+        Ok(())
+    }
+}
