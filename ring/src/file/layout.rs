@@ -34,6 +34,9 @@ pub const OWN_WORDS: usize = 8;
 pub(crate) const BUILDING: u64 = u64::from_le_bytes(*b"BUILDING");
 pub(crate) const RECORDING: u64 = u64::from_le_bytes(*b"RECORDS ");
 pub(crate) const CLOSED: u64 = u64::from_le_bytes(*b"CLOSED  ");
+/// The last word of a ring file, in a page of its own that nobody writes to again: it is gone from a file that was cut,
+/// wherever that was, also once it is as long as before.
+pub(crate) const END: u64 = u64::from_le_bytes(*b"SPANEND.");
 
 macro_rules! words {
     ($(#[$about:meta])* $list:ident; $($name:ident $at:literal $what:literal)*) => {
@@ -106,6 +109,7 @@ pub(crate) const LAYOUT_HASH: u64 = {
     use partition_words::*;
     let constants = [
         MAGIC,
+        END,
         LAYOUT_VERSION,
         HEADER_WORDS as u64,
         PAGE_MIN as u64,
@@ -237,8 +241,14 @@ impl Layout {
         let drainer = section(DRAINER_WORDS * 8)?;
         let table = |table: &CellTable| section(table.cell.checked_mul(table.cells)?);
         let tables = sizes.tables.iter().map(table).collect::<Option<Vec<_>>>()?;
+        section(8)?;
         let bytes = end;
         Some(Self { sizes, partitions, stride, names, counters, drainer, tables, bytes })
+    }
+
+    /// Where the last word is.
+    pub(crate) fn end_word(&self) -> usize {
+        self.bytes - 8
     }
 
     /// How many partitions there are, the shared one included.
@@ -392,7 +402,8 @@ mod tests {
             assert!(at >= end && at < end + page && at.is_multiple_of(page));
             end = at + bytes;
         }
-        assert!(layout.bytes >= end && layout.bytes < end + page);
+        assert!(layout.end_word() >= end && layout.end_word() < end + 2 * page);
+        assert_eq!(layout.bytes, layout.end_word() + 8);
     }
 
     #[test]

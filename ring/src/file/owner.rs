@@ -110,6 +110,10 @@ pub struct RingFile {
     names: Names,
     counters: Zeros<AtomicU64>,
     drainer: Zeros<AtomicU64>,
+    /// The last page.
+    last: Zeros<AtomicU64>,
+    /// It was found to have no end any more.
+    has_lost_end: AtomicBool,
     is_taken: AtomicBool,
     are_tables_taken: Vec<AtomicBool>,
 }
@@ -179,6 +183,9 @@ impl RingFile {
         says[layout::SETTINGS..][..OWN_WORDS].copy_from_slice(&settings.settings);
         says[layout::STATE] = layout::BUILDING;
         says[layout::CHECK] = layout::header_check(&says);
+        // Alone in its page. Relaxed: whoever reads the file does so because of its first word.
+        let last = words(layout.bytes - layout.sizes.page, layout.sizes.page / 8);
+        last[last.len() - 1].store(layout::END, Ordering::Relaxed);
         // The first word last: without it there is no ring file.
         for (to, word) in header.iter().zip(says).rev() {
             to.store(word, Ordering::Release);
@@ -192,6 +199,8 @@ impl RingFile {
             names,
             counters,
             drainer,
+            last,
+            has_lost_end: AtomicBool::new(false),
         }
     }
 
@@ -250,13 +259,18 @@ impl RingFile {
     /// was behind its end is gone, and what is recorded there nobody can read.
     #[must_use]
     pub fn was_cut(&self) -> bool {
-        self.whole.was_cut()
+        // Relaxed: a fact that stays.
+        self.whole.was_cut() || self.has_lost_end.load(Ordering::Relaxed)
     }
 
     /// The same, and asks the system. What was read of the ring before is as it was recorded, if this says `false`.
     #[must_use]
     pub fn look_whether_cut(&self) -> bool {
-        self.whole.look_whether_cut()
+        // Relaxed: whoever cuts it has no other word to tell us. Then as above.
+        if self.last.last().is_none_or(|end| end.load(Ordering::Relaxed) != layout::END) {
+            self.has_lost_end.store(true, Ordering::Relaxed);
+        }
+        self.whole.look_whether_cut() || self.was_cut()
     }
 
     /// Bytes of the file.

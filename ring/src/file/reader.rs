@@ -194,6 +194,16 @@ impl<S: Source> Reader<S> {
         })
     }
 
+    /// Whether its end is as it was made: a file that was cut has none, also once it is as long as before. What was read
+    /// before this was asked was not cut then.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn has_end(&mut self) -> io::Result<bool> {
+        Ok(self.word(self.layout.end_word() as u64)? == layout::END)
+    }
+
     /// Whose it is.
     #[must_use]
     pub fn owner(&self) -> OwnerId {

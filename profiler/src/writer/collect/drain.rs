@@ -37,14 +37,21 @@ impl Ring {
         self.drain(Into::Next, free)?;
         // What was drained before a look that finds the file whole is as it was recorded; behind a cut its owner has zeros,
         // of which it may have made records.
-        if was_cut(self.reader.source(), self.bytes) {
-            return Err(about(&self.path, &"it was cut short; what was not stored of it is lost"));
-        }
+        self.check_whole()?;
         if let (Some(run), Some(Open { ids, tails })) = (&mut self.run, open) {
             let is_all_here = run.next_at.iter().zip(&tails).all(|(at, tail)| at >= tail);
             run.part_from_parents(ids, is_all_here);
         }
         Ok(())
+    }
+
+    /// That what was read until now was as it was recorded.
+    pub(super) fn check_whole(&mut self) -> Result<(), Error> {
+        let has_end = self.reader.has_end().map_err(|error| about(&self.path, &error))?;
+        if has_end && !was_cut(self.reader.source(), self.bytes) {
+            return Ok(());
+        }
+        Err(about(&self.path, &"it was cut short; what was not stored of it is lost"))
     }
 
     /// What is open in the ring.

@@ -523,6 +523,7 @@ impl Ring {
         // What is numbered from now on comes there.
         scan.last_id = scan.last_id.max(above - 1);
         let (ring, above) = ((self.id, uuid.as_str()), Some(*threads_above));
+        self.check_whole()?;
         let recover = Recover::begin_with(store, &path, ring, scan, above, end, Some(known))?;
         let recovery = recover.run()?;
         check_place(store)?;

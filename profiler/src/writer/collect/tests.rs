@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fs::Permissions;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use spandrel_storage::{Store, StoreOptions};
 use tempfile::TempDir;
@@ -234,6 +235,52 @@ fn left_with_a_parent_in_another_run(published: Option<u64>) -> (Vec<spandrel_qu
     };
     all.retain(is_crossed);
     (all, ledger.dropped.damaged)
+}
+
+#[test]
+fn a_ring_that_was_cut_and_made_as_long_again_is_stored_no_further() {
+    // Of less than a page no block of the file is gone.
+    for missing in [1, 7, 100, 4_096, 4_097, 20_000] {
+        for is_closed in [false, true] {
+            let (folder, database) = (folder(), tempfile::tempdir().unwrap());
+            let profiler = small_in(folder.path()).build().unwrap();
+            let (path, mut store) = profile_in(database.path());
+            let (mut ring, mut free) = begun(folder.path(), &mut store);
+            tracing::subscriber::with_default(profiler.subscriber(), || {
+                let record = |name: &'static str| {
+                    (0..100).for_each(|_| info_span!("span", name).in_scope(|| ()));
+                };
+                record("before");
+                ring.round((&mut store, &mut free), true, &mut || true).unwrap();
+                record("behind");
+            });
+            if is_closed {
+                profiler.close().unwrap();
+            }
+            let file = std::fs::File::options().write(true).open(ring.path()).unwrap();
+            let len = file.metadata().unwrap().len();
+            file.set_len(len - missing).unwrap();
+            file.set_len(len).unwrap();
+            if !is_closed {
+                // The program is told as well.
+                let flushed = profiler.flush(Duration::from_secs(60)).unwrap_err().to_string();
+                assert!(flushed.contains("the ring file was cut short"), "{missing}: {flushed}");
+            }
+            let error = match is_closed {
+                false => ring.round((&mut store, &mut free), true, &mut || true).unwrap_err(),
+                true => ring.end((&mut store, &mut free), &mut || true).unwrap_err(),
+            };
+            assert!(error.to_string().contains("it was cut short"), "{missing}: {error}");
+            store.close().unwrap();
+            let reader = spandrel_query::Reader::open(&path).unwrap();
+            let mut found = 0;
+            reader
+                .spans(1, |span| found += u64::from(span.fields.unwrap().contains("before")))
+                .unwrap();
+            let run = reader.run(1).unwrap().unwrap();
+            assert_eq!((found, run.spans, run.dropped()), (100, 100, 0));
+        }
+    }
 }
 
 #[test]

@@ -71,6 +71,8 @@ impl Header {
             let at = TABLE + 3 * table;
             words[at] = section(words[at + 1].checked_mul(words[at + 2])?)?;
         }
+        // The last word is alone in its page.
+        section(8)?;
         words[FILE_BYTES] = end;
         Some(())
     }
