@@ -13,7 +13,9 @@
 //! Nobody wakes a collector. It looks 50 times a second while anything comes, and twice a second otherwise.
 
 mod about;
+mod begin;
 mod drain;
+mod folder;
 mod ids;
 mod ring;
 mod run;
@@ -26,26 +28,22 @@ use std::time::{Duration, Instant};
 
 use spandrel_storage::{ErrorKind as StorageErrorKind, Location, Store, StoreOptions};
 
+use self::folder::make_folder;
 use self::ids::FreeIds;
-use self::ring::{Opened, Ring, Round};
+use self::ring::{Ring, Round};
 use crate::error::{Error, ErrorKind};
 use crate::panics;
 use crate::recorder::local;
-use crate::recorder::ring_file::place;
 
 /// The pause between two looks while anything comes.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// The same at rest.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
-/// How often the folder is looked at for new files.
-const FOLDER_PAUSE: Duration = Duration::from_millis(200);
 /// How often old rows are deleted, and for how long at most.
 const PRUNE_PAUSE: Duration = Duration::from_secs(1);
 const PRUNE_TIME: Duration = Duration::from_millis(50);
 /// So many rounds at most at the end, if programs go on recording.
 const LAST_ROUNDS: usize = 50;
-/// How many threads a run may have, if others begin meanwhile. (Of one that has more, some get ids above all.)
-const THREADS_ROOM: i64 = 1 << 20;
 
 /// Settings of [`collect`].
 #[derive(Debug, Clone, Default)]
@@ -158,30 +156,6 @@ pub fn collect(
     Ok(collected)
 }
 
-/// Says whether it was not there, and has been made.
-fn make_folder(folder: &Path, once: bool) -> Result<bool, Error> {
-    let failed = |why: &dyn std::fmt::Display| {
-        let message = format!("{}: {why}", folder.display());
-        Err(Error::new(ErrorKind::RingFile, message).with_path(folder))
-    };
-    match folder.symlink_metadata() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        // What is wrong with it otherwise is said when it is read.
-        _ => return Ok(false),
-    }
-    if once {
-        return failed(&"there is no such folder, so no program records into it");
-    }
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(folder) {
-        Ok(()) => Ok(true),
-        Err(error) => failed(&format!("cannot be made: {error}")),
-    }
-}
-
 /// That what is stored can be found: a file that was deleted or renamed takes rows as before.
 fn check_place(store: &mut Store) -> Result<(), Error> {
     match store.location()? {
@@ -273,100 +247,6 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
                 std::thread::sleep(PAUSE_MIN);
             }
         }
-        Ok(())
-    }
-
-    /// Opens ring files that are new in the folder.
-    fn look_for_rings(&mut self) -> Result<(), Error> {
-        if self.last_folder.is_some_and(|last| last.elapsed() < FOLDER_PAUSE) {
-            return Ok(());
-        }
-        self.last_folder = Some(Instant::now());
-        let cannot = |error: std::io::Error| {
-            let message = format!("{}: cannot be read: {error}", self.folder.display());
-            Error::new(ErrorKind::RingFile, message).with_path(self.folder)
-        };
-        let entries = match std::fs::read_dir(self.folder) {
-            Ok(entries) => entries,
-            // The first program makes it.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(cannot(error)),
-        };
-        let is_ring = |path: &PathBuf| {
-            path.as_os_str().as_encoded_bytes().ends_with(place::SUFFIX.as_bytes())
-        };
-        let found: HashSet<PathBuf> =
-            entries.flatten().map(|entry| entry.path()).filter(is_ring).collect();
-        self.left_alone.retain(|path| found.contains(path));
-        let mut opened = Vec::new();
-        for path in &found {
-            let is_known = self.rings.iter().any(|ring| ring.path() == path);
-            if is_known || self.left_alone.contains(path) {
-                continue;
-            }
-            let found = about_one(path, || match Ring::open(path, &self.store)? {
-                Opened::Ring(ring) => Ok(Some(*ring)),
-                Opened::NotYet => Ok(None),
-                Opened::Done(id) => {
-                    super::recover::remove(&mut self.store, path, &id).map(|()| None)
-                }
-            });
-            match found {
-                Ok(ring) => opened.extend(ring),
-                Err(error) => self.refuse(path.clone(), error)?,
-            }
-        }
-        // Runs that are in the profile come first: those that begin get ids above theirs.
-        opened.sort_by_key(|ring| (!ring.is_in_profile(), ring.started_unix_ns()));
-        for ring in opened {
-            self.begin(ring)?;
-        }
-        Ok(())
-    }
-
-    /// Leaves a ring file alone, for this error; or says that nothing can be collected any more.
-    fn refuse(&mut self, path: PathBuf, error: Error) -> Result<(), Error> {
-        // It may have been in the middle of it.
-        _ = self.store.set_run_aside();
-        if is_of_profile(&error) {
-            return Err(error);
-        }
-        self.left_alone.insert(path.clone());
-        (self.tell)(Collecting::Refused { path, why: error.to_string() });
-        Ok(())
-    }
-
-    /// The same with one that was being collected.
-    fn refuse_at(&mut self, at: usize, error: Error) -> Result<(), Error> {
-        let ring = self.rings.swap_remove(at);
-        self.leave_room_above(ring.threads_above());
-        self.refuse(ring.path().to_owned(), error)
-    }
-
-    /// Keeps ids of threads for a run that is left alone, as for those that go on.
-    fn leave_room_above(&mut self, thread: i64) {
-        self.threads_left_above = self.threads_left_above.max(thread.saturating_add(THREADS_ROOM));
-    }
-
-    fn begin(&mut self, mut ring: Ring) -> Result<(), Error> {
-        self.free.begin_above(self.store.next_id().max(self.store.next_mark_id()?));
-        let others = self.rings.iter().map(|other| other.threads_above() + THREADS_ROOM);
-        let above = others.fold(self.threads_left_above, i64::max);
-        let above = above.max(self.store.last_thread_id()?);
-        let path = ring.path().to_owned();
-        let begun = about_one(&path, || ring.begin(&mut self.store, &mut self.free, above));
-        if let Err(error) = begun {
-            if ring.run_id() > 0 {
-                self.leave_room_above(ring.threads_above());
-            }
-            return self.refuse(path, error);
-        }
-        (self.tell)(Collecting::Begun {
-            run_id: ring.run_id(),
-            pid: ring.pid(),
-            program: ring.program(),
-        });
-        self.rings.push(ring);
         Ok(())
     }
 

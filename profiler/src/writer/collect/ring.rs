@@ -1,33 +1,27 @@
 //! One ring file that is collected: its run, and how far it is stored.
 
-use std::collections::HashMap;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use spandrel_ring::file::{Liveness, OpenError, Reader, State, monotonic_ns};
-use spandrel_storage::{Batch, DrainedRow, RingId, Store};
+use spandrel_ring::file::{Reader, State, monotonic_ns};
+use spandrel_storage::{DrainedRow, RingId, Store};
 
 use super::about::{About, Ended, read_names};
 use super::check_place;
-use super::ids::{FreeIds, OwnIds};
-use super::run::{Run, TICKS_END, next_of_entries, told_in};
+use super::ids::FreeIds;
+use super::run::Run;
 use crate::error::Error;
-use crate::recorder::clock::{Clock, Timeline};
-use crate::recorder::losses::{DropReason, Kind, PerKind};
+use crate::recorder::clock::Clock;
+use crate::recorder::losses::Kind;
 use crate::recorder::ring_file::dead_names::DeadNames;
-use crate::recorder::ring_file::layout::{OPEN_SPANS, drainer, settings};
+use crate::recorder::ring_file::layout::drainer;
 use crate::recorder::stats::Ledger;
-use crate::writer::chunks::Chunks;
-use crate::writer::convert::Converter;
-use crate::writer::raw::{self, RawBatch};
+use crate::writer::raw;
 use crate::writer::recover::check::Known;
-use crate::writer::recover::of_dead::{self, Rules};
 use crate::writer::recover::scan::{self, Scan};
-use crate::writer::recover::{
-    End, KnownChildren, Recover, about, is_done, is_still, remove, remove_unmade,
-};
+use crate::writer::recover::{End, KnownChildren, Recover, about, remove};
 use crate::writer::self_time::SelfTimes;
 
 /// Commits of one ring are so far apart, unless it fills up, or somebody waits for one: as those of a writer thread.
@@ -40,17 +34,6 @@ const LIVES_PAUSE: Duration = Duration::from_millis(200);
 const LAST_BATCHES: usize = 16;
 /// Of a recording that was closed and whose process lives, for how long something may still be published.
 const STRAGGLER_GRACE: Duration = Duration::from_millis(100);
-/// Ids of threads begin at most so far above those in the file: room for more runs than are collected at a time.
-const THREADS_AHEAD: i64 = 1 << 48;
-
-/// What became of a file that was to be opened.
-pub(super) enum Opened {
-    Ring(Box<Ring>),
-    /// It is being made, or another process drains it.
-    NotYet,
-    /// All that it has had is in the profile; only the file is left.
-    Done(RingId),
-}
 
 /// What one look at a ring has brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,84 +52,25 @@ pub(super) struct Ring {
     pub(super) reader: Reader<File>,
     /// Its length when it was opened.
     pub(super) bytes: u64,
-    id: RingId,
+    pub(super) id: RingId,
     pub(super) names: Arc<DeadNames>,
     pub(super) known: Known,
     pub(super) about: About,
     /// Where their end was, or so, when they were read.
     pub(super) names_read: u64,
     /// Whether the profile has a row of its run.
-    is_in_profile: bool,
-    clock: Option<Clock>,
+    pub(super) is_in_profile: bool,
+    pub(super) clock: Option<Clock>,
     pub(super) run: Option<Run>,
     /// When anything was found to have moved, or the ring was opened.
-    last_commit: Instant,
+    pub(super) last_commit: Instant,
     /// When it was asked last whether its process lives.
-    last_lives: Instant,
+    pub(super) last_lives: Instant,
     /// Up to where the partitions were when nothing had moved, and since when, once it is closed.
-    closed: Option<(Vec<u64>, Instant)>,
+    pub(super) closed: Option<(Vec<u64>, Instant)>,
 }
 
 impl Ring {
-    pub(super) fn open(path: &Path, store: &Store) -> Result<Opened, Error> {
-        let mut reader = match Reader::open_to_drain(path) {
-            Ok(reader) => reader,
-            Err(OpenError::NoRing) => {
-                remove_unmade(path);
-                return Ok(Opened::NotYet);
-            }
-            Err(OpenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Opened::NotYet);
-            }
-            Err(error) => return Err(about(path, &error)),
-        };
-        let id = reader.run();
-        let io = |error: std::io::Error| about(path, &error);
-        let bytes = reader.source().metadata().map_err(io)?.len();
-        let liveness = reader.liveness().map_err(io)?;
-        if liveness == Liveness::Unknown {
-            let why = "whether its process lives cannot be told from here: collect where it runs";
-            return Err(about(path, &why));
-        }
-        if reader.state().map_err(io)? == State::Building {
-            // Its process has died over it: there is nothing in it.
-            return Ok(if liveness.is_dead() { Opened::Done(id) } else { Opened::NotYet });
-        }
-        if !reader.lock_to_drain().map_err(io)? || !is_still(path, reader.source()) {
-            return Ok(Opened::NotYet);
-        }
-        let (names, about_run, _) = read_names(&mut reader, path, 0)?;
-        let uuid = names.run.as_ref().map(|run| run.uuid.clone()).unwrap_or_default();
-        let ended = store.has_ended(&uuid)?;
-        if ended == Some(true) || is_done(&store.drained(&id)?) {
-            return Ok(Opened::Done(id));
-        }
-        let (kind, anchors) = reader.clock();
-        let clock = Clock::of_another(kind, &anchors).filter(|_| reader.owner().is_of_this_boot());
-        if clock.is_none() && !liveness.is_dead() {
-            return Err(about(
-                path,
-                &"its clock cannot be read here: collect on the machine where it runs",
-            ));
-        }
-        Ok(Opened::Ring(Box::new(Self {
-            path: path.to_owned(),
-            id,
-            known: Known::of(&names),
-            names: Arc::new(names),
-            about: about_run,
-            names_read: u64::MAX,
-            is_in_profile: ended == Some(false),
-            clock,
-            run: None,
-            last_commit: Instant::now(),
-            last_lives: Instant::now(),
-            closed: None,
-            bytes,
-            reader,
-        })))
-    }
-
     pub(super) fn path(&self) -> &PathBuf {
         &self.path
     }
@@ -178,121 +102,6 @@ impl Ring {
 
     pub(super) fn program(&self) -> String {
         self.names.run.as_ref().map(|run| run.program.clone()).unwrap_or_default()
-    }
-
-    /// Begins its run in the profile, or goes on with the one that is there.
-    pub(super) fn begin(
-        &mut self,
-        store: &mut Store,
-        free: &mut FreeIds,
-        threads_above: i64,
-    ) -> Result<(), Error> {
-        let io = |error: std::io::Error| about(&self.path, &error);
-        let Some(said) = &self.names.run else { return Ok(()) };
-        let words = self.reader.drainer().map_err(io)?;
-        let said_above = words.get(drainer::THREADS_ABOVE).copied().unwrap_or(0);
-        let above = match said_above.checked_sub(1).map(u64::cast_signed) {
-            // Runs beside it may have had ids above all in the file.
-            Some(above)
-                if above <= store.last_thread_id()?.saturating_add(THREADS_AHEAD)
-                    && store.threads_can_begin_above(&said.uuid, above)? =>
-            {
-                above
-            }
-            _ => threads_above,
-        };
-        let resumed = store.resume_run(&said.uuid, above)?;
-        let is_new = resumed.is_none();
-        let in_earlier = match is_new {
-            // What was given back is in some profile that is not this one, or was lost with it.
-            true => scan::said_of_kinds(&mut self.reader, drainer::GIVEN_BACK),
-            false => scan::said_of_kinds(&mut self.reader, drainer::IN_EARLIER),
-        };
-        let in_earlier = in_earlier.map_err(io)?;
-        let mut taken = PerKind::default();
-        let drained = store.drained(&self.id)?;
-        let (id, mut ids, last_id, lost) = match resumed {
-            Some(resumed) => {
-                let closed = resumed.spans.saturating_sub(resumed.unfinished);
-                taken = [closed, resumed.events, resumed.links, resumed.entries];
-                raw::add(&mut taken, told_in(&resumed.lost)[DropReason::RowRefused as usize]);
-                let ids = OwnIds::resumed(resumed.first_id, resumed.last_id, &drained);
-                (resumed.run_id, ids, resumed.last_id, resumed.lost)
-            }
-            None => {
-                let first = free.next().map_err(|used_up| used_up.in_profile(store.path()))?;
-                let id = store.begin_run_at(&self.about.row(said, &self.path), first, above)?;
-                (id, OwnIds::beginning_at(first), first, Vec::new())
-            }
-        };
-        free.count_run(id);
-        if is_new {
-            ids.cover(1, free).map_err(|used_up| used_up.about(&self.path))?;
-        }
-        // Before anything is stored with it.
-        let said_above = above.wrapping_add(1).cast_unsigned();
-        self.reader.set_drainer(drainer::THREADS_ABOVE, said_above).map_err(io)?;
-        let partitions = self.reader.partitions();
-        for (kind, n) in in_earlier.iter().enumerate() {
-            self.reader.set_drainer(drainer::IN_EARLIER + kind, *n).map_err(io)?;
-        }
-        let mut committed = vec![0; partitions];
-        for (partition, at) in committed.iter_mut().enumerate() {
-            let seen = self.reader.partition(partition).map_err(io)?;
-            *at = seen.given_back.unwrap_or(0);
-        }
-        // The profile knows better.
-        for row in drained {
-            if let Some(at) = row.partition.and_then(|it| committed.get_mut(it as usize)) {
-                *at = row.position;
-            }
-        }
-        // Whoever collected before may have been killed between its last commit and this: nobody else would do it, as long
-        // as nothing new comes; and nothing new comes where there is no room.
-        for (partition, at) in committed.iter().enumerate() {
-            self.reader.give_back(partition, *at).map_err(io)?;
-        }
-        let rules = Rules::of(self.reader.settings()[settings::FLAGS]);
-        let recorder = of_dead::recorder(&self.names, rules, 1);
-        let recorder = recorder.map_err(|refused| about(&self.path, &refused.source))?;
-        let timeline = match &self.clock {
-            Some(clock) => Timeline::start(clock.clone()),
-            None => scan::no_timeline(),
-        };
-        let redaction = self.names.redaction();
-        let open_max = self.reader.tables().get(OPEN_SPANS).map_or(0, |table| table.cells);
-        let mut converter =
-            Converter::new(Arc::clone(&recorder), timeline, open_max.min(1 << 20), redaction)
-                .with_names(Arc::clone(&self.names));
-        let next_of_entries = next_of_entries(ids.ids(), last_id);
-        converter.entry_ids = Some(next_of_entries.max(ids.ids().first() + 1));
-        let now = self.clock.as_ref().map_or(TICKS_END, Clock::ticks);
-        self.run = Some(Run {
-            id,
-            ids,
-            threads_above: above,
-            aside: store.set_run_aside(),
-            converter,
-            recorder,
-            batch: Batch::default(),
-            raw: RawBatch::default(),
-            next: RawBatch::default(),
-            chunks: Chunks::new(usize::MAX),
-            raw_at: committed.clone(),
-            next_at: committed.clone(),
-            committed,
-            busy_time: rules.busy_time,
-            marks_stored: 0,
-            in_earlier,
-            taken,
-            told: told_in(&lost),
-            gap: None,
-            resumed_at: (!is_new).then_some(now),
-            last_orphans: Instant::now(),
-            stored_children: HashMap::new(),
-            complete_from: 0,
-        });
-        Ok(())
     }
 
     /// Says that somebody collects.

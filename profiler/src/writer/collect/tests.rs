@@ -12,8 +12,9 @@ use spandrel_storage::{Store, StoreOptions};
 use tempfile::TempDir;
 use tracing::info_span;
 
+use super::begin::Opened;
 use super::ids::{FreeIds, OwnIds};
-use super::ring::{Opened, Ring, Round};
+use super::ring::{Ring, Round};
 use crate::recorder::record::{Ids, Record, read};
 use crate::writer::recover::left::Left;
 use crate::{Profiler, ProfilerBuilder};
