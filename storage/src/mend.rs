@@ -276,7 +276,7 @@ impl Trial<'_, '_> {
             }
         }
         let mut insert = insert_entry::Insert::new(self.tx, "ABORT", self.run_id, None)?;
-        mended.entries += sift(self.tx, &mut batch.entries, |rows| {
+        mended.entries += remove_refused(self.tx, &mut batch.entries, |rows| {
             rows.iter().try_for_each(|entry| insert.row(entry))
         })?;
         Ok(())
@@ -287,21 +287,24 @@ impl Trial<'_, '_> {
         let (tx, run_id) = (self.tx, self.run_id);
         let totals = &mut Totals::new(0);
         let ids = (run_id, None);
-        let refused = sift(tx, &mut batch.links, |rows| append::links(tx, rows, ids, totals))?;
+        let refused =
+            remove_refused(tx, &mut batch.links, |rows| append::links(tx, rows, ids, totals))?;
         mended.links += refused;
-        mended.others +=
-            sift(tx, &mut batch.contexts, |rows| append::contexts(tx, rows, ids, totals))?;
+        mended.others += remove_refused(tx, &mut batch.contexts, |rows| {
+            append::contexts(tx, rows, ids, totals)
+        })?;
         self.marks(batch, mended)?;
         mended.others +=
-            sift(tx, &mut batch.losses, |rows| append::losses(tx, rows, run_id, totals))?;
+            remove_refused(tx, &mut batch.losses, |rows| append::losses(tx, rows, run_id, totals))?;
         if let Some(open) = &mut batch.open_spans {
             tx.execute("DELETE FROM main.open_span WHERE run_id = ?1", [run_id])?;
             let text = &batch.text;
             let before = open.len();
             open.retain(|open| is_in(text, &open.span.fields));
             mended.others += (before - open.len()) as u64;
-            mended.others +=
-                sift(tx, open, |rows| append::open_spans(tx, rows, text, run_id, totals))?;
+            mended.others += remove_refused(tx, open, |rows| {
+                append::open_spans(tx, rows, text, run_id, totals)
+            })?;
         }
         if let Some(stat) = &batch.writer_stat
             && is_refused(append::writer_stat(tx, stat, run_id))?
@@ -327,7 +330,8 @@ impl Trial<'_, '_> {
                 mended.renumbered += 1;
             }
         }
-        mended.marks += sift(tx, &mut batch.marks, |rows| append::marks(tx, rows, run_id, totals))?;
+        mended.marks +=
+            remove_refused(tx, &mut batch.marks, |rows| append::marks(tx, rows, run_id, totals))?;
         Ok(())
     }
 
@@ -340,14 +344,18 @@ impl Trial<'_, '_> {
 }
 
 /// Removes the rows that are refused, and returns how many. If none is, one pass is enough.
-fn sift<T>(
+fn remove_refused<T>(
     conn: &Connection,
     rows: &mut Vec<T>,
     mut insert: impl FnMut(&[T]) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<u64> {
-    conn.execute_batch("SAVEPOINT sift")?;
+    conn.execute_batch("SAVEPOINT remove_refused")?;
     let refused = is_refused(insert(rows))?;
-    conn.execute_batch(if refused { "ROLLBACK TO sift; RELEASE sift" } else { "RELEASE sift" })?;
+    conn.execute_batch(if refused {
+        "ROLLBACK TO remove_refused; RELEASE remove_refused"
+    } else {
+        "RELEASE remove_refused"
+    })?;
     if !refused {
         return Ok(0);
     }

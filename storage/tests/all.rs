@@ -9,6 +9,7 @@ mod common;
 mod rights;
 
 mod appended_marks;
+mod bulk_insert;
 mod commits;
 mod control;
 mod control_hostile;
@@ -35,4 +36,3 @@ mod rollups;
 mod rows_between_others;
 mod size_limit;
 mod trace_contexts;
-mod transfer;

@@ -132,24 +132,25 @@ impl App {
             order.then_with(|| one.key.cmp(&other.key))
         });
         self.order = shown.into_iter().map(|(at, _)| at).collect();
-        let is_shown = self.selected.as_ref().is_some_and(|key| self.place_of(key).is_some());
+        let is_shown = self.selected.as_ref().is_some_and(|key| self.position_of(key).is_some());
         if !is_shown {
             self.selected = self.row_at(0).map(|row| row.key.clone());
         }
     }
 
     /// The row at a position of the order.
-    pub(crate) fn row_at(&self, place: usize) -> Option<&Row> {
-        self.page.as_ref()?.rows.get(*self.order.get(place)?)
+    pub(crate) fn row_at(&self, position: usize) -> Option<&Row> {
+        self.page.as_ref()?.rows.get(*self.order.get(position)?)
     }
 
-    fn place_of(&self, key: &RowKey) -> Option<usize> {
-        (0..self.order.len()).find(|place| self.row_at(*place).is_some_and(|row| row.key == *key))
+    fn position_of(&self, key: &RowKey) -> Option<usize> {
+        (0..self.order.len())
+            .find(|position| self.row_at(*position).is_some_and(|row| row.key == *key))
     }
 
     /// The position of the selected row.
-    pub(crate) fn place(&self) -> usize {
-        self.selected.as_ref().and_then(|key| self.place_of(key)).unwrap_or(0)
+    pub(crate) fn selected_position(&self) -> usize {
+        self.selected.as_ref().and_then(|key| self.position_of(key)).unwrap_or(0)
     }
 
     /// The selected row, or that of the detail.
@@ -233,8 +234,8 @@ impl App {
     fn scroll(&mut self, rows: isize) {
         if self.view == View::Table {
             let last = self.order.len().saturating_sub(1);
-            let place = self.place().saturating_add_signed(rows).min(last);
-            self.selected = self.row_at(place).map(|row| row.key.clone());
+            let position = self.selected_position().saturating_add_signed(rows).min(last);
+            self.selected = self.row_at(position).map(|row| row.key.clone());
         } else if matches!(self.view, View::Detail(_)) && rows.unsigned_abs() == 1 {
             self.pick(rows > 0);
         } else {

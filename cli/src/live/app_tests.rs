@@ -40,7 +40,10 @@ fn the_selection_stays_with_its_name() {
     app.apply(Action::Move(1));
     assert_eq!(app.selected.as_ref().unwrap().name, "render");
     app.take(page(vec![row("new", 9_000), row("render", 10), row("z", 1)], SubjectData::Table));
-    assert_eq!((app.selected.as_ref().unwrap().name.as_str(), app.place()), ("render", 1));
+    assert_eq!(
+        (app.selected.as_ref().unwrap().name.as_str(), app.selected_position()),
+        ("render", 1)
+    );
     app.take(page(vec![row("new", 9_000)], SubjectData::Table));
     assert_eq!(app.selected.as_ref().unwrap().name, "new");
     app.take(page(Vec::new(), SubjectData::Table));
@@ -52,11 +55,11 @@ fn moves_stop_at_both_ends() {
     let mut app = three();
     for action in [Action::Move(-5), Action::First, Action::Screen(-1), Action::Move(isize::MIN)] {
         app.apply(action);
-        assert_eq!(app.place(), 0);
+        assert_eq!(app.selected_position(), 0);
     }
     for action in [Action::Last, Action::Screen(9), Action::Move(isize::MAX)] {
         app.apply(action);
-        assert_eq!(app.place(), 2);
+        assert_eq!(app.selected_position(), 2);
     }
 }
 

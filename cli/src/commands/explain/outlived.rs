@@ -39,8 +39,8 @@ impl OutlivedSpans {
         let Some((_, root_id, span_id)) = self.worst else { return Ok(None) };
         let trace = Trace::read_around(&profile.reader, root_id, TRACE_SPANS, span_id)?;
         let example = trace.and_then(|trace| {
-            let place = trace.spans.binary_search_by_key(&span_id, |span| span.id).ok()?;
-            Some(in_words(&trace, place, &trace.outlived(place)?))
+            let index = trace.spans.binary_search_by_key(&span_id, |span| span.id).ok()?;
+            Some(in_words(&trace, index, &trace.outlived(index)?))
         });
         Ok(example.map(|example| {
             let (some, all) = (text::count(self.outlived), text::counted(self.spans, "span"));

@@ -30,12 +30,12 @@ pub(super) struct LineLimits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Line {
     /// A span or an entry, by its index in the trace.
-    Span { place: usize, depth: usize },
+    Span { index: usize, depth: usize },
     /// Entries inside the same node as one line: all entries of a span, or those of a name that are left
     /// out. The index is that of one of them.
-    Entries { entries: u64, ns: i64, longest_ns: i64, more: bool, place: usize, depth: usize },
+    Entries { entries: u64, ns: i64, longest_ns: i64, more: bool, index: usize, depth: usize },
     /// An event, by its index among those that were found.
-    Event { place: usize, depth: usize },
+    Event { index: usize, depth: usize },
     /// A parent that is missing; its children follow.
     Missing { id: u64, depth: usize },
     /// Children that are left out, with everything below them, and their time together.
@@ -69,22 +69,22 @@ impl Lines {
     pub(super) fn of(found: &TraceAnalysis, wanted: &LineLimits) -> Self {
         let kept = with_ancestors(found);
         let mut events: HashMap<u64, Vec<usize>> = HashMap::new();
-        for (place, event) in found.events.iter().enumerate() {
-            events.entry(event.span_id.unwrap_or(0)).or_default().push(place);
+        for (index, event) in found.events.iter().enumerate() {
+            events.entry(event.span_id.unwrap_or(0)).or_default().push(index);
         }
         let mut lines = Vec::new();
         // The next one on top.
         let mut left: Vec<Line> = top(&found.trace).into_iter().rev().collect();
         while let Some(line) = left.pop() {
             lines.push(line);
-            if let Line::Span { place, depth } = line {
+            if let Line::Span { index, depth } = line {
                 // Events in an entry are shown with the span.
-                let id = found.trace.spans.get(place).map_or(0, |span| span.id);
+                let id = found.trace.spans.get(index).map_or(0, |span| span.id);
                 let events = events.remove(&id).unwrap_or_default();
                 lines.extend(
-                    events.into_iter().map(|place| Line::Event { place, depth: depth + 1 }),
+                    events.into_iter().map(|index| Line::Event { index, depth: depth + 1 }),
                 );
-                let children: Vec<usize> = found.trace.children(place).collect();
+                let children: Vec<usize> = found.trace.children(index).collect();
                 left.extend(chosen(found, wanted, &kept, &children, depth + 1).into_iter().rev());
             }
         }
@@ -113,10 +113,10 @@ fn with_ancestors(found: &TraceAnalysis) -> HashSet<usize> {
 /// The first lines; further down those of spans that are always shown; and lines for what is left out
 /// between them.
 fn cut(found: &TraceAnalysis, kept: &HashSet<usize>, lines: Vec<Line>, most: usize) -> Vec<Line> {
-    let is_kept = |line: &Line| matches!(line, Line::Span { place, .. } if kept.contains(place));
+    let is_kept = |line: &Line| matches!(line, Line::Span { index, .. } if kept.contains(index));
     // The span that was asked for comes first, then the others that match, as long as there is room.
     let asked: HashSet<usize> = ancestors_of_asked(found);
-    let is_asked = |line: &Line| matches!(line, Line::Span { place, .. } if asked.contains(place));
+    let is_asked = |line: &Line| matches!(line, Line::Span { index, .. } if asked.contains(index));
     let certain = lines.iter().filter(|line| is_asked(line)).count();
     let mut room = most.saturating_sub(certain);
     let matching = lines.iter().filter(|line| is_kept(line) && !is_asked(line)).count().min(room);
@@ -139,9 +139,9 @@ fn cut(found: &TraceAnalysis, kept: &HashSet<usize>, lines: Vec<Line>, most: usi
 }
 
 fn ancestors_of_asked(found: &TraceAnalysis) -> HashSet<usize> {
-    let place = |id: u64| found.trace.spans.binary_search_by_key(&id, |span| span.id).ok();
+    let index = |id: u64| found.trace.spans.binary_search_by_key(&id, |span| span.id).ok();
     let mut all = HashSet::new();
-    let mut next = found.asked.and_then(place);
+    let mut next = found.asked.and_then(index);
     while let Some(at) = next.filter(|at| all.insert(*at)) {
         next = found.trace.parent(at);
     }
@@ -162,9 +162,9 @@ impl Hidden {
     fn add(&mut self, found: &TraceAnalysis, line: Line) {
         self.any = true;
         let (spans, ns) = match line {
-            Line::Span { place, .. } => {
-                let is_span = place < found.trace.spans.len();
-                (u64::from(is_span), length(&found.trace, place))
+            Line::Span { index, .. } => {
+                let is_span = index < found.trace.spans.len();
+                (u64::from(is_span), length(&found.trace, index))
             }
             Line::More { spans, ns, .. } => (spans, ns),
             Line::Entries { ns, .. } => (0, ns),
@@ -184,19 +184,19 @@ impl Hidden {
 }
 
 /// How long it took; the lifetime of a long-lived span is not work.
-fn length(trace: &Trace, place: usize) -> i64 {
-    let bounds = trace.bounds_ns(place).filter(|_| !trace.lives_long(place));
+fn length(trace: &Trace, index: usize) -> i64 {
+    let bounds = trace.bounds_ns(index).filter(|_| !trace.lives_long(index));
     bounds.map_or(0, |(from, until)| until.saturating_sub(from))
 }
 
 /// The root, then all spans without a parent.
 fn top(trace: &Trace) -> Vec<Line> {
     let mut lines: Vec<Line> =
-        trace.root().map(|place| Line::Span { place, depth: 0 }).into_iter().collect();
+        trace.root().map(|index| Line::Span { index, depth: 0 }).into_iter().collect();
     let depth = usize::from(trace.root().is_some());
-    for (id, places) in trace.orphans() {
+    for (id, indices) in trace.orphans() {
         lines.push(Line::Missing { id, depth });
-        lines.extend(places.iter().map(|place| Line::Span { place: *place, depth: depth + 1 }));
+        lines.extend(indices.iter().map(|index| Line::Span { index: *index, depth: depth + 1 }));
     }
     lines
 }
@@ -206,13 +206,13 @@ pub(super) fn all(trace: &Trace) -> Vec<(usize, usize)> {
     let mut all = Vec::with_capacity(trace.nodes());
     let mut left: Vec<(usize, usize)> = Vec::new();
     for line in top(trace).into_iter().rev() {
-        if let Line::Span { place, depth } = line {
-            left.push((place, depth));
+        if let Line::Span { index, depth } = line {
+            left.push((index, depth));
         }
     }
-    while let Some((place, depth)) = left.pop() {
-        all.push((place, depth));
-        let children = trace.children(place);
+    while let Some((index, depth)) = left.pop() {
+        all.push((index, depth));
+        let children = trace.children(index);
         let first = left.len();
         left.extend(children.map(|child| (child, depth + 1)));
         left[first..].reverse();
@@ -222,7 +222,7 @@ pub(super) fn all(trace: &Trace) -> Vec<(usize, usize)> {
 
 /// A child; or entries of a span in one line.
 struct Item {
-    places: Vec<usize>,
+    indices: Vec<usize>,
     ns: i64,
     on_path: bool,
 }
@@ -238,14 +238,14 @@ fn chosen(
     let trace = &found.trace;
     let is_long = |item: &Item| {
         let is_open = item
-            .places
+            .indices
             .iter()
-            .any(|place| trace.node(*place).is_some_and(|node| node.duration_ns().is_none()));
+            .any(|index| trace.node(*index).is_some_and(|node| node.duration_ns().is_none()));
         item.ns >= wanted.min_ns || is_open
     };
     let too_deep = wanted.depth.is_some_and(|max| depth > max);
     let (asked, others): (Vec<usize>, Vec<usize>) =
-        children.iter().copied().partition(|place| kept.contains(place));
+        children.iter().copied().partition(|index| kept.contains(index));
     let mut shown: Vec<Item> = if too_deep {
         Vec::new()
     } else {
@@ -258,17 +258,17 @@ fn chosen(
         shown.truncate(room);
     }
     shown.extend(items(found, asked, false));
-    let first = |item: &Item| item.places.first().copied().unwrap_or(0);
+    let first = |item: &Item| item.indices.first().copied().unwrap_or(0);
     shown.order_by_key(|item| {
         let node = trace.node(first(item));
         node.map(|node| (node.start_ns(), node.span_id()))
     });
-    let is_shown: HashSet<usize> = shown.iter().flat_map(|item| &item.places).copied().collect();
+    let is_shown: HashSet<usize> = shown.iter().flat_map(|item| &item.indices).copied().collect();
     let left_out: Vec<usize> =
-        children.iter().copied().filter(|place| !is_shown.contains(place)).collect();
-    let line = |item: Item| match item.places.as_slice() {
-        [place] => Line::Span { place: *place, depth },
-        places => entries(trace, places, false, depth),
+        children.iter().copied().filter(|index| !is_shown.contains(index)).collect();
+    let line = |item: Item| match item.indices.as_slice() {
+        [index] => Line::Span { index: *index, depth },
+        indices => entries(trace, indices, false, depth),
     };
     let mut lines: Vec<Line> = shown.into_iter().map(line).collect();
     lines.extend(more(trace, left_out, too_deep, depth));
@@ -278,27 +278,27 @@ fn chosen(
 /// Children one by one; many entries of the same span are summed up if that is wanted.
 fn items(found: &TraceAnalysis, children: Vec<usize>, sum_up: bool) -> Vec<Item> {
     let trace = &found.trace;
-    let entry_of = |place: &usize| match trace.node(*place) {
+    let entry_of = |index: &usize| match trace.node(*index) {
         Some(Node::Entry(one)) if sum_up => Some(one.entry.span_id),
         _ => None,
     };
     let mut entries: HashMap<u64, Vec<usize>> = HashMap::new();
-    for place in &children {
-        if let Some(span) = entry_of(place) {
-            entries.entry(span).or_default().push(*place);
+    for index in &children {
+        if let Some(span) = entry_of(index) {
+            entries.entry(span).or_default().push(*index);
         }
     }
-    let item = |places: Vec<usize>| Item {
-        ns: sum(trace, &places),
-        on_path: places.iter().any(|place| found.path.contains(*place)),
-        places,
+    let item = |indices: Vec<usize>| Item {
+        ns: sum(trace, &indices),
+        on_path: indices.iter().any(|index| found.path.contains(*index)),
+        indices,
     };
     let mut items = Vec::new();
-    for place in children {
-        let many = entry_of(&place)
-            .filter(|span| entries.get(span).is_none_or(|places| places.len() > ENTRIES_EACH));
+    for index in children {
+        let many = entry_of(&index)
+            .filter(|span| entries.get(span).is_none_or(|indices| indices.len() > ENTRIES_EACH));
         match many {
-            None => items.push(item(vec![place])),
+            None => items.push(item(vec![index])),
             // With the first of them.
             Some(span) => items.extend(entries.remove(&span).map(item)),
         }
@@ -306,14 +306,14 @@ fn items(found: &TraceAnalysis, children: Vec<usize>, sum_up: bool) -> Vec<Item>
     items
 }
 
-fn sum(trace: &Trace, places: &[usize]) -> i64 {
-    places.iter().map(|place| length(trace, *place)).fold(0, i64::saturating_add)
+fn sum(trace: &Trace, indices: &[usize]) -> i64 {
+    indices.iter().map(|index| length(trace, *index)).fold(0, i64::saturating_add)
 }
 
-fn entries(trace: &Trace, places: &[usize], more: bool, depth: usize) -> Line {
-    let longest = places.iter().copied().max_by_key(|place| length(trace, *place)).unwrap_or(0);
-    let (entries, ns) = (places.len() as u64, sum(trace, places));
-    Line::Entries { entries, ns, longest_ns: length(trace, longest), more, place: longest, depth }
+fn entries(trace: &Trace, indices: &[usize], more: bool, depth: usize) -> Line {
+    let longest = indices.iter().copied().max_by_key(|index| length(trace, *index)).unwrap_or(0);
+    let (entries, ns) = (indices.len() as u64, sum(trace, indices));
+    Line::Entries { entries, ns, longest_ns: length(trace, longest), more, index: longest, depth }
 }
 
 /// What is left out: entries by name, for the names with the most time; then the rest.
@@ -321,17 +321,17 @@ fn more(trace: &Trace, mut left_out: Vec<usize>, too_deep: bool, depth: usize) -
     let mut lines = Vec::new();
     if !too_deep {
         let mut by_name: HashMap<i64, Vec<usize>> = HashMap::new();
-        for place in &left_out {
-            if let Some(Node::Entry(one)) = trace.node(*place) {
-                by_name.entry(one.callsite.id).or_default().push(*place);
+        for index in &left_out {
+            if let Some(Node::Entry(one)) = trace.node(*index) {
+                by_name.entry(one.callsite.id).or_default().push(*index);
             }
         }
         let mut by_name: Vec<(i64, Vec<usize>)> = by_name.into_iter().collect();
-        by_name.order_by_key(|(id, places)| (Reverse(sum(trace, places)), *id));
+        by_name.order_by_key(|(id, indices)| (Reverse(sum(trace, indices)), *id));
         by_name.truncate(NAMES_LEFT_OUT);
         let summed: HashSet<usize> = by_name.iter().flat_map(|(_, p)| p).copied().collect();
-        lines.extend(by_name.iter().map(|(_, places)| entries(trace, places, true, depth)));
-        left_out.retain(|place| !summed.contains(place));
+        lines.extend(by_name.iter().map(|(_, indices)| entries(trace, indices, true, depth)));
+        left_out.retain(|index| !summed.contains(index));
     }
     if !left_out.is_empty() {
         let ns = sum(trace, &left_out);
@@ -344,9 +344,9 @@ fn more(trace: &Trace, mut left_out: Vec<usize>, too_deep: bool, depth: usize) -
 /// The number of these spans, with everything below them.
 fn with_descendants(trace: &Trace, mut left: Vec<usize>) -> u64 {
     let mut spans = 0;
-    while let Some(place) = left.pop() {
-        spans += u64::from(place < trace.spans.len());
-        left.extend(trace.children(place));
+    while let Some(index) = left.pop() {
+        spans += u64::from(index < trace.spans.len());
+        left.extend(trace.children(index));
     }
     spans
 }

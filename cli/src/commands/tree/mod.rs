@@ -134,7 +134,7 @@ impl TraceAnalysis {
         let path = CriticalPath::of(&trace);
         let asked = Some(span_id).filter(|id| *id != root_id);
         let spans = trace.spans.iter().enumerate();
-        let marked = spans.filter(|(_, span)| asked == Some(span.id)).map(|(place, _)| place);
+        let marked = spans.filter(|(_, span)| asked == Some(span.id)).map(|(index, _)| index);
         let marked = marked.collect();
         let (events, links) = (Vec::new(), Vec::new());
         Ok(Some(Self { trace, path, events, events_total: 0, links, asked, marked }))
@@ -159,12 +159,12 @@ impl TraceAnalysis {
     fn outlived(&self) -> Vec<String> {
         let all = 0..self.trace.spans.len();
         let mut outlived: Vec<_> =
-            all.filter_map(|place| Some((place, self.trace.outlived(place)?))).collect();
+            all.filter_map(|index| Some((index, self.trace.outlived(index)?))).collect();
         outlived.order_by_key(|(_, one)| std::cmp::Reverse(one.closed_ns - one.left_ns));
         let more = outlived.len().saturating_sub(OUTLIVED);
         let said = outlived.iter().take(OUTLIVED);
         let mut said: Vec<String> =
-            said.map(|(place, one)| in_words(&self.trace, *place, one)).collect();
+            said.map(|(index, one)| in_words(&self.trace, *index, one)).collect();
         if more > 0 {
             said.push(format!("… {} likewise", text::counted(more as u64, "more span")));
         }
@@ -197,14 +197,14 @@ impl TraceAnalysis {
 }
 
 /// A note that the work of a span was over long before it closed, and why.
-pub(super) fn in_words(trace: &Trace, place: usize, one: &Outlived) -> String {
-    let node = |place| trace.node(place);
-    let name = |place| node(place).map_or(String::new(), |n| text::clean(&n.callsite().name));
-    let id = node(place).map_or(0, Node::span_id);
+pub(super) fn in_words(trace: &Trace, index: usize, one: &Outlived) -> String {
+    let node = |index| trace.node(index);
+    let name = |index| node(index).map_or(String::new(), |n| text::clean(&n.callsite().name));
+    let id = node(index).map_or(0, Node::span_id);
     let (left, closed) =
         (text::duration_in_words(one.left_ns), text::duration_in_words(one.closed_ns));
     let by = one.kept_by.map_or(String::new(), |child| format!(" by `{}`", name(child)));
-    format!("s{id} {}: work ended after {left}, kept open to {closed}{by}", name(place))
+    format!("s{id} {}: work ended after {left}, kept open to {closed}{by}", name(index))
 }
 
 /// Finds the trace that was asked for; `None` when nothing matches.
@@ -245,7 +245,7 @@ fn marked(profile: &Profile, trace: &Trace, asked: Option<u64>) -> HashSet<usize
     let marked = spans.filter(|(_, span)| {
         asked == Some(span.id) || by_filter && matcher.matches(&SpanRef::from(*span))
     });
-    marked.map(|(place, _)| place).collect()
+    marked.map(|(index, _)| index).collect()
 }
 
 /// The root of the trace, and the span, for an id.
@@ -337,16 +337,16 @@ fn slowest_root(profile: &Profile) -> Result<Option<Span>, Failure> {
 fn table_of_spans(found: Option<&TraceAnalysis>) -> Table {
     let mut critical_ns: HashMap<usize, i64> = HashMap::new();
     for section in found.iter().flat_map(|found| found.path.sections()) {
-        if let Some(place) = section.span {
-            let sum = critical_ns.entry(place).or_default();
+        if let Some(index) = section.span {
+            let sum = critical_ns.entry(index).or_default();
             *sum = sum.saturating_add(section.length_ns());
         }
     }
     let spans = found.map_or_else(Vec::new, |found| lines::all(&found.trace));
     let mut table = table_of! {
-        for (place, depth) in spans, {
+        for (index, depth) in spans, {
             let Some(found) = found else { continue };
-            let Some(node) = found.trace.node(place) else { continue };
+            let Some(node) = found.trace.node(index) else { continue };
             let (entry, parent, busy_ns, last_exit_ns, status) = match node {
                 Node::Span(span) => {
                     let status = Cell::from(span.status.as_str());
@@ -356,7 +356,7 @@ fn table_of_spans(found: Option<&TraceAnalysis>) -> Table {
                     (Some(entry.id), entry.around_id, Some(entry.duration_ns), None, Cell::Null)
                 }
             };
-            let counts_by_entries = entry.is_some() || found.trace.lives_long(place);
+            let counts_by_entries = entry.is_some() || found.trace.lives_long(index);
         }
         Column::left("id", "id") => Cell::Span(node.span_id()),
         Column::right("entry_id", "entry").drop_rank(10) => entry.map_or(Cell::Null, Cell::Count),
@@ -370,9 +370,9 @@ fn table_of_spans(found: Option<&TraceAnalysis>) -> Table {
         Column::right("busy_ns", "busy").drop_rank(5) => busy_ns.into(),
         Column::right("self_ns", "self") => node.self_ns().into(),
         Column::right("critical_ns", "critical").drop_rank(2) =>
-            Cell::Ns(critical_ns.get(&place).copied().unwrap_or(0)),
-        Column::right("on_critical_path", "on path").drop_rank(8) => Cell::Bool(found.path.contains(place)),
-        Column::right("matched", "matched").drop_rank(7) => Cell::Bool(found.marked.contains(&place)),
+            Cell::Ns(critical_ns.get(&index).copied().unwrap_or(0)),
+        Column::right("on_critical_path", "on path").drop_rank(8) => Cell::Bool(found.path.contains(index)),
+        Column::right("matched", "matched").drop_rank(7) => Cell::Bool(found.marked.contains(&index)),
         Column::left("by", "counts by").drop_rank(9) =>
             Cell::from(if counts_by_entries { "entries" } else { "lifetime" }),
         Column::left("status", "status").drop_rank(2) => status,

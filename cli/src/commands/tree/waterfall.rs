@@ -53,7 +53,7 @@ pub(super) struct Waterfall<'a> {
 impl<'a> Waterfall<'a> {
     pub(super) fn new(found: &'a TraceAnalysis, width: usize) -> Self {
         let mut targets: HashMap<&str, &str> = HashMap::new();
-        let spans = (0..found.trace.nodes()).filter_map(|place| found.trace.node(place));
+        let spans = (0..found.trace.nodes()).filter_map(|index| found.trace.node(index));
         let ran = found.trace.meanwhile.iter().flat_map(|meanwhile| &meanwhile.rows);
         let callsites = spans.map(Node::callsite).chain(ran.map(|row| &row.callsite));
         let ambiguous_names = callsites.filter_map(|callsite| {
@@ -77,8 +77,8 @@ impl<'a> Waterfall<'a> {
         for (line, name) in lines.0.iter().zip(&names) {
             let name = fit(name, widest);
             let row = match line {
-                Line::Span { place, .. } => self.span(*place, &name, columns),
-                Line::Event { place, .. } => self.event(*place, &name, columns),
+                Line::Span { index, .. } => self.span(*index, &name, columns),
+                Line::Event { index, .. } => self.event(*index, &name, columns),
                 Line::Entries { entries, ns, longest_ns, .. } => {
                     let bar = " ".repeat(columns);
                     let longest = text::duration_in_words(*longest_ns);
@@ -115,14 +115,14 @@ impl<'a> Waterfall<'a> {
 
     fn name(&self, line: &Line) -> String {
         match line {
-            Line::Span { place, depth } => format!("{}{}", indent(*depth), self.name_of(*place)),
-            Line::Entries { entries, more, place, depth, .. } => {
+            Line::Span { index, depth } => format!("{}{}", indent(*depth), self.name_of(*index)),
+            Line::Entries { entries, more, index, depth, .. } => {
                 let (count, more) = (text::count(*entries), if *more { " more" } else { "" });
-                counted(*depth, &self.name_of(*place), &format!(" × {count}{more}"))
+                counted(*depth, &self.name_of(*index), &format!(" × {count}{more}"))
             }
             Line::Ran { at } => self.name_of_ran(*at),
-            Line::Event { place, depth } => {
-                let event = self.found.events.get(*place);
+            Line::Event { index, depth } => {
+                let event = self.found.events.get(*index);
                 let level = event.map_or("", |event| &*event.callsite.level);
                 format!("{}· {}", indent(*depth), text::clean(level))
             }
@@ -137,8 +137,8 @@ impl<'a> Waterfall<'a> {
     /// The mark of a span that was asked for.
     fn mark(&self, line: &Line) -> String {
         match line {
-            Line::Span { place, .. } if self.found.marked.contains(place) => {
-                let id = self.found.trace.spans.get(*place).map_or(0, |span| span.id);
+            Line::Span { index, .. } if self.found.marked.contains(index) => {
+                let id = self.found.trace.spans.get(*index).map_or(0, |span| span.id);
                 format!("{PATH}◄ s{id}{PATH:#}  ")
             }
             _ => String::new(),
@@ -146,11 +146,11 @@ impl<'a> Waterfall<'a> {
     }
 
     /// The name of a span or an entry; those that live long are marked.
-    fn name_of(&self, place: usize) -> String {
+    fn name_of(&self, index: usize) -> String {
         let trace = &self.found.trace;
-        let Some(node) = trace.node(place) else { return String::new() };
+        let Some(node) = trace.node(index) else { return String::new() };
         let name = self.label(node.callsite());
-        let is_marked = matches!(node, Node::Entry(_)) || trace.lives_long(place);
+        let is_marked = matches!(node, Node::Entry(_)) || trace.lives_long(index);
         if is_marked { format!("{} {name}", text::LONG) } else { name }
     }
 
@@ -163,17 +163,17 @@ impl<'a> Waterfall<'a> {
         }
     }
 
-    fn span(&self, place: usize, name: &str, columns: usize) -> String {
-        let span = match self.found.trace.node(place) {
-            Some(Node::Span(span)) if self.found.trace.lives_long(place) => {
-                return self.long_lived(place, span, name, columns);
+    fn span(&self, index: usize, name: &str, columns: usize) -> String {
+        let span = match self.found.trace.node(index) {
+            Some(Node::Span(span)) if self.found.trace.lives_long(index) => {
+                return self.long_lived(index, span, name, columns);
             }
             Some(Node::Span(span)) => span,
-            Some(Node::Entry(one)) => return self.entry(place, one, name, columns),
+            Some(Node::Entry(one)) => return self.entry(index, one, name, columns),
             None => return String::new(),
         };
-        let is_root = self.found.trace.root() == Some(place);
-        let on_path = self.found.path.contains(place);
+        let is_root = self.found.trace.root() == Some(index);
+        let on_path = self.found.path.contains(index);
         let mark = if on_path { format!("{PATH}◆{PATH:#} ") } else { "  ".to_owned() };
         let duration = span.duration_ns.map_or_else(|| "open ".into(), text::duration);
         let bounds = (span.start_ns, self.found.trace.end_ns(span));
@@ -187,7 +187,7 @@ impl<'a> Waterfall<'a> {
         let bar = self.bar(bounds, is_root, columns, drawn);
         let mut row = format!("{mark}{name} {duration:>10}  {BAR}{bar}{BAR:#}  ");
         // What may be cut comes last.
-        row.push_str(&self.mark(&Line::Span { place, depth: 0 }));
+        row.push_str(&self.mark(&Line::Span { index, depth: 0 }));
         let busy = span.busy_ns.zip(span.duration_ns).filter(|(_, duration)| *duration > 0);
         let is_idle = span.duration_ns.is_some() && SpanRef::from(span).was_never_entered();
         match (is_root, span.self_ns, busy) {
@@ -208,8 +208,8 @@ impl<'a> Waterfall<'a> {
     }
 
     /// An entry; with its thread if that is not the one around it.
-    fn entry(&self, place: usize, one: &TraceEntry, name: &str, columns: usize) -> String {
-        let on_path = self.found.path.contains(place);
+    fn entry(&self, index: usize, one: &TraceEntry, name: &str, columns: usize) -> String {
+        let on_path = self.found.path.contains(index);
         let mark = if on_path { format!("{PATH}◆{PATH:#} ") } else { "  ".to_owned() };
         let duration = text::duration(one.entry.duration_ns);
         let bounds = (one.entry.start_ns, one.entry.end_ns());
@@ -218,7 +218,7 @@ impl<'a> Waterfall<'a> {
         if let Some(self_ns) = one.entry.self_ns {
             row.push_str(&format!("self {}", text::duration_in_words(self_ns)));
         }
-        let above = self.found.trace.parent(place).and_then(|at| self.found.trace.node(at));
+        let above = self.found.trace.parent(index).and_then(|at| self.found.trace.node(at));
         if above.is_none_or(|above| above.thread().id != one.thread.id) {
             row.push_str(&format!("  on {}", Cell::from(&*one.thread).text()));
         }
@@ -226,9 +226,9 @@ impl<'a> Waterfall<'a> {
     }
 
     /// A long-lived span: its entries in sum, and no bar, because its lifetime is not work.
-    fn long_lived(&self, place: usize, span: &Span, name: &str, columns: usize) -> String {
+    fn long_lived(&self, index: usize, span: &Span, name: &str, columns: usize) -> String {
         let mut row = format!("  {name} {:>10}  {}  ", "lives long", " ".repeat(columns));
-        row.push_str(&self.mark(&Line::Span { place, depth: 0 }));
+        row.push_str(&self.mark(&Line::Span { index, depth: 0 }));
         let entries = match span.entries {
             1 => "1 entry".to_owned(),
             many => format!("{} entries", text::count(many)),
@@ -246,8 +246,8 @@ impl<'a> Waterfall<'a> {
         row + &faint_fields(span.fields.as_deref())
     }
 
-    fn event(&self, place: usize, name: &str, columns: usize) -> String {
-        let Some(event) = self.found.events.get(place) else { return String::new() };
+    fn event(&self, index: usize, name: &str, columns: usize) -> String {
+        let Some(event) = self.found.events.get(index) else { return String::new() };
         let (from_ns, _) = self.found.trace.interval_ns();
         let at = format!("+{}", text::duration(event.at_ns.saturating_sub(from_ns)));
         let column = self.column(event.at_ns, columns).min(columns.saturating_sub(1));
@@ -338,8 +338,8 @@ impl<'a> Waterfall<'a> {
             parts = vec!["none: the root lives long, and is no one piece of work".into()];
         }
         let lives_long = trace.meanwhile.is_some()
-            || (0..trace.nodes()).any(|place| {
-                trace.lives_long(place) || matches!(trace.node(place), Some(Node::Entry(_)))
+            || (0..trace.nodes()).any(|index| {
+                trace.lives_long(index) || matches!(trace.node(index), Some(Node::Entry(_)))
             });
         let line = format!(
             "{PATH}critical path ◆{PATH:#} {}   {FAINT}░ waiting  ▒ running{}{}{FAINT:#}",

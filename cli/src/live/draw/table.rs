@@ -63,10 +63,10 @@ impl Plan {
 /// Draws the table, and keeps the selected row in sight.
 pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
     let lines = usize::from(canvas.height().saturating_sub(1));
-    let place = app.place();
+    let position = app.selected_position();
     if lines > 0 {
-        let lowest = place.saturating_sub(lines - 1);
-        app.top = app.top.clamp(lowest, place).min(app.order.len().saturating_sub(lines));
+        let lowest = position.saturating_sub(lines - 1);
+        app.top = app.top.clamp(lowest, position).min(app.order.len().saturating_sub(lines));
     }
     (app.lines_shown, app.lines_total) = (lines, app.order.len());
     let Some(page) = &app.page else { return };
@@ -81,7 +81,7 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
         let Some(row) = app.row_at(at) else { continue };
         let y = u16::try_from(y + 1).unwrap_or(u16::MAX);
         line(canvas, y, row, &plan);
-        if at == place {
+        if at == position {
             canvas.restyle(y, SELECTED);
         }
     }
