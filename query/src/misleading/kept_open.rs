@@ -71,7 +71,8 @@ impl Reader {
                    p.entries BETWEEN 1 AND ?3 AND (k.entries > p.entries OR k.busy_ns > p.busy_ns),
                    CASE WHEN p.entries = 1 THEN coalesce(p.last_exit_ns, p.first_entry_ns + p.busy_ns)
                      ELSE p.last_exit_ns END
-                 FROM (SELECT * FROM span WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?4) AS k
+                 FROM (SELECT * FROM span WHERE id BETWEEN ?1 AND ?2 AND run_id = ?5
+                   ORDER BY id LIMIT ?4) AS k
                  LEFT JOIN span AS p ON p.id = k.parent_id AND k.duration_ns IS NOT NULL
                    AND p.self_ns IS NOT NULL",
             )?;
@@ -79,7 +80,7 @@ impl Reader {
             let mut seen = first - 1;
             for start in starting_points(first, last) {
                 let from = start.max(seen + 1);
-                let mut rows = find.query(params![from, last, POLLS_MAX, ROWS])?;
+                let mut rows = find.query(params![from, last, POLLS_MAX, ROWS, run_id])?;
                 while let Some(row) = rows.next()? {
                     seen = seen.max(row.get(0)?);
                     let Some(pair) = pair(row)? else { continue };

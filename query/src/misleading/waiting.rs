@@ -136,11 +136,12 @@ fn look(tx: &Connection, run_id: i64, names: &[Name]) -> rusqlite::Result<Vec<Sa
     let Some((first, last)) = ids(tx, run_id)? else { return Ok(looked) };
     let mut find = tx.prepare(
         "SELECT id, callsite_id, duration_ns, coalesce(busy_ns, 0), coalesce(self_ns, 0), entries
-         FROM span WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3",
+         FROM span WHERE id BETWEEN ?1 AND ?2 AND run_id = ?4 ORDER BY id LIMIT ?3",
     )?;
     let mut seen = first.saturating_sub(1);
     for start in starting_points(first, last) {
-        let mut rows = find.query(params![start.max(seen.saturating_add(1)), last, ROWS])?;
+        let mut rows =
+            find.query(params![start.max(seen.saturating_add(1)), last, ROWS, run_id])?;
         while let Some(row) = rows.next()? {
             seen = seen.max(row.get(0)?);
             let at = of_callsite.get(&row.get::<_, i64>(1)?);
