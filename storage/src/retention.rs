@@ -108,6 +108,8 @@ pub(crate) struct Limits {
     room: u64,
     /// Rows that began before this moment are deleted.
     cutoff_unix_ns: Option<i64>,
+    /// All rows of runs before this one are deleted.
+    first_run: Option<i64>,
 }
 
 /// A moment of a run, and all of the runs before it.
@@ -139,13 +141,19 @@ impl Limits {
             // A sixteenth at least; but no more than half, so that something is kept.
             room: batch_bytes.max(max_bytes / 16).min(max_bytes / 2),
             cutoff_unix_ns: options.max_age.map(ago),
+            first_run: None,
         };
         (limits.max_bytes.is_some() || limits.cutoff_unix_ns.is_some()).then_some(limits)
     }
 
     /// Rows that began before this moment are deleted.
     pub(crate) fn before(cutoff_unix_ns: i64) -> Self {
-        Self { max_bytes: None, room: 0, cutoff_unix_ns: Some(cutoff_unix_ns) }
+        Self { max_bytes: None, room: 0, cutoff_unix_ns: Some(cutoff_unix_ns), first_run: None }
+    }
+
+    /// All rows of runs before this one are deleted.
+    pub(crate) fn before_run(first_run: i64) -> Self {
+        Self { max_bytes: None, room: 0, cutoff_unix_ns: None, first_run: Some(first_run) }
     }
 }
 
@@ -170,6 +178,13 @@ pub(crate) fn prune(
             pruned.more |= deleted >= rows;
         }
         delete_companions(tx, horizon, &mut pruned)?;
+    }
+    if let Some(run_id) = limits.first_run {
+        let rows = pace.rows.max(STEP_ROWS);
+        for run in aged::runs_before(tx, run_id)? {
+            run.prune(tx, rows, &mut pruned)?;
+        }
+        delete_companions(tx, Moment { run_id, at_ns: i64::MIN }, &mut pruned)?;
     }
     if let Some(max_bytes) = limits.max_bytes {
         let target = max_bytes - limits.room;
@@ -234,21 +249,25 @@ pub(crate) fn bytes(conn: &Connection) -> rusqlite::Result<u64> {
     Ok(number(conn, "page_count")? * number(conn, "page_size")?)
 }
 
-/// When the oldest span, event or entry began; if there is none, a moment after everything.
+/// When the oldest span, event or entry began, in the run that has the smallest id; if there is none, a moment after
+/// everything.
 fn oldest_moment(tx: &Transaction<'_>) -> rusqlite::Result<Moment> {
-    let first = |sql| {
-        tx.query_row(sql, [], |row| Ok(Moment { run_id: row.get(0)?, at_ns: row.get(1)? }))
-            .optional()
+    let first = |table: Table| {
+        let (name, at, _) = table.names();
+        let sql = format!("SELECT id, run_id, {at} FROM main.{name} ORDER BY id LIMIT 1");
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok((row.get::<_, i64>(0)?, Moment { run_id: row.get(1)?, at_ns: row.get(2)? }))
+        };
+        tx.query_row(&sql, [], read).optional()
     };
-    let span = first("SELECT run_id, start_ns FROM span ORDER BY id LIMIT 1")?;
-    let event = first("SELECT run_id, at_ns FROM event ORDER BY id LIMIT 1")?;
-    let entry = first("SELECT run_id, start_ns FROM entry ORDER BY id LIMIT 1")?;
-    Ok(span
-        .into_iter()
-        .chain(event)
-        .chain(entry)
-        .min()
-        .unwrap_or(Moment { run_id: i64::MAX, at_ns: 0 }))
+    let mut found = Vec::new();
+    for table in NUMBERED {
+        found.extend(first(table)?);
+    }
+    // The first event of another run may come long after its first span.
+    let run_id = found.iter().min_by_key(|(id, _)| *id).map(|(_, moment)| moment.run_id);
+    let of_run = found.iter().map(|(_, moment)| *moment).filter(|it| Some(it.run_id) == run_id);
+    Ok(of_run.min().unwrap_or(Moment { run_id: i64::MAX, at_ns: 0 }))
 }
 
 impl Table {
@@ -331,16 +350,21 @@ fn count_deleted(
     match table {
         Table::Span => {
             tx.execute(
-                "DELETE FROM main.link WHERE span_id <= ?1
-                   AND NOT EXISTS (SELECT 1 FROM main.span WHERE id = span_id)",
-                [last_id],
+                &format!(
+                    "DELETE FROM main.link WHERE span_id <= ?1 AND (run_id = ?2 OR run_id IN ({GONE}))
+                       AND NOT EXISTS (SELECT 1 FROM main.span WHERE id = span_id)"
+                ),
+                [last_id, run_id],
             )?;
             // A span that is still open has no row yet, but spans inside it may have.
             tx.execute(
-                "DELETE FROM main.trace_context WHERE root_id <= ?1 AND span_id <= ?1
-                   AND NOT EXISTS (SELECT 1 FROM main.span WHERE id = span_id)
-                   AND NOT EXISTS (SELECT 1 FROM main.open_span WHERE id = span_id)",
-                [last_id],
+                &format!(
+                    "DELETE FROM main.trace_context WHERE root_id <= ?1 AND span_id <= ?1
+                       AND (run_id = ?2 OR run_id IN ({GONE}))
+                       AND NOT EXISTS (SELECT 1 FROM main.span WHERE id = span_id)
+                       AND NOT EXISTS (SELECT 1 FROM main.open_span WHERE id = span_id)"
+                ),
+                [last_id, run_id],
             )?;
             pruned.spans += deleted as u64;
             pruned.live.spans += if is_live { deleted as i64 } else { 0 };
@@ -357,7 +381,15 @@ fn count_deleted(
     Ok(())
 }
 
-/// Deletes what belongs to spans and events before the horizon.
+/// SQL: runs that have ended and have no spans, events and entries left.
+const GONE: &str = "SELECT id FROM main.run WHERE ended_unix_ns IS NOT NULL
+    AND spans <= pruned_spans AND events <= pruned_events AND entries <= pruned_entries";
+
+/// SQL: runs with spans, events or entries. Those of one that was recorded beside others may come behind theirs.
+const WITH_ROWS: &str = "SELECT id FROM main.run
+    WHERE spans > pruned_spans OR events > pruned_events OR entries > pruned_entries";
+
+/// Deletes what belongs to spans and events before the horizon, but nothing of earlier runs that have rows left.
 fn delete_companions(
     tx: &Transaction<'_>,
     horizon: Moment,
@@ -371,6 +403,7 @@ fn delete_companions(
                 "DELETE FROM main.{table} WHERE (run_id, at_ns, callsite_id) IN (
                    SELECT run_id, at_ns, callsite_id FROM main.{table}
                    WHERE (run_id, at_ns) < (?1, ?2) AND (run_id < ?1 OR at_ns + interval_ns <= ?2)
+                     AND (run_id = ?1 OR run_id NOT IN ({WITH_ROWS}))
                    ORDER BY run_id, at_ns, callsite_id LIMIT ?3)"
             ),
             [run_id, at_ns, CALL_ROWS as i64],
@@ -379,9 +412,12 @@ fn delete_companions(
         rollups = deleted.max(rollups);
     }
     let stats = tx.execute(
-        "DELETE FROM writer_stat WHERE (run_id, at_ns) IN (
-           SELECT run_id, at_ns FROM writer_stat WHERE (run_id, at_ns) < (?1, ?2)
-           ORDER BY run_id, at_ns LIMIT ?3)",
+        &format!(
+            "DELETE FROM writer_stat WHERE (run_id, at_ns) IN (
+               SELECT run_id, at_ns FROM writer_stat WHERE (run_id, at_ns) < (?1, ?2)
+                 AND (run_id = ?1 OR run_id NOT IN ({WITH_ROWS}))
+               ORDER BY run_id, at_ns LIMIT ?3)"
+        ),
         [run_id, at_ns, CALL_ROWS as i64],
     )?;
     pruned.more |= rollups.max(stats) as i64 >= CALL_ROWS as i64;
@@ -390,7 +426,7 @@ fn delete_companions(
             &format!(
                 "DELETE FROM {table} WHERE id IN (
                    SELECT id FROM (SELECT id, run_id, at_ns FROM {table} ORDER BY id LIMIT ?3)
-                   WHERE (run_id, at_ns) < (?1, ?2))"
+                   WHERE (run_id, at_ns) < (?1, ?2) AND (run_id = ?1 OR run_id NOT IN ({WITH_ROWS})))"
             ),
             [run_id, at_ns, CALL_ROWS as i64],
         )?;
@@ -404,7 +440,8 @@ fn delete_companions(
                 "DELETE FROM {table} WHERE id IN (
                    SELECT id FROM (SELECT id, run_id FROM {table} ORDER BY id LIMIT ?2)
                    WHERE run_id < min(?1, (SELECT max(id) FROM run), coalesce((SELECT min(id) FROM run
-                     WHERE ended_unix_ns IS NULL AND uuid IN (SELECT lower(hex(ring)) FROM drained)), ?1)))"
+                     WHERE ended_unix_ns IS NULL AND uuid IN (SELECT lower(hex(ring)) FROM drained)), ?1))
+                     AND run_id NOT IN ({WITH_ROWS}))"
             ),
             [run_id, CALL_ROWS as i64],
         )?;

@@ -509,6 +509,15 @@ impl Store {
         self.prune_to(&retention::Limits::before(cutoff_unix_ns), Pace::step())
     }
 
+    /// Deletes some rows of the runs before this one, whenever they began; as [`prune`](Self::prune) otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As for [`append`](Self::append); nothing is deleted then.
+    pub fn prune_runs_before(&mut self, run_id: i64) -> Result<Pruned, Error> {
+        self.prune_to(&retention::Limits::before_run(run_id), Pace::step())
+    }
+
     fn prune_to(&mut self, limits: &retention::Limits, pace: Pace) -> Result<Pruned, Error> {
         self.check_files()?;
         self.wal.make_room(&self.conn, &self.path, self.options.wal_bytes_max)?;

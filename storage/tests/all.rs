@@ -34,5 +34,6 @@ mod resumed;
 mod retention;
 mod rollups;
 mod rows_between_others;
+mod rows_pruned_beside_others;
 mod size_limit;
 mod trace_contexts;

@@ -18,13 +18,27 @@ pub(super) struct Aged {
 
 /// Runs that began before this time (nanoseconds since the Unix epoch) and have rows left, the first ones first.
 pub(super) fn runs(tx: &Transaction<'_>, cutoff_unix_ns: i64) -> rusqlite::Result<Vec<Aged>> {
-    let mut query = tx.prepare(
-        "SELECT id, first_id, last_id, ?1 - started_unix_ns FROM main.run
-         WHERE started_unix_ns < ?1
+    read(tx, "?1 - started_unix_ns", "started_unix_ns < ?1", cutoff_unix_ns)
+}
+
+/// Runs before this one that have rows left, all of which are too old.
+pub(super) fn runs_before(tx: &Transaction<'_>, run_id: i64) -> rusqlite::Result<Vec<Aged>> {
+    read(tx, &i64::MAX.to_string(), "id < ?1", run_id)
+}
+
+fn read(
+    tx: &Transaction<'_>,
+    before_ns: &str,
+    which: &str,
+    than: i64,
+) -> rusqlite::Result<Vec<Aged>> {
+    let mut query = tx.prepare(&format!(
+        "SELECT id, first_id, last_id, {before_ns} FROM main.run
+         WHERE {which}
            AND (spans > pruned_spans OR events > pruned_events OR entries > pruned_entries)
-         ORDER BY first_id, id",
-    )?;
-    let read = query.query_map([cutoff_unix_ns], |row| {
+         ORDER BY first_id, id"
+    ))?;
+    let read = query.query_map([than], |row| {
         let (run_id, first_id, last_id) = (row.get(0)?, row.get(1)?, row.get(2)?);
         Ok(Aged { run_id, first_id, last_id, before_ns: row.get(3)? })
     });
