@@ -193,3 +193,49 @@ fn where_ids_come_to_an_end_it_is_told_and_all_is_in_the_ring_files() {
 fn request_by(profiler: &Profiler) {
     within(&dispatch(profiler), || request(999_999));
 }
+
+#[test]
+fn marks_of_programs_that_two_collectors_saw_are_all_there() {
+    let (scratch, rings) = (scratch_for(60), rings());
+    let begin = |label: &str| small_in(rings.path()).label(label).build().unwrap();
+    let set = |profiler: &Profiler, numbers: std::ops::Range<u64>| {
+        numbers.clone().for_each(|n| profiler.mark(format!("mark {n}")).unwrap());
+        record(profiler, numbers.start..numbers.start + 5);
+        profiler.flush(LONG).unwrap();
+    };
+    // It has more marks than rows with ids of their own.
+    let first = begin("first");
+    let collector = Collector::start(rings.path(), scratch.db());
+    set(&first, 0..300);
+    collector.stop();
+    let second = begin("second");
+    let mut collector = Collector::start(rings.path(), scratch.db());
+    for round in 1..4 {
+        set(&second, (round - 1) * 300..round * 300);
+        set(&first, round * 300..(round + 1) * 300);
+        if round == 2 {
+            collector.stop();
+            // Another program, which writes the profile itself.
+            let other = Profiler::builder().database(scratch.db()).build().unwrap();
+            set(&other, 0..50);
+            other.close().unwrap();
+            collector = Collector::start(rings.path(), scratch.db());
+        }
+    }
+    for profiler in [first, second] {
+        let report = profiler.close().unwrap();
+        assert_eq!(report.dropped.total(), 0);
+    }
+    collector.stop();
+    let db = Database::open(scratch.db());
+    for (run, marks) in [(1, 1_200), (2, 900), (3, 50)] {
+        let sql = format!("SELECT count(*) FROM mark WHERE run_id = {run}");
+        assert_eq!(db.count(&sql), marks, "run {run}");
+        let sql = format!("SELECT count(DISTINCT label) FROM mark WHERE run_id = {run}");
+        assert_eq!(db.count(&sql), marks, "run {run}");
+        let sql = format!("SELECT sum(dropped_spans + dropped_events) FROM run WHERE id = {run}");
+        assert_eq!(db.count(&sql), 0, "run {run}");
+    }
+    assert_apart(scratch.db());
+    assert_no_files(rings.path());
+}

@@ -220,13 +220,16 @@ impl Store {
         self.last_id = self.last_id.max(first_id.saturating_sub(1));
     }
 
-    /// One more than the largest id of a mark in the file.
+    /// One more than the largest id of a mark in the file, and than those that runs which are collected may set yet: they
+    /// are read again by each collector, and each has the same id then.
     ///
     /// # Errors
     ///
     /// When the file cannot be read.
     pub fn next_mark_id(&self) -> Result<u64, Error> {
-        let largest = "SELECT coalesce(max(id), 0) FROM mark";
+        let largest = "SELECT max(coalesce((SELECT max(id) FROM mark), 0),
+            coalesce((SELECT max(min(first_id, 1 << 61)) + (1 << 16) FROM run
+              WHERE ended_unix_ns IS NULL AND settings LIKE '%\"collected_from\":%'), 0))";
         let largest: i64 = self
             .conn
             .query_row(largest, [], |row| row.get(0))
