@@ -40,14 +40,15 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let reader = context.wanted.reader()?;
     let runs = reader.runs()?;
     drop(reader);
-    let (cutoff, bytes) = limits(arguments, &runs)?;
-    if cutoff.is_none() && bytes.is_none() {
+    let limits = limits(arguments, &runs)?;
+    let Limits { cutoff, first_run, bytes } = limits;
+    if cutoff.is_none() && first_run.is_none() && bytes.is_none() {
         let failure = Failure::usage("nothing says what may go");
         return Err(failure.hint("--keep 24h, --max-bytes 2GB or --runs 5"));
     }
     let before = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
     if arguments.dry_run {
-        return dry_run(context, &runs, cutoff, bytes, before);
+        return dry_run(context, &runs, limits, before);
     }
     let options = StoreOptions { max_bytes: bytes, ..StoreOptions::default() };
     let mut store = Store::open(&path, &options).map_err(|error| match error.kind() {
@@ -65,6 +66,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
             }
         }
     };
+    if let Some(run_id) = first_run {
+        steps(&mut || store.prune_runs_before(run_id))?;
+    }
     if let Some(cutoff) = cutoff {
         steps(&mut || store.prune_before(cutoff))?;
     }
@@ -139,14 +143,18 @@ fn show(
 fn dry_run(
     context: &Context,
     runs: &[Run],
-    cutoff: Option<i64>,
-    bytes: Option<u64>,
+    Limits { cutoff, first_run, bytes }: Limits,
     before: u64,
 ) -> Result<Exit, Failure> {
     let reader = context.wanted.reader()?;
     let mut gone = Deleted::default();
     for run in runs {
-        let Some(cutoff) = cutoff else { break };
+        if first_run.is_some_and(|first| run.id < first) {
+            let Deleted { spans, events, entries } = Deleted::of_run(run);
+            gone.add(spans, events, entries);
+            continue;
+        }
+        let Some(cutoff) = cutoff else { continue };
         let until = cutoff.saturating_sub(run.info.started_unix_ns);
         if until <= 0 {
             continue;
@@ -179,25 +187,35 @@ fn dry_run(
     show(context, about, gone, before, None)
 }
 
-/// The moment before which everything is deleted, and how large the file may be.
-fn limits(arguments: &Arguments, runs: &[Run]) -> Result<(Option<i64>, Option<u64>), Failure> {
+/// What may go.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// What began before this moment.
+    cutoff: Option<i64>,
+    /// All of the runs before this one: those that were recorded at the same time, too.
+    first_run: Option<i64>,
+    /// The oldest rows, until the file is so large.
+    bytes: Option<u64>,
+}
+
+fn limits(arguments: &Arguments, runs: &[Run]) -> Result<Limits, Failure> {
     let keep = arguments.keep.as_deref().map(parse_duration_ns).transpose();
     let keep = keep.map_err(|error| Failure::usage(format!("--keep: {error}")))?;
     let bytes = arguments.max_bytes.as_deref().map(parse_bytes).transpose()?;
-    let before_runs = match arguments.runs {
+    let first_run = match arguments.runs {
         Some(0) => {
             let failure = Failure::usage("--runs 0 would leave nothing");
             return Err(failure.hint("keep one run at least, or delete the file"));
         }
-        // The start of the first run that stays; if all stay, before everything.
-        Some(kept) => Some(match runs.len().checked_sub(kept).and_then(|at| runs.get(at)) {
-            Some(run) => run.info.started_unix_ns,
-            None => i64::MIN,
-        }),
+        // If all stay, none is before it.
+        Some(kept) => {
+            let first = runs.len().checked_sub(kept).and_then(|at| runs.get(at));
+            Some(first.map_or(i64::MIN, |run| run.id))
+        }
         None => None,
     };
-    let before_age = keep.map(|keep| now_unix_ns().saturating_sub(keep));
-    Ok(([before_age, before_runs].into_iter().flatten().max(), bytes))
+    let cutoff = keep.map(|keep| now_unix_ns().saturating_sub(keep));
+    Ok(Limits { cutoff, first_run, bytes })
 }
 
 /// `2GB`, `500MB`, `1GiB`, or a plain number of bytes.

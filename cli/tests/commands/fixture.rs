@@ -21,7 +21,7 @@ use tracing_subscriber::layer::SubscriberExt;
 #[path = "../recording/mod.rs"]
 mod recording;
 
-pub use recording::{Recording, callsite, new_path, push, span};
+pub use recording::{Recording, callsite, document, new_path, push, span};
 
 /// A name with what terminals, databases and browsers would obey.
 pub const NASTY: &str = "\u{1b}[31m<b>x</b>\u{202e}'; DROP TABLE span; --\n";

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod asked_by;
+mod beside;
 mod changed;
 mod check;
 #[path = "../book/console.rs"]
