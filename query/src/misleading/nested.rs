@@ -44,9 +44,13 @@ impl Reader {
                  LIMIT 1",
             )?;
             let mut deepest: Option<(i64, i64, u64)> = None;
+            let mut seen = first.saturating_sub(1);
             for start in starting_points(first, last) {
-                let id = next.query_row(params![start, last, run_id], |row| row.get(0)).optional()?;
+                // Where there is nothing for long, as of a run that was recorded beside others, those behind it.
+                let from = start.max(seen.saturating_add(1));
+                let id = next.query_row(params![from, last, run_id], |row| row.get(0)).optional()?;
                 let Some(id) = id else { break };
+                seen = id;
                 let (callsite, depth) = depth(&mut ancestor, id)?;
                 if deepest.is_none_or(|(_, _, most)| depth > most) {
                     deepest = Some((id, callsite, depth));
@@ -76,4 +80,30 @@ fn depth(find: &mut Statement<'_>, id: i64) -> rusqlite::Result<(i64, u64)> {
     }
     let most = times.into_iter().max_by_key(|(_, count)| *count).unwrap_or_default();
     Ok((most.0, most.1.saturating_sub(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use spandrel_storage::SpanRow;
+
+    use crate::test_profile::TestProfile;
+
+    #[test]
+    fn where_ids_are_in_pieces_with_much_between_them_all_pieces_are_looked_at() {
+        let mut profile = TestProfile::new();
+        let callsite = profile.callsite("poll", "app", 1);
+        // In each the first and the last span are in no other one.
+        for begin in [1, 5 << 33, 7 << 33_u64] {
+            for at in 0..40 {
+                let id = begin + 2 * at;
+                let span = TestProfile::span(id, callsite, id as i64, 1);
+                let is_root = at == 0 || at == 39;
+                let parent_id = if is_root { 0 } else { id - 2 };
+                let root_id = if is_root { id } else { begin };
+                profile.add(SpanRow { parent_id, root_id, ..span }, "");
+            }
+        }
+        let found = profile.reader().nested_in_itself(1).unwrap().unwrap();
+        assert_eq!((found.name.as_str(), found.depth > 10), ("poll", true), "{found:?}");
+    }
 }
