@@ -66,7 +66,7 @@ mod tests {
         // A million of them, up and down, to the largest that a column has.
         let numbers = (0..1 << 20).map(|at: u32| {
             let word = u64::from(at).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 1;
-            (FIRST_NUMBER + at, if at % 7 == 0 { i64::MAX as u64 } else { word })
+            (FIRST_NUMBER + at, if at.is_multiple_of(7) { i64::MAX as u64 } else { word })
         });
         let mut ids = Ids::beginning_at(1);
         further_pieces(&drained(numbers)).for_each(|piece| ids.go_on_with(piece));
