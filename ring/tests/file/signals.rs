@@ -19,12 +19,18 @@ static BEFORE: AtomicUsize = AtomicUsize::new(0);
 
 extern "C" fn plain(signal: c_int) {
     assert_eq!(signal, libc::SIGBUS);
-    CALLS.fetch_add(1, Ordering::Relaxed);
     see_stack();
+    count();
+}
+
+/// Behind all that is seen: another thread waits for it.
+fn count() {
+    CALLS.fetch_add(1, Ordering::Release);
 }
 
 extern "C" fn with_info(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    plain(signal);
+    assert_eq!(signal, libc::SIGBUS);
+    see_stack();
     assert!(!context.is_null());
     // SAFETY: as the system gives it.
     let about = unsafe { &*info };
@@ -40,15 +46,16 @@ extern "C" fn with_info(signal: c_int, info: *mut libc::siginfo_t, context: *mut
         // Of a mapping of the host's own: it puts a page there.
         put_page(address as usize);
     }
+    count();
 }
 
 /// One that is installed later, and calls the one before it.
 extern "C" fn later(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    CALLS.fetch_add(1, Ordering::Relaxed);
     // SAFETY: the address of a handler with these arguments.
     let before: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) =
         unsafe { std::mem::transmute(BEFORE.load(Ordering::Relaxed)) };
     before(signal, info, context);
+    count();
 }
 
 fn put_page(address: usize) {
@@ -110,16 +117,16 @@ fn send_broken() {
 
 /// Sends it to the process as `kill` does, and waits until it has come.
 fn send_to_all() {
-    let before = CALLS.load(Ordering::Relaxed);
+    let before = calls();
     // SAFETY: as above.
     assert_eq!(unsafe { libc::kill(std::process::id() as i32, libc::SIGBUS) }, 0);
-    while CALLS.load(Ordering::Relaxed) == before {
+    while calls() == before {
         std::thread::yield_now();
     }
 }
 
 fn calls() -> u64 {
-    CALLS.load(Ordering::Relaxed)
+    CALLS.load(Ordering::Acquire)
 }
 
 fn seen(what: usize) -> usize {
