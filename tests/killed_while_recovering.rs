@@ -105,8 +105,7 @@ impl Dead {
 
 /// Ring files that there are in our folder.
 fn rings() -> u64 {
-    let folder = std::env::var("XDG_RUNTIME_DIR").expect("a folder of our own");
-    std::fs::read_dir(format!("{folder}/spandrel")).map_or(0, |files| files.count() as u64)
+    std::fs::read_dir(our_folder()).map_or(0, |files| files.count() as u64)
 }
 
 fn kill_over(role: &str, times: u64) {
@@ -154,6 +153,18 @@ fn profile() -> (Scratch, rusqlite::Connection) {
     (scratch, connection)
 }
 
+/// Removes the file of whoever was killed at that, as if they had come so far.
+fn remove_for(folder: &Path) {
+    for file in std::fs::read_dir(folder).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+}
+
+fn our_folder() -> PathBuf {
+    PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR").expect("a folder of our own"))
+        .join("spandrel")
+}
+
 /// Waits for the end of who dies of removing. `false` if there is no such death here.
 fn has_died_of_removing(mut child: child::Child) -> bool {
     let status = child.finish_within(LIMIT).expect("it ends");
@@ -178,12 +189,13 @@ fn is_committed(path: &Path) -> bool {
 }
 
 #[test]
-fn whoever_recovers_is_killed_between_the_last_commit_and_the_removal() {
+fn whoever_recovers_is_killed_between_the_last_commit_and_what_comes_after_the_removal() {
     if is_another() {
         return;
     }
     let _limit = time_limit(120);
-    for (n, role) in ["recovers", "builds"].into_iter().enumerate() {
+    let moments = [("recovers", false), ("builds", false), ("recovers", true), ("builds", true)];
+    for (n, (role, is_removed)) in moments.into_iter().enumerate() {
         let dead = Dead::make(n as u64);
         let child = dead.plan(&format!("{role}, and dies of removing")).start();
         if !has_died_of_removing(child) {
@@ -191,16 +203,25 @@ fn whoever_recovers_is_killed_between_the_last_commit_and_the_removal() {
         }
         assert_eq!(rings(), 1, "its file is there");
         assert!(is_committed(dead.scratch.db()));
+        if is_removed {
+            remove_for(&our_folder());
+        }
         dead.look(n as u64).assert_sound();
     }
 }
 
 #[test]
-fn a_collector_is_killed_between_the_last_commit_and_the_removal() {
+fn a_collector_is_killed_between_the_last_commit_and_what_comes_after_the_removal() {
     if is_another() {
         return;
     }
     let _limit = time_limit(120);
+    for is_removed in [false, true] {
+        kill_a_collector_that_removes(is_removed);
+    }
+}
+
+fn kill_a_collector_that_removes(is_removed: bool) {
     let folder = killing::folder_in_memory();
     let files = || std::fs::read_dir(folder.path()).unwrap().count();
     let (scratch, _connection) = profile();
@@ -219,6 +240,9 @@ fn a_collector_is_killed_between_the_last_commit_and_the_removal() {
     }
     assert_eq!(files(), 1, "the file is there");
     assert!(is_committed(scratch.db()));
+    if is_removed {
+        remove_for(folder.path());
+    }
     for _ in 0..2 {
         collects("collects").succeed();
         assert_eq!(files(), 0);
@@ -229,11 +253,17 @@ fn a_collector_is_killed_between_the_last_commit_and_the_removal() {
 }
 
 #[test]
-fn a_recording_that_closes_is_killed_between_the_last_commit_and_the_removal() {
+fn a_recording_that_closes_is_killed_between_the_last_commit_and_what_comes_after_the_removal() {
     if is_another() {
         return;
     }
     let _limit = time_limit(120);
+    for is_removed in [false, true] {
+        kill_a_recording_that_closes(is_removed);
+    }
+}
+
+fn kill_a_recording_that_closes(is_removed: bool) {
     let (scratch, _connection) = profile();
     let witness_path = scratch.path("witness");
     let witness = Witness::at(&witness_path);
@@ -254,6 +284,9 @@ fn a_recording_that_closes_is_killed_between_the_last_commit_and_the_removal() {
         1
     );
     let dead = Dead { scratch, witness };
+    if is_removed {
+        remove_for(&our_folder());
+    }
     let tally = dead.look(3);
     assert_eq!(tally.crashed, 0);
     tally.assert_sound();

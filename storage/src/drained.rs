@@ -14,10 +14,23 @@ use crate::schema;
 /// Stands in the place of a partition's number when nothing of the ring is needed any more.
 const ALL: i64 = -1;
 
+/// SQL: whether nothing more comes into a run. What says that it has crashed is written with the last of its rows.
+const HAS_ENDED: &str = "(ended_unix_ns IS NOT NULL
+    OR (json_valid(report) AND coalesce(report ->> '$.crashed', 0) = 1))";
+
 /// The file of a ring is gone.
 pub(crate) fn forget(tx: &Connection, ring: &RingId) -> rusqlite::Result<()> {
     let sql = "DELETE FROM main.drained WHERE ring = ?1";
     tx.execute(sql, [ring.as_slice()]).map(drop)
+}
+
+/// The same of all rings whose runs have ended, as their rows say for good.
+pub(crate) fn forget_ended(tx: &Connection) -> rusqlite::Result<()> {
+    let sql = format!(
+        "DELETE FROM main.drained
+         WHERE lower(hex(ring)) IN (SELECT uuid FROM main.run WHERE {HAS_ENDED})"
+    );
+    tx.execute(&sql, []).map(drop)
 }
 
 pub(crate) fn store(tx: &Connection, drained: &[DrainedRow]) -> rusqlite::Result<()> {
@@ -69,8 +82,8 @@ pub fn has_runs_in(file: &ReadOnly) -> Result<bool, Error> {
 }
 
 pub(crate) fn has_ended(conn: &Connection, uuid: &str) -> rusqlite::Result<Option<bool>> {
-    let sql = "SELECT ended_unix_ns IS NOT NULL FROM main.run WHERE uuid = ?1 ORDER BY id DESC";
-    conn.query_row(sql, [uuid], |row| row.get(0)).optional()
+    let sql = format!("SELECT {HAS_ENDED} FROM main.run WHERE uuid = ?1 ORDER BY id DESC");
+    conn.query_row(&sql, [uuid], |row| row.get(0)).optional()
 }
 
 /// How far a ring is stored, as [`Store::drained`](crate::Store::drained) says it, for somebody who only reads.

@@ -49,3 +49,44 @@ fn a_position_is_there_if_its_rows_are_and_never_goes_back() {
     assert_eq!(sorted(&store), []);
     assert_eq!(store.drained(&OTHER).unwrap().len(), 1, "that of another ring stays");
 }
+
+#[test]
+fn rings_whose_runs_have_ended_are_forgotten_and_no_others() {
+    let (_folder, path) = common::place();
+    let mut store = common::store(&path, &StoreOptions::default());
+    let mut batch = common::batch(&mut store, 1);
+    let rings: Vec<[u8; 16]> = (0..6).map(|n| [n; 16]).collect();
+    batch.drained = rings
+        .iter()
+        .map(|ring| DrainedRow { ring: *ring, partition: Some(0), position: 1 })
+        .collect();
+    store.append(&mut batch).unwrap();
+    store.close().unwrap();
+    // Of the last one, there is no run.
+    let runs = [
+        ("5", "NULL"),
+        ("NULL", "NULL"),
+        ("NULL", r#"'{"crashed":true}'"#),
+        ("NULL", r#"'{"crashed":false}'"#),
+        ("NULL", "'not JSON'"),
+    ];
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    for (n, (ended, report)) in runs.iter().enumerate() {
+        let uuid = format!("{n:02x}").repeat(16);
+        let sql = format!(
+            "CREATE TEMP TABLE another AS SELECT * FROM run WHERE id = 1;
+             UPDATE another SET id = {}, uuid = '{uuid}', ended_unix_ns = {ended}, report = {report};
+             INSERT INTO run SELECT * FROM another; DROP TABLE another",
+            100 + n
+        );
+        conn.execute_batch(&sql).unwrap();
+    }
+    drop(conn);
+    let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
+    store.forget_drained_of_ended().unwrap();
+    let has = |ring: &&[u8; 16]| !store.drained(ring).unwrap().is_empty();
+    let left: Vec<u8> = rings.iter().filter(has).map(|ring| ring[0]).collect();
+    assert_eq!(left, [1, 3, 4, 5]);
+    assert_eq!(store.has_ended(&"02".repeat(16)).unwrap(), Some(true), "nothing more comes of it");
+    assert_eq!(store.has_ended(&"03".repeat(16)).unwrap(), Some(false));
+}

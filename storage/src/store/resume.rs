@@ -263,4 +263,20 @@ impl Store {
     pub fn forget_drained(&mut self, ring: &RingId) -> Result<(), Error> {
         self.in_transaction("forget a ring", |tx| drained::forget(tx, ring))
     }
+
+    /// Forgets how far rings are stored whose runs have ended: whoever removed the file of one may have been killed
+    /// before [`forget_drained`](Self::forget_drained). Where a file is still there, the run says that nothing of it is
+    /// needed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`append`](Self::append).
+    pub fn forget_drained_of_ended(&mut self) -> Result<(), Error> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM main.drained)";
+        let has_any = self.conn.query_row(sql, [], |row| row.get(0));
+        match has_any.context(&self.path, "read how far rings are stored")? {
+            false => Ok(()),
+            true => self.in_transaction("forget rings", |tx| drained::forget_ended(tx)),
+        }
+    }
 }

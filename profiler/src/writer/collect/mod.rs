@@ -225,6 +225,11 @@ struct Collector<'a, T> {
 impl<T: FnMut(Collecting)> Collector<'_, T> {
     fn run(&mut self) -> Result<(), Error> {
         let mut pause = PAUSE_MIN;
+        self.look_for_rings()?;
+        if self.left_alone.is_empty() {
+            // Of rings whose files an earlier collector has removed, before it was killed.
+            self.store.forget_drained_of_ended()?;
+        }
         while !(self.stop)() {
             self.look_for_rings()?;
             let any = self.round(false)?;

@@ -106,6 +106,12 @@ pub(crate) fn before_recording(store: &mut Store, database: &Path) -> Recovered 
             break;
         }
     }
+    // One that cannot be removed now is told by both, in case its run is deleted before the file is.
+    if errors.is_empty()
+        && let Err(error) = store.forget_drained_of_ended()
+    {
+        errors.push(error.into());
+    }
     Recovered { rings, refused: errors }
 }
 
