@@ -117,7 +117,7 @@ pub struct Slowest {
     kept: BinaryHeap<Reverse<RankedSpan>>,
     /// Faster spans are not wanted.
     floor_ns: Option<i64>,
-    seen: u64,
+    offered: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -130,7 +130,7 @@ struct RankedSpan {
 impl Slowest {
     /// Keeps at most `limit` spans.
     pub fn new(by: SlowBy, limit: usize) -> Self {
-        Self { by, limit, kept: BinaryHeap::new(), floor_ns: None, seen: 0 }
+        Self { by, limit, kept: BinaryHeap::new(), floor_ns: None, offered: 0 }
     }
 
     /// Looks at a span.
@@ -144,7 +144,7 @@ impl Slowest {
 
     fn keep_as(&mut self, entered: bool, ns: Option<i64>, span: &SpanRef<'_>) {
         let Some(ns) = ns else { return };
-        self.seen += 1;
+        self.offered += 1;
         if self.kept.len() >= self.limit {
             let entry = span.entry.map_or(0, |entry| entry.id);
             match self.kept.peek() {
@@ -158,8 +158,8 @@ impl Slowest {
     }
 
     /// Spans that were added and have such a time.
-    pub fn seen(&self) -> u64 {
-        self.seen
+    pub fn offered(&self) -> u64 {
+        self.offered
     }
 
     /// The spans, the slowest first.

@@ -7,7 +7,7 @@ use crate::record::EarlierRow;
 use crate::rollup::{Source, Staged};
 
 /// What the row of an entry says.
-struct Said {
+struct StoredEntries {
     id: i64,
     callsite_id: i64,
     end_ns: i64,
@@ -34,26 +34,30 @@ pub(crate) fn change(
     let mut update =
         tx.prepare("UPDATE main.entry SET earlier_entries = ?2, earlier_ns = ?3 WHERE id = ?1")?;
     for row in earlier {
-        let said = match said(&mut find, row.first_id, run_id)? {
-            None if row.last_id != row.first_id => said(&mut find, row.last_id, run_id)?,
-            said => said,
+        let stored = match stored_entries(&mut find, row.first_id, run_id)? {
+            None if row.last_id != row.first_id => stored_entries(&mut find, row.last_id, run_id)?,
+            stored => stored,
         };
-        let Some(said) = said else { continue };
-        let entries = said.entries.saturating_add(row.entries).max(0);
-        let ns = if entries == 0 { 0 } else { said.ns.saturating_add(row.ns).max(0) };
+        let Some(stored) = stored else { continue };
+        let entries = stored.entries.saturating_add(row.entries).max(0);
+        let ns = if entries == 0 { 0 } else { stored.ns.saturating_add(row.ns).max(0) };
         let has_any = entries > 0;
-        update.execute(params![said.id, has_any.then_some(entries), has_any.then_some(ns)])?;
-        let more = (entries.saturating_sub(said.entries), ns.saturating_sub(said.ns));
-        staged.add_earlier((said.callsite_id, said.end_ns), more, source)?;
+        update.execute(params![stored.id, has_any.then_some(entries), has_any.then_some(ns)])?;
+        let more = (entries.saturating_sub(stored.entries), ns.saturating_sub(stored.ns));
+        staged.add_earlier((stored.callsite_id, stored.end_ns), more, source)?;
     }
     Ok(())
 }
 
-fn said(find: &mut Statement<'_>, id: u64, run_id: i64) -> rusqlite::Result<Option<Said>> {
+fn stored_entries(
+    find: &mut Statement<'_>,
+    id: u64,
+    run_id: i64,
+) -> rusqlite::Result<Option<StoredEntries>> {
     let id = id.cast_signed();
     find.query_row([id, run_id], |row| {
         let (start_ns, duration_ns): (i64, i64) = (row.get(1)?, row.get(2)?);
-        Ok(Said {
+        Ok(StoredEntries {
             id,
             callsite_id: row.get(0)?,
             end_ns: start_ns.saturating_add(duration_ns),

@@ -145,7 +145,7 @@ fn kind_of(tx: &Transaction<'_>, name: &str) -> rusqlite::Result<Option<String>>
 
 /// Views hold no data; and while they exist a column cannot be renamed.
 fn drop_views(tx: &Transaction<'_>) -> rusqlite::Result<()> {
-    for (name, _) in made("VIEW") {
+    for (name, _) in statements_making("VIEW") {
         if kind_of(tx, name)?.as_deref() == Some("view") {
             tx.execute_batch(&format!("DROP VIEW main.{name}"))?;
         }
@@ -154,7 +154,7 @@ fn drop_views(tx: &Transaction<'_>) -> rusqlite::Result<()> {
 }
 
 fn make_tables(tx: &Transaction<'_>) -> rusqlite::Result<()> {
-    for (name, sql) in made("TABLE") {
+    for (name, sql) in statements_making("TABLE") {
         if kind_of(tx, name)?.as_deref() != Some("table") {
             tx.execute_batch(sql)?;
         }
@@ -164,7 +164,7 @@ fn make_tables(tx: &Transaction<'_>) -> rusqlite::Result<()> {
 
 /// If somebody else has made something with the name of a view, that stays.
 fn make_views(tx: &Transaction<'_>) -> rusqlite::Result<()> {
-    for (name, sql) in made("VIEW") {
+    for (name, sql) in statements_making("VIEW") {
         if kind_of(tx, name)?.is_none() {
             tx.execute_batch(sql)?;
         }
@@ -173,7 +173,7 @@ fn make_views(tx: &Transaction<'_>) -> rusqlite::Result<()> {
 }
 
 /// Names and statements of the tables or views, each after those that it needs.
-fn made(kind: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+fn statements_making(kind: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
     let start = format!("CREATE {kind} ");
     schema().split("\n\n").filter_map(move |part| {
         let statement = part.get(part.find(&start)?..)?;

@@ -236,7 +236,7 @@ fn find(
         Some(name) => profile.calls_named(name, Columns::Entries, add)?,
         None => profile.calls(Columns::Entries, add)?,
     }
-    let total = slowest.seen();
+    let total = slowest.offered();
     let mut spans = slowest.into_spans();
     profile.reader.read_fields(&mut spans)?;
     profile.reader.read_owners(&mut spans)?;

@@ -34,19 +34,19 @@ struct Regions<'a> {
     rows: &'a mut Rows,
     name: &'static str,
     /// Where each row ends.
-    known: Vec<(u64, i64)>,
+    row_ends: Vec<(u64, i64)>,
 }
 
 impl Regions<'_> {
     /// A row that is free at `from_ns`; slices come by start.
     fn row(&mut self, from_ns: i64, to_ns: i64, out: &mut Vec<u8>) -> u64 {
-        let free = self.known.iter_mut().find(|(_, until)| *until <= from_ns);
+        let free = self.row_ends.iter_mut().find(|(_, until)| *until <= from_ns);
         if let Some((row, until)) = free {
             *until = to_ns;
             return *row;
         }
         let row = self.rows.other(self.name, out);
-        self.known.push((row, to_ns));
+        self.row_ends.push((row, to_ns));
         row
     }
 
@@ -85,7 +85,7 @@ pub(super) fn marks(
 ) -> Result<u64, ExportError> {
     let mut marks = source.marks()?;
     marks.order_by_key(|mark| mark.at_ns);
-    let mut regions = Regions { rows, name: "marks", known: Vec::new() };
+    let mut regions = Regions { rows, name: "marks", row_ends: Vec::new() };
     for mark in &marks {
         regions.write(&mut out.buffer, &mark.label, (mark.at_ns, mark.until_ns), |out| {
             if let Some(fields) = &mark.fields {
@@ -105,7 +105,7 @@ pub(super) fn losses(
 ) -> Result<(), ExportError> {
     let mut losses = source.losses()?;
     losses.order_by_key(|loss| loss.from_ns);
-    let mut regions = Regions { rows, name: "losses", known: Vec::new() };
+    let mut regions = Regions { rows, name: "losses", row_ends: Vec::new() };
     for loss in losses {
         let name = format!("lost: {}", loss.reason);
         regions.write(&mut out.buffer, &name, (loss.from_ns, Some(loss.to_ns)), |out| {

@@ -196,7 +196,7 @@ impl Slices for Chrome<'_, '_, '_> {
 
     fn end(&mut self, lane: Lane, open: &Open) -> Result<(), ExportError> {
         let Some(mut arguments) = self.arguments.remove(&open.number) else { return Ok(()) };
-        let Some(row) = self.rows.known(lane) else { return Ok(()) };
+        let Some(row) = self.rows.existing(lane) else { return Ok(()) };
         let out = &mut self.out.buffer;
         begin(out, "E", &open.callsite.name);
         category(out, &open.callsite.target);

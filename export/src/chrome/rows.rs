@@ -62,7 +62,7 @@ impl Rows {
     }
 
     /// The row of a lane in which something has begun.
-    pub(super) fn known(&self, lane: Lane) -> Option<u64> {
+    pub(super) fn existing(&self, lane: Lane) -> Option<u64> {
         self.lanes.get(&lane).copied()
     }
 

@@ -129,11 +129,11 @@ impl Lanes {
             // A slice of length 0 may be inside one that ends at the same moment.
             self.close_until(if start == end { start } else { start.saturating_add(1) }, to)?;
         }
-        let inside = match is_late {
+        let nested = match is_late {
             true => None,
-            false => self.inside(slice, placement, &mut end, to)?,
+            false => self.nested_lane(slice, placement, &mut end, to)?,
         };
-        let lane = match inside {
+        let lane = match nested {
             Some(lane) => lane,
             None => self.free_lane(slice, placement, is_late, to)?,
         };
@@ -200,7 +200,7 @@ impl Lanes {
     }
 
     /// The lane in which the slice is inside of another one.
-    fn inside<S: Slices>(
+    fn nested_lane<S: Slices>(
         &mut self,
         slice: &Slice<'_>,
         placement: Placement,

@@ -15,7 +15,7 @@ struct Viewer {
     stacks: HashMap<Lane, Vec<u64>>,
     last: HashMap<Lane, i64>,
     numbers: HashMap<u64, u64>,
-    inside: HashMap<u64, Option<u64>>,
+    parents: HashMap<u64, Option<u64>>,
     lanes: HashMap<u64, Lane>,
     ended: HashMap<u64, i64>,
     lateness: usize,
@@ -40,7 +40,7 @@ impl Slices for Viewer {
         assert!(self.numbers.insert(number, id).is_none());
         self.at(lane, slice.from_ns);
         let stack = self.stacks.entry(lane).or_default();
-        assert!(self.inside.insert(id, stack.last().copied()).is_none());
+        assert!(self.parents.insert(id, stack.last().copied()).is_none());
         stack.push(id);
         self.lanes.insert(id, lane);
         Ok(())
@@ -114,10 +114,10 @@ fn children_lie_in_their_parents_and_siblings_one_after_the_other() {
         (Some(5), 10, 0),
     ]);
     let viewer = view(&sorted(trees));
-    assert_eq!(viewer.inside[&2], Some(1));
-    assert_eq!(viewer.inside[&3], Some(1));
-    assert_eq!(viewer.inside[&6], Some(5));
-    assert_eq!(viewer.inside[&7], Some(6), "a child without length in a parent without length");
+    assert_eq!(viewer.parents[&2], Some(1));
+    assert_eq!(viewer.parents[&3], Some(1));
+    assert_eq!(viewer.parents[&6], Some(5));
+    assert_eq!(viewer.parents[&7], Some(6), "a child without length in a parent without length");
     assert_eq!(viewer.lanes[&1], viewer.lanes[&2]);
 }
 
@@ -131,8 +131,8 @@ fn a_sibling_that_overlaps_and_a_child_that_outlives_get_lanes_of_their_own() {
         (Some(0), 9, 10), // outlives
     ]);
     let viewer = view(&sorted(trees));
-    assert_eq!((viewer.inside[&2], viewer.inside[&3]), (Some(1), None));
-    assert_eq!((viewer.inside[&4], viewer.inside[&5]), (Some(3), None));
+    assert_eq!((viewer.parents[&2], viewer.parents[&3]), (Some(1), None));
+    assert_eq!((viewer.parents[&4], viewer.parents[&5]), (Some(3), None));
     assert_eq!(viewer.lanes[&4], viewer.lanes[&3]);
     assert_eq!(viewer.lanes[&5].number, 1, "the lane that is free again");
 }
@@ -158,7 +158,7 @@ proptest! {
         prop_assert_eq!(viewer.lateness, 0);
         for span in &spans {
             // Whatever lies in another span is its child.
-            if let Some(outer) = viewer.inside[&span.id] {
+            if let Some(outer) = viewer.parents[&span.id] {
                 prop_assert_eq!(Some(outer), span.parent_id);
             }
             prop_assert_eq!(viewer.ended[&span.id], Slice::of_span(span).interval().1);

@@ -31,9 +31,9 @@ struct Numbers {
 }
 
 /// The number of a string, and whether it is new.
-fn number<K: Hash + Eq>(known: &mut HashMap<K, u64>, key: K) -> (u64, bool) {
-    let next = known.len() as u64 + 1;
-    let number = *known.entry(key).or_insert(next);
+fn number<K: Hash + Eq>(numbers: &mut HashMap<K, u64>, key: K) -> (u64, bool) {
+    let next = numbers.len() as u64 + 1;
+    let number = *numbers.entry(key).or_insert(next);
     (number, number == next)
 }
 

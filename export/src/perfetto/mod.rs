@@ -178,7 +178,7 @@ impl Slices for Perfetto<'_, '_, '_> {
 
     fn end(&mut self, lane: Lane, open: &Open) -> Result<(), ExportError> {
         let Self { out, tracks, interned, .. } = self;
-        if let (false, Some(track)) = (open.is_unfinished, tracks.known(lane)) {
+        if let (false, Some(track)) = (open.is_unfinished, tracks.existing(lane)) {
             let when = (Sequence::Spans, open.end_ns);
             track_event(&mut out.buffer, interned, when, (Kind::End, track), |_, _| ());
         }

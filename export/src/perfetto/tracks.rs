@@ -86,7 +86,7 @@ impl Tracks {
     }
 
     /// The track of a lane in which something has begun.
-    pub(super) fn known(&self, lane: Lane) -> Option<u64> {
+    pub(super) fn existing(&self, lane: Lane) -> Option<u64> {
         self.lanes.get(&lane).copied()
     }
 

@@ -65,13 +65,13 @@ impl JsonWriter {
     #[inline(always)]
     fn cursor(&mut self, room: usize) -> Cursor<'_> {
         if self.bytes.len() - self.at < room {
-            self.grow(room);
+            self.make_room(room);
         }
         Cursor { bytes: &mut self.bytes, at: self.at, urls: &mut self.urls }
     }
 
     #[cold]
-    fn grow(&mut self, room: usize) {
+    fn make_room(&mut self, room: usize) {
         /// Grows in large steps.
         const STEP: usize = 1024;
         self.bytes.resize(self.at + room + STEP, 0);

@@ -54,7 +54,7 @@ impl Origin {
 
 /// What an event says about its origin.
 #[derive(Debug, Default)]
-struct Said {
+struct LogOrigin {
     target: String,
     module: Option<String>,
     file: Option<String>,
@@ -99,15 +99,15 @@ impl LogSites {
         if self.ids.len() >= SITES_MAX || all_words > WORDS_MAX {
             return None;
         }
-        let said = said(origin, words)?;
+        let found = log_origin(origin, words)?;
         let id = store.intern_callsite(&CallsiteInfo {
             kind: CallsiteKind::Event,
             name: LOG_NAME.to_owned(),
-            target: said.target,
+            target: found.target,
             level: origin.level,
-            module: said.module,
-            file: said.file,
-            line: said.line,
+            module: found.module,
+            file: found.file,
+            line: found.line,
         });
         self.words = all_words;
         self.ids.insert(self.key.clone(), id);
@@ -132,25 +132,25 @@ impl LogSites {
 }
 
 /// `None` if there is no target, or if anything was cut.
-fn said(origin: Origin, words: &[u64]) -> Option<Said> {
-    let mut said = Said::default();
+fn log_origin(origin: Origin, words: &[u64]) -> Option<LogOrigin> {
+    let mut found = LogOrigin::default();
     let mut has_target = false;
     for field in Fields::new(words).filter(|field| origin.has(field.index)) {
         if field.is_cut() {
             return None;
         }
         match field.value {
-            Value::U64(line) if field.index == origin.line => said.line = u32::try_from(line).ok(),
+            Value::U64(line) if field.index == origin.line => found.line = u32::try_from(line).ok(),
             value if field.index == origin.target => {
-                said.target = text(value)?;
+                found.target = text(value)?;
                 has_target = true;
             }
-            value if field.index == origin.module => said.module = Some(text(value)?),
-            value if field.index == origin.file => said.file = Some(text(value)?),
+            value if field.index == origin.module => found.module = Some(text(value)?),
+            value if field.index == origin.file => found.file = Some(text(value)?),
             _ => return None,
         }
     }
-    has_target.then_some(said)
+    has_target.then_some(found)
 }
 
 fn text(value: Value<'_>) -> Option<String> {

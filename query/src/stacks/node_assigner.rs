@@ -173,7 +173,7 @@ impl NodeAssigner {
             true => self.tree.long_lived(parent, span.callsite),
             false => self.tree.child(parent, span.callsite),
         };
-        self.nodes.seen(span.id, node);
+        self.nodes.remember(span.id, node);
         Ok(node)
     }
 

@@ -40,9 +40,9 @@ impl NodeCache {
         }
     }
 
-    /// A span came by.
+    /// Keeps the node of a span that came by, until another one takes its slot.
     #[inline]
-    pub(super) fn seen(&mut self, id: u64, node: u32) {
+    pub(super) fn remember(&mut self, id: u64, node: u32) {
         let at = self.at(id);
         if let Some(slot) = self.recent.get_mut(at) {
             *slot = (id, node);

@@ -66,7 +66,7 @@ pub(super) fn write(
         }
     });
     let Some(path) = &context.output.path else {
-        let written = behind(standard_output(settings.format), |out| {
+        let written = with_background_writer(standard_output(settings.format), |out| {
             spandrel_export::export(&mut source, settings, &mut Stoppable { out, stop })
         });
         return match written.map(|(written, _)| written) {
@@ -84,7 +84,7 @@ pub(super) fn write(
         database.complete()?;
         written
     } else {
-        let (written, file) = behind(Destination::new(path)?, |out| {
+        let (written, file) = with_background_writer(Destination::new(path)?, |out| {
             spandrel_export::export(&mut source, settings, &mut Stoppable { out, stop })
         })
         .map_err(|error| failure(error, path))?;
@@ -103,7 +103,7 @@ fn standard_output(format: Format) -> Box<dyn Write + Send> {
 }
 
 /// Exports, and writes meanwhile.
-fn behind<W: Write + Send + 'static>(
+fn with_background_writer<W: Write + Send + 'static>(
     out: W,
     export: impl FnOnce(&mut BackgroundWriter<W>) -> Result<Written, ExportError>,
 ) -> Result<(Written, W), ExportError> {
