@@ -170,7 +170,12 @@ fn a_ring_that_is_left_keeps_its_ids_for_when_it_is_recovered() {
 fn what_the_profile_refuses_is_not_called_damaged() {
     let mut case = Case::new(1, 10, true);
     assert_eq!(case.recover().unwrap()[0].spans, 40);
-    // Somebody puts it there again: the profile has all of its ids.
+    // Somebody puts it there again: the run says that nothing more comes into it.
+    assert_eq!(case.recover().unwrap(), []);
+    // As if it did not say so, where the profile has all of its ids.
+    let connection = rusqlite::Connection::open(&case.database).unwrap();
+    connection.execute("UPDATE run SET report = json_remove(report, '$.crashed')", []).unwrap();
+    drop(connection);
     let done = case.recover().unwrap();
     let (spans, events) = (done[0].ledger.dropped, done[0].events_ledger.dropped);
     assert_eq!((spans.row_refused, spans.damaged, spans.abandoned), (40, 0, 0));
