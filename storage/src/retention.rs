@@ -15,11 +15,14 @@
 //! for more than its own share.
 
 mod aged;
+mod whole_runs;
 
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+pub(crate) use self::whole_runs::InHand;
+use self::whole_runs::Old;
 use crate::options::StoreOptions;
 
 /// Most rows that a call deletes, unless the caller says otherwise; a batch of the writer has about as
@@ -157,14 +160,14 @@ impl Limits {
     }
 }
 
-/// Deletes at this pace. `run_id` is the run that is being recorded.
+/// Deletes at this pace.
 pub(crate) fn prune(
     tx: &Transaction<'_>,
     limits: &Limits,
     pace: Pace,
-    run_id: Option<i64>,
+    in_hand: &InHand,
 ) -> rusqlite::Result<Pruned> {
-    let live = Live { run_id: run_id.unwrap_or(0), ..Live::default() };
+    let live = Live { run_id: in_hand.run_id.unwrap_or(0), ..Live::default() };
     let mut pruned = Pruned { live, ..Pruned::default() };
     if let Some(cutoff) = limits.cutoff_unix_ns {
         let rows = pace.rows.max(STEP_ROWS);
@@ -178,6 +181,8 @@ pub(crate) fn prune(
             pruned.more |= deleted >= rows;
         }
         delete_companions(tx, horizon, &mut pruned)?;
+        let old = Old { before_run: horizon.run_id, cutoff_unix_ns: Some(cutoff) };
+        whole_runs::delete(tx, old, in_hand, &mut pruned)?;
     }
     if let Some(run_id) = limits.first_run {
         let rows = pace.rows.max(STEP_ROWS);
@@ -185,6 +190,8 @@ pub(crate) fn prune(
             run.prune(tx, rows, &mut pruned)?;
         }
         delete_companions(tx, Moment { run_id, at_ns: i64::MIN }, &mut pruned)?;
+        let old = Old { before_run: run_id, cutoff_unix_ns: None };
+        whole_runs::delete(tx, old, in_hand, &mut pruned)?;
     }
     if let Some(max_bytes) = limits.max_bytes {
         let target = max_bytes - limits.room;
@@ -210,7 +217,10 @@ pub(crate) fn prune(
             used = used_bytes(tx)?;
         }
         if before > target {
-            delete_companions(tx, oldest_moment(tx)?, &mut pruned)?;
+            let oldest = oldest_moment(tx)?;
+            delete_companions(tx, oldest, &mut pruned)?;
+            let old = Old { before_run: oldest.run_id, cutoff_unix_ns: None };
+            whole_runs::delete(tx, old, in_hand, &mut pruned)?;
             let deleted = pruned.rows() + pruned.rollups > 0;
             pruned.more |= deleted && used_bytes(tx)? > target;
         }
@@ -429,21 +439,6 @@ fn delete_companions(
                    WHERE (run_id, at_ns) < (?1, ?2) AND (run_id = ?1 OR run_id NOT IN ({WITH_ROWS})))"
             ),
             [run_id, at_ns, CALL_ROWS as i64],
-        )?;
-        pruned.more |= rows as i64 >= CALL_ROWS as i64;
-    }
-    for table in ["thread", "open_span"] {
-        // Only for whole runs: threads may still record, and losses refer to threads. Of a run that is collected, the
-        // ring is known.
-        let rows = tx.execute(
-            &format!(
-                "DELETE FROM {table} WHERE id IN (
-                   SELECT id FROM (SELECT id, run_id FROM {table} ORDER BY id LIMIT ?2)
-                   WHERE run_id < min(?1, (SELECT max(id) FROM run), coalesce((SELECT min(id) FROM run
-                     WHERE ended_unix_ns IS NULL AND uuid IN (SELECT lower(hex(ring)) FROM drained)), ?1))
-                     AND run_id NOT IN ({WITH_ROWS}))"
-            ),
-            [run_id, CALL_ROWS as i64],
         )?;
         pruned.more |= rows as i64 >= CALL_ROWS as i64;
     }

@@ -15,6 +15,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 pub use self::leave::Left;
 pub use self::recover::Recovered;
 pub use self::resume::{Lost, Resumed, StoredChildren};
+use self::several_runs::Aside;
 pub use self::several_runs::RunAside;
 
 use crate::append::{self, Appended};
@@ -34,7 +35,7 @@ use crate::open::{self, CACHE_KIB};
 use crate::options::StoreOptions;
 use crate::ownership;
 use crate::record::{Batch, CallsiteInfo, LossRow, RunInfo};
-use crate::retention::{self, Pace, Pruned};
+use crate::retention::{self, InHand, Pace, Pruned};
 use crate::rollup::{self, Rollups};
 use crate::run_row::RunRow;
 use crate::shield::Shield;
@@ -63,6 +64,8 @@ pub struct Store {
     run: Option<RunRow>,
     /// Whether other runs are recorded beside it.
     has_others: bool,
+    /// Those that are set aside.
+    aside: Vec<Aside>,
     /// The largest number of each kind when the file was opened.
     first: LastIds,
     last_id: u64,
@@ -142,6 +145,7 @@ impl Store {
                     options: options.clone(),
                     run: None,
                     has_others: false,
+                    aside: Vec::new(),
                     first: last,
                     last_id: u64::try_from(last.id).unwrap_or(0),
                     last_batch_id: last.batch,
@@ -526,7 +530,8 @@ impl Store {
         self.wal.make_room(&self.conn, &self.path, self.options.wal_bytes_max)?;
         let tx = begin(&mut self.conn, &self.path)?;
         let run_id = self.run.as_ref().map(|run| run.id);
-        let pruned = retention::prune(&tx, limits, pace, run_id).context(&self.path, "prune")?;
+        let in_hand = InHand { run_id, aside: several_runs::ids(&self.aside) };
+        let pruned = retention::prune(&tx, limits, pace, &in_hand).context(&self.path, "prune")?;
         append::commit(tx, &self.path)?;
         if let Some(run) = &mut self.run {
             run.sums.pruned_spans += pruned.live.spans;

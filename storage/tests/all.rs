@@ -36,4 +36,5 @@ mod rollups;
 mod rows_between_others;
 mod rows_pruned_beside_others;
 mod size_limit;
+mod threads_pruned;
 mod trace_contexts;

@@ -2,6 +2,7 @@
 //! are set aside.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Weak};
 
 use super::{Store, begin};
 use crate::append;
@@ -20,6 +21,16 @@ pub struct RunAside {
     entry_rollups: Rollups,
     threads_above: i64,
     moved_threads: HashMap<u32, i64>,
+    in_hand: Arc<()>,
+}
+
+/// What the store remembers of a run that is set aside: its number, and whether somebody still has it.
+pub(super) type Aside = (i64, Weak<()>);
+
+/// The numbers of those that somebody still has.
+pub(super) fn ids(aside: &[Aside]) -> Vec<i64> {
+    let in_hand = aside.iter().filter(|(_, in_hand)| in_hand.strong_count() > 0);
+    in_hand.map(|(run_id, _)| *run_id).collect()
 }
 
 impl Store {
@@ -52,12 +63,17 @@ impl Store {
         Ok(run_id)
     }
 
-    /// Sets the store's run aside, so that another one can be; `None` if it has none.
+    /// Sets the store's run aside, so that another one can be; `None` if it has none. As long as the answer is kept,
+    /// retention leaves the threads of the run.
     pub fn set_run_aside(&mut self) -> Option<RunAside> {
         self.has_others = true;
         let (threads_above, moved_threads) = self.interner.take_threads();
+        let run = self.run.take()?;
+        let in_hand = Arc::new(());
+        self.aside.retain(|(_, in_hand)| in_hand.strong_count() > 0);
+        self.aside.push((run.id, Arc::downgrade(&in_hand)));
         Some(RunAside {
-            run: self.run.take()?,
+            run,
             moved: std::mem::take(&mut self.moved),
             rollups: std::mem::replace(&mut self.rollups, Rollups::new(rollup::Table::Spans)),
             entry_rollups: std::mem::replace(
@@ -66,12 +82,16 @@ impl Store {
             ),
             threads_above,
             moved_threads,
+            in_hand,
         })
     }
 
     /// Goes on with a run that was set aside.
     pub fn take_run_up(&mut self, run: RunAside) {
-        let RunAside { run, moved, rollups, entry_rollups, threads_above, moved_threads } = run;
+        let RunAside { run, moved, rollups, entry_rollups, threads_above, moved_threads, in_hand } =
+            run;
+        // From here on the store has it itself.
+        drop(in_hand);
         self.run = Some(run);
         self.moved = moved;
         self.rollups = rollups;
