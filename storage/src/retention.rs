@@ -15,12 +15,17 @@
 //! for more than its own share.
 
 mod aged;
+mod places;
+#[cfg(test)]
+mod tests;
 mod whole_runs;
 
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use self::aged::Aged;
+pub(crate) use self::places::Places;
 pub(crate) use self::whole_runs::InHand;
 use self::whole_runs::Old;
 use crate::options::StoreOptions;
@@ -160,20 +165,19 @@ impl Limits {
     }
 }
 
-/// Deletes at this pace.
+/// Deletes at this pace. What is learned of `places` is wrong if the transaction is not committed.
 pub(crate) fn prune(
     tx: &Transaction<'_>,
     limits: &Limits,
     pace: Pace,
     in_hand: &InHand,
+    places: &mut Places,
 ) -> rusqlite::Result<Pruned> {
     let live = Live { run_id: in_hand.run_id.unwrap_or(0), ..Live::default() };
     let mut pruned = Pruned { live, ..Pruned::default() };
     if let Some(cutoff) = limits.cutoff_unix_ns {
         let rows = pace.rows.max(STEP_ROWS);
-        for run in aged::runs(tx, cutoff)? {
-            run.prune(tx, rows, &mut pruned)?;
-        }
+        prune_aged(tx, &aged::runs(tx, cutoff)?, rows, (in_hand, &mut *places), &mut pruned)?;
         // Earlier runs as a whole, and rows of which no run tells.
         let horizon = aged::horizon(tx, cutoff)?;
         for table in NUMBERED {
@@ -186,9 +190,8 @@ pub(crate) fn prune(
     }
     if let Some(run_id) = limits.first_run {
         let rows = pace.rows.max(STEP_ROWS);
-        for run in aged::runs_before(tx, run_id)? {
-            run.prune(tx, rows, &mut pruned)?;
-        }
+        let runs = aged::runs_before(tx, run_id)?;
+        prune_aged(tx, &runs, rows, (in_hand, places), &mut pruned)?;
         delete_companions(tx, Moment { run_id, at_ns: i64::MIN }, &mut pruned)?;
         let old = Old { before_run: run_id, cutoff_unix_ns: None };
         whole_runs::delete(tx, old, in_hand, &mut pruned)?;
@@ -227,6 +230,19 @@ pub(crate) fn prune(
         pruned.more |= give_back(tx, max_bytes, pace)?;
     }
     Ok(pruned)
+}
+
+/// Deletes what is too old in each of these runs.
+fn prune_aged(
+    tx: &Transaction<'_>,
+    runs: &[Aged],
+    rows: u64,
+    (in_hand, places): (&InHand, &mut Places),
+    pruned: &mut Pruned,
+) -> rusqlite::Result<()> {
+    // Of the others no more rows come.
+    places.retain(|id| in_hand.has(id) || runs.iter().any(|run| run.run_id() == id));
+    runs.iter().try_for_each(|run| run.prune(tx, rows, places.of_run(run.run_id()), pruned))
 }
 
 /// How many of the oldest rows to delete at a time: only a small part of all.

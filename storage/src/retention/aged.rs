@@ -1,8 +1,9 @@
 //! What is too old: in each run that began before a moment, the rows from before it. Runs may have been recorded beside
 //! each other, for years or for a second.
 
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::places::Place;
 use super::{CALL_ROWS, Moment, NUMBERED, Pruned, Table, count_deleted};
 
 /// A run of which rows are too old.
@@ -54,54 +55,105 @@ pub(super) fn horizon(tx: &Transaction<'_>, cutoff_unix_ns: i64) -> rusqlite::Re
 }
 
 impl Aged {
+    pub(super) fn run_id(&self) -> i64 {
+        self.run_id
+    }
+
     /// Deletes what is too old, so many rows of a table at most.
     pub(super) fn prune(
         &self,
         tx: &Transaction<'_>,
         rows: u64,
+        places: &mut [Place; 3],
         pruned: &mut Pruned,
     ) -> rusqlite::Result<()> {
-        for table in NUMBERED {
+        for (table, place) in NUMBERED.into_iter().zip(places) {
             let before = match table {
                 Table::Span => pruned.spans,
                 Table::Event => pruned.events,
                 Table::Entry => pruned.entries,
             };
             let left = rows.saturating_sub(before);
-            let deleted = if left > 0 { self.rows(tx, table, left, pruned)? } else { 0 };
-            pruned.more |= deleted >= left;
+            let late = self.late_rows(tx, table, left, place, pruned)?;
+            self.rows(tx, table, left - late, place, pruned)?;
         }
         self.companions(tx, pruned)
     }
 
-    /// Among its rows with the smallest ids.
+    /// Rows that came where there was none; returns how many were deleted.
+    fn late_rows(
+        &self,
+        tx: &Transaction<'_>,
+        table: Table,
+        most: u64,
+        place: &mut Place,
+        pruned: &mut Pruned,
+    ) -> rusqlite::Result<u64> {
+        let (name, at, _) = table.names();
+        let sql = format!("SELECT {at} FROM main.{name} WHERE id = ?1 AND run_id = ?2");
+        let mut find = tx.prepare(&sql)?;
+        let mut delete = tx.prepare(&format!("DELETE FROM main.{name} WHERE id = ?1"))?;
+        let (mut deleted, mut last, mut left) = (0, i64::MIN, Vec::new());
+        for id in std::mem::take(&mut place.late) {
+            let at_ns = find.query_row([id, self.run_id], |row| row.get::<_, i64>(0)).optional()?;
+            match at_ns {
+                None => {}
+                Some(at_ns) if at_ns < self.before_ns && deleted < most => {
+                    deleted += delete.execute([id])? as u64;
+                    last = last.max(id);
+                }
+                Some(_) => left.push(id),
+            }
+        }
+        place.late = left;
+        if deleted > 0 {
+            count_deleted(tx, table, self.run_id, deleted as usize, last, pruned)?;
+        }
+        pruned.more |= deleted >= most;
+        Ok(deleted)
+    }
+
+    /// Among so many rows from where its own begin, whosever they are.
     fn rows(
         &self,
         tx: &Transaction<'_>,
         table: Table,
         rows: u64,
+        place: &mut Place,
         pruned: &mut Pruned,
-    ) -> rusqlite::Result<u64> {
+    ) -> rusqlite::Result<()> {
         let Self { run_id, first_id, last_id, before_ns } = self;
+        if rows == 0 {
+            pruned.more = true;
+            return Ok(());
+        }
         let (name, at, _) = table.names();
-        let step = format!(
-            "SELECT id, {at} AS at FROM main.{name}
-             WHERE id BETWEEN ?1 AND ?2 AND run_id = ?3 ORDER BY id LIMIT {rows}"
-        );
-        let last: Option<i64> = tx.query_row(
-            &format!("SELECT max(id) FROM ({step}) WHERE at < ?4"),
-            params![first_id, last_id, run_id, before_ns],
-            |row| row.get(0),
-        )?;
-        let Some(last) = last else { return Ok(0) };
-        let deleted = tx.execute(
+        let first_id = place.first_id.max(*first_id);
+        let found = tx.query_row(
             &format!(
-                "DELETE FROM main.{name} WHERE id BETWEEN ?1 AND ?2 AND run_id = ?3 AND {at} < ?4"
+                "SELECT count(*), max(id), min(id) FILTER (WHERE run_id = ?3 AND at >= ?4),
+                   max(id) FILTER (WHERE run_id = ?3 AND at < ?4)
+                 FROM (SELECT id, run_id, {at} AS at FROM main.{name}
+                   WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT {rows})"
             ),
-            params![first_id, last, run_id, before_ns],
-        )?;
-        count_deleted(tx, table, *run_id, deleted, last, pruned)?;
-        Ok(deleted as u64)
+            params![first_id, last_id, run_id, before_ns],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
+        );
+        let (count, last, stays, goes): (i64, Option<i64>, Option<i64>, Option<i64>) = found?;
+        if let Some(goes) = goes {
+            let deleted = tx.execute(
+                &format!(
+                    "DELETE FROM main.{name} WHERE id BETWEEN ?1 AND ?2 AND run_id = ?3 AND {at} < ?4"
+                ),
+                params![first_id, goes, run_id, before_ns],
+            )?;
+            count_deleted(tx, table, *run_id, deleted, goes, pruned)?;
+        }
+        let is_end = (count as u64) < rows;
+        let last = if is_end { Some(*last_id) } else { last };
+        place.first_id = stays.or(last.map(|id| id.saturating_add(1))).unwrap_or(first_id);
+        pruned.more |= !is_end && (stays.is_none() || goes.is_some());
+        Ok(())
     }
 
     /// What belongs to them.

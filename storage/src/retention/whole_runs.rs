@@ -19,6 +19,10 @@ pub(crate) struct InHand {
 }
 
 impl InHand {
+    pub(super) fn has(&self, run_id: i64) -> bool {
+        self.run_id == Some(run_id) || self.aside.contains(&run_id)
+    }
+
     /// SQL: a list of numbers.
     fn list(&self) -> String {
         let ids = self.run_id.iter().chain(&self.aside).map(i64::to_string);

@@ -8,6 +8,7 @@ use crate::append;
 use crate::checkpoint::{self, Wal};
 use crate::error::{Context, Error, ErrorKind};
 use crate::location::Location;
+use crate::retention::Places;
 use crate::rollup::{self, Rollups};
 use crate::shield;
 use crate::watch::{self, Found};
@@ -205,6 +206,8 @@ impl Store {
         self.conn = conn;
         // It is counted for each connection; what was deleted meanwhile is not counted at all.
         self.data_version = None;
+        // With the log, deletions may be lost, too.
+        self.places = Places::default();
         self.shield = shield;
         self.detached = false;
         Ok(())

@@ -1,0 +1,155 @@
+//! How much retention reads, counted in steps of SQLite's virtual machine.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::*;
+use crate::compat::Settled as _;
+use crate::record::{Batch, SpanRow};
+use crate::schema;
+
+const SECOND: i64 = 1_000_000_000;
+
+struct Profile {
+    conn: Connection,
+    steps: Arc<AtomicU64>,
+    places: Places,
+}
+
+impl Profile {
+    fn new() -> Self {
+        let mut conn = Connection::open_in_memory().unwrap();
+        let tx = conn.transaction().unwrap();
+        schema::create(&tx).unwrap();
+        tx.commit().unwrap();
+        let steps = Arc::new(AtomicU64::new(0));
+        let own = Arc::clone(&steps);
+        let count = move || {
+            own.fetch_add(1, Ordering::Relaxed);
+            false
+        };
+        conn.progress_handler(1, Some(count)).settled().unwrap();
+        Self { conn, steps, places: Places::default() }
+    }
+
+    fn run(&self, id: i64, first_id: i64) {
+        let sql = "INSERT INTO run (id, uuid, started_unix_ns, pid, program, args, host, os, cpus, clock, settings, first_id,
+                     last_id, last_ns, spans, unfinished, events, links, dropped_spans, dropped_events, pruned_spans,
+                     pruned_events)
+                   VALUES (?1, ?1, 0, 1, '', '[]', '', '', 1, '', '{}', ?2, ?2, 0, 0, 0, 0, 0, 0, 0, 0, 0)";
+        assert_eq!(self.conn.execute(sql, [id, first_id]).unwrap(), 1);
+    }
+
+    /// So many spans of a run, all of which begin at this moment.
+    fn spans(&self, run_id: i64, first_id: i64, count: i64, start_ns: i64) {
+        let sql = "INSERT INTO span (id, run_id, root_id, callsite_id, thread_id, start_ns, entries, status)
+                   WITH RECURSIVE n (id) AS (SELECT ?2 UNION ALL SELECT id + 1 FROM n WHERE id < ?2 + ?3 - 1)
+                   SELECT id, ?1, id, 1, 1, ?4, 1, 'ok' FROM n";
+        let rows = self.conn.execute(sql, [run_id, first_id, count, start_ns]).unwrap();
+        assert_eq!(rows as i64, count);
+        let sql = "UPDATE run SET spans = spans + ?2, last_id = max(last_id, ?3),
+                     last_ns = max(last_ns, ?4) WHERE id = ?1";
+        let last = first_id + count - 1;
+        self.conn.execute(sql, [run_id, count, last, start_ns]).unwrap();
+    }
+
+    /// Deletes what is from before this moment; returns the steps that it took as well.
+    fn prune(&mut self, before_ns: i64) -> (Pruned, u64) {
+        let Self { conn, steps, places } = self;
+        steps.store(0, Ordering::Relaxed);
+        let tx = conn.transaction().unwrap();
+        let in_hand = InHand { run_id: None, aside: vec![1, 2] };
+        let pruned = prune(&tx, &Limits::before(before_ns), Pace::step(), &in_hand, places);
+        tx.commit().unwrap();
+        (pruned.unwrap(), steps.load(Ordering::Relaxed))
+    }
+
+    /// The same until nothing is left to do.
+    fn prune_all(&mut self, before_ns: i64) {
+        while self.prune(before_ns).0.more {}
+    }
+
+    fn stored(&self, run_id: i64) -> Vec<i64> {
+        let mut query = self.conn.prepare("SELECT id FROM span WHERE run_id = ?1").unwrap();
+        let ids = query.query_map([run_id], |row| row.get(0)).unwrap();
+        ids.collect::<rusqlite::Result<_>>().unwrap()
+    }
+}
+
+/// A run with two pieces of ids, and so many rows of another one between them.
+fn with_rows_between(others: i64) -> Profile {
+    let profile = Profile::new();
+    profile.run(1, 1);
+    profile.run(2, 101);
+    profile.spans(1, 1, 100, SECOND);
+    profile.spans(2, 101, others, 9 * SECOND);
+    profile.spans(1, 101 + others, 100, 9 * SECOND);
+    profile
+}
+
+#[test]
+fn rows_of_others_between_two_pieces_of_a_run_are_not_read_at_each_commit() {
+    let [few, many] = [20_000, 80_000].map(|others| {
+        let mut profile = with_rows_between(others);
+        let mut most = 0;
+        loop {
+            let (pruned, steps) = profile.prune(2 * SECOND);
+            most = steps.max(most);
+            if !pruned.more {
+                break;
+            }
+        }
+        assert_eq!(profile.stored(1).len(), 100, "the first piece is gone");
+        let (pruned, steps) = profile.prune(2 * SECOND);
+        assert_eq!((pruned.spans, pruned.more), (0, false));
+        (most, steps)
+    });
+    // The most that a call takes, and what each takes once it is known where its rows begin.
+    let slightly_more = |few: u64| few + few / 10;
+    assert!(many.0 <= slightly_more(few.0), "{few:?} {many:?}");
+    assert!(many.1 <= slightly_more(few.1), "{few:?} {many:?}");
+}
+
+#[test]
+fn a_span_that_closes_late_is_deleted_and_what_is_behind_the_others_too() {
+    let others = 50_000;
+    let mut profile = with_rows_between(others);
+    // So that the run is not old as a whole.
+    let young = 1_000_000;
+    profile.spans(1, young, 1, 20 * SECOND);
+    profile.prune_all(2 * SECOND);
+    let (_, usual) = profile.prune(2 * SECOND);
+    // Two that were open: of one, it is not time yet.
+    for (id, start_ns) in [(50, SECOND), (60, 3 * SECOND)] {
+        profile.spans(1, id, 1, start_ns);
+        let row = SpanRow { id: id as u64, ..Default::default() };
+        profile.places.add(1, &Batch { spans: vec![row], ..Batch::default() });
+    }
+    let (pruned, steps) = profile.prune(2 * SECOND);
+    assert_eq!((pruned.spans, pruned.more), (1, false));
+    assert!(steps < usual + usual / 10, "{steps} {usual}");
+    assert_eq!(profile.stored(1)[..2], [60, 101 + others]);
+    profile.prune_all(4 * SECOND);
+    assert_eq!(profile.stored(1)[0], 101 + others);
+    profile.prune_all(10 * SECOND);
+    assert_eq!(profile.stored(1), [young]);
+}
+
+#[test]
+fn more_late_spans_than_are_remembered_are_deleted_as_well() {
+    let mut profile = with_rows_between(50_000);
+    // One that stays, behind all; so ids below are free.
+    let (first, young) = (1_000_000, 1_020_000);
+    profile.spans(1, young, 1, 20 * SECOND);
+    profile.prune_all(10 * SECOND);
+    assert_eq!(profile.stored(1), [young]);
+    for part in 0..2 {
+        let ids = first + part * 9_000..first + (part + 1) * 9_000;
+        profile.spans(1, ids.start, 9_000, 9 * SECOND);
+        let row = |id| SpanRow { id: id as u64, ..Default::default() };
+        let spans = ids.map(row).collect();
+        profile.places.add(1, &Batch { spans, ..Batch::default() });
+        profile.prune_all(10 * SECOND);
+        assert_eq!(profile.stored(1).len(), 1);
+    }
+}
