@@ -16,6 +16,7 @@
 
 mod aged;
 mod places;
+mod sweeps;
 #[cfg(test)]
 mod tests;
 mod whole_runs;
@@ -26,8 +27,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use self::aged::Aged;
 pub(crate) use self::places::Places;
+use self::sweeps::{Old, Sweeps};
 pub(crate) use self::whole_runs::InHand;
-use self::whole_runs::Old;
 use crate::options::StoreOptions;
 
 /// Most rows that a call deletes, unless the caller says otherwise; a batch of the writer has about as
@@ -120,6 +121,13 @@ pub(crate) struct Limits {
     first_run: Option<i64>,
 }
 
+/// What earlier calls have found out. It is wrong if their transactions were not committed.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) places: Places,
+    sweeps: Sweeps,
+}
+
 /// A moment of a run, and all of the runs before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Moment {
@@ -165,16 +173,19 @@ impl Limits {
     }
 }
 
-/// Deletes at this pace. What is learned of `places` is wrong if the transaction is not committed.
+/// Deletes at this pace.
 pub(crate) fn prune(
     tx: &Transaction<'_>,
     limits: &Limits,
     pace: Pace,
     in_hand: &InHand,
-    places: &mut Places,
+    known: &mut Known,
 ) -> rusqlite::Result<Pruned> {
     let live = Live { run_id: in_hand.run_id.unwrap_or(0), ..Live::default() };
     let mut pruned = Pruned { live, ..Pruned::default() };
+    let Known { places, sweeps } = known;
+    sweeps.begin((limits.cutoff_unix_ns.is_some(), limits.first_run, limits.max_bytes.is_some()));
+    let mut before = None;
     if let Some(cutoff) = limits.cutoff_unix_ns {
         let rows = pace.rows.max(STEP_ROWS);
         prune_aged(tx, &aged::runs(tx, cutoff)?, rows, (in_hand, &mut *places), &mut pruned)?;
@@ -185,51 +196,67 @@ pub(crate) fn prune(
             pruned.more |= deleted >= rows;
         }
         delete_companions(tx, horizon, &mut pruned)?;
-        let old = Old { before_run: horizon.run_id, cutoff_unix_ns: Some(cutoff) };
-        whole_runs::delete(tx, old, in_hand, &mut pruned)?;
+        before = Some(horizon);
     }
     if let Some(run_id) = limits.first_run {
         let rows = pace.rows.max(STEP_ROWS);
         let runs = aged::runs_before(tx, run_id)?;
         prune_aged(tx, &runs, rows, (in_hand, places), &mut pruned)?;
-        delete_companions(tx, Moment { run_id, at_ns: i64::MIN }, &mut pruned)?;
-        let old = Old { before_run: run_id, cutoff_unix_ns: None };
-        whole_runs::delete(tx, old, in_hand, &mut pruned)?;
+        let horizon = Moment { run_id, at_ns: i64::MIN };
+        delete_companions(tx, horizon, &mut pruned)?;
+        before = before.max(Some(horizon));
     }
     if let Some(max_bytes) = limits.max_bytes {
-        let target = max_bytes - limits.room;
-        let before = used_bytes(tx)?;
-        let mut used = before;
-        let mut since_companions = 0;
-        let step_max = if used > target { step_rows(tx)? } else { 0 };
-        while used > target && !pace.is_over(&pruned, before.saturating_sub(used)) {
-            let left = match pace.bytes {
-                0 => pace.rows_left(pruned.rows()),
-                _ => STEP_ROWS,
-            };
-            let step = left.min(step_max);
-            let Some(last) = last_of_oldest(tx, step)? else { break };
-            for table in NUMBERED {
-                delete_up_to(tx, table, last, &mut pruned)?;
-            }
-            since_companions += step;
-            if step < STEP_ROWS || since_companions >= CALL_ROWS {
-                since_companions = 0;
-                delete_companions(tx, oldest_moment(tx)?, &mut pruned)?;
-            }
-            used = used_bytes(tx)?;
+        let deleted = prune_to_size(tx, max_bytes - limits.room, pace, &mut pruned)?;
+        if deleted || in_hand.is_empty() && sweeps.are_begun() {
+            before = before.max(Some(oldest_moment(tx)?));
         }
-        if before > target {
-            let oldest = oldest_moment(tx)?;
-            delete_companions(tx, oldest, &mut pruned)?;
-            let old = Old { before_run: oldest.run_id, cutoff_unix_ns: None };
-            whole_runs::delete(tx, old, in_hand, &mut pruned)?;
-            let deleted = pruned.rows() + pruned.rollups > 0;
-            pruned.more |= deleted && used_bytes(tx)? > target;
-        }
+    }
+    if let Some(before) = before {
+        let old = Old { before, cutoff_unix_ns: limits.cutoff_unix_ns };
+        sweeps.delete(tx, old, in_hand, &mut pruned)?;
+    }
+    if let Some(max_bytes) = limits.max_bytes {
         pruned.more |= give_back(tx, max_bytes, pace)?;
     }
     Ok(pruned)
+}
+
+/// Deletes the oldest rows, until the others need no more bytes than that. Says whether there was anything to do.
+fn prune_to_size(
+    tx: &Transaction<'_>,
+    target: u64,
+    pace: Pace,
+    pruned: &mut Pruned,
+) -> rusqlite::Result<bool> {
+    let before = used_bytes(tx)?;
+    if before <= target {
+        return Ok(false);
+    }
+    let mut used = before;
+    let mut since_companions = 0;
+    let step_max = step_rows(tx)?;
+    while used > target && !pace.is_over(pruned, before.saturating_sub(used)) {
+        let left = match pace.bytes {
+            0 => pace.rows_left(pruned.rows()),
+            _ => STEP_ROWS,
+        };
+        let step = left.min(step_max);
+        let Some(last) = last_of_oldest(tx, step)? else { break };
+        for table in NUMBERED {
+            delete_up_to(tx, table, last, pruned)?;
+        }
+        since_companions += step;
+        if step < STEP_ROWS || since_companions >= CALL_ROWS {
+            since_companions = 0;
+            delete_companions(tx, oldest_moment(tx)?, pruned)?;
+        }
+        used = used_bytes(tx)?;
+    }
+    delete_companions(tx, oldest_moment(tx)?, pruned)?;
+    let deleted = pruned.rows() + pruned.rollups > 0;
+    pruned.more |= deleted && used_bytes(tx)? > target;
+    Ok(true)
 }
 
 /// Deletes what is too old in each of these runs.
@@ -447,17 +474,6 @@ fn delete_companions(
         [run_id, at_ns, CALL_ROWS as i64],
     )?;
     pruned.more |= rollups.max(stats) as i64 >= CALL_ROWS as i64;
-    for table in ["mark", "gauge"] {
-        let rows = tx.execute(
-            &format!(
-                "DELETE FROM {table} WHERE id IN (
-                   SELECT id FROM (SELECT id, run_id, at_ns FROM {table} ORDER BY id LIMIT ?3)
-                   WHERE (run_id, at_ns) < (?1, ?2) AND (run_id = ?1 OR run_id NOT IN ({WITH_ROWS})))"
-            ),
-            [run_id, at_ns, CALL_ROWS as i64],
-        )?;
-        pruned.more |= rows as i64 >= CALL_ROWS as i64;
-    }
     delete_batches(tx)
 }
 

@@ -35,7 +35,7 @@ use crate::open::{self, CACHE_KIB};
 use crate::options::StoreOptions;
 use crate::ownership;
 use crate::record::{Batch, CallsiteInfo, LossRow, RunInfo};
-use crate::retention::{self, InHand, Pace, Places, Pruned};
+use crate::retention::{self, InHand, Pace, Pruned};
 use crate::rollup::{self, Rollups};
 use crate::run_row::RunRow;
 use crate::shield::Shield;
@@ -81,8 +81,8 @@ pub struct Store {
     batch_bytes: u64,
     /// Whether old rows could not be deleted after the last batch.
     is_overdue: bool,
-    /// Where rows that become too old are.
-    places: Places,
+    /// What is known of rows that become too old.
+    pruning: retention::Known,
     watch: Watch,
     /// SQLite's count of commits by other connections; see `PRAGMA data_version`.
     data_version: Option<i64>,
@@ -157,7 +157,7 @@ impl Store {
                     entry_rollups: Rollups::new(rollup::Table::Entries),
                     batch_bytes: 0,
                     is_overdue: false,
-                    places: Places::default(),
+                    pruning: retention::Known::default(),
                 })
             }
             Err(error) => {
@@ -417,7 +417,7 @@ impl Store {
         append::commit(tx, &self.path)?;
         meanwhile();
         self.interner.committed();
-        self.places.add(run_id, batch);
+        self.pruning.places.add(run_id, batch);
         self.rollups.committed(staged);
         self.entry_rollups.committed(staged_entries);
         self.last_id = self.last_id.max(totals.last_id());
@@ -536,11 +536,11 @@ impl Store {
         let run_id = self.run.as_ref().map(|run| run.id);
         let in_hand = InHand { run_id, aside: several_runs::ids(&self.aside) };
         // If they are not deleted after all, nothing is known.
-        let mut places = std::mem::take(&mut self.places);
-        let pruned = retention::prune(&tx, limits, pace, &in_hand, &mut places);
+        let mut known = std::mem::take(&mut self.pruning);
+        let pruned = retention::prune(&tx, limits, pace, &in_hand, &mut known);
         let pruned = pruned.context(&self.path, "prune")?;
         append::commit(tx, &self.path)?;
-        self.places = places;
+        self.pruning = known;
         if let Some(run) = &mut self.run {
             run.sums.pruned_spans += pruned.live.spans;
             run.sums.pruned_events += pruned.live.events;

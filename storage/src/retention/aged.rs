@@ -180,17 +180,6 @@ impl Aged {
             params,
         )?;
         most = stats.max(most);
-        for table in ["mark", "gauge"] {
-            let rows = tx.execute(
-                &format!(
-                    "DELETE FROM main.{table} WHERE id IN (
-                       SELECT id FROM (SELECT id, run_id, at_ns FROM main.{table} ORDER BY id LIMIT ?3)
-                       WHERE run_id = ?1 AND at_ns < ?2)"
-                ),
-                params,
-            )?;
-            most = rows.max(most);
-        }
         pruned.more |= most as u64 >= CALL_ROWS;
         Ok(())
     }

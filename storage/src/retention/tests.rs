@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
+
 use crate::compat::Settled as _;
 use crate::record::{Batch, SpanRow};
 use crate::schema;
@@ -13,7 +14,8 @@ const SECOND: i64 = 1_000_000_000;
 struct Profile {
     conn: Connection,
     steps: Arc<AtomicU64>,
-    places: Places,
+    known: Known,
+    in_hand: InHand,
 }
 
 impl Profile {
@@ -29,7 +31,12 @@ impl Profile {
             false
         };
         conn.progress_handler(1, Some(count)).settled().unwrap();
-        Self { conn, steps, places: Places::default() }
+        Self {
+            conn,
+            steps,
+            known: Known::default(),
+            in_hand: InHand { run_id: None, aside: vec![1, 2] },
+        }
     }
 
     fn run(&self, id: i64, first_id: i64) {
@@ -53,13 +60,44 @@ impl Profile {
         self.conn.execute(sql, [run_id, count, last, start_ns]).unwrap();
     }
 
+    /// So many marks, gauges, threads and open spans of a run, of this moment.
+    fn others(&self, run_id: i64, first_id: i64, count: i64, at_ns: i64) {
+        for insert in [
+            "mark (id, run_id, at_ns, label) SELECT id, ?1, ?4, 'label'",
+            "gauge (id, run_id, at_ns, name, version, updates) SELECT id, ?1, ?4, 'name', 1, 1",
+            "thread (id, run_id, os_id) SELECT id, ?1, ?4 - ?4",
+            "open_span (id, run_id, root_id, callsite_id, thread_id, start_ns, entries, seen_ns)
+               SELECT id, ?1, id, 1, 1, ?4, 1, ?4",
+        ] {
+            let sql = format!(
+                "WITH RECURSIVE n (id) AS (SELECT ?2 UNION ALL SELECT id + 1 FROM n WHERE id < ?2 + ?3 - 1)
+                 INSERT INTO {insert} FROM n"
+            );
+            let rows = self.conn.execute(&sql, [run_id, first_id, count, at_ns]).unwrap();
+            assert_eq!(rows as i64, count);
+        }
+        let sql = "UPDATE run SET last_ns = max(last_ns, ?2) WHERE id = ?1";
+        self.conn.execute(sql, [run_id, at_ns]).unwrap();
+    }
+
+    /// How many of those a run has.
+    fn others_of(&self, run_id: i64) -> [i64; 4] {
+        ["mark", "gauge", "thread", "open_span"].map(|table| {
+            let sql = format!("SELECT count(*) FROM {table} WHERE run_id = ?1");
+            self.conn.query_row(&sql, [run_id], |row| row.get(0)).unwrap()
+        })
+    }
+
     /// Deletes what is from before this moment; returns the steps that it took as well.
     fn prune(&mut self, before_ns: i64) -> (Pruned, u64) {
-        let Self { conn, steps, places } = self;
+        self.prune_to(&Limits::before(before_ns))
+    }
+
+    fn prune_to(&mut self, limits: &Limits) -> (Pruned, u64) {
+        let Self { conn, steps, known, in_hand } = self;
         steps.store(0, Ordering::Relaxed);
         let tx = conn.transaction().unwrap();
-        let in_hand = InHand { run_id: None, aside: vec![1, 2] };
-        let pruned = prune(&tx, &Limits::before(before_ns), Pace::step(), &in_hand, places);
+        let pruned = prune(&tx, limits, Pace::step(), in_hand, known);
         tx.commit().unwrap();
         (pruned.unwrap(), steps.load(Ordering::Relaxed))
     }
@@ -123,7 +161,7 @@ fn a_span_that_closes_late_is_deleted_and_what_is_behind_the_others_too() {
     for (id, start_ns) in [(50, SECOND), (60, 3 * SECOND)] {
         profile.spans(1, id, 1, start_ns);
         let row = SpanRow { id: id as u64, ..Default::default() };
-        profile.places.add(1, &Batch { spans: vec![row], ..Batch::default() });
+        profile.known.places.add(1, &Batch { spans: vec![row], ..Batch::default() });
     }
     let (pruned, steps) = profile.prune(2 * SECOND);
     assert_eq!((pruned.spans, pruned.more), (1, false));
@@ -148,8 +186,76 @@ fn more_late_spans_than_are_remembered_are_deleted_as_well() {
         profile.spans(1, ids.start, 9_000, 9 * SECOND);
         let row = |id| SpanRow { id: id as u64, ..Default::default() };
         let spans = ids.map(row).collect();
-        profile.places.add(1, &Batch { spans, ..Batch::default() });
+        profile.known.places.add(1, &Batch { spans, ..Batch::default() });
         profile.prune_all(10 * SECOND);
         assert_eq!(profile.stored(1).len(), 1);
     }
+}
+
+/// A young run with so many marks, gauges, threads and open spans, and behind those the ones of an old run.
+fn with_others_before(count: i64) -> Profile {
+    let profile = Profile::new();
+    (1..=3).for_each(|run| profile.run(run, run));
+    profile.others(1, 1, count, 9 * SECOND);
+    profile.others(2, 1 + count, 10, SECOND);
+    profile
+}
+
+#[test]
+fn what_stays_of_one_run_does_not_hold_what_is_behind_it_of_others() {
+    let mut profile = with_others_before(20_000);
+    // While both are recorded, there is little at each call.
+    for _ in 0..3 {
+        profile.prune(2 * SECOND);
+    }
+    assert_eq!(profile.others_of(2), [0, 0, 10, 10], "threads of one that is in hand stay");
+    profile.in_hand.aside = vec![1];
+    for _ in 0..3 {
+        profile.prune(2 * SECOND);
+    }
+    assert_eq!(profile.others_of(2), [0; 4]);
+    assert_eq!(profile.others_of(1), [20_000; 4]);
+    // And from the front again.
+    for _ in 0..3 {
+        profile.prune(10 * SECOND);
+    }
+    assert_eq!(profile.others_of(1), [0, 0, 20_000, 20_000]);
+}
+
+#[test]
+fn where_nobody_records_there_is_more_to_do_until_all_was_looked_at() {
+    let mut profile = with_others_before(20_000);
+    profile.in_hand = InHand::default();
+    profile.prune_all(2 * SECOND);
+    assert_eq!((profile.others_of(1), profile.others_of(2)), ([20_000; 4], [0; 4]));
+    // What a call finds then is all there is.
+    assert!(!profile.prune(2 * SECOND).0.more);
+    let before_run = Limits::before_run(2);
+    while profile.prune_to(&before_run).0.more {}
+    assert_eq!(profile.others_of(1), [0; 4]);
+}
+
+#[test]
+fn by_size_what_belongs_to_rows_that_are_gone_goes_at_the_end() {
+    let mut profile = Profile::new();
+    (1..=3).for_each(|run| profile.run(run, run));
+    // They are looked at before the last spans are gone.
+    profile.others(2, 1, 10, SECOND);
+    profile.others(1, 11, 40_000, 9 * SECOND);
+    profile.in_hand = InHand::default();
+    profile.spans(2, 100_000, 20_000, 0);
+    profile.spans(3, 130_000, 1, 0);
+    let size = Limits { max_bytes: Some(1), room: 0, cutoff_unix_ns: None, first_run: None };
+    while profile.prune_to(&size).0.more {}
+    assert_eq!((profile.others_of(1), profile.others_of(2)), ([0; 4], [0; 4]));
+}
+
+#[test]
+fn a_call_looks_at_so_many_marks_however_many_there_are() {
+    let [few, many] = [20_000, 80_000].map(|count| {
+        let mut profile = with_others_before(count);
+        let calls = (0..15).map(|_| profile.prune(2 * SECOND).1);
+        calls.max().unwrap()
+    });
+    assert!(many <= few + few / 10, "{few} {many}");
 }

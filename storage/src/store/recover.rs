@@ -8,7 +8,7 @@ use crate::append;
 use crate::checkpoint::{self, Wal};
 use crate::error::{Context, Error, ErrorKind};
 use crate::location::Location;
-use crate::retention::Places;
+use crate::retention;
 use crate::rollup::{self, Rollups};
 use crate::shield;
 use crate::watch::{self, Found};
@@ -207,7 +207,7 @@ impl Store {
         // It is counted for each connection; what was deleted meanwhile is not counted at all.
         self.data_version = None;
         // With the log, deletions may be lost, too.
-        self.places = Places::default();
+        self.pruning = retention::Known::default();
         self.shield = shield;
         self.detached = false;
         Ok(())
