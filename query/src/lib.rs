@@ -31,6 +31,7 @@ mod span_ref;
 mod calls;
 mod entry_scan;
 mod fold_calls;
+mod id_near;
 mod id_range;
 mod id_set;
 mod index_by_number;

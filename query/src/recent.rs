@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 
 use crate::reader::{
     Callsite, CountedBy, Names, Reader, WRITER_STAT_COLUMNS, WriterStat, longest_open,
@@ -153,36 +153,6 @@ impl Reader {
                  WHERE run_id = ?1 AND at_ns >= ?2 ORDER BY at_ns"
             );
             tx.prepare(&sql)?.query_map(params![run_id, from_ns], read_writer_stat)?.collect()
-        })
-    }
-
-    /// Roughly the id of the first span that starts at `at_ns` or later, found in some forty steps:
-    /// threads take ids in blocks, so that neighbours can be out of order. The id behind the last one,
-    /// if all start before.
-    pub fn id_near(&self, run_id: i64, at_ns: i64) -> Result<u64, Error> {
-        self.query("find a moment", |tx| {
-            let range = "SELECT first_id, last_id FROM run WHERE id = ?1";
-            let range = tx.query_row(range, [run_id], |row| Ok((row.get(0)?, row.get(1)?)));
-            let Some((mut low, last)): Option<(i64, i64)> = range.optional()? else {
-                return Ok(0);
-            };
-            let mut high = last.saturating_add(1);
-            let mut query = tx.prepare(
-                "SELECT id, start_ns FROM span WHERE id >= ?1 AND id < ?2 AND run_id = ?3
-                 ORDER BY id LIMIT 1",
-            )?;
-            // All ids before `low` start earlier, all from `high` on do not.
-            while low < high {
-                let middle = low + (high - low) / 2;
-                let found: Option<(i64, i64)> = query
-                    .query_row([middle, high, run_id], |row| Ok((row.get(0)?, row.get(1)?)))
-                    .optional()?;
-                match found {
-                    Some((id, start_ns)) if start_ns < at_ns => low = id.saturating_add(1),
-                    _ => high = middle,
-                }
-            }
-            Ok(low as u64)
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The one writer of a profile database.
 
 mod aside;
+mod children;
 mod leave;
 mod recover;
 mod resume;
@@ -12,9 +13,10 @@ use std::time::Instant;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+pub use self::children::StoredChildren;
 pub use self::leave::Left;
 pub use self::recover::Recovered;
-pub use self::resume::{Lost, Resumed, StoredChildren};
+pub use self::resume::{Lost, Resumed};
 use self::several_runs::Aside;
 pub use self::several_runs::RunAside;
 

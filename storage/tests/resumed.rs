@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 use spandrel_query::Reader;
-use spandrel_storage::{Batch, SpanRow, Status, Store, StoreOptions};
+use spandrel_storage::{Batch, RunInfo, SpanRow, Status, Store, StoreOptions};
 
 use crate::common;
 
@@ -81,12 +81,44 @@ fn children_are_looked_for_among_so_many_spans_and_no_more() {
     let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
     store.resume_run(UUID, threads).unwrap().unwrap();
     let parents = [1].into();
-    let all = store.stored_children(&parents, 9).unwrap();
+    let all = store.stored_children(&parents, &[1..=u64::MAX], 9).unwrap();
     assert_eq!((all.children.len(), all.complete_from), (9, 0));
-    let some = store.stored_children(&parents, 3).unwrap();
+    let some = store.stored_children(&parents, &[1..=u64::MAX], 3).unwrap();
     assert_eq!(some.children.len(), 3);
     assert!(some.complete_from > 10, "nobody knows whether they are all");
-    assert!(store.stored_children(&[11].into(), 3).unwrap().children.is_empty());
+    assert!(store.stored_children(&[11].into(), &[1..=u64::MAX], 3).unwrap().children.is_empty());
+}
+
+#[test]
+fn children_in_earlier_pieces_of_ids_are_found_past_any_number_of_spans_of_others() {
+    let (_folder, path) = common::place();
+    let mut store = Store::open(&path, &StoreOptions::default()).unwrap();
+    // A run with two pieces of ids, and those of another one between them.
+    let between = 3 << 20;
+    let own = [1..=100, between + 1..=u64::MAX];
+    store.begin_run_at(&common::run_info(), 1, 0).unwrap();
+    let site = store.intern_callsite(&common::callsite("work"));
+    let thread = store.intern_thread(1, 1, Some("main"));
+    let parent_id = between + 2;
+    let child = |id| SpanRow { parent_id, root_id: parent_id, ..common::span(id, site, thread) };
+    // A thread has taken ids for the children before the parent had its own.
+    let spans = vec![child(98), child(99), child(between + 3)];
+    store.append(&mut Batch { spans, ..Batch::default() }).unwrap();
+    let first = store.set_run_aside().unwrap();
+    let info = RunInfo { uuid: "f".repeat(32), ..common::run_info() };
+    store.begin_run_at(&info, 101, 1_000).unwrap();
+    let thread = store.intern_thread(1, 1, Some("main"));
+    let others = (101..=between).step_by(100_000).chain(between - 50..=between);
+    let spans = others.map(|id| common::span(id, site, thread)).collect();
+    store.append(&mut Batch { spans, ..Batch::default() }).unwrap();
+    store.set_run_aside().unwrap();
+    store.take_run_up(first);
+    let found = store.stored_children(&[parent_id].into(), &own, 3).unwrap();
+    assert_eq!((found.children.len(), found.complete_from), (3, 0));
+    let found = store.stored_children(&[parent_id].into(), &own, 2).unwrap();
+    assert_eq!(found.children.len(), 2);
+    // Children of parents that begin at most so many ids later may be missing.
+    assert_eq!(found.complete_from, between + (1 << 20) - 1);
 }
 
 #[test]

@@ -1,23 +1,18 @@
 //! Going on with the run of a process that has died.
 
-use std::collections::HashSet;
-
 use rusqlite::{Connection, params};
 
 use super::Store;
 use crate::drained;
 use crate::error::{Context, Error};
 use crate::mend::Moved;
-use crate::record::{DrainedRow, LateChild, RingId, RunInfo};
+use crate::record::{DrainedRow, RingId, RunInfo};
 use crate::rollup::{self, Rollups};
 use crate::run_row::RunRow;
 
 /// What only the process itself knew, in the report of a run.
 const OF_THE_PROCESS: [&str; 5] =
     ["$.memory", "$.last_error", "$.last_refusal", "$.control_error", "$.marks.dropped"];
-
-/// Ids grow with time, but a thread takes some at once: a child may have an id that is so much below its parent's.
-const IDS_AHEAD: u64 = 1 << 20;
 
 fn lost(conn: &Connection, run_id: i64) -> rusqlite::Result<Vec<Lost>> {
     let mut query = conn.prepare(
@@ -29,16 +24,6 @@ fn lost(conn: &Connection, run_id: i64) -> rusqlite::Result<Vec<Lost>> {
         Ok(Lost { reason: row.get(0)?, spans: count(1)?, events: count(2)?, entries: count(3)? })
     })?;
     rows.collect()
-}
-
-/// Children that a process has stored before it died.
-#[derive(Debug, Clone, PartialEq, Default)]
-#[non_exhaustive]
-pub struct StoredChildren {
-    /// Each as if it came late, those of one parent side by side.
-    pub children: Vec<LateChild>,
-    /// All of them are known of parents from this id on.
-    pub complete_from: u64,
 }
 
 /// A run without an end, as its process has left it.
@@ -163,71 +148,6 @@ impl Store {
         let first = self.conn.query_row(sql, [uuid], |row| row.get::<_, Option<i64>>(0));
         let first = first.context(&self.path, "look for threads of a run")?;
         Ok(above >= 0 && first.is_none_or(|first| above < first))
-    }
-
-    /// The children of these spans that are stored, of the run that was begun or gone on with, each as if it came late:
-    /// what a process that has died knew of them is gone.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    ///
-    /// # Blocking
-    ///
-    /// Looks at spans that are younger than the oldest of these, from the youngest one on: some 0.3 s for a million. At
-    /// `rows_max` of them at most; of parents that are older all may not be known then.
-    pub fn stored_children(
-        &self,
-        parents: &HashSet<u64>,
-        rows_max: u64,
-    ) -> Result<StoredChildren, Error> {
-        let (Some(run), Some(first)) = (&self.run, parents.iter().min()) else {
-            return Ok(StoredChildren::default());
-        };
-        let from = first.saturating_sub(IDS_AHEAD).max(run.first_id());
-        let read = || -> rusqlite::Result<StoredChildren> {
-            let mut query = self.conn.prepare(
-                "SELECT parent_id, start_ns, duration_ns, entries, first_entry_ns, busy_ns, last_exit_ns,
-                   coalesce(longest_thread_id, thread_id), run_id = ?2 AND self_ns IS NOT NULL, id
-                 FROM main.span WHERE id BETWEEN ?1 AND ?3 ORDER BY id DESC",
-            )?;
-            let last = run.sums.last_id();
-            let mut rows = query.query(params![from as i64, run.id, last as i64])?;
-            let (mut found, mut complete_from, mut looked_at) = (Vec::new(), 0, 0);
-            while let Some(row) = rows.next()? {
-                if looked_at == rows_max {
-                    // Everything above this one was looked at.
-                    let id = row.get::<_, i64>(9)?.cast_unsigned();
-                    complete_from = id.saturating_add(1).saturating_add(IDS_AHEAD);
-                    break;
-                }
-                looked_at += 1;
-                let parent_id = row.get::<_, Option<i64>>(0)?.unwrap_or(0).cast_unsigned();
-                if !parents.contains(&parent_id) || !row.get::<_, bool>(8)? {
-                    continue;
-                }
-                let (start_ns, duration_ns, entries): (i64, i64, i64) =
-                    (row.get(1)?, row.get(2)?, row.get(3)?);
-                if entries == 0 {
-                    continue;
-                }
-                let [first, busy, last]: [Option<i64>; 3] = [row.get(4)?, row.get(5)?, row.get(6)?];
-                let once = first.zip(busy).map(|(first, busy)| first.saturating_add(busy));
-                let until = last.or(once).unwrap_or(duration_ns);
-                let since = first.filter(|_| entries == 1);
-                found.push(LateChild {
-                    parent_id,
-                    start_ns,
-                    end_ns: start_ns.saturating_add(until),
-                    inside_since_ns: since.map_or(i64::MAX, |ns| start_ns.saturating_add(ns)),
-                    thread_id: row.get(7)?,
-                    busy_ns: busy.unwrap_or(0),
-                });
-            }
-            found.sort_by_key(|child| child.parent_id);
-            Ok(StoredChildren { children: found, complete_from })
-        };
-        read().context(&self.path, "look for children")
     }
 
     /// Leaves the run that was gone on with, so that another one can begin: threads get ids above all in the file.

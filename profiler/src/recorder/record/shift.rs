@@ -1,5 +1,7 @@
 //! Records of a recording that has given ids of its own, from 1 on, as a profile has them that other runs are in.
 
+use std::ops::RangeInclusive;
+
 use super::layout::{Header, Slot, id_of, with_id};
 use crate::recorder::losses::Kind;
 
@@ -48,6 +50,17 @@ impl Ids {
 
     pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece> + '_ {
         self.earlier.iter().copied().chain([self.last])
+    }
+
+    /// The ids of the profile that are in each piece, in order; the last one has no end.
+    pub(crate) fn in_profile(&self) -> Vec<RangeInclusive<u64>> {
+        let next = self.pieces().skip(1).map(|piece| piece.from).chain([u64::MAX]);
+        let range = |(piece, next): (Piece, u64)| {
+            // Behind the last one may be one that only the profile has given.
+            let ids = next.saturating_sub(piece.from).saturating_mul(2).checked_sub(1)?;
+            Some(piece.first..=piece.first.saturating_add(ids))
+        };
+        self.pieces().zip(next).filter_map(range).collect()
     }
 
     /// How many pieces there are behind the first.
@@ -165,6 +178,7 @@ mod tests {
         let found: Vec<_> = (0..9).map(|id| ids.of(id)).collect();
         assert_eq!(found, [0, 1_001, 1_003, 1_005, 1_007, 5_001, 5_003, 9_001, 9_003]);
         assert_eq!((ids.first(), ids.further_pieces()), (1_001, 3));
+        assert_eq!(ids.in_profile(), [1_001..=1_008, 5_001..=5_004, 9_001..=u64::MAX]);
         let mut words = Link { span: 8, follows: 2 }.words().to_vec();
         ids.shift(&mut words);
         let expected = Link { span: 9_003, follows: 1_003 };

@@ -97,7 +97,8 @@ impl Run {
         }
         // Those that this collector has stored are found there, too, and count once.
         parents.iter().for_each(|id| self.converter.self_times.take_children(*id));
-        let found = store.stored_children(&parents, STORED_LOOKED_AT)?;
+        let found =
+            store.stored_children(&parents, &self.ids.ids().in_profile(), STORED_LOOKED_AT)?;
         self.complete_from = found.complete_from;
         for child in found.children {
             self.stored_children.entry(child.parent_id).or_default().push(child);

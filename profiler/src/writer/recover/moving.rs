@@ -19,8 +19,7 @@ use super::{FIRST_ID_LATEST, about};
 use crate::error::Error;
 use crate::recorder::Recorder;
 use crate::recorder::losses::{DropReason, KINDS, PerKind};
-use crate::recorder::record::FIRST_ID_MAX;
-use crate::recorder::record::Record;
+use crate::recorder::record::{FIRST_ID_MAX, Ids, Record};
 use crate::writer::convert::Converter;
 use crate::writer::raw::{self, RawBatch};
 use crate::writer::self_time::SelfTimes;
@@ -148,7 +147,9 @@ impl<'a> Recover<'a> {
             converter.self_times = self_times;
         }
         let mut stored_children: HashMap<u64, Vec<LateChild>> = HashMap::new();
-        let found = store.stored_children(&parents, STORED_LOOKED_AT)?;
+        let own = scan.ids.as_ref().map(Ids::in_profile);
+        let own = own.unwrap_or_else(|| vec![resumed.first_id..=u64::MAX]);
+        let found = store.stored_children(&parents, &own, STORED_LOOKED_AT)?;
         let complete_from = found.complete_from;
         for child in found.children {
             stored_children.entry(child.parent_id).or_default().push(child);
