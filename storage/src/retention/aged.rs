@@ -3,8 +3,9 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::numbered::{NUMBERED, Table, count_deleted};
 use super::places::Place;
-use super::{CALL_ROWS, Moment, NUMBERED, Pruned, Table, count_deleted};
+use super::{CALL_ROWS, Moment, Pruned};
 
 /// A run of which rows are too old.
 #[derive(Debug)]
