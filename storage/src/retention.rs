@@ -15,6 +15,7 @@
 //! for more than its own share.
 
 mod aged;
+mod commits;
 mod companions;
 mod numbered;
 mod pages;
@@ -192,7 +193,7 @@ pub(crate) fn prune(
     if let Some(run_id) = limits.first_run {
         let rows = pace.rows.max(STEP_ROWS);
         let runs = aged::runs_before(tx, run_id)?;
-        prune_aged(tx, &runs, rows, (in_hand, places), &mut pruned)?;
+        prune_aged(tx, &runs, rows, (in_hand, &mut *places), &mut pruned)?;
         let horizon = Moment { run_id, at_ns: i64::MIN };
         delete_companions(tx, horizon, &mut pruned)?;
         before = before.max(Some(horizon));
@@ -205,7 +206,7 @@ pub(crate) fn prune(
     }
     if let Some(before) = before {
         let old = Old { before, cutoff_unix_ns: limits.cutoff_unix_ns };
-        sweeps.delete(tx, old, in_hand, &mut pruned)?;
+        sweeps.delete(tx, old, (in_hand, places), &mut pruned)?;
     }
     if let Some(max_bytes) = limits.max_bytes {
         pruned.more |= give_back(tx, max_bytes, pace)?;

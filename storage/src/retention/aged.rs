@@ -149,6 +149,7 @@ impl Aged {
                 params![first_id, goes, run_id, before_ns],
             )?;
             count_deleted(tx, table, *run_id, deleted, goes, pruned)?;
+            place.deleted_to = goes.max(place.deleted_to);
         }
         let is_end = (count as u64) < rows;
         let last = if is_end { Some(*last_id) } else { last };

@@ -22,11 +22,13 @@ pub(super) struct Place {
     pub(super) first_id: i64,
     /// ... but these: a span has its id from when it began, and its row when it closes.
     pub(super) late: Vec<i64>,
+    /// The largest id that was deleted: links of the run up to it were, too, also of spans that have no row yet.
+    pub(super) deleted_to: i64,
 }
 
 impl Default for Place {
     fn default() -> Self {
-        Self { first_id: i64::MIN, late: Vec::new() }
+        Self { first_id: i64::MIN, late: Vec::new(), deleted_to: i64::MIN }
     }
 }
 
@@ -51,6 +53,15 @@ impl Places {
 
     pub(super) fn of_run(&mut self, run_id: i64) -> &mut [Place; 3] {
         self.runs.entry(run_id).or_default()
+    }
+
+    /// No span, event, entry or link of a run has a smaller id.
+    pub(super) fn first_ids(&self, run_id: i64) -> [i64; 4] {
+        let Some(places) = self.runs.get(&run_id) else { return [i64::MIN; 4] };
+        let first = |place: &Place| place.late.iter().copied().fold(place.first_id, i64::min);
+        let [spans, events, entries] = places.each_ref().map(first);
+        let [Place { deleted_to, .. }, ..] = places;
+        [spans, events, entries, spans.min(deleted_to.saturating_add(1))]
     }
 
     /// Forgets all other runs.

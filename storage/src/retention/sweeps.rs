@@ -1,9 +1,11 @@
-//! Tables that are ordered by ids of their own, so that nobody knows where the rows of a run are: marks, gauges, threads and
-//! open spans. They are looked through in turn, some rows at each call, and from the front again: rows that stay are
+//! Tables that are ordered by ids of their own, so that nobody knows where the rows of a run are: marks, gauges, threads,
+//! open spans and commits. They are looked through in turn, some rows at each call, and from the front again: rows that stay are
 //! in nobody's way, however many.
 
 use rusqlite::{ToSql, Transaction, named_params};
 
+use super::commits::{self, Looked};
+use super::places::Places;
 use super::whole_runs::{InHand, is_gone};
 use super::{CALL_ROWS, Moment, Pruned, WITH_ROWS};
 
@@ -14,6 +16,8 @@ const TABLES: [&str; 4] = ["mark", "gauge", "thread", "open_span"];
 #[derive(Debug, Default)]
 pub(crate) struct Sweeps {
     tables: [Sweep; 4],
+    /// The same of commits.
+    commits: Sweep,
     /// For which rule.
     rule: Option<Rule>,
 }
@@ -32,6 +36,16 @@ struct Sweep {
 impl Default for Sweep {
     fn default() -> Self {
         Self { above: i64::MIN, is_done: false }
+    }
+}
+
+impl Sweep {
+    /// Rows up to `last` were looked at, or all to the end.
+    fn go_on(&mut self, last: Option<i64>, deleted: usize, in_hand: &InHand, pruned: &mut Pruned) {
+        self.is_done |= last.is_none();
+        self.above = last.unwrap_or(i64::MIN);
+        let is_owed = in_hand.is_empty() && !self.is_done;
+        pruned.more |= last.is_some() && (deleted > 0 || is_owed);
     }
 }
 
@@ -54,7 +68,8 @@ impl Sweeps {
 
     /// Whether one was begun and is not done.
     pub(super) fn are_begun(&self) -> bool {
-        self.tables.iter().any(|sweep| sweep.above > i64::MIN && !sweep.is_done)
+        let mut all = self.tables.iter().chain([&self.commits]);
+        all.any(|sweep| sweep.above > i64::MIN && !sweep.is_done)
     }
 
     /// Deletes old rows among the next ones. If nobody records, there is more to do until all were looked at.
@@ -62,13 +77,16 @@ impl Sweeps {
         &mut self,
         tx: &Transaction<'_>,
         old: Old,
-        in_hand: &InHand,
+        (in_hand, places): (&InHand, &Places),
         pruned: &mut Pruned,
     ) -> rusqlite::Result<()> {
         if in_hand.is_empty() && pruned.rows() > 0 {
             // What belonged to them may go as well.
-            self.tables = Default::default();
+            (self.tables, self.commits) = Default::default();
         }
+        let Looked { last, deleted } =
+            commits::delete_next(tx, (in_hand, places), self.commits.above)?;
+        self.commits.go_on(last, deleted, in_hand, pruned);
         let Moment { run_id, at_ns } = old.before;
         let is_old = format!(
             "(at_ns < :cutoff - (SELECT started_unix_ns FROM main.run WHERE id = run_id)
@@ -98,10 +116,7 @@ impl Sweeps {
                 deleted = tx.execute(&sql, values.as_slice())?;
             }
             let is_end = (count as u64) < CALL_ROWS;
-            sweep.is_done |= is_end;
-            sweep.above = last.filter(|_| !is_end).unwrap_or(i64::MIN);
-            let is_owed = in_hand.is_empty() && !sweep.is_done;
-            pruned.more |= !is_end && (deleted > 0 || is_owed);
+            sweep.go_on(last.filter(|_| !is_end), deleted, in_hand, pruned);
         }
         Ok(())
     }

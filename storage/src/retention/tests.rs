@@ -62,6 +62,18 @@ impl Profile {
         self.conn.execute(sql, [run_id, count, last, start_ns]).unwrap();
     }
 
+    /// A commit of a run with so many spans.
+    fn commit(&self, run_id: i64, first_id: i64, count: i64, start_ns: i64) {
+        self.spans(run_id, first_id, count, start_ns);
+        let sql = "INSERT INTO batch (run_id, at_unix_ns, spans, events, links, entries) VALUES (?1, 0, ?2, 0, 0, 0)";
+        self.conn.execute(sql, [run_id, count]).unwrap();
+        let batch_id = self.conn.last_insert_rowid();
+        let sql = "INSERT INTO batch_range VALUES (?1, 'span', ?2, ?3, ?3 - ?2 + 1, 0)";
+        self.conn.execute(sql, [batch_id, first_id, first_id + count - 1]).unwrap();
+        let sql = "UPDATE span SET batch_id = ?1 WHERE id BETWEEN ?2 AND ?3";
+        self.conn.execute(sql, [batch_id, first_id, first_id + count - 1]).unwrap();
+    }
+
     /// So many marks, gauges, threads and open spans of a run, of this moment.
     fn others(&self, run_id: i64, first_id: i64, count: i64, at_ns: i64) {
         for insert in [
@@ -260,4 +272,68 @@ fn a_call_looks_at_so_many_marks_however_many_there_are() {
         calls.max().unwrap()
     });
     assert!(many <= few + few / 10, "{few} {many}");
+}
+
+#[test]
+fn commits_go_with_their_rows_whatever_another_run_has_before_them() {
+    let mut profile = Profile::new();
+    (1..=4).for_each(|run| profile.run(run, (run - 1) * 10_000 + 1));
+    // One that goes on and has the smallest ids, one with young rows behind old ones, one that ended, and the last.
+    profile.commit(1, 1, 2, 9 * SECOND);
+    for at in 0..300 {
+        let start_ns = if at < 200 { SECOND } else { 9 * SECOND };
+        profile.commit(2, 10_001 + 2 * at, 2, start_ns);
+        profile.commit(3, 20_001 + 2 * at, 2, SECOND);
+    }
+    profile.commit(4, 30_001, 2, 9 * SECOND);
+    let left = |profile: &Profile| -> Vec<(i64, i64)> {
+        let sql = "SELECT run_id, count(*) FROM batch GROUP BY run_id ORDER BY run_id";
+        let mut query = profile.conn.prepare(sql).unwrap();
+        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.collect::<rusqlite::Result<_>>().unwrap()
+    };
+    // Links of spans that are open: of one that began before what is deleted, and of one that began after it.
+    for span_id in [10_050, 10_900] {
+        let sql = "INSERT INTO batch (run_id, at_unix_ns, spans, events, links, entries)
+                   VALUES (2, 0, 0, 0, 1, 0)";
+        profile.conn.execute(sql, []).unwrap();
+        let batch_id = profile.conn.last_insert_rowid();
+        let sql = "INSERT INTO batch_range VALUES (?1, 'link', ?2, ?2, 1, NULL)";
+        profile.conn.execute(sql, [batch_id, span_id]).unwrap();
+        let sql = "INSERT INTO link VALUES (?2, 1, 2, ?1)";
+        profile.conn.execute(sql, [batch_id, span_id]).unwrap();
+    }
+    // One that has only ids of other systems: whoever follows the recording has to see it.
+    let sql = "INSERT INTO batch (run_id, at_unix_ns, spans, events, links, entries)
+               VALUES (4, 0, 0, 0, 0, 0)";
+    profile.conn.execute(sql, []).unwrap();
+    for _ in 0..12 {
+        profile.prune(2 * SECOND);
+    }
+    let links = "SELECT count(*), min(batch_id IN (SELECT id FROM batch)) FROM link";
+    let links = profile.conn.query_row(links, [], |row| Ok((row.get(0)?, row.get(1)?)));
+    assert_eq!(links.unwrap(), (1_i64, true));
+    assert_eq!(left(&profile), [(1, 1), (2, 101), (4, 2)]);
+    let lost = "SELECT count(*) FROM span AS s WHERE NOT EXISTS (SELECT 1 FROM batch_range AS r
+                  WHERE r.batch_id = s.batch_id AND s.id BETWEEN r.first_id AND r.last_id)";
+    let lost: i64 = profile.conn.query_row(lost, [], |row| row.get(0)).unwrap();
+    assert_eq!(lost, 0);
+    // A span that closes late has a commit as well, as long as it is there.
+    profile.commit(2, 10_101, 1, 3 * SECOND);
+    let row = SpanRow { id: 10_101, ..SpanRow::default() };
+    profile.known.places.add(2, &Batch { spans: vec![row], ..Batch::default() });
+    profile.prune_all(2 * SECOND);
+    assert_eq!(left(&profile), [(1, 1), (2, 102), (4, 2)]);
+    // Of one that is in hand and has no rows, links may be there whose spans are open.
+    profile.commit(1, 3, 1, 20 * SECOND);
+    profile.conn.execute("UPDATE run SET last_id = 11000 WHERE id = 2", []).unwrap();
+    for _ in 0..6 {
+        profile.prune(10 * SECOND);
+    }
+    assert_eq!(profile.stored(2), []);
+    let link = "SELECT count(*) FROM link WHERE batch_id IN (SELECT batch_id FROM batch_range)";
+    assert_eq!(profile.conn.query_row(link, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+    profile.in_hand = InHand::default();
+    profile.prune_all(10 * SECOND);
+    assert_eq!(left(&profile), [(1, 1)]);
 }
