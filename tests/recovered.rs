@@ -293,10 +293,14 @@ fn what_a_close_cannot_store_in_time_waits_in_the_ring_and_is_no_loss() {
     let said = report.last_error.clone().unwrap();
     assert!(said.contains("5000 spans") && said.contains("spandrel recover"), "{said}");
     drop(other);
-    let [ring] = &*waiting(path).unwrap() else { panic!("one ring") };
-    assert!(ring.was_closed && ring.owner == RingOwner::Dead);
+    // The writer may still be about to say in the ring that it is closed, where nobody lets it.
+    let mut rings = std::iter::repeat_with(|| waiting(path).unwrap().remove(0));
+    let ring = rings.find(|ring| ring.owner == RingOwner::Dead).unwrap();
+    assert!(ring.was_closed);
     assert_eq!(recover(path, true).unwrap().rings[0].spans, SPANS);
-    let [done] = &*recover(path, false).unwrap().rings else { panic!("one ring") };
+    // Where it was not waited for, it may have the profile still.
+    let done = std::iter::repeat_with(|| recover(path, false)).find_map(Result::ok).unwrap();
+    let [done] = &*done.rings else { panic!("one ring") };
     assert!(done.was_closed, "{done:?}");
     assert_eq!((done.spans, done.ledger.recorded, done.ledger.stored), (SPANS, SPANS, SPANS));
     assert!(!ring.path.exists() && waiting(path).unwrap().is_empty());

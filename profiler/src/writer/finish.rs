@@ -344,17 +344,24 @@ fn remove_ring_file(recorder: &Recorder, store: &mut Store, state: &WriterState)
     _ = (recorder, store, state);
 }
 
+/// What waits in a ring file, and the way out.
+#[cfg(feature = "crash-proof")]
+pub(crate) fn left_in(ring: &std::path::Path, stats: &crate::Stats) -> String {
+    format!(
+        "{} spans and {} events could not be stored in time, and wait in {}: `spandrel recover`, or the next recording, \
+         moves them into the profile",
+        stats.in_flight,
+        stats.events.in_flight,
+        ring.display()
+    )
+}
+
 /// The run has no end in the profile; the ring file says when it was closed, and whoever recovers it says so there.
 fn tell_left(recorder: &Recorder, state: &WriterState) {
     #[cfg(feature = "crash-proof")]
     if let Some(file) = &recorder.file {
         let stats = stats::collect(recorder, state);
-        let [spans, events] = [stats.in_flight, stats.events.in_flight];
-        state.set_error(format!(
-            "{spans} spans and {events} events could not be stored in time, and wait in {}: `spandrel recover`, or the \
-             next recording, moves them into the profile",
-            file.path().display()
-        ));
+        state.set_error(left_in(file.path(), &stats));
         let callsites = [stats.callsites, stats.callsites_below_level];
         if file.end(recorder.clock.ticks(), stats.marks_dropped, callsites).is_err() {
             // Then whoever recovers it takes the process for one that was killed.

@@ -114,6 +114,8 @@ use raw::RawBatch;
 use requests::Done;
 use so_far::SoFar;
 
+#[cfg(feature = "crash-proof")]
+pub(crate) use self::finish::left_in;
 #[cfg(feature = "faults")]
 pub use fault::Fault;
 pub(crate) use requests::Requests;

@@ -129,6 +129,15 @@ impl Backend for Database {
             // The writer has not ended: as far as we know, what it holds is not stored. (In a ring file it waits.)
             give_up(&mut stats);
         }
+        #[cfg(feature = "crash-proof")]
+        if let Some(file) = &self.recorder.file
+            && timed_out
+            && stats.in_flight > 0
+            && stats.last_error.is_none()
+        {
+            // Nor has the writer said so, which may still wait for the file.
+            stats.last_error = Some(writer::left_in(file.path(), &stats));
+        }
         Ok(Report { stats, timed_out, took, log_bytes })
     }
 
