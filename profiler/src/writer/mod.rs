@@ -114,10 +114,10 @@ use raw::RawBatch;
 use requests::Done;
 use so_far::SoFar;
 
-#[cfg(feature = "crash-proof")]
-pub(crate) use self::finish::left_in;
 #[cfg(feature = "faults")]
 pub use fault::Fault;
+#[cfg(feature = "crash-proof")]
+pub(crate) use finish::left_in;
 pub(crate) use requests::Requests;
 pub(crate) use state::WriterState;
 pub(crate) use stats::collect as collect_stats;
