@@ -64,6 +64,10 @@ mod zeros;
 #[cfg(feature = "mapped")]
 pub mod file;
 
+// Rings of their own kind: each consumer sees everything.
+#[cfg(feature = "broadcast")]
+pub mod broadcast;
+
 // What takes `unsafe` elsewhere: system calls, an instruction, a word before methods.
 pub mod fork;
 pub mod timestamp;

@@ -1,0 +1,98 @@
+//! What all handles of a ring share.
+
+use std::time::{Duration, Instant};
+
+use super::cells::{Access, Cells};
+use super::error::ReadError;
+use super::sequencer::Producers;
+use super::stages::Stages;
+use super::wait::WaitStrategy;
+use crate::sync::{AtomicU64, Ordering};
+
+#[derive(Debug)]
+pub(crate) struct Shared<T, P, W, A: Access<T>> {
+    pub(crate) cells: Cells<A::Cell>,
+    pub(crate) sequencer: P,
+    pub(crate) stages: Stages,
+    /// Consumers and readers wait here.
+    pub(crate) arrivals: W,
+    /// Producers wait here.
+    pub(crate) room: W,
+    /// Handles that can publish.
+    pub(crate) producers: AtomicU64,
+    pub(crate) claim_max: u64,
+    /// Tells a stage of this ring from one of another.
+    pub(crate) number: u64,
+    pub(crate) counts: Counters,
+}
+
+#[derive(Debug)]
+pub(crate) struct Counters {
+    pub(crate) refused: AtomicU64,
+    pub(crate) timed_out: AtomicU64,
+    pub(crate) abandoned: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn new() -> Self {
+        Self {
+            refused: AtomicU64::new(0),
+            timed_out: AtomicU64::new(0),
+            abandoned: AtomicU64::new(0),
+        }
+    }
+}
+
+/// Counts something.
+pub(crate) fn count(counter: &AtomicU64, by: u64) {
+    // Relaxed: a count.
+    counter.fetch_add(by, Ordering::Relaxed);
+}
+
+/// The moment in which a wait ends; none if that is beyond all clocks.
+pub(crate) fn deadline(timeout: Duration) -> Option<Instant> {
+    Instant::now().checked_add(timeout)
+}
+
+impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Shared<T, P, W, A> {
+    pub(crate) fn close(&self) {
+        self.sequencer.close();
+        self.arrivals.signal();
+        self.room.signal();
+    }
+
+    /// Why there is nothing to read at a sequence.
+    #[cold]
+    pub(crate) fn nothing_at(&self, sequence: u64) -> ReadError {
+        match self.sequencer.end() {
+            Some(end) if sequence >= end => ReadError::Closed,
+            _ => ReadError::Empty,
+        }
+    }
+
+    /// Somebody has given slots back, or has gone.
+    #[inline]
+    pub(crate) fn signal_release(&self, is_before_others: bool) {
+        self.room.signal();
+        if is_before_others {
+            self.arrivals.signal();
+        }
+    }
+}
+
+/// Waits for something to read. `try_read` says [`ReadError::Empty`] while there is nothing.
+pub(crate) fn wait_for<W: WaitStrategy, R>(
+    arrivals: &W,
+    timeout: Duration,
+    mut try_read: impl FnMut() -> Result<R, ReadError>,
+) -> Result<R, ReadError> {
+    match try_read() {
+        Err(ReadError::Empty) => {}
+        found => return found,
+    }
+    let mut look = || match try_read() {
+        Err(ReadError::Empty) => None,
+        found => Some(found),
+    };
+    arrivals.wait(deadline(timeout), &mut look).unwrap_or(Err(ReadError::TimedOut))
+}
