@@ -27,4 +27,4 @@ for package in loom generator scoped-tls; do
     little+=(--config "profile.release.package.$package.opt-level=3")
 done
 cargo test --locked --release "${little[@]}" \
-    --package spandrel-ring --package spandrel --features spandrel-ring/mapped --lib loom_models
+    --package spandrel-ring --package spandrel --features spandrel-ring/mapped,spandrel-ring/broadcast --lib loom_models

@@ -55,4 +55,4 @@ for load in "${loads[@]}"; do
     fi
 done
 SPANDREL_STRESS_SECONDS=$seconds cargo test --locked --release --package spandrel-ring \
-    --test stress nothing_is_lost_for_as_long_as_asked
+    --features broadcast --test stress --test broadcast_stress nothing_is_lost_for_as_long_as_asked
