@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Broadcast rings beside disruptor, rtrb and crossbeam's ArrayQueue.
+#
+#   scripts/rings.sh [instructions] [throughput]       default: both
+#
+# instructions   of one item of 64 bytes, published and read on one thread, by callgrind; needs valgrind
+# throughput     between threads, in one run; only its ratios say anything, and those on an idle machine
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+(($# > 0)) || set -- instructions throughput
+for part; do
+    [[ $part == instructions || $part == throughput ]] || {
+        sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
+        exit 2
+    }
+done
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/rings
+cargo build --quiet --locked --release --manifest-path benches/rings/Cargo.toml
+rings=$CARGO_TARGET_DIR/release/spandrel-rings
+
+instructions() {
+    command -v valgrind >/dev/null || {
+        echo "rings.sh: SKIPPED, valgrind is not installed" >&2
+        return
+    }
+    local few=20000 many=120000 said name burst
+    said=$(mktemp)
+    of() { # name, burst, items
+        valgrind --tool=callgrind --callgrind-out-file=/dev/null "$rings" "$1" "$2" "$3" 2>"$said" >/dev/null
+        sed -n 's/.*Collected : //p' "$said"
+    }
+    printf '%-22s %8s %8s\n' "instructions an item" "burst 1" "burst 100"
+    "$rings" --help | sed -n 's/^  //p' | while read -r name; do
+        printf '%-22s' "$name"
+        for burst in 1 100; do
+            # The difference of two runs: what comes once is left out.
+            printf ' %8s' "$((($(of "$name" "$burst" $many) - $(of "$name" "$burst" $few)) / (many - few)))"
+        done
+        echo
+    done
+    rm -f "$said"
+}
+
+for part; do
+    case $part in
+        instructions) instructions ;;
+        throughput) "$rings" ;;
+    esac
+done
