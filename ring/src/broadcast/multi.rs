@@ -3,7 +3,7 @@
 use crossbeam_utils::CachePadded;
 
 use super::error::ClaimError;
-use super::sequencer::{Look, Producers, Sizes, Wanted};
+use super::sequencer::{InHand, Look, Producers, Sizes, Wanted};
 use super::stages::Stages;
 use super::sync::{raise, spin_loop};
 use crate::size::{TooLarge, try_collect};
@@ -27,6 +27,36 @@ pub struct Multi {
     stamps: Box<[AtomicU64]>,
     /// Whether a slot was ever published without a value.
     has_skipped: AtomicBool,
+    /// Whether the end is where the first slot is not published.
+    closed_now: AtomicBool,
+}
+
+/// A claim of which its producer was not told yet that it is published.
+#[derive(Debug, Default)]
+pub struct Claimed {
+    first: u64,
+    /// None once it is.
+    slots: u64,
+}
+
+impl InHand for Claimed {
+    #[inline(always)]
+    fn pick_up(&mut self, first: u64, slots: u64) {
+        (self.first, self.slots) = (first, slots);
+    }
+
+    #[inline(always)]
+    fn put_down(&mut self) {
+        self.slots = 0;
+    }
+
+    #[inline(always)]
+    fn forgotten(&mut self) -> Option<(u64, u64)> {
+        if self.slots == 0 {
+            return None;
+        }
+        Some((self.first, std::mem::take(&mut self.slots)))
+    }
 }
 
 fn stamp(sequence: u64) -> u64 {
@@ -63,13 +93,18 @@ impl Multi {
         end <= self.limit.load(Ordering::Acquire) || self.look_for_room(stages, end)
     }
 
+    /// The end of what is published without a gap, from the beginning.
+    fn first_gap(&self) -> u64 {
+        // Acquire: pairs with the Release in `look_for_room`; everything a lap below the limit is published.
+        let known = self.limit.load(Ordering::Acquire) - self.sizes.capacity;
+        self.published(known, u64::MAX)
+    }
+
     #[cold]
     fn look_for_room(&self, stages: &Stages, end: u64) -> bool {
         let limit = if self.sizes.overwrites {
-            // What is overwritten was published, so that nobody else is writing there. Acquire: as above; everything a
-            // lap below the limit is known to be.
-            let known = self.limit.load(Ordering::Acquire) - self.sizes.capacity;
-            Some(self.published(known, u64::MAX) + self.sizes.capacity)
+            // What is overwritten was published, so that nobody else is writing there.
+            Some(self.first_gap() + self.sizes.capacity)
         } else {
             stages.room(end, |from| self.published(from, u64::MAX))
         };
@@ -81,12 +116,15 @@ impl Multi {
 }
 
 impl Producers for Multi {
+    type InHand = Claimed;
+
     fn new(sizes: Sizes) -> Result<Self, TooLarge> {
         Ok(Self {
             sizes,
             tail: CachePadded::new(AtomicU64::new(0)),
             limit: CachePadded::new(AtomicU64::new(sizes.capacity)),
             has_skipped: AtomicBool::new(false),
+            closed_now: AtomicBool::new(false),
             stamps: try_collect(sizes.capacity as usize, || AtomicU64::new(0))?,
         })
     }
@@ -189,6 +227,19 @@ impl Producers for Multi {
         self.tail.load(Ordering::Relaxed) & !CLOSED
     }
 
+    fn pending(&self) -> Option<std::ops::Range<u64>> {
+        // The tail first: what is claimed later is not looked at.
+        let tail = self.tail();
+        let gap = self.first_gap();
+        (gap < tail).then_some(gap..tail)
+    }
+
+    fn close_now(&self) {
+        // Release: pairs with the Acquire in `end`; who is woken by the signal afterwards sees it.
+        self.closed_now.store(true, Ordering::Release);
+        self.close();
+    }
+
     fn close(&self) {
         // AcqRel: claims come before it, and are published or skipped some time; or fail.
         self.tail.fetch_or(CLOSED, Ordering::AcqRel);
@@ -197,6 +248,15 @@ impl Producers for Multi {
     fn end(&self) -> Option<u64> {
         // Acquire: pairs with the Release above.
         let tail = self.tail.load(Ordering::Acquire);
-        (tail & CLOSED != 0).then_some(tail & !CLOSED)
+        if tail & CLOSED == 0 {
+            return None;
+        }
+        let tail = tail & !CLOSED;
+        // Acquire: pairs with the Release above.
+        Some(if self.closed_now.load(Ordering::Acquire) {
+            self.first_gap().min(tail)
+        } else {
+            tail
+        })
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::cells::{Access, Cell, InPlace};
 use super::error::ClaimError;
 use super::multi::Multi;
-use super::sequencer::{Producers, Wanted};
+use super::sequencer::{InHand, Producers, Wanted};
 use super::shared::{Shared, count, deadline};
 use super::wait::{SpinYield, WaitStrategy};
 use crate::sync::{Arc, Ordering};
@@ -19,13 +19,14 @@ use crate::sync::{Arc, Ordering};
 /// There is one only of a ring that is [`single`](super::Builder::single); else it can be cloned.
 pub struct Producer<T, P: Producers = Multi, W: WaitStrategy = SpinYield, A: Access<T> = InPlace> {
     shared: Arc<Shared<T, P, W, A>>,
+    in_hand: P::InHand,
 }
 
 impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Producer<T, P, W, A> {
     pub(crate) fn new(shared: Arc<Shared<T, P, W, A>>) -> Self {
         // Relaxed: as of `Arc`: whoever makes one has one.
         shared.producers.fetch_add(1, Ordering::Relaxed);
-        Self { shared }
+        Self { shared, in_hand: P::InHand::default() }
     }
 
     /// Claims so many slots, whose sequences follow each other.
@@ -105,7 +106,10 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Producer<T, P, W, A> {
     /// As [`try_claim`](Self::try_claim).
     #[inline]
     pub fn try_send(&mut self, value: T) -> Result<u64, ClaimError> {
-        let mut claim = self.try_claim(1)?;
+        self.give_up_forgotten();
+        let first = self.try_look(1, false)?;
+        let mut kept = P::InHand::default();
+        let mut claim = self.kept(first, &mut kept);
         claim.set(0, value);
         Ok(claim.publish())
     }
@@ -121,7 +125,10 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Producer<T, P, W, A> {
     /// As [`claim`](Self::claim).
     #[inline]
     pub fn send(&mut self, value: T, timeout: Duration) -> Result<u64, ClaimError> {
-        let mut claim = self.claim(1, timeout)?;
+        self.give_up_forgotten();
+        let first = self.wait_look(1, false, timeout)?;
+        let mut kept = P::InHand::default();
+        let mut claim = self.kept(first, &mut kept);
         claim.set(0, value);
         Ok(claim.publish())
     }
@@ -133,23 +140,41 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Producer<T, P, W, A> {
 
     #[inline(always)]
     fn try_wanted(
-        &self,
+        &mut self,
         slots: usize,
         contiguous: bool,
     ) -> Result<Claim<'_, T, P, W, A>, ClaimError> {
-        let found = self.look(slots, contiguous);
-        if let Err(ClaimError::Full) = found {
-            count(&self.shared.counts.refused, 1);
-        }
-        found.map(|first| self.claimed(first, slots))
+        self.give_up_forgotten();
+        let first = self.try_look(slots, contiguous)?;
+        Ok(self.claimed(first, slots))
     }
 
     fn wait_wanted(
-        &self,
+        &mut self,
         slots: usize,
         contiguous: bool,
         timeout: Duration,
     ) -> Result<Claim<'_, T, P, W, A>, ClaimError> {
+        self.give_up_forgotten();
+        let first = self.wait_look(slots, contiguous, timeout)?;
+        Ok(self.claimed(first, slots))
+    }
+
+    #[inline(always)]
+    fn try_look(&self, slots: usize, contiguous: bool) -> Result<u64, ClaimError> {
+        let found = self.look(slots, contiguous);
+        if let Err(ClaimError::Full) = found {
+            count(&self.shared.counts.refused, 1);
+        }
+        found
+    }
+
+    fn wait_look(
+        &self,
+        slots: usize,
+        contiguous: bool,
+        timeout: Duration,
+    ) -> Result<u64, ClaimError> {
         let mut found = self.look(slots, contiguous);
         if let Err(ClaimError::Full) = found {
             let mut look = || match self.look(slots, contiguous) {
@@ -161,7 +186,7 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Producer<T, P, W, A> {
                 Err(ClaimError::TimedOut)
             });
         }
-        found.map(|first| self.claimed(first, slots))
+        found
     }
 
     #[inline(always)]
@@ -180,8 +205,24 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Producer<T, P, W, A> {
     }
 
     #[inline(always)]
-    fn claimed(&self, first: u64, slots: usize) -> Claim<'_, T, P, W, A> {
-        Claim { shared: &self.shared, first, slots: slots as u64 }
+    fn claimed(&mut self, first: u64, slots: usize) -> Claim<'_, T, P, W, A> {
+        let slots = slots as u64;
+        self.in_hand.pick_up(first, slots);
+        Claim { shared: &self.shared, in_hand: &mut self.in_hand, first, slots }
+    }
+
+    /// A claim of one slot that is given to nobody, so that nobody can forget it.
+    #[inline(always)]
+    fn kept<'a>(&'a self, first: u64, in_hand: &'a mut P::InHand) -> Claim<'a, T, P, W, A> {
+        Claim { shared: &self.shared, in_hand, first, slots: 1 }
+    }
+
+    /// A claim that is in hand still, while its producer is not borrowed any more, was forgotten.
+    #[inline(always)]
+    fn give_up_forgotten(&mut self) {
+        if let Some((first, slots)) = self.in_hand.forgotten() {
+            self.shared.give_up(first, slots);
+        }
     }
 }
 
@@ -198,7 +239,10 @@ impl<T: Send + Sync, P: Producers, W: WaitStrategy> Producer<T, P, W, InPlace> {
     /// As [`try_claim`](Self::try_claim); `write` is not called then.
     #[inline]
     pub fn try_publish(&mut self, write: impl FnOnce(&mut T)) -> Result<u64, ClaimError> {
-        let mut claim = self.try_claim(1)?;
+        self.give_up_forgotten();
+        let first = self.try_look(1, false)?;
+        let mut kept = P::InHand::default();
+        let mut claim = self.kept(first, &mut kept);
         write(claim.slot_mut(0));
         Ok(claim.publish())
     }
@@ -212,6 +256,7 @@ impl<T, W: WaitStrategy, A: Access<T>> Clone for Producer<T, Multi, W, A> {
 
 impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Drop for Producer<T, P, W, A> {
     fn drop(&mut self) {
+        self.give_up_forgotten();
         // AcqRel: what the others have published comes before the close.
         if self.shared.producers.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.shared.close();
@@ -221,11 +266,19 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Drop for Producer<T, P, W, 
 
 /// Slots to write in. Dropped without [`publish`](Self::publish), also by a panic, nobody sees them.
 ///
-/// A claim that is forgotten (`mem::forget`) stops a ring with several producers for good: nobody can know that it will
-/// never be published.
+/// One that is forgotten (`mem::forget`) is given up when its producer claims again or is dropped, and
+/// [counted](super::Counts::forgotten): a claim borrows its producer, so by then nobody can publish it any more. (A
+/// [single](super::Builder::single) producer's next claim begins where the forgotten one did, uncounted.)
+///
+/// With several producers, consumers see nothing behind a claim while it is in hand. One that is kept by a thread that
+/// hangs, or forgotten together with its producer, can be found, by [`Ring::pending`](super::Ring::pending), and
+/// not be taken away: somebody may still write there, and a thread that is slow looks like one that never comes
+/// back. Waits of consumers have their time-outs meanwhile, producers find the ring full after a lap, and
+/// [`Ring::close_now`](super::Ring::close_now) ends all waits.
 #[must_use = "what is claimed has to be published"]
 pub struct Claim<'a, T, P: Producers, W: WaitStrategy, A: Access<T>> {
     shared: &'a Shared<T, P, W, A>,
+    in_hand: &'a mut P::InHand,
     first: u64,
     slots: u64,
 }
@@ -260,8 +313,9 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Claim<'_, T, P, W, A> {
     /// Lets everybody see the slots. Says the sequence of the first.
     #[inline(always)]
     pub fn publish(self) -> u64 {
-        let claim = ManuallyDrop::new(self);
+        let mut claim = ManuallyDrop::new(self);
         claim.shared.sequencer.publish(claim.first, claim.slots);
+        claim.in_hand.put_down();
         claim.shared.arrivals.signal();
         claim.first
     }
@@ -313,6 +367,7 @@ impl<T: Send + Sync, P: Producers, W: WaitStrategy> Claim<'_, T, P, W, InPlace> 
 
 impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Drop for Claim<'_, T, P, W, A> {
     fn drop(&mut self) {
+        self.in_hand.put_down();
         count(&self.shared.counts.abandoned, self.slots);
         if self.shared.sequencer.abandon(self.first, self.slots) {
             self.shared.arrivals.signal();

@@ -31,6 +31,9 @@ pub struct Counts {
     pub timed_out: u64,
     /// Slots whose claim was dropped.
     pub abandoned: u64,
+    /// Slots whose claim was forgotten, and that were given up when its producer claimed again or was dropped; with
+    /// several producers.
+    pub forgotten: u64,
     /// Slots that were overwritten, in a ring that [overwrites](super::Builder::overwriting).
     pub overwritten: u64,
 }
@@ -47,6 +50,23 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Ring<T, P, W, A> {
     /// kind can be.)
     pub fn close(&self) {
         self.shared.close();
+    }
+
+    /// As [`close`](Self::close), and nobody waits for claims that are in hand: whoever comes to a slot that is claimed and
+    /// not published is told that the ring is closed. What is [behind](Self::pending) that slot is lost, unless it is
+    /// published after all. For a ring with several producers, one of which does not go on.
+    pub fn close_now(&self) {
+        self.shared.close_now();
+    }
+
+    /// Slots that are claimed, from the first one on that is not published: with several producers, nobody
+    /// sees these yet. None if all are published, and always none with one producer.
+    ///
+    /// If it begins with the same slot for longer than any producer should have a claim in hand, the producer of
+    /// that slot hangs, or was forgotten with its claim (see [`Claim`](super::Claim)).
+    #[must_use]
+    pub fn pending(&self) -> Option<std::ops::Range<u64>> {
+        self.shared.sequencer.pending()
     }
 
     /// Whether it was closed.
@@ -71,6 +91,7 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Ring<T, P, W, A> {
             refused: counts.refused.load(Ordering::Relaxed),
             timed_out: counts.timed_out.load(Ordering::Relaxed),
             abandoned: counts.abandoned.load(Ordering::Relaxed),
+            forgotten: counts.forgotten.load(Ordering::Relaxed),
             overwritten: published.saturating_sub(shared.cells.capacity()),
         }
     }

@@ -43,10 +43,21 @@ pub struct Wanted {
     pub contiguous: bool,
 }
 
+/// What a producer has claimed, and neither published nor dropped. A claim borrows its producer: found again by that one,
+/// it was forgotten.
+pub trait InHand: Default + Send + Sync + std::fmt::Debug + 'static {
+    fn pick_up(&mut self, first: u64, slots: u64);
+    fn put_down(&mut self);
+    /// The first slot and how many, if a claim was forgotten.
+    fn forgotten(&mut self) -> Option<(u64, u64)>;
+}
+
 /// How many producers there may be: [`Single`](super::Single) or [`Multi`](super::Multi).
 ///
 /// Nobody else implements it: its methods take what has no name elsewhere.
 pub trait Producers: Sized + Send + Sync + std::fmt::Debug + 'static {
+    #[doc(hidden)]
+    type InHand: InHand;
     #[doc(hidden)]
     fn new(sizes: Sizes) -> Result<Self, TooLarge>;
     /// Claims `slots`, which are no more than `claim_max`. Sets `skipped` if anything was published that
@@ -77,8 +88,14 @@ pub trait Producers: Sized + Send + Sync + std::fmt::Debug + 'static {
     /// Nothing at or above this can have been written to.
     #[doc(hidden)]
     fn begun(&self) -> u64;
+    /// Slots that are claimed, from the first one on that is not published.
+    #[doc(hidden)]
+    fn pending(&self) -> Option<std::ops::Range<u64>>;
     #[doc(hidden)]
     fn close(&self);
+    /// Closes, and lets the end be where the first slot is not published.
+    #[doc(hidden)]
+    fn close_now(&self);
     /// Where the last claim ends, once the ring is closed.
     #[doc(hidden)]
     fn end(&self) -> Option<u64>;

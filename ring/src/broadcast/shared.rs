@@ -31,6 +31,7 @@ pub(crate) struct Counters {
     pub(crate) refused: AtomicU64,
     pub(crate) timed_out: AtomicU64,
     pub(crate) abandoned: AtomicU64,
+    pub(crate) forgotten: AtomicU64,
 }
 
 impl Counters {
@@ -39,6 +40,7 @@ impl Counters {
             refused: AtomicU64::new(0),
             timed_out: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
+            forgotten: AtomicU64::new(0),
         }
     }
 }
@@ -59,6 +61,21 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Shared<T, P, W, A> {
         self.sequencer.close();
         self.arrivals.signal();
         self.room.signal();
+    }
+
+    pub(crate) fn close_now(&self) {
+        self.sequencer.close_now();
+        self.arrivals.signal();
+        self.room.signal();
+    }
+
+    /// Gives up slots whose claim was forgotten.
+    #[cold]
+    pub(crate) fn give_up(&self, first: u64, slots: u64) {
+        count(&self.counts.forgotten, slots);
+        if self.sequencer.abandon(first, slots) {
+            self.arrivals.signal();
+        }
     }
 
     /// Why there is nothing to read at a sequence.

@@ -3,7 +3,7 @@
 use crossbeam_utils::CachePadded;
 
 use super::error::ClaimError;
-use super::sequencer::{Look, Producers, Sizes, Wanted};
+use super::sequencer::{InHand, Look, Producers, Sizes, Wanted};
 use super::stages::Stages;
 use crate::size::TooLarge;
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
@@ -60,7 +60,26 @@ impl Single {
     }
 }
 
+/// Nothing: where a claim was forgotten, the next one begins.
+#[derive(Debug, Default)]
+pub struct Nothing;
+
+impl InHand for Nothing {
+    #[inline(always)]
+    fn pick_up(&mut self, _first: u64, _slots: u64) {}
+
+    #[inline(always)]
+    fn put_down(&mut self) {}
+
+    #[inline(always)]
+    fn forgotten(&mut self) -> Option<(u64, u64)> {
+        None
+    }
+}
+
 impl Producers for Single {
+    type InHand = Nothing;
+
     fn new(sizes: Sizes) -> Result<Self, TooLarge> {
         let limit = if sizes.overwrites { u64::MAX } else { sizes.capacity };
         Ok(Self {
@@ -151,6 +170,14 @@ impl Producers for Single {
         // before it wrote the first word (Release, in `WordsCell::set`): who has seen the word (Acquire, before
         // this) sees that. Relaxed: so it is ordered by those.
         self.cursor.load(Ordering::Relaxed) + self.sizes.claim_max
+    }
+
+    fn pending(&self) -> Option<std::ops::Range<u64>> {
+        None
+    }
+
+    fn close_now(&self) {
+        self.close();
     }
 
     fn close(&self) {

@@ -2,8 +2,9 @@
 
 use loom::thread;
 
-use super::rings::{all, multi, send, some};
-use crate::broadcast::error::ClaimError;
+use super::rings::{FOREVER, all, multi, ring, send, some};
+use crate::broadcast::error::{ClaimError, ReadError};
+use crate::broadcast::wait::Park;
 
 #[test]
 fn two_producers_and_a_consumer() {
@@ -98,5 +99,49 @@ fn a_close_beside_two_producers() {
         ring.close();
         let seen = all(&mut consumer);
         assert_eq!(seen.len(), usize::from(child.join().unwrap()));
+    });
+}
+
+/// What was forgotten is given up by its producer's next claim, also if that is refused.
+#[test]
+fn a_forgotten_claim_is_given_up() {
+    loom::model(|| {
+        let (mut producer, ring) = multi(2);
+        let mut consumer = ring.consumer().unwrap();
+        let mut other = producer.clone();
+        let child = thread::spawn(move || {
+            std::mem::forget(other.try_claim(1).unwrap());
+            other.try_send(8).is_ok()
+        });
+        let sent = producer.try_send(7).is_ok();
+        drop(producer);
+        let mut seen = all(&mut consumer);
+        seen.sort_unstable();
+        let child_sent = child.join().unwrap();
+        let wanted = [(7, sent), (8, child_sent)];
+        assert!(seen.iter().copied().eq(wanted.iter().filter(|(_, sent)| *sent).map(|w| w.0)));
+        assert_eq!((ring.counts().forgotten, ring.pending()), (1, None));
+    });
+}
+
+/// Whoever waits behind a claim that is in hand is told that the ring was ended, or sees the claim.
+#[test]
+fn an_end_before_a_claim_in_hand() {
+    loom::model(|| {
+        let (mut producer, ring) =
+            ring::<u64>(2).wait(Park::default()).consumers_max(1).build().unwrap();
+        let mut consumer = ring.consumer().unwrap();
+        let mut claim = producer.try_claim(1).unwrap();
+        claim.set(0, 7);
+        let child = thread::spawn(move || {
+            let seen = all(&mut consumer);
+            (consumer, seen)
+        });
+        ring.close_now();
+        claim.publish();
+        let (mut consumer, mut seen) = child.join().unwrap();
+        seen.extend(some(&mut consumer));
+        assert_eq!((seen, ring.pending()), (vec![7], None));
+        assert_eq!(consumer.read(FOREVER).err(), Some(ReadError::Closed));
     });
 }
