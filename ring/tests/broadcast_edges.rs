@@ -158,3 +158,45 @@ fn a_claim_that_comes_after_the_end_is_seen_by_who_asks_again() {
     assert_eq!(consumer.read(FOREVER).err(), Some(ReadError::Closed));
     assert_eq!(reader.read(FOREVER), Err(ReadError::Closed));
 }
+
+/// Somebody else closes while the only producer has a claim in hand: it is published, and `Closed` was not the last word.
+#[test]
+fn a_close_beside_one_producers_claim_is_a_request() {
+    let (mut producer, ring) = broadcast::ring::<u64>(4).single().readable().build().unwrap();
+    let mut consumer = ring.consumer().unwrap();
+    let mut worker = ring.worker().unwrap();
+    let mut reader = ring.reader();
+    let mut claim = producer.try_claim(1).unwrap();
+    ring.close();
+    assert!(ring.is_closed());
+    assert_eq!(consumer.read(FOREVER).err(), Some(ReadError::Closed));
+    assert_eq!(worker.take(1, FOREVER).err(), Some(ReadError::Closed));
+    assert_eq!(reader.read(FOREVER), Err(ReadError::Closed));
+    claim.set(0, 1);
+    claim.publish();
+    assert_eq!(ring.lags().iter().map(|lag| lag.slots).collect::<Vec<_>>(), [1, 1]);
+    assert_eq!(some(&mut consumer), [1]);
+    assert_eq!(worker.take(1, FOREVER).unwrap().iter().copied().collect::<Vec<_>>(), [1]);
+    assert_eq!(reader.read(FOREVER), Ok(1));
+    // It was the last one.
+    assert_eq!(producer.try_send(2), Err(ClaimError::Closed));
+    assert_eq!(consumer.read(FOREVER).err(), Some(ReadError::Closed));
+}
+
+/// With several producers a claim in hand is waited for.
+#[test]
+fn a_close_beside_one_of_several_claims_waits_for_it() {
+    let (mut producer, ring) = broadcast::ring::<u64>(4).build().unwrap();
+    let mut consumer = ring.consumer().unwrap();
+    let mut worker = ring.worker().unwrap();
+    let mut claim = producer.try_claim(1).unwrap();
+    ring.close();
+    assert!(ring.is_closed());
+    assert_eq!(consumer.read(AT_ONCE).err(), Some(ReadError::TimedOut));
+    assert_eq!(worker.try_take(1).err(), Some(ReadError::Empty));
+    claim.set(0, 1);
+    claim.publish();
+    assert_eq!((some(&mut consumer), worker.try_take(9).unwrap().slots()), (vec![1], 1));
+    assert_eq!(consumer.read(FOREVER).err(), Some(ReadError::Closed));
+    assert_eq!(worker.take(1, FOREVER).err(), Some(ReadError::Closed));
+}

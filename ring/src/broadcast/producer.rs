@@ -133,7 +133,9 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Producer<T, P, W, A> {
         Ok(claim.publish())
     }
 
-    /// No more is claimed, by anybody. Consumers read what is published, and are told then.
+    /// No more is claimed, by anybody. Consumers read what is published, and are told `Closed` then: for good with one
+    /// producer, which has no claim in hand here, and after the claims of the others with several. See
+    /// [`Ring::close`](super::Ring::close).
     pub fn close(&self) {
         self.shared.close();
     }

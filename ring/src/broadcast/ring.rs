@@ -43,11 +43,17 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Ring<T, P, W, A> {
         Self { shared }
     }
 
-    /// No more is claimed. Consumers read what is published, and are told then.
+    /// No more is claimed: a claim that begins when this has returned fails, one that began before is published or dropped
+    /// as any other. Consumers and readers are told `Closed` when they have read the rest.
     ///
-    /// With one producer, this is a request to it: a claim that it has at this moment is published all the same, and a
-    /// consumer that has read the end before does not see it. (If the producer closes, or is dropped, nothing of the
-    /// kind can be.)
+    /// With several producers, that comes after all claims in hand: `Closed` is the last word.
+    ///
+    /// With one producer, it is final if the producer closes or is dropped, which it cannot with a claim in hand. If
+    /// somebody else closes, nobody waits for such a claim: a consumer may be told `Closed`, and read the
+    /// claim if it asks again after that was published. (To wait for it, consumers would have to know of it: a
+    /// read-modify-write or a fence for each claim, which a ring with one producer is there to do without.) Until then
+    /// [`lags`](Self::lags) has the slots of consumers that do not ask. Who needs a last word joins the producer's thread, or asks
+    /// it to close.
     pub fn close(&self) {
         self.shared.close();
     }
