@@ -94,7 +94,10 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Batch<'_, T, P, W, A> {
             **next = to;
         }
         let stage = self.shared.stages.get(self.stage);
-        stage.release(self.place, to);
+        match self.owner {
+            Owner::Consumer(_) => stage.release(self.place, to),
+            Owner::Worker => stage.release_work(self.place, to),
+        }
         self.shared.signal_release(stage.is_before_others);
     }
 }

@@ -15,7 +15,7 @@ use super::sequencer::{Producers, Sizes};
 use super::shared::{Counters, Shared};
 use super::single::Single;
 use super::stage::Stage;
-use super::stages::Stages;
+use super::stages::{self, Stages};
 use super::wait::{SpinYield, WaitStrategy};
 use crate::sync::Arc;
 
@@ -25,6 +25,14 @@ const CONSUMERS_MAX: usize = 16;
 /// What a builder builds, and has nothing of yet.
 type Kind<T, P, A> = fn() -> (T, P, A);
 
+/// A stage that is to be made.
+#[derive(Debug)]
+struct Wanted {
+    name: String,
+    after: Vec<Stage>,
+    is_held: bool,
+}
+
 /// Makes a ring; see [`ring`](super::ring).
 #[must_use = "a builder makes nothing before `build`"]
 pub struct Builder<T, P = Multi, W = SpinYield, A = InPlace> {
@@ -32,7 +40,9 @@ pub struct Builder<T, P = Multi, W = SpinYield, A = InPlace> {
     capacity: usize,
     claim_max: Option<usize>,
     consumers_max: usize,
-    stages: Vec<(String, Vec<Stage>)>,
+    stages: Vec<Wanted>,
+    /// The first sequence.
+    begin: u64,
     wait: W,
     kind: PhantomData<Kind<T, P, A>>,
 }
@@ -48,6 +58,7 @@ impl<T> Builder<T> {
             claim_max: None,
             consumers_max: CONSUMERS_MAX,
             stages: Vec::new(),
+            begin: 0,
             wait: SpinYield,
             kind: PhantomData,
         }
@@ -62,9 +73,10 @@ impl<T, P, W, A> Builder<T, P, W, A> {
 
     /// How threads wait, if they do. [`SpinYield`] if nothing is said.
     pub fn wait<V: WaitStrategy>(self, strategy: V) -> Builder<T, P, V, A> {
-        let Self { number, capacity, claim_max, consumers_max, stages, wait: _, kind: _ } = self;
+        let Self { number, capacity, claim_max, consumers_max, stages, begin, wait: _, kind: _ } =
+            self;
         let (wait, kind) = (strategy, PhantomData);
-        Builder { number, capacity, claim_max, consumers_max, stages, wait, kind }
+        Builder { number, capacity, claim_max, consumers_max, stages, begin, wait, kind }
     }
 
     /// [Readers](super::Reader) may look in, too, for which nobody waits. Slots are written whole then, not in place.
@@ -103,16 +115,39 @@ impl<T, P, W, A> Builder<T, P, W, A> {
     /// Adds a stage that comes after others: its consumers see a slot when all consumers of those have given it
     /// back. After none, it sees what is published, as all of those do.
     ///
-    /// A stage without consumers holds nobody back: those behind it go by the stages before it. If no stage is added
-    /// there is one, `"consumers"`; else the first one that was added is [the first](super::Ring::consumer).
+    /// A stage without consumers holds nobody back: those behind it go by the stages before it, and it never sees what comes
+    /// meanwhile. ([`held_stage`](Self::held_stage) makes one that does.) If no stage is added there is one, `"consumers"`; else the first one that was added is [the first](super::Ring::consumer).
     pub fn stage(&mut self, name: impl Into<String>, after: &[Stage]) -> Stage {
-        self.stages.push((name.into(), after.to_vec()));
+        self.add(name.into(), after, false)
+    }
+
+    /// Adds a stage that holds producers, and the stages behind it, back while it has no consumer, too: from the first
+    /// slot on until somebody joins, and when the last one has left, also by a panic, from where those of the
+    /// stage have come. Who joins begins with the oldest slot that is held. So this stage misses nothing, and the ring is full
+    /// after a lap in which nobody was there; [`lags`](super::Ring::lags) says so.
+    ///
+    /// What a consumer or worker has in hand when it panics counts as handled.
+    pub fn held_stage(&mut self, name: impl Into<String>, after: &[Stage]) -> Stage {
+        self.add(name.into(), after, true)
+    }
+
+    fn add(&mut self, name: String, after: &[Stage], is_held: bool) -> Stage {
+        self.stages.push(Wanted { name, after: after.to_vec(), is_held });
         Stage::new(self.number, self.stages.len() - 1)
     }
 
+    /// Begins with a sequence, in tests.
+    #[cfg(all(test, not(spandrel_loom)))]
+    pub(crate) fn begin_at(mut self, sequence: u64) -> Self {
+        self.begin = sequence;
+        self
+    }
+
     fn with<Q, B>(self) -> Builder<T, Q, W, B> {
-        let Self { number, capacity, claim_max, consumers_max, stages, wait, kind: _ } = self;
-        Builder { number, capacity, claim_max, consumers_max, stages, wait, kind: PhantomData }
+        let Self { number, capacity, claim_max, consumers_max, stages, begin, wait, kind: _ } =
+            self;
+        let kind = PhantomData;
+        Builder { number, capacity, claim_max, consumers_max, stages, begin, wait, kind }
     }
 }
 
@@ -144,15 +179,16 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Builder<T, P, W, A> {
             return Err(BuildError::NoConsumers);
         }
         if self.stages.is_empty() {
-            self.stages.push(("consumers".to_owned(), Vec::new()));
+            self.add("consumers".to_owned(), &[], false);
         }
         let shared = Shared {
             cells: Cells::new(self.capacity, value).map_err(BuildError::TooLarge)?,
             sequencer: P::new(sizes).map_err(BuildError::TooLarge)?,
-            stages: Stages::new(self.make_stages()?, sizes.capacity),
+            stages: Stages::new(self.make_stages()?, sizes.capacity, sizes.begin),
             arrivals: self.wait.clone(),
             room: self.wait,
             producers: crate::sync::AtomicU64::new(0),
+            ended: crate::sync::AtomicBool::new(false),
             claim_max: sizes.claim_max,
             number: self.number,
             counts: Counters::new(),
@@ -176,13 +212,16 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Builder<T, P, W, A> {
             return Err(BuildError::ClaimMax { asked: claim_max, most });
         }
         let (capacity, claim_max) = (asked as u64, claim_max as u64);
-        Ok(Sizes { capacity, claim_max, overwrites: A::OVERWRITES })
+        Ok(Sizes { capacity, claim_max, overwrites: A::OVERWRITES, begin: self.begin })
     }
 
-    fn make_stages(&self) -> Result<Box<[super::stages::Stage]>, BuildError> {
+    fn make_stages(&self) -> Result<Box<[stages::Stage]>, BuildError> {
         let mut all_before: Vec<Vec<usize>> = Vec::new();
-        for (index, (name, after)) in self.stages.iter().enumerate() {
-            if self.stages[..index].iter().any(|(other, _)| other == name) {
+        for (index, Wanted { name, after, is_held }) in self.stages.iter().enumerate() {
+            if *is_held && A::OVERWRITES {
+                return Err(BuildError::HeldAndOverwritten(name.clone()));
+            }
+            if self.stages[..index].iter().any(|other| other.name == *name) {
                 return Err(BuildError::StageTwice(name.clone()));
             }
             let mut before = Vec::new();
@@ -199,18 +238,19 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Builder<T, P, W, A> {
         }
         let is_before_others = |index| all_before.iter().any(|before| before.contains(&index));
         let stages = self.stages.iter().zip(&all_before).enumerate();
-        let stages = stages.map(|(index, ((name, _), before))| {
-            let before = before.clone().into();
-            let is_before = is_before_others(index);
-            super::stages::Stage::new(name.clone(), before, is_before, self.consumers_max)
+        let stages = stages.map(|(index, (wanted, before))| {
+            let name = wanted.name.clone();
+            let stage = stages::Stage::new(name, self.consumers_max, wanted.is_held, self.begin);
+            let stage = stage.map_err(BuildError::TooLarge)?;
+            Ok(stage.behind(before.clone().into(), is_before_others(index)))
         });
-        Ok(stages.collect())
+        stages.collect()
     }
 }
 
 impl<T, P, W, A> fmt::Debug for Builder<T, P, W, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stages: Vec<_> = self.stages.iter().map(|(name, _)| name).collect();
+        let stages: Vec<_> = self.stages.iter().map(|stage| &stage.name).collect();
         let mut builder = f.debug_struct("Builder");
         builder.field("capacity", &self.capacity).field("claim_max", &self.claim_max);
         builder.field("consumers_max", &self.consumers_max).field("stages", &stages).finish()

@@ -66,7 +66,7 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Consumer<T, P, W, A> {
     /// As [`try_read`](Self::try_read).
     #[inline]
     pub fn try_read_many(&mut self, most: usize) -> Result<Batch<'_, T, P, W, A>, ReadError> {
-        let end = self.look(most)?;
+        let end = self.look_now(most)?;
         Ok(self.batch(end))
     }
 
@@ -99,7 +99,7 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Consumer<T, P, W, A> {
         timeout: Duration,
     ) -> Result<Batch<'_, T, P, W, A>, ReadError> {
         let shared = Arc::clone(&self.shared);
-        let end = wait_for(&shared.arrivals, timeout, || self.look(most))?;
+        let end = wait_for(&shared.arrivals, timeout, || self.look_now(most))?;
         Ok(self.batch(end))
     }
 
@@ -116,7 +116,26 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Consumer<T, P, W, A> {
     pub fn lag(&self) -> Lag {
         let shared = &*self.shared;
         let name = &shared.stages.get(self.stage).name;
-        Lag::new(name, self.place, self.next, shared.sequencer.tail(), shared.cells.capacity())
+        Lag::new(
+            name,
+            Some(self.place),
+            self.next,
+            shared.sequencer.tail(),
+            shared.cells.capacity(),
+        )
+    }
+
+    #[inline]
+    fn look_now(&mut self, most: usize) -> Result<u64, ReadError> {
+        match self.look(most) {
+            Err(ReadError::Empty) if self.shared.has_ended() => self.look_last(most),
+            found => found,
+        }
+    }
+
+    #[cold]
+    fn look_last(&mut self, most: usize) -> Result<u64, ReadError> {
+        self.look(most).map_err(ReadError::at_end)
     }
 
     /// The end of what can be read; anything below that has a value is at `next`.
@@ -188,7 +207,7 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Worker<T, P, W, A> {
     /// [`ReadError::Empty`] if there is nothing, [`ReadError::Closed`] if there will be nothing any more.
     #[inline]
     pub fn try_take(&mut self, most: usize) -> Result<Batch<'_, T, P, W, A>, ReadError> {
-        let (first, end) = self.look(most)?;
+        let (first, end) = self.look_now(most)?;
         Ok(self.batch(first, end))
     }
 
@@ -206,8 +225,21 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Worker<T, P, W, A> {
         most: usize,
         timeout: Duration,
     ) -> Result<Batch<'_, T, P, W, A>, ReadError> {
-        let (first, end) = wait_for(&self.shared.arrivals, timeout, || self.look(most))?;
+        let (first, end) = wait_for(&self.shared.arrivals, timeout, || self.look_now(most))?;
         Ok(self.batch(first, end))
+    }
+
+    #[inline]
+    fn look_now(&self, most: usize) -> Result<(u64, u64), ReadError> {
+        match self.look(most) {
+            Err(ReadError::Empty) if self.shared.has_ended() => self.look_last(most),
+            found => found,
+        }
+    }
+
+    #[cold]
+    fn look_last(&self, most: usize) -> Result<(u64, u64), ReadError> {
+        self.look(most).map_err(ReadError::at_end)
     }
 
     #[inline]
@@ -246,7 +278,7 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Worker<T, P, W, A> {
 
 impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Drop for Consumer<T, P, W, A> {
     fn drop(&mut self) {
-        self.shared.stages.get(self.stage).leave(self.place);
+        self.shared.stages.get(self.stage).leave(self.place, self.next);
         self.shared.signal_release(true);
     }
 }

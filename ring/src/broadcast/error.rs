@@ -30,6 +30,8 @@ pub enum BuildError {
     StageTwice(String),
     /// A stage comes after one of another ring.
     ForeignStage(String),
+    /// A stage is to be held, in a ring that overwrites, which nobody can join.
+    HeldAndOverwritten(String),
 }
 
 impl fmt::Display for BuildError {
@@ -55,6 +57,10 @@ impl fmt::Display for BuildError {
             Self::ForeignStage(name) => write!(
                 f,
                 "the stage {name:?} comes after one of another ring: take what this builder's `stage` has given"
+            ),
+            Self::HeldAndOverwritten(name) => write!(
+                f,
+                "the stage {name:?} is held, and the ring overwrites: take `readable`, or no stage"
             ),
         }
     }
@@ -152,6 +158,13 @@ pub enum ReadError {
     /// Of a [`Reader`](super::Reader): producers have come round the ring, and so many slots are gone. The next
     /// read goes on behind them.
     Overtaken(u64),
+}
+
+impl ReadError {
+    /// What is said when nobody waits any more.
+    pub(crate) fn at_end(self) -> Self {
+        if self == Self::Empty { Self::Closed } else { self }
+    }
 }
 
 impl fmt::Display for ReadError {

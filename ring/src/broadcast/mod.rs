@@ -95,7 +95,32 @@
 //!
 //! [`Producer::try_claim`] refuses, [`Producer::claim`] waits with a time-out, and a ring that is
 //! [`overwriting`](Builder::overwriting) overwrites; each is [counted](Ring::counts), and [`Ring::lags`] says who lags.
-//! A ring that nobody has joined is never full: what nobody has joined for is gone. So join first, then publish.
+//! A ring that nobody has joined is never full: what nobody has joined for is gone. So join first, then publish; or let a
+//! stage be [held](Builder::held_stage), so that what comes while nobody is there waits for the next one:
+//!
+//! ```
+//! # use spandrel_ring::broadcast::{self, ClaimError};
+//! let mut builder = broadcast::ring::<u64>(2);
+//! let archive = builder.held_stage("archive", &[]);
+//! let (mut producer, ring) = builder.build()?;
+//! producer.try_send(1)?;
+//! producer.try_send(2)?;
+//! assert_eq!(producer.try_send(3), Err(ClaimError::Full));
+//! let mut archives = ring.consumer_of(archive)?;
+//! assert_eq!(archives.try_read()?.iter().collect::<Vec<_>>(), [&1, &2]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Who does not go on
+//!
+//! * A thread that panics gives back what it has in hand, and leaves.
+//! * A [`Claim`] that is forgotten is given up by its producer's next claim, or with the producer, and counted.
+//! * A batch that is forgotten comes again, or, of a worker, counts as handled when that looks again.
+//! * Who hangs with a claim holds what is behind it, and who hangs with a batch, or is forgotten, what it has not given back: no
+//!   other thread can tell it from one that is slow, and it may still use the memory. [`Ring::pending`] and
+//!   [`Ring::lags`] say where that is. All waits have a time-out; [`Ring::close_now`] ends them all.
+//!
+//! A ring has sequences for 2^55 slots, which is 10 years at 100 million a second. Then it closes itself.
 //!
 //! # Memory
 //!
@@ -108,6 +133,8 @@ mod cells;
 mod consumer;
 mod error;
 mod lag;
+#[cfg(all(test, not(spandrel_loom)))]
+mod last_sequences;
 #[cfg(all(test, spandrel_loom))]
 mod loom_models;
 mod multi;
@@ -122,6 +149,7 @@ mod stage;
 mod stages;
 mod sync;
 mod wait;
+mod work;
 
 pub use batch::{Batch, Iter};
 pub use builder::Builder;

@@ -6,6 +6,7 @@ use super::error::ClaimError;
 use super::sequencer::{InHand, Look, Producers, Sizes, Wanted};
 use super::stages::Stages;
 use super::sync::{raise, spin_loop};
+use super::work::LAST;
 use crate::size::{TooLarge, try_collect};
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
@@ -27,8 +28,6 @@ pub struct Multi {
     stamps: Box<[AtomicU64]>,
     /// Whether a slot was ever published without a value.
     has_skipped: AtomicBool,
-    /// Whether the end is where the first slot is not published.
-    closed_now: AtomicBool,
 }
 
 /// A claim of which its producer was not told yet that it is published.
@@ -108,6 +107,7 @@ impl Multi {
         } else {
             stages.room(end, |from| self.published(from, u64::MAX))
         };
+        let limit = limit.map(|limit| limit.min(LAST));
         let Some(limit) = limit.filter(|limit| end <= *limit) else { return false };
         // Release, in there: as above.
         raise(&self.limit, limit);
@@ -121,10 +121,9 @@ impl Producers for Multi {
     fn new(sizes: Sizes) -> Result<Self, TooLarge> {
         Ok(Self {
             sizes,
-            tail: CachePadded::new(AtomicU64::new(0)),
-            limit: CachePadded::new(AtomicU64::new(sizes.capacity)),
+            tail: CachePadded::new(AtomicU64::new(sizes.begin)),
+            limit: CachePadded::new(AtomicU64::new(LAST.min(sizes.begin + sizes.capacity))),
             has_skipped: AtomicBool::new(false),
-            closed_now: AtomicBool::new(false),
             stamps: try_collect(sizes.capacity as usize, || AtomicU64::new(0))?,
         })
     }
@@ -146,7 +145,7 @@ impl Producers for Multi {
             let goes_round = wanted.contiguous && wanted.slots > left;
             let end = first + if goes_round { left } else { wanted.slots };
             if !self.has_room(stages, end) {
-                return Err(ClaimError::Full);
+                return Err(if end > LAST { ClaimError::Closed } else { ClaimError::Full });
             }
             // Relaxed: only divides the sequences. That the slots are free was learnt above; that they are full is
             // told by their stamps.
@@ -234,12 +233,6 @@ impl Producers for Multi {
         (gap < tail).then_some(gap..tail)
     }
 
-    fn close_now(&self) {
-        // Release: pairs with the Acquire in `end`; who is woken by the signal afterwards sees it.
-        self.closed_now.store(true, Ordering::Release);
-        self.close();
-    }
-
     fn close(&self) {
         // AcqRel: claims come before it, and are published or skipped some time; or fail.
         self.tail.fetch_or(CLOSED, Ordering::AcqRel);
@@ -248,15 +241,6 @@ impl Producers for Multi {
     fn end(&self) -> Option<u64> {
         // Acquire: pairs with the Release above.
         let tail = self.tail.load(Ordering::Acquire);
-        if tail & CLOSED == 0 {
-            return None;
-        }
-        let tail = tail & !CLOSED;
-        // Acquire: pairs with the Release above.
-        Some(if self.closed_now.load(Ordering::Acquire) {
-            self.first_gap().min(tail)
-        } else {
-            tail
-        })
+        (tail & CLOSED != 0).then_some(tail & !CLOSED)
     }
 }

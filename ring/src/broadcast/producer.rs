@@ -203,6 +203,10 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Producer<T, P, W, A> {
         if skipped {
             shared.arrivals.signal();
         }
+        if let Err(ClaimError::Closed) = first {
+            // If nobody has: there are no more sequences.
+            shared.close();
+        }
         first
     }
 

@@ -42,6 +42,15 @@ impl<T: Plain, P: Producers, W: WaitStrategy, A: Words<T>> Reader<T, P, W, A> {
     /// [`ReadError::Empty`] if there is nothing, [`ReadError::Closed`] if there will be nothing any more,
     /// [`ReadError::Overtaken`] with the number of slots that are gone, behind which the next call reads.
     pub fn try_read(&mut self) -> Result<T, ReadError> {
+        match self.look() {
+            Err(ReadError::Empty) if self.shared.has_ended() => {
+                self.look().map_err(ReadError::at_end)
+            }
+            found => found,
+        }
+    }
+
+    fn look(&mut self) -> Result<T, ReadError> {
         let shared = &*self.shared;
         loop {
             let at = self.next;

@@ -12,7 +12,7 @@ use super::reader::Reader;
 use super::sequencer::Producers;
 use super::shared::Shared;
 use super::stage::Stage;
-use super::stages::{IDLE, Joined};
+use super::stages::Joined;
 use super::wait::{SpinYield, WaitStrategy};
 use crate::sync::{Arc, Ordering};
 
@@ -58,9 +58,10 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Ring<T, P, W, A> {
         self.shared.close();
     }
 
-    /// As [`close`](Self::close), and nobody waits for claims that are in hand: whoever comes to a slot that is claimed and
-    /// not published is told that the ring is closed. What is [behind](Self::pending) that slot is lost, unless it is
-    /// published after all. For a ring with several producers, one of which does not go on.
+    /// As [`close`](Self::close), and nobody waits for anybody any more: who finds nothing to read is told that the ring is
+    /// closed, also if somebody has a claim in hand, or if a stage before has not given back what there is. For a
+    /// ring in which somebody does not go on: [`pending`](Self::pending) and [`lags`](Self::lags) say who. What comes after all
+    /// is seen by those who ask again, and by nobody else.
     pub fn close_now(&self) {
         self.shared.close_now();
     }
@@ -103,20 +104,23 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Ring<T, P, W, A> {
     }
 
     /// How far each consumer is behind. Workers of a stage, which have nothing of their own while they wait,
-    /// count as their stage does.
+    /// count as their stage does; so does a stage that is [held](super::Builder::held_stage) and has nobody.
     #[must_use]
     pub fn lags(&self) -> Vec<Lag> {
         let shared = &*self.shared;
         let capacity = shared.cells.capacity();
         let lags = shared.stages.iter().flat_map(|stage| {
             // The tail last: no gate is above it.
+            let floor = stage.floor();
             let gates: Vec<_> = stage.gates().collect();
             let work = stage.work();
             let tail = shared.sequencer.tail();
-            gates.into_iter().map(move |(place, gate)| {
-                let gate = if gate == IDLE { work.unwrap_or(tail) } else { gate };
-                Lag::new(&stage.name, place, gate, tail, capacity)
-            })
+            let held = floor.filter(|_| gates.is_empty()).map(|floor| (None, floor));
+            let gates = gates.into_iter();
+            let gates =
+                gates.map(move |(place, gate)| (Some(place), gate.or(work).unwrap_or(tail)));
+            let gates = gates.chain(held);
+            gates.map(move |(place, gate)| Lag::new(&stage.name, place, gate, tail, capacity))
         });
         lags.collect()
     }
@@ -126,7 +130,7 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Ring<T, P, W, A> {
         let published = |from| shared.sequencer.published(from, u64::MAX);
         let joined = shared.stages.join(stage, competes, published).ok_or_else(|| {
             let stage = shared.stages.get(stage);
-            JoinError::NoPlace { stage: stage.name.clone(), places: stage.places() }
+            JoinError::NoPlace { stage: stage.name.clone(), places: stage.places(competes) }
         });
         // Its first gate may have been too low for somebody, who waits since.
         shared.signal_release(true);
@@ -158,7 +162,7 @@ impl<T, P: Producers, W: WaitStrategy, A: Gated<T>> Ring<T, P, W, A> {
         self.consumer_at(self.index_of(stage)?)
     }
 
-    /// Joins the first stage, and competes with its other workers.
+    /// Joins the first stage, and competes with its other workers. They are 254 at most.
     ///
     /// # Errors
     ///
@@ -167,7 +171,7 @@ impl<T, P: Producers, W: WaitStrategy, A: Gated<T>> Ring<T, P, W, A> {
         self.worker_at(0)
     }
 
-    /// Joins a stage, and competes with its other workers.
+    /// Joins a stage, and competes with its other workers. They are 254 at most.
     ///
     /// # Errors
     ///

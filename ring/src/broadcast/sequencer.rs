@@ -33,6 +33,8 @@ pub struct Sizes {
     /// Slots of one claim at most.
     pub claim_max: u64,
     pub overwrites: bool,
+    /// The first sequence.
+    pub begin: u64,
 }
 
 /// What is to be claimed.
@@ -61,7 +63,7 @@ pub trait Producers: Sized + Send + Sync + std::fmt::Debug + 'static {
     #[doc(hidden)]
     fn new(sizes: Sizes) -> Result<Self, TooLarge>;
     /// Claims `slots`, which are no more than `claim_max`. Sets `skipped` if anything was published that
-    /// has no value.
+    /// has no value. A claim beyond [`LAST`](super::work::LAST) finds the ring closed.
     #[doc(hidden)]
     fn claim(&self, stages: &Stages, wanted: Wanted, skipped: &mut bool)
     -> Result<u64, ClaimError>;
@@ -93,9 +95,6 @@ pub trait Producers: Sized + Send + Sync + std::fmt::Debug + 'static {
     fn pending(&self) -> Option<std::ops::Range<u64>>;
     #[doc(hidden)]
     fn close(&self);
-    /// Closes, and lets the end be where the first slot is not published.
-    #[doc(hidden)]
-    fn close_now(&self);
     /// Where the last claim ends, once the ring is closed.
     #[doc(hidden)]
     fn end(&self) -> Option<u64>;

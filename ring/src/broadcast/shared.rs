@@ -7,7 +7,7 @@ use super::error::ReadError;
 use super::sequencer::Producers;
 use super::stages::Stages;
 use super::wait::WaitStrategy;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
 #[derive(Debug)]
 pub(crate) struct Shared<T, P, W, A: Access<T>> {
@@ -20,6 +20,8 @@ pub(crate) struct Shared<T, P, W, A: Access<T>> {
     pub(crate) room: W,
     /// Handles that can publish.
     pub(crate) producers: AtomicU64,
+    /// Whether nobody is to wait for anybody any more.
+    pub(crate) ended: AtomicBool,
     pub(crate) claim_max: u64,
     /// Tells a stage of this ring from one of another.
     pub(crate) number: u64,
@@ -64,9 +66,9 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Shared<T, P, W, A> {
     }
 
     pub(crate) fn close_now(&self) {
-        self.sequencer.close_now();
-        self.arrivals.signal();
-        self.room.signal();
+        // Release: pairs with the Acquire in `look`; who is woken by the signal sees it.
+        self.ended.store(true, Ordering::Release);
+        self.close();
     }
 
     /// Gives up slots whose claim was forgotten.
@@ -76,6 +78,12 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Shared<T, P, W, A> {
         if self.sequencer.abandon(first, slots) {
             self.arrivals.signal();
         }
+    }
+
+    /// Whether nobody is to wait any more. Who finds that has to look once more.
+    pub(crate) fn has_ended(&self) -> bool {
+        // Acquire: pairs with the Release above: what was published before is found by the next look.
+        self.ended.load(Ordering::Acquire)
     }
 
     /// Why there is nothing to read at a sequence.

@@ -5,6 +5,7 @@ use crossbeam_utils::CachePadded;
 use super::error::ClaimError;
 use super::sequencer::{InHand, Look, Producers, Sizes, Wanted};
 use super::stages::Stages;
+use super::work::LAST;
 use crate::size::TooLarge;
 use crate::sync::{AtomicBool, AtomicU64, Ordering};
 
@@ -49,9 +50,12 @@ impl Single {
         if before == SEALED {
             return Err(ClaimError::Closed);
         }
+        if end > LAST {
+            return Err(ClaimError::Closed);
+        }
         // Relaxed: our own.
         let limit = stages.room(end, |_| self.cursor.load(Ordering::Relaxed));
-        let limit = limit.ok_or(ClaimError::Full)?;
+        let limit = limit.ok_or(ClaimError::Full)?.min(LAST);
         // No plain store, which could undo `close`.
         self.limit
             .compare_exchange(before, limit, Ordering::Relaxed, Ordering::Relaxed)
@@ -81,10 +85,10 @@ impl Producers for Single {
     type InHand = Nothing;
 
     fn new(sizes: Sizes) -> Result<Self, TooLarge> {
-        let limit = if sizes.overwrites { u64::MAX } else { sizes.capacity };
+        let limit = if sizes.overwrites { LAST } else { LAST.min(sizes.begin + sizes.capacity) };
         Ok(Self {
             sizes,
-            cursor: CachePadded::new(AtomicU64::new(0)),
+            cursor: CachePadded::new(AtomicU64::new(sizes.begin)),
             limit: CachePadded::new(AtomicU64::new(limit)),
             closed: CachePadded::new(AtomicBool::new(false)),
             skipped_from: [const { u64::MAX }; 2].map(AtomicU64::new),
@@ -174,10 +178,6 @@ impl Producers for Single {
 
     fn pending(&self) -> Option<std::ops::Range<u64>> {
         None
-    }
-
-    fn close_now(&self) {
-        self.close();
     }
 
     fn close(&self) {

@@ -4,8 +4,12 @@
 //! claim up to a lap past the least gate; a consumer of a later stage may read up to the least gate of all stages
 //! before its own.
 //!
-//! Whoever competes for the slots of a stage takes them from its `work`, the sequence below which everything is
+//! Whoever competes for the slots of a stage takes them from its [`Work`], the sequence below which everything is
 //! taken, and has a gate only while it handles something: `IDLE` else.
+//!
+//! A stage that is *held* has a gate while it is empty, too: its `floor`, below which somebody who has left was done
+//! with everything. Who joins begins at the oldest slot that is held, so that what comes while nobody is there
+//! is for the next one.
 //!
 //! # Joining, while it runs
 //!
@@ -23,8 +27,6 @@
 //! that holds for limits that are used much later, too. No sequentially consistent operation is needed, and
 //! nobody waits. There is one such word for producers, and one in each stage for the stages behind it.
 //!
-//! Only members of a competing stage join and leave under a lock, since the first and the last of them set `work`.
-//!
 //! # A gate is never above what is published
 //!
 //! A newcomer starts at the end of what is published without a gap. So a slot below a gate is not being written; and
@@ -34,13 +36,28 @@ use std::fmt;
 
 use crossbeam_utils::CachePadded;
 
-use super::sync::{Mutex, lock, raise};
+use super::sync::raise;
+use super::work::{self, Work};
+use crate::size::{TooLarge, try_collect};
 use crate::sync::{AtomicU64, Ordering};
 
-/// A place without a consumer, and the `work` of a stage without workers: holds nobody.
+/// A place without a consumer: holds nobody.
 pub(crate) const VACANT: u64 = u64::MAX;
 /// A place whose worker has nothing in hand: holds nobody.
 pub(crate) const IDLE: u64 = u64::MAX - 1;
+/// A place whose worker is leaving: no worker's any more, and not yet to be had.
+const LEAVING: u64 = u64::MAX - 2;
+/// In the gate of a worker that has something in hand, or joins.
+const WORKER: u64 = 1 << 62;
+
+/// The sequence of a gate; at least `LEAVING` if it holds nobody.
+fn sequence(gate: u64) -> u64 {
+    if gate >= LEAVING { gate } else { gate & !WORKER }
+}
+
+fn is_worker(gate: u64) -> bool {
+    gate == IDLE || gate < LEAVING && gate & WORKER != 0
+}
 
 /// All stages of a ring.
 pub struct Stages {
@@ -61,10 +78,9 @@ pub(crate) struct Stage {
     used: AtomicU64,
     /// What consumers of stages behind this one have gone by; see the module.
     announced: AtomicU64,
-    /// Everything below is taken by a worker. `VACANT` while there is none.
-    work: CachePadded<AtomicU64>,
-    /// Workers that have joined.
-    workers: Mutex<usize>,
+    work: CachePadded<Work>,
+    /// Of a stage that is held: below, somebody who has left was done with everything.
+    floor: Option<CachePadded<AtomicU64>>,
 }
 
 /// What a joined consumer has.
@@ -78,40 +94,50 @@ pub(crate) struct Joined {
 impl Stage {
     pub(crate) fn new(
         name: String,
-        before: Box<[usize]>,
-        is_before_others: bool,
         places: usize,
-    ) -> Self {
-        let places = (0..places).map(|_| CachePadded::new(AtomicU64::new(VACANT))).collect();
-        Self {
+        is_held: bool,
+        begin: u64,
+    ) -> Result<Self, TooLarge> {
+        Ok(Self {
             name,
-            before,
-            is_before_others,
-            places,
+            before: [].into(),
+            is_before_others: false,
+            places: try_collect(places, || CachePadded::new(AtomicU64::new(VACANT)))?,
             used: AtomicU64::new(0),
-            announced: AtomicU64::new(0),
-            work: CachePadded::new(AtomicU64::new(VACANT)),
-            workers: Mutex::new(0),
-        }
+            announced: AtomicU64::new(begin),
+            work: CachePadded::new(Work::new(begin)),
+            floor: is_held.then(|| CachePadded::new(AtomicU64::new(begin))),
+        })
     }
 
-    /// The least gate; `IDLE` or `VACANT` if nothing is held.
+    /// The same behind others, and perhaps before others.
+    pub(crate) fn behind(self, before: Box<[usize]>, is_before_others: bool) -> Self {
+        Self { before, is_before_others, ..self }
+    }
+
+    /// The least gate; at least `LEAVING` if nothing is held.
     fn least(&self) -> u64 {
-        // Acquire, all of them: pair with the Release of whoever set them; its reads of the slots are over.
-        let mut work = self.work.load(Ordering::Acquire);
-        loop {
-            // After `work`: who has moved it so far has set its gate before.
-            let gates = self.used().iter().map(|place| place.load(Ordering::Acquire));
-            let least = gates.fold(work, u64::min);
-            if work != VACANT {
-                return least;
+        // Before the places: who leaves raises it before its place is vacant. Acquire: pairs with the Release in there.
+        let floor = self.floor.as_ref().map(|floor| floor.load(Ordering::Acquire));
+        let mut taken = self.work.now();
+        let least = loop {
+            // Behind `taken`: who has moved that so far has set its gate before. Acquire, all of them: pair with the
+            // Release of whoever set them; its reads of the slots are over.
+            let gates = self.used().iter().map(|place| sequence(place.load(Ordering::Acquire)));
+            let least = gates.min().unwrap_or(VACANT);
+            if !taken.is_vacant() {
+                break least.min(taken.until());
             }
-            // A first worker has set `work` before its place became idle. If it is there now, that place says nothing
-            // of what it has taken since; so once more, now that there is some `work` to go by.
-            work = self.work.load(Ordering::Acquire);
-            if work == VACANT {
-                return least;
+            // A first worker has moved it before its place became idle. If it is there now, that place says nothing
+            // of what it has taken since; so once more, now that there is something to go by.
+            taken = self.work.now();
+            if taken.is_vacant() {
+                break least;
             }
+        };
+        match floor {
+            Some(floor) if least >= LEAVING => floor,
+            _ => least,
         }
     }
 
@@ -120,21 +146,28 @@ impl Stage {
         &self.places[..self.used.load(Ordering::Acquire) as usize]
     }
 
-    pub(crate) fn places(&self) -> usize {
-        self.places.len()
+    /// How many can be there at once.
+    pub(crate) fn places(&self, competes: bool) -> usize {
+        self.places.len().min(if competes { work::PLACES } else { usize::MAX })
     }
 
-    /// The gates of those that are there, or `IDLE`; for figures.
-    pub(crate) fn gates(&self) -> impl Iterator<Item = (usize, u64)> {
+    /// The gates of those that are there, for figures; none of a worker that waits.
+    pub(crate) fn gates(&self) -> impl Iterator<Item = (usize, Option<u64>)> {
         // Relaxed: figures.
         let gates = self.used().iter().map(|place| place.load(Ordering::Relaxed)).enumerate();
-        gates.filter(|(_, gate)| *gate != VACANT)
+        let gates = gates.filter(|(_, gate)| *gate != VACANT && *gate != LEAVING);
+        gates.map(|(place, gate)| (place, (gate != IDLE).then_some(sequence(gate))))
     }
 
     /// Where the workers are, for figures; none without any.
     pub(crate) fn work(&self) -> Option<u64> {
+        Some(self.work.figure()).filter(|taken| !taken.is_vacant()).map(work::Taken::until)
+    }
+
+    /// What the stage holds while it is empty, for figures; none if it is not held.
+    pub(crate) fn floor(&self) -> Option<u64> {
         // Relaxed: a figure.
-        Some(self.work.load(Ordering::Relaxed)).filter(|work| *work != VACANT)
+        self.floor.as_ref().map(|floor| floor.load(Ordering::Relaxed))
     }
 
     /// Says below what a consumer needs nothing any more.
@@ -144,8 +177,13 @@ impl Stage {
         self.places[place].store(gate, Ordering::Release);
     }
 
+    /// Says below what a worker needs nothing any more.
+    pub(crate) fn release_work(&self, place: usize, gate: u64) {
+        self.release(place, gate | WORKER);
+    }
+
     /// Takes up to `most` of what is visible, for a worker. `visible` is asked for the end of what there is from some
-    /// sequence on. `let_go` is called if there was a gate for a moment, for nothing.
+    /// sequence on. `let_go` is called if there was a gate, for nothing.
     pub(crate) fn take(
         &self,
         place: usize,
@@ -153,47 +191,54 @@ impl Stage {
         visible: impl Fn(u64) -> u64,
         let_go: impl FnOnce(),
     ) -> Option<(u64, u64)> {
-        let mut is_idle = true;
-        let taken = loop {
-            // Acquire: pairs with the Release below, by whichever worker; what it has seen published is.
-            let first = self.work.load(Ordering::Acquire);
+        loop {
+            let taken = self.work.now();
+            let first = taken.until();
             let end = visible(first).min(first.saturating_add(most));
             if end <= first {
-                break None;
+                break;
             }
-            // The gate first: who sees `work` moved sees this, or a later one.
-            self.release(place, first);
-            is_idle = false;
-            let moved = self.work.compare_exchange(first, end, Ordering::AcqRel, Ordering::Relaxed);
-            if moved.is_ok() {
-                break Some((first, end));
+            // The gate first: who sees that more is taken sees this, or a later one.
+            self.release_work(place, first);
+            if self.work.take(taken, end) {
+                return Some((first, end));
             }
-        };
-        if taken.is_none() && !is_idle {
+        }
+        // One that was set in vain, or is there since a batch was forgotten. Relaxed: nobody else sets it.
+        if self.places[place].load(Ordering::Relaxed) != IDLE {
             self.release(place, IDLE);
             let_go();
         }
-        taken
+        None
     }
 
-    pub(crate) fn leave(&self, place: usize) {
+    /// A consumer that was done with everything below a sequence leaves.
+    pub(crate) fn leave(&self, place: usize, next: u64) {
+        self.raise_floor(next);
         self.release(place, VACANT);
     }
 
+    /// A worker leaves.
     pub(crate) fn leave_work(&self, place: usize) {
-        let mut workers = lock(&self.workers);
-        *workers -= 1;
-        if *workers == 0 {
-            // Release: as in `release`.
-            self.work.store(VACANT, Ordering::Release);
+        self.release(place, LEAVING);
+        let is_last = || {
+            // Acquire: see `work`.
+            !self.used().iter().any(|place| is_worker(place.load(Ordering::Acquire)))
+        };
+        self.work.leave(place, is_last, |taken| self.raise_floor(taken));
+        self.release(place, VACANT);
+    }
+
+    fn raise_floor(&self, to: u64) {
+        if let Some(floor) = &self.floor {
+            raise(floor, to);
         }
-        self.leave(place);
     }
 }
 
 impl Stages {
-    pub(crate) fn new(stages: Box<[Stage]>, capacity: u64) -> Self {
-        Self { announced: CachePadded::new(AtomicU64::new(0)), stages, capacity }
+    pub(crate) fn new(stages: Box<[Stage]>, capacity: u64, begin: u64) -> Self {
+        Self { announced: CachePadded::new(AtomicU64::new(begin)), stages, capacity }
     }
 
     pub(crate) fn get(&self, stage: usize) -> &Stage {
@@ -209,7 +254,7 @@ impl Stages {
     #[cold]
     pub(crate) fn room(&self, end: u64, published: impl Fn(u64) -> u64) -> Option<u64> {
         let gate = least(self.stages.iter());
-        let free = if gate >= IDLE {
+        let free = if gate >= LEAVING {
             // Acquire: pairs with the announcement below; all before it is published.
             published(self.announced.load(Ordering::Acquire))
         } else {
@@ -235,7 +280,7 @@ impl Stages {
     fn handled(&self, before: &[usize], from: u64, published: impl Fn(u64) -> u64) -> u64 {
         let stages = || before.iter().map(|stage| &self.stages[*stage]);
         let gate = least(stages());
-        let end = if gate >= IDLE { published(from) } else { gate };
+        let end = if gate >= LEAVING { published(from) } else { gate };
         if end <= from {
             return from;
         }
@@ -255,10 +300,10 @@ impl Stages {
         published: impl Fn(u64) -> u64,
     ) -> Option<Joined> {
         let stage = &self.stages[stage];
-        let mut workers = competes.then(|| lock(&stage.workers));
         // Acquire: as in `room`. Low enough: nothing at or above was ever given away.
         let low = self.announced.load(Ordering::Acquire);
-        let place = stage.places.iter().position(|place| {
+        let low = if competes { low | WORKER } else { low };
+        let place = stage.places[..stage.places(competes)].iter().position(|place| {
             // AcqRel: the reads of who had the place before are over, for whoever sees this gate.
             place.compare_exchange(VACANT, low, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         })?;
@@ -267,13 +312,15 @@ impl Stages {
         // AcqRel, twice: see the module.
         let producers = self.announced.fetch_add(0, Ordering::AcqRel);
         let behind = stage.announced.fetch_add(0, Ordering::AcqRel);
-        let start = published(producers.max(behind));
-        if let Some(workers) = &mut workers {
-            if **workers == 0 {
-                // Release: as in `release`; and before the place becomes idle.
-                stage.work.store(start, Ordering::Release);
-            }
-            **workers += 1;
+        let oldest = producers.max(behind);
+        let start = match &stage.floor {
+            // Acquire: what is below, somebody was done with.
+            Some(floor) => oldest.max(floor.load(Ordering::Acquire)),
+            None => published(oldest),
+        };
+        if competes {
+            stage.work.join(start);
+            // After that; see `least`.
             stage.release(place, IDLE);
         } else {
             stage.release(place, start);

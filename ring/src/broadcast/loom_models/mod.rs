@@ -2,7 +2,9 @@
 //!
 //! `RUSTFLAGS="--cfg spandrel_loom" cargo test -p spandrel-ring --features broadcast --release --lib loom_models`
 
+mod held;
 mod joining;
+mod membership;
 mod multi;
 mod parked;
 mod readers;
