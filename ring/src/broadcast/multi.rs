@@ -117,6 +117,7 @@ impl Multi {
 
 impl Producers for Multi {
     type InHand = Claimed;
+    const WAIT_FOR_EACH_OTHER: bool = true;
 
     fn new(sizes: Sizes) -> Result<Self, TooLarge> {
         Ok(Self {

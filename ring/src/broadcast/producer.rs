@@ -201,7 +201,7 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Producer<T, P, W, A> {
         let mut skipped = false;
         let first = shared.sequencer.claim(&shared.stages, wanted, &mut skipped);
         if skipped {
-            shared.arrivals.signal();
+            shared.signal_publish();
         }
         if let Err(ClaimError::Closed) = first {
             // If nobody has: there are no more sequences.
@@ -322,7 +322,7 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Claim<'_, T, P, W, A> {
         let mut claim = ManuallyDrop::new(self);
         claim.shared.sequencer.publish(claim.first, claim.slots);
         claim.in_hand.put_down();
-        claim.shared.arrivals.signal();
+        claim.shared.signal_publish();
         claim.first
     }
 
@@ -376,7 +376,7 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Drop for Claim<'_, T, P, W,
         self.in_hand.put_down();
         count(&self.shared.counts.abandoned, self.slots);
         if self.shared.sequencer.abandon(self.first, self.slots) {
-            self.shared.arrivals.signal();
+            self.shared.signal_publish();
         }
     }
 }

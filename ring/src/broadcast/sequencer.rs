@@ -60,6 +60,9 @@ pub trait InHand: Default + Send + Sync + std::fmt::Debug + 'static {
 pub trait Producers: Sized + Send + Sync + std::fmt::Debug + 'static {
     #[doc(hidden)]
     type InHand: InHand;
+    /// Whether a producer may wait for another one to publish.
+    #[doc(hidden)]
+    const WAIT_FOR_EACH_OTHER: bool;
     #[doc(hidden)]
     fn new(sizes: Sizes) -> Result<Self, TooLarge>;
     /// Claims `slots`, which are no more than `claim_max`. Sets `skipped` if anything was published that

@@ -76,7 +76,7 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Shared<T, P, W, A> {
     pub(crate) fn give_up(&self, first: u64, slots: u64) {
         count(&self.counts.forgotten, slots);
         if self.sequencer.abandon(first, slots) {
-            self.arrivals.signal();
+            self.signal_publish();
         }
     }
 
@@ -92,6 +92,16 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Shared<T, P, W, A> {
         match self.sequencer.end() {
             Some(end) if sequence >= end => ReadError::Closed,
             _ => ReadError::Empty,
+        }
+    }
+
+    /// Something is published, with a value or without.
+    #[inline(always)]
+    pub(crate) fn signal_publish(&self) {
+        self.arrivals.signal();
+        // Where no consumer holds, a slot is room when what was in it is published.
+        if P::WAIT_FOR_EACH_OTHER {
+            self.room.signal();
         }
     }
 

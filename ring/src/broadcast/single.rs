@@ -83,6 +83,7 @@ impl InHand for Nothing {
 
 impl Producers for Single {
     type InHand = Nothing;
+    const WAIT_FOR_EACH_OTHER: bool = false;
 
     fn new(sizes: Sizes) -> Result<Self, TooLarge> {
         let limit = if sizes.overwrites { LAST } else { LAST.min(sizes.begin + sizes.capacity) };

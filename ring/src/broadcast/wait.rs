@@ -6,7 +6,7 @@
 //! | [`SpinYield`] | spins for a moment, then lets others run | nothing |
 //! | [`Yield`] | lets others run | nothing |
 //! | [`Sleep`] | sleeps for an interval at a time | nothing |
-//! | [`Park`] | spins for a moment, then sleeps until it is woken | one read-modify-write instruction for each publication and each release; a system call if somebody sleeps |
+//! | [`Park`] | spins for a moment, then sleeps until it is woken | one read-modify-write instruction for each publication (two with several producers) and each release; a system call if somebody sleeps |
 //!
 //! Where there are more threads than processors, whoever spins keeps those from running that it waits for.
 //! [`SpinYield`] is what a ring has if nothing else is said.

@@ -163,3 +163,29 @@ fn everybody_who_is_parked_is_woken_by_the_close() {
         drop(idle);
     });
 }
+
+/// Where nobody has joined, a producer waits for what another one is still writing.
+#[test]
+fn a_parked_producer_is_woken_by_another() {
+    loom::model(|| {
+        let (mut producer, _ring) =
+            ring::<u64>(1).wait(Park::default()).consumers_max(1).build().unwrap();
+        let mut other = producer.clone();
+        let child = thread::spawn(move || send(&mut other, [1]));
+        send(&mut producer, [2]);
+        child.join().unwrap();
+    });
+}
+
+/// So it does for a claim that is dropped.
+#[test]
+fn a_parked_producer_is_woken_by_another_that_gives_up() {
+    loom::model(|| {
+        let (mut producer, _ring) =
+            ring::<u64>(1).wait(Park::default()).consumers_max(1).build().unwrap();
+        let mut other = producer.clone();
+        let child = thread::spawn(move || drop(other.try_claim(1)));
+        send(&mut producer, [2]);
+        child.join().unwrap();
+    });
+}
