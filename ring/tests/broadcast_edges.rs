@@ -306,6 +306,7 @@ fn more_places_than_memory_are_refused() {
 
 /// Workers beyond what the word of a stage can name; consumers are not so limited.
 #[test]
+#[cfg_attr(miri, ignore = "half a minute, and nothing that a few would not show")]
 fn more_workers_than_can_be_named_are_refused() {
     let (mut producer, ring) = broadcast::ring::<u64>(2).consumers_max(300).build().unwrap();
     let workers: Vec<_> = std::iter::from_fn(|| ring.worker().ok()).collect();
@@ -452,7 +453,7 @@ fn is_closed_while_everybody_waits<W: WaitStrategy>(wait: W, now: bool) {
 
 #[test]
 fn a_close_ends_all_waits() {
-    for turn in 0..if cfg!(miri) { 2 } else { 50 } {
+    for turn in 0..if cfg!(miri) { 1 } else { 50 } {
         let now = turn % 2 == 0;
         is_closed_while_everybody_waits(SpinYield, now);
         is_closed_while_everybody_waits(Yield, now);

@@ -135,7 +135,10 @@ fn alone<C: Contender>(burst: usize, items: u64) {
     black_box(sum);
 }
 
-const CONTENDERS: [(&str, fn(usize, u64)); 6] = [
+/// By itself, in bursts of so many, so many items.
+type Alone = fn(usize, u64);
+
+const CONTENDERS: [(&str, Alone); 6] = [
     (SpandrelSingle::NAME, alone::<SpandrelSingle>),
     (SpandrelMulti::NAME, alone::<SpandrelMulti>),
     (DisruptorSingle::NAME, alone::<DisruptorSingle>),
