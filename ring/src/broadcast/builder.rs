@@ -33,7 +33,7 @@ struct Wanted {
     is_held: bool,
 }
 
-/// Makes a ring; see [`ring`](super::ring).
+/// Makes a ring; see [`ring`](fn@super::ring).
 #[must_use = "a builder makes nothing before `build`"]
 pub struct Builder<T, P = Multi, W = SpinYield, A = InPlace> {
     number: u64,

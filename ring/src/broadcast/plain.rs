@@ -25,7 +25,7 @@ numbers!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64);
 // SAFETY: an array is its elements, one after the other.
 unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
 
-/// Declares structs that are [`Plain`](crate::broadcast::Plain).
+/// Declares structs that are [`Plain`].
 ///
 /// That each field is plain and nothing lies between them is checked where the macro is used, so it is safe to use
 /// anywhere.
