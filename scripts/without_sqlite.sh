@@ -6,7 +6,7 @@
 #   resolve  cargo finds versions beside whatever else brings SQLite (needs the registry; no compiling)
 #            (for information, whether the default features, with SQLite, resolve there, too)
 #   time     seconds that spandrel adds to the build of a program with `tracing` and `tracing-subscriber`, from nothing:
-#            [ROUNDS] times either, in turns; at most 6 of the processors (the clock counts on an idle machine only)
+#            [ROUNDS] times either, in turns; at most 6 on an idle machine of two processors
 #
 #   scripts/without_sqlite.sh [tree|check|resolve|time[=ROUNDS]]...      default: tree, check, resolve; 3 rounds
 set -uo pipefail
@@ -164,10 +164,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     done >"$folder/times" || return 1
     awk '{ printf "without %.1f s (processors %.1f s), with spandrel %.1f s (%.1f s): %+.1f s (%+.1f s)\n",
             $1, $2, $3, $4, $3 - $1, $4 - $2 }' "$folder/times"
-    awk '{ print $4 - $2 }' "$folder/times" | sort -n | awk -v limit="$seconds_limit" '
+    # By the clock, as whoever waits for it; on a machine that does other work, the processors' seconds say more.
+    awk '{ print $3 - $1 }' "$folder/times" | sort -n | awk -v limit="$seconds_limit" '
         { all[NR] = $1 }
         END { added = all[int((NR + 1) / 2)]
-              printf "median of %d rounds: %+.1f s of the processors (limit %d)\n", NR, added, limit
+              printf "median of %d rounds: %+.1f s (limit %d)\n", NR, added, limit
               exit added > limit }'
 }
 
