@@ -81,12 +81,15 @@ fn each_file_with_tests_is_in_one_program() {
 fn tests_that_scripts_name_are_there() {
     let mut named = 0;
     for path in files(&repository().join("scripts"), "sh") {
-        let script = read(&path);
+        let script = read(&path).replace("\\\n", " ");
         if !script.contains("--test ") {
             continue; // of other tests
         }
         let is_end = |c: char| c.is_whitespace() || c == '"' || c == '=';
-        for word in script.split(is_end) {
+        // What a command runs of a library's own tests is no file of these folders.
+        let is_of_library = |line: &&str| line.contains("cargo ") && !line.contains("--test ");
+        let lines = script.lines().filter(|line| !is_of_library(line));
+        for word in lines.flat_map(|line| line.split(is_end)) {
             let Some((module, test)) = word.split_once("::") else { continue };
             let is_name = |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
             if module.is_empty() || !is_name(module) || !is_name(test) {
