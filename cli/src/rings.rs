@@ -82,7 +82,7 @@ pub(crate) fn uncollected(database: &Path, runs: &[spandrel_query::Run]) -> Opti
             who.push(text::counted_with(alive, "program", ("records", "record")));
         }
         if dead > 0 {
-            who.push(text::counted_with(dead, "program", ("has ended", "have ended")));
+            who.push(text::counted_with(dead, "program", ("that has ended recorded", "that have ended recorded")));
         }
         let shown = folder.display();
         Some(Uncollected {

@@ -127,6 +127,26 @@ fn of_a_program_and_those_that_it_starts_all_is_collected_also_of_one_that_is_ki
     assert!(!err.contains("what it held last is missing"), "nothing is: {err}");
 }
 
+#[cfg(all(unix, feature = "collected"))]
+#[test]
+fn the_ring_of_a_program_that_is_just_beginning_when_the_command_ends_stays() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(runtime.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    // As it is before a program has written its first page; the process in its name lives.
+    let begins = r#"ring="$SPANDREL_COLLECT/collected-$PPID-00.ring"; head -c 8192 /dev/zero >"$ring"; echo "$ring""#;
+    let mut command =
+        record(folder.path(), &["--collect", "-o", "late.db", "--", "sh", "-c", begins]);
+    let output = command.env("XDG_RUNTIME_DIR", runtime.path()).output().unwrap();
+    let (out, err) = texts(&output);
+    let ring = Path::new(out.trim());
+    assert!(ring.exists(), "{out}\n{err}");
+    let kept = ring.parent().unwrap();
+    assert!(err.contains(&format!("spandrel collect {} -o late.db", kept.display())), "{err}");
+    std::fs::remove_dir_all(kept).unwrap();
+}
+
 fn texts(output: &Output) -> (String, String) {
     let [out, err] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
     (out.into_owned(), err.into_owned())

@@ -84,7 +84,7 @@ fn losses(facts: &Facts) -> Vec<Finding> {
         entry.2 = entry.2.max(loss.to_ns);
     }
     let found = reasons.into_iter().map(|(reason, (lost, from_ns, to_ns))| {
-        let all = facts.spans.saturating_add(facts.dropped).max(1);
+        let all = facts.rows.saturating_add(facts.dropped).max(1);
         let evidence = format!(
             "{} {} dropped ({}), {reason}, from +{} to +{}",
             text::count(lost),
@@ -248,6 +248,8 @@ fn levels(facts: &Facts) -> Vec<Finding> {
     let settings = "SPANDREL_SPANS, SPANDREL_EVENTS and SPANDREL_FILTER, or .spans(level), \
                     .events(level) and .filter(targets), say what is kept";
     match (kept, below) {
+        // Nobody was left to count them.
+        (0, 0) if facts.rows.saturating_add(facts.dropped) > 0 => Vec::new(),
         (0, 0) => {
             vec![Severity::Warning.finding("levels",
             "no callsite was enabled: the recording was shown no span and no event".into(),
@@ -591,6 +593,27 @@ mod tests {
         assert!(times == 1 && !text.contains("give it more"), "{text}");
         let (times, text) = told("ring_full");
         assert!(times == 1 && text.contains("give it more"), "{text}");
+    }
+
+    #[test]
+    fn what_was_lost_is_a_share_of_all_that_was_recorded() {
+        let mut loss = Loss::default();
+        (loss.reason, loss.spans, loss.events) = ("ring_full".into(), 10, 15);
+        let facts = Facts { losses: vec![loss], rows: 75, dropped: 25, ..Facts::default() };
+        let [found] = &*losses(&facts) else { panic!("one reason") };
+        assert!(
+            found.evidence.starts_with("25 spans and events dropped (25.0%)"),
+            "{}",
+            found.evidence
+        );
+    }
+
+    #[test]
+    fn a_run_with_rows_was_shown_something() {
+        let facts = |rows, callsites_shown| Facts { rows, callsites_shown, ..Facts::default() };
+        assert_eq!(levels(&facts(0, Some((0, 0)))).len(), 1);
+        assert_eq!(levels(&facts(3, Some((0, 0)))).len(), 0);
+        assert_eq!(levels(&facts(3, None)).len(), 0);
     }
 
     #[test]

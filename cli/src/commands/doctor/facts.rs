@@ -25,7 +25,8 @@ pub(super) struct Facts {
     pub(super) stats: Vec<WriterStat>,
     pub(super) settings: Value,
     pub(super) clock: String,
-    pub(super) spans: u64,
+    /// Spans, events and entries that were stored.
+    pub(super) rows: u64,
     pub(super) unfinished: u64,
     /// Spans and events whose fields were cut or left out; known when the run has ended.
     pub(super) cut: u64,
@@ -93,7 +94,7 @@ impl Facts {
             stats: reader.writer_stats(run.id)?,
             settings: json(&run.info.settings),
             clock: run.info.clock.clone(),
-            spans: run.spans,
+            rows: run.spans.saturating_add(run.events).saturating_add(run.entries),
             unfinished: run.unfinished,
             cut: report.get("cut").and_then(Value::as_u64).unwrap_or_default(),
             log_unplaced: report.get("log_unplaced").and_then(Value::as_u64).unwrap_or_default(),

@@ -15,6 +15,13 @@ use crate::commands::collect::collecting;
 use crate::failure::Failure;
 use crate::output::text;
 
+/// Whether there are ring files in it.
+fn has_rings(folder: &Path) -> bool {
+    let is_ring = |name: &OsStr| name.as_encoded_bytes().ends_with(b".ring");
+    std::fs::read_dir(folder)
+        .is_ok_and(|files| files.flatten().any(|file| is_ring(&file.file_name())))
+}
+
 /// A collector on a thread of this program.
 pub(super) struct Collector {
     /// The ring files' folder, which goes with this.
@@ -52,25 +59,40 @@ impl Collector {
         stop.store(true, Ordering::Relaxed);
         let done = thread.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload));
         let done = done.map_err(collecting::failed)?;
-        if done.going_on > 0 {
-            context.output.say(&format!(
-                "{} it has started still recording: this goes on until they end (Ctrl-C: it does not)",
-                text::counted_with(done.going_on, "program that", text::IS)
-            ));
+        let mut found = done;
+        loop {
+            if found.going_on == 0 {
+                // Not with what is in it: a program may just have begun to record.
+                match std::fs::remove_dir(folder.path()) {
+                    Ok(()) => {
+                        // One that comes from now on has a folder of its own making, which is not ours to remove.
+                        _ = folder.keep();
+                        return Ok(());
+                    }
+                    Err(_) if !has_rings(folder.path()) => return Ok(()),
+                    Err(_) => {}
+                }
+            } else {
+                context.output.say(&format!(
+                    "{} that it has started {} still recording: this goes on until they end (Ctrl-C: it does not)",
+                    text::counted(found.going_on, "program"),
+                    text::agree(found.going_on, "is", "are")
+                ));
+            }
             let mut options = CollectOptions::default();
             options.once = true;
-            let rest = collecting::run(folder.path(), &path, &options, context)?;
-            if rest.going_on > 0 {
-                // Their ring files are in it.
+            found = collecting::run(folder.path(), &path, &options, context)?;
+            if found.going_on > 0 || found.ended == 0 {
+                // Their ring files are in it, or some that cannot be collected, as was said.
                 let kept = folder.keep();
                 context.output.say(&format!(
-                    "what they record from now on: spandrel collect {} -o {}",
+                    "what is recorded there from now on: spandrel collect {} -o {}",
                     text::clean(&kept.display().to_string()),
                     text::clean(&path.display().to_string())
                 ));
+                return Ok(());
             }
         }
-        Ok(())
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Told {
     drops: Drops,
     unfinished: u64,
     cut: u64,
+    /// Those that were recorded; how many were below the level, nobody has told.
+    callsites: u64,
 }
 
 impl Told {
@@ -78,6 +80,7 @@ impl Told {
             drops,
             unfinished: resumed.unfinished.saturating_add(crashed),
             cut: scan.account.cut.min(stored[0].saturating_add(stored[1])),
+            callsites: scan.names.callsites.len() as u64,
         }
     }
 
@@ -156,6 +159,7 @@ impl Told {
             entries: self.ledger(Kind::Entry),
             unfinished: self.unfinished,
             cut: self.cut,
+            callsites: self.callsites,
             ..Stats::default()
         }
     }
