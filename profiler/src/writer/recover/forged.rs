@@ -124,8 +124,9 @@ impl Planted {
         let rings = place::folders().pop().unwrap();
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&rings).unwrap();
         let ring = rings.join(place::file_name(&database, ended.id(), number));
-        std::fs::write(&ring, left.bytes).unwrap();
-        let file = std::fs::File::options().write(true).open(&ring).unwrap();
+        // By one handle: whoever begins to record meanwhile, in another test, removes one that nobody has finished.
+        let mut file = std::fs::File::create(&ring).unwrap();
+        std::io::Write::write_all(&mut file, &left.bytes).unwrap();
         file.set_len(header.0[FILE_BYTES]).unwrap();
         Self { database, ring }
     }
