@@ -56,21 +56,25 @@ impl Collector {
     /// somebody says that it is enough.
     pub(super) fn finish(self, context: &Context) -> Result<(), Failure> {
         let Self { folder, path, stop, thread } = self;
+        // From here on it goes only when nothing is in it, also where collecting has failed.
+        let folder = folder.keep();
+        let tell_kept = || {
+            context.output.say(&format!(
+                "what is recorded there from now on: spandrel collect {} -o {}",
+                text::clean(&folder.display().to_string()),
+                text::clean(&path.display().to_string())
+            ));
+        };
         stop.store(true, Ordering::Relaxed);
         let done = thread.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload));
-        let done = done.map_err(collecting::failed)?;
+        let done = done.inspect_err(|_| tell_kept()).map_err(collecting::failed)?;
         let mut found = done;
         loop {
             if found.going_on == 0 {
                 // Not with what is in it: a program may just have begun to record.
-                match std::fs::remove_dir(folder.path()) {
-                    Ok(()) => {
-                        // One that comes from now on has a folder of its own making, which is not ours to remove.
-                        _ = folder.keep();
-                        return Ok(());
-                    }
-                    Err(_) if !has_rings(folder.path()) => return Ok(()),
-                    Err(_) => {}
+                match std::fs::remove_dir(&folder) {
+                    Err(_) if has_rings(&folder) => {}
+                    _ => return Ok(()),
                 }
             } else {
                 context.output.say(&format!(
@@ -81,15 +85,11 @@ impl Collector {
             }
             let mut options = CollectOptions::default();
             options.once = true;
-            found = collecting::run(folder.path(), &path, &options, context)?;
+            found =
+                collecting::run(&folder, &path, &options, context).inspect_err(|_| tell_kept())?;
             if found.going_on > 0 || found.ended == 0 {
                 // Their ring files are in it, or some that cannot be collected, as was said.
-                let kept = folder.keep();
-                context.output.say(&format!(
-                    "what is recorded there from now on: spandrel collect {} -o {}",
-                    text::clean(&kept.display().to_string()),
-                    text::clean(&path.display().to_string())
-                ));
+                tell_kept();
                 return Ok(());
             }
         }
