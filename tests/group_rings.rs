@@ -5,6 +5,8 @@ mod collected;
 #[cfg(feature = "collected")]
 mod collected_beside_faults;
 #[cfg(feature = "collected")]
+mod collected_ends;
+#[cfg(feature = "collected")]
 mod collected_ids;
 #[cfg(feature = "collected")]
 mod collected_keep;

@@ -115,6 +115,32 @@ impl Region {
         }
     }
 
+    /// Whether it is a file that no path names any more.
+    #[cfg(feature = "mapped")]
+    pub(crate) fn is_unlinked(&self) -> bool {
+        match &self.memory {
+            #[cfg(all(
+                any(target_os = "linux", target_os = "macos"),
+                not(any(spandrel_loom, miri))
+            ))]
+            Memory::File { mapping } => mapping.is_unlinked(),
+            _ => false,
+        }
+    }
+
+    /// Whether it is a file that somebody drains, or that cannot be asked.
+    #[cfg(feature = "mapped")]
+    pub(crate) fn is_being_drained(&self) -> bool {
+        match &self.memory {
+            #[cfg(all(
+                any(target_os = "linux", target_os = "macos"),
+                not(any(spandrel_loom, miri))
+            ))]
+            Memory::File { mapping } => mapping.is_being_drained(),
+            _ => true,
+        }
+    }
+
     pub(crate) fn at(&self) -> NonNull<u8> {
         self.at
     }

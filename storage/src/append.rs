@@ -137,6 +137,9 @@ pub(crate) fn write(
         open_spans(tx, open, &batch.text, run_id, &mut totals)?;
     }
     drained::store(tx, &batch.drained)?;
+    if let Some(until_ns) = batch.until_ns {
+        totals.see_until(until_ns);
+    }
     run.add(tx, &totals)?;
     if let Some(report) = &batch.report {
         run.tell(tx, report)?;

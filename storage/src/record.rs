@@ -481,6 +481,8 @@ pub struct Batch {
     /// What the row of the run says in `report` until the run has ended, a JSON object. `Some` replaces
     /// what it said before.
     pub report: Option<String>,
+    /// The run is known to have gone on until then, in nanoseconds since its start, though no row may say so.
+    pub until_ns: Option<i64>,
     /// The text that the rows point into.
     pub text: String,
 }
@@ -502,6 +504,7 @@ impl Batch {
             && self.open_spans.is_none()
             && self.drained.is_empty()
             && self.report.is_none()
+            && self.until_ns.is_none()
     }
 
     /// Memory for its rows and their texts; what rows about the recording itself own is negligible.
@@ -535,6 +538,7 @@ impl Batch {
         self.open_spans = None;
         self.drained.clear();
         self.report = None;
+        self.until_ns = None;
         self.text.clear();
         if self.text.capacity() > TEXT_KEPT.max(8 * used) {
             self.text.shrink_to(self.text.capacity() / 2);

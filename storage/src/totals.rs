@@ -88,6 +88,11 @@ impl Totals {
         self.last_ns = self.last_ns.max(mark.at_ns).max(mark.until_ns.unwrap_or(i64::MIN));
     }
 
+    /// The run has gone on until then.
+    pub(crate) fn see_until(&mut self, until_ns: i64) {
+        self.last_ns = self.last_ns.max(until_ns);
+    }
+
     /// Returns whether there was a row to add to: 1, or 0.
     pub(crate) fn add_to_run(&self, conn: &Connection, run_id: i64) -> rusqlite::Result<usize> {
         let mut update = conn.prepare(

@@ -318,6 +318,13 @@ impl Recorder {
             .map_or_else(Default::default, |file| file.path().display().to_string());
         #[cfg(not(feature = "crash-proof"))]
         let path = "";
+        #[cfg(feature = "collected")]
+        if self.file.as_ref().is_some_and(OwnFile::is_out_of_reach) {
+            return format!(
+                "{path}: the ring file was removed while it was recorded into, and no collector has it open; nothing is \
+                 recorded any more, and what was in it and not stored is lost, as are the spans that were open"
+            );
+        }
         format!(
             "{path}: the ring file was cut short while it was recorded into; nothing is recorded any more, and what was in it \
              and not stored is lost, as are the spans that were open"

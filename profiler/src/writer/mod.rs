@@ -347,6 +347,8 @@ impl Writer {
         #[cfg(feature = "crash-proof")]
         if self.recorder.is_cut() {
             self.lose_ring();
+        } else if let Some(file) = &self.recorder.file {
+            file.say_alive(self.recorder.clock.ticks());
         }
         if let Some(deadline) = self.take_control() {
             return Some(deadline);

@@ -3,14 +3,17 @@
 #![allow(unsafe_code)] // calls of the operating system
 
 use std::ffi::c_void;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::liveness::DRAINER_BYTE;
 #[cfg(target_os = "linux")]
 use super::sigbus::Guarded;
+use super::system::is_locked;
 use crate::fork;
 
 /// A mapped file, all of it, as long as this is kept.
@@ -22,6 +25,8 @@ pub(crate) struct Mapping {
     len: usize,
     /// Its file, which is open as long as it is mapped: with it goes the lock.
     file: Option<File>,
+    /// Which file that is: a program that closes descriptors which are not its own may have another one by this number.
+    id: Option<(u64, u64)>,
     /// Whether somebody has been found to have cut it short.
     was_cut: AtomicBool,
     #[cfg(target_os = "linux")]
@@ -49,6 +54,7 @@ impl Mapping {
             first,
             len,
             file: None,
+            id: None,
             was_cut: AtomicBool::new(false),
             #[cfg(target_os = "linux")]
             guarded: None,
@@ -83,8 +89,26 @@ impl Mapping {
 
     /// Keeps the file, which a forked child does not have: whoever has opened it has seen to that.
     pub(super) fn keeping(mut self, file: File) -> Self {
+        self.id = file.metadata().ok().map(|found| (found.dev(), found.ino()));
         self.file = Some(file);
         self
+    }
+
+    /// Its file, and what the system says of it; none if that cannot be asked.
+    fn asked(&self) -> Option<(&File, Metadata)> {
+        let file = self.file.as_ref()?;
+        let found = file.metadata().ok()?;
+        (Some((found.dev(), found.ino())) == self.id).then_some((file, found))
+    }
+
+    /// Whether no path names it any more. If it cannot be asked, one does.
+    pub(crate) fn is_unlinked(&self) -> bool {
+        self.asked().is_some_and(|(_, found)| found.nlink() == 0)
+    }
+
+    /// Whether somebody has the right to drain it. If that cannot be asked, somebody has.
+    pub(crate) fn is_being_drained(&self) -> bool {
+        self.asked().is_none_or(|(file, _)| is_locked(file, DRAINER_BYTE).unwrap_or(true))
     }
 
     /// Touches each page, so that the memory is there before anybody records.
@@ -110,15 +134,13 @@ impl Mapping {
 
     /// Whether all of the file is there that was reserved. If it cannot be asked, it is.
     pub(crate) fn look_whether_cut(&self) -> bool {
-        use std::os::unix::fs::MetadataExt;
-        let found = self.file.as_ref().and_then(|file| file.metadata().ok());
         let len = self.len as u64;
-        let is_short = |found: std::fs::Metadata| {
+        let is_short = |(_, found): (_, Metadata)| {
             // One that was cut and made longer again has holes.
             let has_holes = cfg!(target_os = "linux") && found.blocks().saturating_mul(512) < len;
             found.len() < len || has_holes
         };
-        if found.is_some_and(is_short) {
+        if self.asked().is_some_and(is_short) {
             // Relaxed: as above.
             self.was_cut.store(true, Ordering::Relaxed);
         }

@@ -273,6 +273,24 @@ impl RingFile {
         self.whole.look_whether_cut() || self.was_cut()
     }
 
+    /// Whether somebody has removed the file: nobody finds it any more. Whoever has it open still reads it.
+    #[must_use]
+    pub fn is_unlinked(&self) -> bool {
+        self.whole.is_unlinked()
+    }
+
+    /// Whether some process has the [right to drain](super::Reader::lock_to_drain) it now; `true` where that cannot be told.
+    #[must_use]
+    pub fn is_being_drained(&self) -> bool {
+        self.whole.is_being_drained()
+    }
+
+    /// Gives it up, as if somebody had [cut it short](Self::was_cut).
+    pub fn give_up(&self) {
+        // Relaxed: a fact that stays.
+        self.has_lost_end.store(true, Ordering::Relaxed);
+    }
+
     /// Bytes of the file.
     #[must_use]
     pub fn bytes(&self) -> usize {

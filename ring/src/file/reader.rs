@@ -363,10 +363,24 @@ impl<S: Source> Reader<S> {
     ///
     /// What the system says; the file has to be [open](Reader::open_to_drain) for it.
     pub fn set_drainer(&mut self, number: usize, word: u64) -> io::Result<()> {
-        if number >= DRAINER_WORDS {
+        self.set_drainer_words(number, [word])
+    }
+
+    /// The same with some that lie side by side, at once.
+    ///
+    /// # Errors
+    ///
+    /// As above.
+    pub fn set_drainer_words<const N: usize>(
+        &mut self,
+        first: usize,
+        words: [u64; N],
+    ) -> io::Result<()> {
+        if first.checked_add(N).is_none_or(|end| end > DRAINER_WORDS) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        self.source.write_at((self.layout.drainer + number * 8) as u64, &word.to_ne_bytes())
+        let bytes = words.map(u64::to_ne_bytes);
+        self.source.write_at((self.layout.drainer + first * 8) as u64, bytes.as_flattened())
     }
 
     /// The tables that it has.

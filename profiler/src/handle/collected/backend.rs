@@ -54,6 +54,15 @@ impl Seen {
         (0..self.ring.partitions()).map(|partition| self.ring.tail(partition)).collect()
     }
 
+    /// So much is committed, as far as it can be believed.
+    fn see_given_back(&mut self, given_back: PerKind) {
+        for ((stored, given_back), published) in
+            self.stored.iter_mut().zip(given_back).zip(self.published)
+        {
+            *stored = given_back.min(published).max(*stored);
+        }
+    }
+
     fn is_given_back_to(&self, tails: &[u64]) -> bool {
         let mut all = tails.iter().enumerate();
         all.all(|(partition, tail)| self.ring.given_back(partition) >= *tail)
@@ -77,20 +86,43 @@ impl Collected {
         self.recorder.file.as_ref().map_or(0, |file| file.drainer(word))
     }
 
-    /// Looks whether somebody has cut the ring file short; then nothing is recorded any more. What was read of the ring
-    /// before is as it was, if not.
-    fn look_whether_cut(&self, seen: &mut Seen) -> bool {
+    /// Looks whether somebody has cut the ring file short, or has removed it and nobody drains it; then nothing is recorded
+    /// any more. What was read of the ring before is as it was, if not.
+    fn look_whether_lost(&self, seen: &mut Seen) -> bool {
         let recorder = &self.recorder;
         let Some(file) = &recorder.file else { return false };
         let published = recorder.ring.published();
         if !file.look_whether_cut() {
             seen.published = published;
-            return false;
+            let given_back = std::array::from_fn(|kind| self.said(drainer::GIVEN_BACK + kind));
+            seen.see_given_back(given_back);
+            // A collector that has stored all of it removes it.
+            let has_all = |seen: &Seen| seen.is_given_back_to(&seen.tails());
+            if !file.look_whether_out_of_reach(|| has_all(seen)) {
+                return false;
+            }
         }
         recorder.close_ring();
         let before = std::array::from_fn(|kind| seen.published[kind].max(seen.stored[kind]));
         recorder.counters.were_cut(&recorder.ring, before, &[]);
         true
+    }
+
+    /// Why what is recorded does not outlive this process.
+    fn what_is_wrong(&self) -> Option<String> {
+        if self.recorder.is_cut() {
+            return Some(self.recorder.tell_cut());
+        }
+        let file = self.recorder.file.as_ref()?;
+        let is_closed = self.closed.lock().is_none_or(|closed| closed.is_some());
+        // A collector removes it once everything is stored, after the close.
+        (!is_closed && !file.is_in_place()).then(|| {
+            format!(
+                "{}: the ring file was moved or removed; only a collector that has it open goes on with it, and no other \
+                 one finds it",
+                file.path().display()
+            )
+        })
     }
 
     fn cut(&self) -> Error {
@@ -144,7 +176,7 @@ impl Backend for Collected {
             let is_given_back = seen.is_given_back_to(&tails);
             let is_done = is_given_back && self.said(drainer::MARKS_STORED) >= marks;
             // What was just read may be zeros.
-            if self.look_whether_cut(&mut seen) {
+            if self.look_whether_lost(&mut seen) {
                 return Err(self.cut());
             }
             if is_done {
@@ -166,18 +198,19 @@ impl Backend for Collected {
         let (stored, memory) = self.seen.lock().map_or_else(Default::default, |mut seen| {
             let tails = seen.tails();
             let is_given_back = seen.is_given_back_to(&tails);
-            if !self.look_whether_cut(&mut seen) && is_given_back {
+            if !self.look_whether_lost(&mut seen) && is_given_back {
                 seen.stored = published;
             }
             (seen.stored, seen.memory)
         });
         let account = Account { taken: stored, stored, ..Account::default() };
+        let wrong = self.what_is_wrong();
         Stats {
             marks: self.marks.appended(),
             marks_dropped: self.marks.dropped(),
             memory,
-            is_crash_proof: !self.recorder.is_cut(),
-            crash_proof_error: self.recorder.is_cut().then(|| self.recorder.tell_cut()),
+            is_crash_proof: wrong.is_none(),
+            crash_proof_error: wrong,
             ..stats_now::of(&self.recorder, Some(account)).0
         }
     }
@@ -202,6 +235,7 @@ impl Backend for Collected {
             }
             began.elapsed()
         });
+        drop(closed);
         Ok(Report { stats: self.stats(), timed_out: false, took, log_bytes: 0 })
     }
 

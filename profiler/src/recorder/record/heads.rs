@@ -180,6 +180,17 @@ impl Record<'_> {
         }
     }
 
+    /// When it was over, in ticks; a link has no time.
+    #[cfg(feature = "collected")]
+    pub(crate) fn end(&self) -> Option<u64> {
+        match self {
+            Self::Span(head, _) => Some(head.end),
+            Self::Event(head, _) => Some(head.at),
+            Self::Entry(entry) => Some(entry.left),
+            Self::Link(_) => None,
+        }
+    }
+
     /// The id of a span that has closed.
     pub(crate) fn span_id(&self) -> Option<u64> {
         match self {

@@ -87,6 +87,16 @@ pub(crate) mod drainer {
     /// Where the ring is collected: how much all of them have, or tell to be lost, as far as it was given back, by kind.
     /// Whoever collects into yet another file takes it for what earlier ones have.
     pub(crate) const GIVEN_BACK: usize = IN_EARLIER + super::KINDS;
+    /// When whoever drains has seen last that the process lives and records, in ticks; and the same with all bits turned,
+    /// without which it says nothing.
+    pub(crate) const ALIVE_AT: usize = GIVEN_BACK + super::KINDS;
+    pub(crate) const ALIVE_AT_TURNED: usize = ALIVE_AT + 1;
+
+    /// When that was, as these words have it.
+    pub(crate) fn alive_at(words: &[u64]) -> Option<u64> {
+        let (ticks, turned) = (words.get(ALIVE_AT)?, words.get(ALIVE_AT_TURNED)?);
+        (*ticks != 0 && *turned == !*ticks).then_some(*ticks)
+    }
 }
 
 /// Kinds of clocks, in the header.

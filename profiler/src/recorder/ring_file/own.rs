@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+#[cfg(feature = "collected")]
+use std::sync::atomic::AtomicBool; // not that of `sync`: it is made where nothing is modelled
 
 use spandrel_ring::file::{CellTable, CreateError, FileSettings, NamesFull, RingFile};
 use spandrel_ring::{Consumer, Ring, RingOptions, TooLarge, Zeros};
@@ -73,6 +75,9 @@ pub(crate) struct OwnFile {
     run: [u8; 16],
     /// Which file the path names, as far as the system says.
     id: Option<(u64, u64)>,
+    /// Whether it was given up because nobody can have what is in it.
+    #[cfg(feature = "collected")]
+    is_out_of_reach: AtomicBool,
 }
 
 /// Which file a path names; none if it names none.
@@ -156,7 +161,14 @@ impl FilePlan {
             },
         )?;
         let id = file_id(&path);
-        let own = OwnFile { file: Arc::new(file), path, run, id };
+        let own = OwnFile {
+            file: Arc::new(file),
+            path,
+            run,
+            id,
+            #[cfg(feature = "collected")]
+            is_out_of_reach: AtomicBool::new(false),
+        };
         if own.say_whose(self, sizes).is_err() {
             // Only if megabytes of names of secrets were set.
             _ = own.remove();
@@ -213,6 +225,14 @@ impl OwnFile {
         }
     }
 
+    /// The process lives at this moment, in ticks.
+    pub(crate) fn say_alive(&self, ticks: u64) {
+        let words = self.file.drainer();
+        let at = [(drainer::ALIVE_AT, ticks), (drainer::ALIVE_AT_TURNED, !ticks)];
+        // Relaxed: read when this process is gone.
+        at.iter().for_each(|(word, n)| words[*word].store(*n, Ordering::Relaxed));
+    }
+
     /// It was closed at that moment, in ticks, and what is in it waits for a recovery: the file stays.
     pub(crate) fn end(
         &self,
@@ -260,6 +280,26 @@ impl OwnFile {
     /// The same, and looks: what was read of the ring before is as it was recorded, if this says `false`.
     pub(crate) fn look_whether_cut(&self) -> bool {
         self.file.look_whether_cut()
+    }
+
+    /// Looks whether the file was removed and no process has it open that drains it; then it is given up, as one that was
+    /// cut, since nobody can ever have what is in it. Unless all of that was stored before.
+    #[cfg(feature = "collected")]
+    pub(crate) fn look_whether_out_of_reach(&self, is_all_stored: impl FnOnce() -> bool) -> bool {
+        // In this order: whoever takes the right to drain it looks after that whether it is still there; and whoever has
+        // stored all of it says so, and then removes it.
+        if self.file.is_unlinked() && !self.file.is_being_drained() && !is_all_stored() {
+            self.is_out_of_reach.store(true, Ordering::Relaxed);
+            self.file.give_up();
+        }
+        self.is_out_of_reach()
+    }
+
+    /// Whether that was found.
+    #[cfg(feature = "collected")]
+    pub(crate) fn is_out_of_reach(&self) -> bool {
+        // Relaxed: a fact that stays.
+        self.is_out_of_reach.load(Ordering::Relaxed)
     }
 
     /// Everything in it is elsewhere: nothing more comes, and the file goes. What is mapped stays as long as this.

@@ -91,6 +91,10 @@ impl Ring {
             last_lives: Instant::now(),
             closed: None,
             bytes,
+            was_dead: liveness.is_dead(),
+            is_cut: false,
+            seen_published: PerKind::default(),
+            published: PerKind::default(),
             reader,
         })))
     }
@@ -206,6 +210,7 @@ impl Ring {
             last_orphans: Instant::now(),
             stored_children: HashMap::new(),
             complete_from: 0,
+            ended_ns: None,
         });
         Ok(())
     }

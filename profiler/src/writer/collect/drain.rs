@@ -49,8 +49,10 @@ impl Ring {
     pub(super) fn check_whole(&mut self) -> Result<(), Error> {
         let has_end = self.reader.has_end().map_err(|error| about(&self.path, &error))?;
         if has_end && !was_cut(self.reader.source(), self.bytes) {
+            self.published = self.seen_published;
             return Ok(());
         }
+        self.is_cut = true;
         Err(about(&self.path, &"it was cut short; what was not stored of it is lost"))
     }
 
@@ -129,7 +131,7 @@ impl Ring {
         if let Some(next) = &mut run.converter.entry_ids {
             *next = (*next).max(next_of_entries(run.ids.ids(), last));
         }
-        let to_ns = run.converter.timeline.now_ns();
+        let to_ns = run.now_ns();
         run.batch.losses.extend(loss(DropReason::Damaged, damaged, to_ns));
         raw::add(&mut run.told[DropReason::Damaged as usize], damaged);
         Ok(())

@@ -102,8 +102,32 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
     /// The same with one that was being collected.
     pub(super) fn refuse_at(&mut self, at: usize, error: Error) -> Result<(), Error> {
         let ring = self.rings.swap_remove(at);
+        if ring.is_cut {
+            return self.lose(ring);
+        }
         self.leave_room_above(ring.threads_above());
         self.refuse(ring.path().to_owned(), error)
+    }
+
+    /// Ends the run of a ring that was cut short.
+    pub(super) fn lose(&mut self, mut ring: Ring) -> Result<(), Error> {
+        _ = self.store.set_run_aside();
+        let path = ring.path().to_owned();
+        let (run_id, threads) = (ring.run_id(), ring.threads_above());
+        let why = match about_one(&path, || ring.end_of_cut(&mut self.store)) {
+            Ok(spans) => format!(
+                "it was cut short by somebody; run {run_id} ends here: of its spans {} are stored, and at least {} lost; the \
+                 file is removed",
+                spans.stored, spans.dropped.file_removed
+            ),
+            Err(error) => {
+                self.leave_room_above(threads);
+                return self.refuse(path, error);
+            }
+        };
+        _ = self.store.set_run_aside();
+        (self.tell)(Collecting::Refused { path, why });
+        Ok(())
     }
 
     /// Keeps ids of threads for a run that is left alone, as for those that go on.

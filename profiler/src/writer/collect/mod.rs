@@ -17,6 +17,7 @@ mod begin;
 mod drain;
 mod folder;
 mod ids;
+mod lost;
 mod ring;
 mod run;
 #[cfg(all(test, target_os = "linux", not(miri)))]
@@ -291,7 +292,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
 
     /// Stores a ring to its end.
     fn end(&mut self, at: usize) -> Result<(), Error> {
-        let ring = self.rings.swap_remove(at);
+        let mut ring = self.rings.swap_remove(at);
         let (path, run_id, pid) = (ring.path().to_owned(), ring.run_id(), ring.pid());
         let (ids_end, threads) = (ring.ids_end(), ring.threads_above());
         let mut goes_on = || {
@@ -308,6 +309,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
             Err(error) if error.kind() == ErrorKind::Storage(StorageErrorKind::Moved) => {
                 return Err(error);
             }
+            Err(_) if ring.is_cut => return self.lose(ring),
             Err(error) => {
                 // The file stays, for the next collector.
                 self.leave_room_above(threads);

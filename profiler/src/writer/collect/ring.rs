@@ -11,10 +11,10 @@ use spandrel_storage::{DrainedRow, RingId, Store};
 use super::about::{About, Ended, read_names};
 use super::check_place;
 use super::ids::FreeIds;
-use super::run::Run;
+use super::run::{Run, TICKS_END};
 use crate::error::Error;
 use crate::recorder::clock::Clock;
-use crate::recorder::losses::Kind;
+use crate::recorder::losses::{Kind, PerKind};
 use crate::recorder::ring_file::dead_names::DeadNames;
 use crate::recorder::ring_file::layout::drainer;
 use crate::recorder::stats::Ledger;
@@ -52,6 +52,13 @@ pub(super) struct Ring {
     pub(super) reader: Reader<File>,
     /// Its length when it was opened.
     pub(super) bytes: u64,
+    /// Whether its process was dead by then.
+    pub(super) was_dead: bool,
+    /// Whether it was found cut short: nothing in it is to be believed any more.
+    pub(super) is_cut: bool,
+    /// What was published when it was seen last, and at the last look that has found the file whole.
+    pub(super) seen_published: PerKind,
+    pub(super) published: PerKind,
     pub(super) id: RingId,
     pub(super) names: Arc<DeadNames>,
     pub(super) known: Known,
@@ -109,6 +116,33 @@ impl Ring {
         self.reader.set_drainer(drainer::LOOKED_AT, monotonic_ns())
     }
 
+    /// Says that its process lives now: for how long it was stuck at the end is known by nothing else.
+    fn say_alive(&mut self) -> std::io::Result<()> {
+        let Some(now) = self.clock.as_ref().map(Clock::ticks) else { return Ok(()) };
+        self.reader.set_drainer_words(drainer::ALIVE_AT, [now, !now])
+    }
+
+    /// It was closed, and says when.
+    fn see_closed(&mut self) -> Result<(), Error> {
+        if self.about.end.is_none() && self.has_new_names()? {
+            self.learn_names()?;
+        }
+        if let (Some(run), Some(end)) = (&mut self.run, self.about.end) {
+            run.end_at(end.at);
+        }
+        Ok(())
+    }
+
+    /// Its process has died, after the last thing that it has recorded, and after it was seen to live.
+    fn see_dead(&mut self) -> Result<(), Error> {
+        let words = self.reader.drainer().map_err(|error| about(&self.path, &error))?;
+        let alive_at = drainer::alive_at(&words).filter(|at| *at < TICKS_END);
+        if let Some(run) = &mut self.run {
+            run.end_at(alive_at.unwrap_or(0).max(run.last_ticks()));
+        }
+        Ok(())
+    }
+
     /// Stores what is new, if it is time to.
     ///
     /// `goes_on` is called now and then while the profile refuses it, and says whether to try for long.
@@ -122,14 +156,15 @@ impl Ring {
         let io = |error: std::io::Error| about(&path, &error);
         self.say_looked().map_err(io)?;
         let Some(run) = &self.run else { return Ok(Round::Ended) };
-        // Its process is dead: nobody can tell its moments as they pass.
-        if self.clock.is_none() {
+        // Its moments are told by what it has left, and not as they pass.
+        if self.clock.is_none() || self.was_dead {
             return Ok(Round::Ended);
         }
         let (mut slots, mut is_crowded, mut tails) = (0_u64, false, Vec::new());
-        let mut calls = Vec::new();
+        let (mut calls, mut published) = (Vec::new(), PerKind::default());
         for (partition, at) in run.committed.iter().enumerate() {
             let seen = self.reader.partition(partition).map_err(io)?;
+            raw::add(&mut published, seen.published);
             let waiting = seen.tail.saturating_sub(*at);
             slots = slots.saturating_add(waiting);
             is_crowded |= waiting > seen.slots as u64 / 4;
@@ -137,6 +172,11 @@ impl Ring {
             if seen.is_called {
                 calls.push(partition);
             }
+        }
+        self.seen_published = published;
+        if published != self.published {
+            // If it is cut before this is stored, so much is known to be lost.
+            self.check_whole()?;
         }
         let is_moved = slots > 0;
         let state = self.reader.state().map_err(io)?;
@@ -146,8 +186,13 @@ impl Ring {
             if self.reader.liveness().map_err(io)?.is_dead() {
                 return Ok(Round::Ended);
             }
+            self.check_whole()?;
+            if state == State::Recording {
+                self.say_alive().map_err(io)?;
+            }
         }
         if state == State::Closed {
+            self.see_closed()?;
             // A thread that is in the middle of a claim may still publish, and one that is about to claim.
             match &self.closed {
                 Some((before, since)) if *before == tails => {
@@ -253,7 +298,7 @@ impl Ring {
         run.converter.convert(&run.raw, all, store, &mut run.batch, || ());
         run.take_stored_children();
         run.converter.put_contexts(&mut run.batch);
-        let to_ns = run.converter.timeline.now_ns();
+        let to_ns = run.now_ns();
         let drops = scan::dropped_early(&mut self.reader).map_err(io)?;
         run.add_losses(&drops, to_ns);
         run.add_marks(&mut self.about);
@@ -291,7 +336,7 @@ impl Ring {
 
     /// Stores the rest, what was open, and the ledger; and removes the file. Says whether the process has died.
     pub(super) fn end(
-        mut self,
+        &mut self,
         (store, free): (&mut Store, &mut FreeIds),
         goes_on: &mut dyn FnMut() -> bool,
     ) -> Result<(bool, Ledger, u64), Error> {
@@ -299,6 +344,10 @@ impl Ring {
         let io = |error: std::io::Error| about(&path, &error);
         self.learn_names()?;
         let is_closed = self.reader.state().map_err(io)? == State::Closed;
+        match is_closed {
+            true => self.see_closed()?,
+            false => self.see_dead()?,
+        }
         let records = self.store_the_rest((&mut *store, &mut *free), is_closed, goes_on)?;
         let above = self.cover_the_rest(free)?;
         let Some(run) = &mut self.run else { return Ok((false, Ledger::default(), 0)) };

@@ -74,6 +74,8 @@ pub(super) struct Run {
     pub(super) stored_children: HashMap<u64, Vec<LateChild>>,
     /// Of spans with smaller ids they may not be all.
     pub(super) complete_from: u64,
+    /// When its recording has ended, once that is known.
+    pub(super) ended_ns: Option<i64>,
 }
 
 /// Losses of which rows tell already.
@@ -121,6 +123,24 @@ impl Run {
         // Those of one parent side by side.
         batch.late_children.sort_by_key(|child| child.parent_id);
         stored_children.clear();
+    }
+
+    /// Its recording has ended at this moment, in ticks.
+    pub(super) fn end_at(&mut self, ticks: u64) {
+        let timeline = &mut self.converter.timeline;
+        timeline.renew();
+        self.ended_ns.get_or_insert(timeline.ns(ticks).max(0));
+    }
+
+    /// Now, or the end of its recording: whoever looks may come long after that.
+    pub(super) fn now_ns(&self) -> i64 {
+        self.ended_ns.unwrap_or_else(|| self.converter.timeline.now_ns())
+    }
+
+    /// The last moment, in ticks, of spans that are drained and not stored.
+    pub(super) fn last_ticks(&self) -> u64 {
+        let drained = self.raw.records().chain(self.next.records());
+        drained.filter_map(|record| record.end()).max().unwrap_or(0)
     }
 
     /// Whether it is time to look for children that came after their parents were stored.
@@ -216,7 +236,7 @@ impl Run {
                         return Err(error.into());
                     }
                     let refused = [mended.spans, mended.events, mended.links, mended.entries];
-                    let to_ns = self.converter.timeline.now_ns();
+                    let to_ns = self.now_ns();
                     self.batch.losses.extend(loss(DropReason::RowRefused, refused, to_ns));
                     if mended.renumbered > 0 {
                         self.converter.forget_callsites();

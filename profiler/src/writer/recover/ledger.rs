@@ -13,7 +13,7 @@ use crate::recorder::stats::{Ledger, Stats};
 
 /// The ledger, by kind.
 #[derive(Debug, Clone)]
-pub(super) struct Told {
+pub(in crate::writer) struct Told {
     stored: PerKind,
     crashed: u64,
     drops: Drops,
@@ -84,6 +84,34 @@ impl Told {
         }
     }
 
+    /// Of a run whose ring file is lost, with at least so many records that are not stored.
+    #[cfg(feature = "collected")]
+    pub(in crate::writer) fn of_lost(resumed: &Resumed, lost: PerKind, callsites: u64) -> Self {
+        let closed = resumed.spans.saturating_sub(resumed.unfinished);
+        let mut drops = Drops::default();
+        for (reason, drops) in DropReason::ALL.iter().zip(&mut drops) {
+            if let Some(row) = resumed.lost.iter().find(|row| row.reason == reason.as_str()) {
+                *drops = [row.spans, row.events, 0, row.entries];
+            }
+        }
+        let row = &mut drops[DropReason::FileRemoved as usize];
+        row.iter_mut().zip(lost).for_each(|(sum, n)| *sum = sum.saturating_add(n));
+        Self {
+            stored: [closed, resumed.events, resumed.links, resumed.entries],
+            crashed: 0,
+            drops,
+            unfinished: resumed.unfinished,
+            cut: 0,
+            callsites,
+        }
+    }
+
+    /// For the row of such a run, which ends for this reason.
+    #[cfg(feature = "collected")]
+    pub(in crate::writer) fn lost_report(&self, why: &str) -> String {
+        Stats { last_error: Some(why.to_owned()), ..self.stats() }.to_json(false)
+    }
+
     fn ledger(&self, kind: Kind) -> Ledger {
         let index = kind as usize;
         let open = if kind == Kind::Span { self.unfinished } else { 0 };
@@ -96,7 +124,7 @@ impl Told {
         Ledger { recorded, stored, dropped, in_flight: 0 }
     }
 
-    pub(super) fn spans(&self) -> Ledger {
+    pub(in crate::writer) fn spans(&self) -> Ledger {
         self.ledger(Kind::Span)
     }
 

@@ -35,6 +35,8 @@ use spandrel_ring::file::Reader;
 use spandrel_storage::Store;
 
 pub use self::homeless::{FolderRing, HomelessRing, homeless, in_folder, recover_ring};
+#[cfg(feature = "collected")]
+pub(super) use self::ledger::Told;
 #[cfg(any(test, feature = "collected"))]
 pub(super) use self::moving::without_self_times;
 pub(super) use self::moving::{End, Recover, loss};

@@ -251,6 +251,8 @@ impl<'a> Recover<'a> {
         let told = Told::of(&self.resumed, &self.scan, self.stored, self.refused, crashed);
         let to_ns = self.converter.timeline.now_ns();
         let losses = told.losses_untold(&self.resumed, (self.damaged_told, self.refused), to_ns);
+        // Its last sign of life may be later than all that it has recorded: so long it was in what was open.
+        self.batch.until_ns = Some(to_ns);
         self.recovery.damaged = told.damaged() + self.scan.clock_damaged;
         (self.recovery.ledger, self.recovery.events_ledger) = (told.spans(), told.events());
         match self.end {

@@ -184,6 +184,8 @@ impl Scan {
         let known = Known::of(&names);
         let most = || ids_max(&scan.published, &scan.dropped_early, scan.slots).min(IDS_MAX);
         let ids_end = ids_end.unwrap_or_else(|| first_id + most());
+        // It has lived until then, though it may have recorded nothing for long.
+        let alive_at = drainer::alive_at(&reader.drainer()?).filter(|at| ticks.contains(at));
         let mut check = Check {
             names: &names,
             known: &known,
@@ -193,7 +195,7 @@ impl Scan {
             keeps_ids: true,
             spans: Default::default(),
             events: Default::default(),
-            last_ticks: 0,
+            last_ticks: alive_at.unwrap_or(0),
             has_further_threads: false,
         };
         for partition in 0..reader.partitions() {
