@@ -201,7 +201,11 @@ fn whoever_collects_from_one_that_is_cut_stores_nothing_that_is_wrong() {
             stop.store(true, Ordering::Relaxed);
             drop(folder);
         });
-        assert_sound(&path, case);
+        let reader = assert_sound(&path, case);
+        if let Some(run) = reader.run(1).unwrap() {
+            assert!(run.ended_unix_ns.is_some(), "case {case}");
+            assert!(run.report.as_deref().unwrap().contains("cut short"), "case {case}");
+        }
     }
 }
 
@@ -234,4 +238,40 @@ fn what_is_counted_after_a_cut_stays_counted_when_the_file_is_cut_again() {
     assert_eq!(counted, expected);
     let report = profiler.close().unwrap();
     assert_eq!((report.recorded, report.dropped.file_removed), (4 * SPANS, 4 * SPANS));
+}
+
+/// The program has closed descriptors that are not its own, and has other files under their numbers.
+fn record_under_a_taken_descriptor() {
+    let folder = PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR").unwrap());
+    for is_collected in [false, true] {
+        let builder = Profiler::builder().ring_capacity(1 << 12).partitions(2).max_open_spans(256);
+        let builder = match is_collected {
+            true => builder.collected(folder.join("collected")),
+            false => builder.database(folder.join("p.db")).crash_proof(true),
+        };
+        let profiler = builder.build().unwrap();
+        assert_eq!(spandrel_tests::system::take_descriptors_of(".ring").unwrap(), 1);
+        within(&dispatch(&profiler), || (0..100).for_each(|n| one(0, n)));
+        assert_eq!(profiler.stats().crash_proof_error, None);
+        if !is_collected {
+            profiler.flush(Duration::from_secs(20)).unwrap();
+        }
+        let report = profiler.close().unwrap();
+        assert_eq!((report.recorded, report.crash_proof_error.as_deref()), (200, None), "{report}");
+    }
+}
+
+#[test]
+fn a_descriptor_that_is_another_file_by_now_says_nothing_of_the_ring_file() {
+    if child::role().is_some() {
+        return record_under_a_taken_descriptor();
+    }
+    let folder = tempfile::Builder::new().prefix("spandrel-cut-").tempdir_in("/dev/shm").unwrap();
+    child::plan("taken").env("XDG_RUNTIME_DIR", folder.path()).start().succeed();
+    let db = Database::open(&folder.path().join("p.db"));
+    assert_eq!(db.count("SELECT count(*) FROM span"), 200);
+    let path = folder.path().join("c.db");
+    spandrel_tests::collecting::collect_once(&folder.path().join("collected"), &path);
+    let db = Database::open(&path);
+    assert_eq!(db.count("SELECT count(*) FROM span"), 200);
 }

@@ -4,6 +4,7 @@
 
 use std::ffi::CString;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -27,6 +28,26 @@ pub fn become_nobody() -> io::Result<()> {
 pub fn close_stdout() -> io::Result<()> {
     // SAFETY: a number; what is printed from now on fails.
     check(unsafe { libc::close(1) })
+}
+
+/// Has `/dev/null` under each descriptor of this process whose file is called so: as in a program that closes what it has not
+/// opened, and opens files of its own after that. Returns how many there were.
+pub fn take_descriptors_of(ending: &str) -> io::Result<usize> {
+    let null = std::fs::File::open("/dev/null")?;
+    let mut taken = 0;
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let entry = entry?;
+        let Ok(target) = std::fs::read_link(entry.path()) else { continue };
+        let number = entry.file_name().to_string_lossy().parse();
+        if let Ok(number) = number
+            && target.to_string_lossy().ends_with(ending)
+        {
+            // SAFETY: two numbers; whoever has opened that file has another one there from now on.
+            check(unsafe { libc::dup2(null.as_raw_fd(), number) }.min(0))?;
+            taken += 1;
+        }
+    }
+    Ok(taken)
 }
 
 /// Sleeps until this process is killed, or for so many seconds at most, after which it ends.
