@@ -42,6 +42,7 @@ fn poll(path: &Path, stop: &AtomicBool) -> u64 {
 
 #[test]
 fn the_oldest_are_kept_and_the_writer_catches_up() {
+    alone!();
     let scratch = scratch_for(120);
     let profiler = small(scratch.db())
         .ring_capacity(4096)
@@ -97,6 +98,7 @@ fn the_oldest_are_kept_and_the_writer_catches_up() {
 
 #[test]
 fn children_far_behind_their_parents_in_a_backlog_are_known_to_them() {
+    alone!();
     let scratch = scratch_for(120);
     let profiler = small(scratch.db())
         .ring_capacity(65_536)
@@ -139,6 +141,7 @@ fn children_far_behind_their_parents_in_a_backlog_are_known_to_them() {
 
 #[test]
 fn a_backlog_that_close_has_no_time_for_is_counted() {
+    alone!();
     let scratch = scratch_for(120);
     let profiler = small(scratch.db())
         .ring_capacity(1 << 18)

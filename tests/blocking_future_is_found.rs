@@ -6,6 +6,7 @@ use spandrel_tests::stalling;
 
 #[test]
 fn on_the_only_thread() {
+    alone!();
     let (scratch, profiler) = recording_for(60);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let witness = stalling::record(runtime, profiler, &scratch);

@@ -59,18 +59,21 @@ fn record(install: fn(&Profiler) -> Dispatch) {
 
 #[test]
 fn a_callsite_that_several_threads_meet_at_once_is_counted_once() {
+    alone!();
     let _limit = time_limit(300);
     record(dispatch);
 }
 
 #[test]
 fn nor_does_our_own_subscriber_count_it_twice() {
+    alone!();
     let _limit = time_limit(300);
     record(|profiler| Dispatch::new(profiler.subscriber()));
 }
 
 #[test]
 fn nor_is_one_counted_twice_whose_level_is_changed_meanwhile() {
+    alone!();
     let (scratch, profiler) = recording_for(300);
     let subscriber = profiler.subscriber();
     let filter = subscriber.filter_handle();

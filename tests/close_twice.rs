@@ -4,6 +4,7 @@ use spandrel_tests::prelude::*;
 
 #[test]
 fn close_twice_returns_the_same_report() {
+    alone!();
     let (scratch, profiler) = recording_for(30);
     let dispatch = dispatch(&profiler);
     within(&dispatch, || drop(info_span!("before")));

@@ -231,7 +231,7 @@ fn a_ring_file_that_is_cut_ends_its_run_with_what_is_lost() {
         match looks.get() {
             // By another thread: one that collects records nothing.
             1 => std::thread::scope(|scope| {
-                _ = scope.spawn(|| record(&profiler, 0..100)).join().unwrap();
+                scope.spawn(|| record(&profiler, 0..100)).join().unwrap();
             }),
             // By now what was recorded was seen.
             3 => File::options().write(true).open(&ring).unwrap().set_len(whole / 4).unwrap(),

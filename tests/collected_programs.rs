@@ -50,6 +50,7 @@ fn fork_while_recording() {
 
 #[test]
 fn of_a_program_that_forks_the_parent_is_collected_alone() {
+    alone!();
     if child::role().is_some() {
         return fork_while_recording();
     }
@@ -89,6 +90,7 @@ fn fork_and_be_killed() {
 
 #[test]
 fn a_program_that_is_killed_is_dead_though_a_child_of_it_lives() {
+    alone!();
     if child::role().is_some() {
         return fork_and_be_killed();
     }
@@ -124,6 +126,7 @@ fn abort_in_a_panic() {
 
 #[test]
 fn a_program_that_panics_leaves_what_has_unwound_and_what_was_open_when_it_aborted() {
+    alone!();
     if child::role().is_some() {
         return abort_in_a_panic();
     }
@@ -144,6 +147,7 @@ fn a_program_that_panics_leaves_what_has_unwound_and_what_was_open_when_it_abort
 
 #[test]
 fn a_size_limit_is_kept_while_programs_go_on_and_their_ledgers_stay_exact() {
+    alone!();
     const MAX: u64 = 1 << 20;
     /// What one commit may bring.
     const BATCH: u64 = 1 << 20;
@@ -187,6 +191,7 @@ fn a_size_limit_is_kept_while_programs_go_on_and_their_ledgers_stay_exact() {
 
 #[test]
 fn a_profile_that_is_deleted_ends_the_collector_and_the_next_one_goes_on() {
+    alone!();
     let (scratch, rings) = (scratch_for(120), rings());
     let profiler = small_in(rings.path()).build().unwrap();
     let collector = Collector::start(rings.path(), scratch.db());
@@ -211,6 +216,7 @@ fn a_profile_that_is_deleted_ends_the_collector_and_the_next_one_goes_on() {
 
 #[test]
 fn a_folder_that_is_not_there_is_made_for_its_user_alone() {
+    alone!();
     let (scratch, rings) = (scratch_for(60), rings());
     let folder = rings.path().join("of a shop/rings");
     let mut options = CollectOptions::default();

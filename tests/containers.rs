@@ -109,6 +109,7 @@ const ALIVE: &str = "[Alive] []";
 
 #[test]
 fn an_owner_in_another_namespace_lives_whatever_its_number_means_here() {
+    alone!();
     match child::role().as_deref() {
         Some("record") => return record(),
         Some(_) => return recover_here(),
@@ -145,6 +146,7 @@ fn an_owner_in_another_namespace_lives_whatever_its_number_means_here() {
 
 #[test]
 fn one_that_is_dead_and_not_waited_for_is_recovered() {
+    alone!();
     match child::role().as_deref() {
         Some("record") => return record(),
         Some(_) => return recover_here(),
@@ -190,6 +192,7 @@ fn use_its_number_again() {
 
 #[test]
 fn a_process_that_has_the_number_of_the_dead_one_is_not_taken_for_it() {
+    alone!();
     match child::role().as_deref() {
         Some("record") => return record(),
         Some("recover") => return recover_here(),
@@ -212,6 +215,7 @@ fn a_process_that_has_the_number_of_the_dead_one_is_not_taken_for_it() {
 
 #[test]
 fn what_is_another_users_or_a_link_is_refused_with_the_way_out() {
+    alone!();
     match child::role().as_deref() {
         Some("record") => return record(),
         Some(_) => return recover_here(),
@@ -280,6 +284,7 @@ fn in_little_memory() {
 
 #[test]
 fn where_shared_memory_is_small_it_is_used_or_the_way_out_is_said() {
+    alone!();
     if child::role().is_some() {
         return in_little_memory();
     }

@@ -38,6 +38,7 @@ fn nameless(db: &Database) -> u64 {
 
 #[test]
 fn spans_have_their_names_though_somebody_has_deleted_them() {
+    alone!();
     for tables in [&["callsite", "thread"][..], &["callsite"], &["thread"]] {
         let (scratch, profiler) = recording_for(120);
         let dispatch = dispatch(&profiler);

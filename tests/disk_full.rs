@@ -58,6 +58,7 @@ fn check_after(db: &Database, after: u64) {
 
 #[test]
 fn a_full_page_limit_and_pages_free_again() {
+    alone!();
     let scratch = scratch_for(100);
     // A run, and a table that fills the file; its pages will come free.
     drop(Profiler::builder().database(scratch.db()).build().unwrap());
@@ -95,6 +96,7 @@ fn on_a_full_disk(db: &Path, close_timeout: Duration) -> Profiler {
 
 #[test]
 fn a_disk_that_stays_full_is_told_at_close() {
+    alone!();
     let scratch = scratch_for(100);
     let profiler = on_a_full_disk(scratch.db(), Duration::from_secs(1));
     let n = record_until_refused(&profiler);
@@ -113,6 +115,7 @@ fn a_disk_that_stays_full_is_told_at_close() {
 
 #[test]
 fn a_disk_that_stays_full_does_not_hold_the_end_of_a_program() {
+    alone!();
     // Who waited for the disk as long as he may would never come back.
     let scratch = scratch_for(100);
     let profiler = on_a_full_disk(scratch.db(), Duration::MAX);
@@ -128,6 +131,7 @@ fn a_disk_that_stays_full_does_not_hold_the_end_of_a_program() {
 
 #[test]
 fn a_full_file_system_that_grows() {
+    alone!();
     let _limit = time_limit(100);
     let Some(disk) = TinyDisk::mount(1_024) else { return };
     let path = disk.path().join("profile.db");

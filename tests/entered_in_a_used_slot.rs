@@ -25,6 +25,7 @@ fn tick(kind: &str, n: u64, inside: impl FnOnce()) {
 
 #[test]
 fn a_task_inside_what_got_its_parents_slot_is_not_that_ones_own_time() {
+    alone!();
     let Some(role) = child::role() else {
         for front in ["subscriber", "layer"] {
             for kind in ["span", "scope", "plain scope"] {

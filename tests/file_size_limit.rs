@@ -48,6 +48,7 @@ fn record_until_refused(profiler: &Profiler) -> u64 {
 
 #[test]
 fn storing_goes_on_when_the_limit_is_lifted() {
+    alone!();
     if child::role().is_some() {
         let path = database();
         system::limit_file_size(Some(LIMIT)).unwrap();
@@ -72,6 +73,7 @@ fn storing_goes_on_when_the_limit_is_lifted() {
 
 #[test]
 fn a_limit_that_stays_is_told_at_close() {
+    alone!();
     if child::role().is_some() {
         let path = database();
         system::limit_file_size(Some(LIMIT)).unwrap();
@@ -96,6 +98,7 @@ fn a_limit_that_stays_is_told_at_close() {
 
 #[test]
 fn a_limit_that_leaves_no_room_for_the_tables_is_an_error_of_build() {
+    alone!();
     if child::role().is_some() {
         let path = database();
         // The last one is reached when most of the tables are there.
@@ -114,6 +117,7 @@ fn a_limit_that_leaves_no_room_for_the_tables_is_an_error_of_build() {
 /// With a limit that leaves room for the tables, on a disk that does not.
 #[test]
 fn a_full_disk_is_not_put_down_to_the_limit() {
+    alone!();
     if child::role().is_some() {
         system::limit_file_size(Some(900_000)).unwrap();
         let error = Profiler::builder().database(database()).build().unwrap_err().to_string();

@@ -6,6 +6,7 @@ use spandrel_tests::system;
 
 #[test]
 fn a_forked_child_does_not_keep_the_profile_of_its_dead_parent() {
+    alone!();
     if let Some(role) = child::role() {
         return record_and_fork(role == "alone");
     }

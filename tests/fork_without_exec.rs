@@ -11,6 +11,7 @@ use spandrel_tests::system;
 
 #[test]
 fn a_forked_child_is_silent() {
+    alone!();
     // In a process of its own, because a fork takes the test harness's threads with it.
     match child::role().as_deref() {
         None => {

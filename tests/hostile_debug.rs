@@ -79,6 +79,7 @@ impl fmt::Debug for Asks {
 
 #[test]
 fn a_hostile_debug_harms_nobody() {
+    alone!();
     let _limit = time_limit(60);
     let scratch: Scratch = scratch();
     let profiler = small(scratch.db()).build().unwrap();

@@ -5,6 +5,7 @@ use spandrel_tests::prelude::*;
 
 #[test]
 fn ids_of_one_thread_are_in_the_order_of_their_beginnings() {
+    alone!();
     let (scratch, profiler) = recording_for(60);
     let Some(_) = child::role() else {
         child::plan("global").start().succeed();

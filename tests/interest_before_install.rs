@@ -9,6 +9,7 @@ fn work() -> bool {
 
 #[test]
 fn a_callsite_that_was_met_before_the_subscriber_is_recorded_after() {
+    alone!();
     let (scratch, profiler) = recording_for(60);
     let report = profiler.stats();
     assert_eq!((report.callsites, report.callsites_below_level), (0, 0));
@@ -24,6 +25,7 @@ fn a_callsite_that_was_met_before_the_subscriber_is_recorded_after() {
 
 #[test]
 fn a_recording_in_which_no_callsite_is_enabled_says_so() {
+    alone!();
     let (_scratch, profiler) = recording_for(60);
     let report = profiler.close().unwrap();
     assert!(report.to_string().contains("no callsite was enabled"), "{report}");

@@ -24,6 +24,7 @@ fn after() -> bool {
 
 #[test]
 fn a_callsite_that_was_met_while_the_layer_was_being_installed_is_recorded_after() {
+    alone!();
     let (scratch, profiler) = recording_for(60);
     let made = |layer| Dispatch::new(tracing_subscriber::registry().with(layer));
     assert!(!before());

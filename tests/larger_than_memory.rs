@@ -15,6 +15,7 @@ fn refused(builder: ProfilerBuilder, setting: &str) {
 
 #[test]
 fn what_is_larger_than_memory_is_refused_by_name() {
+    alone!();
     let _limit = time_limit(60);
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap();
     let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:")).unwrap();
@@ -33,6 +34,7 @@ fn what_is_larger_than_memory_is_refused_by_name() {
 
 #[test]
 fn an_allocation_that_fails_is_an_error_and_no_abort() {
+    alone!();
     if child::role().is_some() {
         system::limit_address_space(3 << 30).unwrap();
         let scratch = scratch();

@@ -26,6 +26,7 @@ const WARN: LevelFilter = LevelFilter::WARN;
 
 #[test]
 fn what_is_below_all_levels_is_not_made_and_nobody_else_gets_less() {
+    alone!();
     let scratch = scratch_for(60);
     let building =
         |set: fn(ProfilerBuilder) -> ProfilerBuilder| set(small(scratch.db())).build().unwrap();

@@ -47,6 +47,7 @@ fn all_levels() {
 
 #[test]
 fn by_default_spans_are_kept_from_debug_on_and_events_from_info_on() {
+    alone!();
     let _limit = time_limit(60);
     for install in FRONT_ENDS {
         let (_scratch, db) = record(|builder| builder, install, all_levels);
@@ -57,6 +58,7 @@ fn by_default_spans_are_kept_from_debug_on_and_events_from_info_on() {
 
 #[test]
 fn spans_and_events_have_a_level_each() {
+    alone!();
     let _limit = time_limit(60);
     for install in FRONT_ENDS {
         let set = |builder: ProfilerBuilder| builder.spans(Level::TRACE).events(LevelFilter::OFF);
@@ -72,6 +74,7 @@ fn spans_and_events_have_a_level_each() {
 
 #[test]
 fn a_target_that_the_filter_names_has_its_own_level() {
+    alone!();
     let _limit = time_limit(60);
     for install in FRONT_ENDS {
         let set = |builder: ProfilerBuilder| builder.filter("mine=trace,h2=off,mine::quiet=warn");
@@ -95,6 +98,7 @@ fn a_target_that_the_filter_names_has_its_own_level() {
 
 #[test]
 fn children_of_spans_below_the_level_attach_to_the_nearest_recorded_ancestor() {
+    alone!();
     let _limit = time_limit(60);
     for install in FRONT_ENDS {
         let (_scratch, db) = record(
@@ -121,6 +125,7 @@ fn children_of_spans_below_the_level_attach_to_the_nearest_recorded_ancestor() {
 /// Only a registry knows the ancestors of a span that nobody has entered.
 #[test]
 fn a_parent_below_the_level_that_is_named_stands_for_its_nearest_recorded_ancestor() {
+    alone!();
     let _limit = time_limit(60);
     let (_scratch, db) = record(
         |builder| builder,
@@ -147,6 +152,7 @@ fn a_parent_below_the_level_that_is_named_stands_for_its_nearest_recorded_ancest
 
 #[test]
 fn an_error_marks_its_span_even_if_no_event_is_kept() {
+    alone!();
     let _limit = time_limit(60);
     for install in FRONT_ENDS {
         let set =
@@ -163,6 +169,7 @@ fn an_error_marks_its_span_even_if_no_event_is_kept() {
 
 #[test]
 fn the_filter_of_a_layer_changes_while_it_is_installed() {
+    alone!();
     let (scratch, profiler) = recording_for(60);
     let layer = profiler.layer();
     let filter = layer.filter_handle();
@@ -200,6 +207,7 @@ fn the_filter_of_a_layer_changes_while_it_is_installed() {
 
 #[test]
 fn the_report_and_the_file_say_how_many_callsites_were_below_the_level() {
+    alone!();
     let (scratch, profiler) = recording_for(60);
     within(&beside_others(&profiler), || (0..3).for_each(|_| all_levels()));
     let report = profiler.close().unwrap();
@@ -214,6 +222,7 @@ fn the_report_and_the_file_say_how_many_callsites_were_below_the_level() {
 
 #[test]
 fn a_filter_that_cannot_be_understood_is_named_and_nothing_is_made() {
+    alone!();
     let scratch = scratch();
     for (filter, part) in [("my_app=loud", "my_app=loud"), ("info,[span]=trace", "[span]=trace")] {
         let error = small(scratch.db()).filter(filter).build().unwrap_err();

@@ -29,6 +29,7 @@ fn record(trees: u64, mut after: impl FnMut()) {
 
 #[test]
 fn a_recording_at_default_settings_takes_no_more_than_24_mib_and_64_for_a_burst() {
+    alone!();
     let scratch = scratch_for(120);
     let before = anonymous_kib();
     let taken = || anonymous_kib().saturating_sub(before);

@@ -22,6 +22,7 @@ impl log::Log for Counter {
 
 #[test]
 fn a_logger_that_is_there_stays_there() {
+    alone!();
     let _limit = time_limit(30);
     log::set_logger(&Counter).unwrap();
     log::set_max_level(log::LevelFilter::Trace);

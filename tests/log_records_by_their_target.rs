@@ -47,6 +47,7 @@ fn of(target: &str, levels: &[&str]) -> Vec<String> {
 
 #[test]
 fn a_filter_means_the_target_that_a_record_was_logged_with() {
+    alone!();
     let _limit = time_limit(60);
     with_tracer();
     for front_end in 0..2 {
@@ -82,6 +83,7 @@ fn a_filter_means_the_target_that_a_record_was_logged_with() {
 
 #[test]
 fn an_error_record_of_a_target_that_is_off_marks_no_span() {
+    alone!();
     let _limit = time_limit(60);
     with_tracer();
     for front_end in 0..2 {
@@ -104,6 +106,7 @@ fn an_error_record_of_a_target_that_is_off_marks_no_span() {
 
 #[test]
 fn filters_without_end_mean_the_target_of_a_record_too() {
+    alone!();
     let _limit = time_limit(60);
     with_tracer();
     for front_end in 0..2 {

@@ -4,6 +4,7 @@ use spandrel_tests::prelude::*;
 
 #[test]
 fn records_under_the_layer_come_from_where_they_were_logged() {
+    alone!();
     let (scratch, profiler) = recording_for(30);
     tracing_subscriber::registry().with(profiler.layer()).init();
     let line = i64::from(line!()) + 1;

@@ -48,12 +48,14 @@ fn record(install: fn(&Profiler) -> Dispatch) {
 
 #[test]
 fn no_span_is_lost_for_want_of_a_number_of_its_callsite() {
+    alone!();
     let _limit = time_limit(300);
     record(dispatch);
 }
 
 #[test]
 fn nor_in_our_own_subscriber() {
+    alone!();
     let _limit = time_limit(300);
     record(|profiler| Dispatch::new(profiler.subscriber()));
 }

@@ -51,6 +51,7 @@ fn tree() {
 
 #[test]
 fn memory_is_listed_as_the_process_has_it() {
+    alone!();
     let scratch = scratch_for(120);
     let (before, peak_before) = (anonymous(), status("VmHWM:"));
     let builder = Profiler::builder().database(scratch.db()).max_open_spans(40_000);

@@ -15,6 +15,7 @@ fn open(path: &Path) -> (Vec<String>, bool) {
 
 #[test]
 fn a_flush_shows_the_spans_that_it_is_in() {
+    alone!();
     if child::role().is_some() {
         return record_until_killed();
     }

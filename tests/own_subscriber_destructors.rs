@@ -30,6 +30,7 @@ fn touch() {
 /// Whatever is destroyed first, the thread's locals of ours or that one.
 #[test]
 fn spans_in_destructors_are_recorded() {
+    alone!();
     let (scratch, profiler) = recording_for(60);
     profiler.subscriber().init().unwrap();
     let (mut spans, mut events) = (0, 0);

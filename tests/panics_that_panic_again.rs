@@ -38,6 +38,7 @@ const ROUNDS: u64 = 200;
 
 #[test]
 fn a_payload_that_panics_when_it_is_dropped_stays_in_the_callback() {
+    alone!();
     let _limit = time_limit(60);
     std::panic::set_hook(Box::new(|_| {}));
     for front in Front::BOTH {

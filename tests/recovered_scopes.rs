@@ -50,6 +50,7 @@ fn nest(n: u64) {
 
 #[test]
 fn scopes_that_were_open_are_crashed_and_no_others() {
+    alone!();
     let role = child::role();
     if role.as_deref() == Some("record") {
         return record_until_killed();

@@ -148,6 +148,7 @@ const LENGTHS: [fn(u64) -> Vec<u64>; 6] = [
 
 #[test]
 fn a_program_whose_ring_file_is_cut_goes_on_and_stores_nothing_that_is_wrong() {
+    alone!();
     if child::role().is_some() {
         return record();
     }
@@ -169,6 +170,7 @@ fn a_program_whose_ring_file_is_cut_goes_on_and_stores_nothing_that_is_wrong() {
 
 #[test]
 fn so_does_one_that_is_collected() {
+    alone!();
     if child::role().is_some() {
         return record();
     }
@@ -181,6 +183,7 @@ fn so_does_one_that_is_collected() {
 
 #[test]
 fn whoever_collects_from_one_that_is_cut_stores_nothing_that_is_wrong() {
+    alone!();
     if child::role().is_some() {
         return record();
     }
@@ -211,6 +214,7 @@ fn whoever_collects_from_one_that_is_cut_stores_nothing_that_is_wrong() {
 
 #[test]
 fn what_is_counted_after_a_cut_stays_counted_when_the_file_is_cut_again() {
+    alone!();
     const SPANS: u64 = 400;
     let (_limit, folder) = (time_limit(60), spandrel_tests::collecting::rings());
     let profiler = spandrel_tests::collecting::small_in(folder.path()).build().unwrap();
@@ -263,6 +267,7 @@ fn record_under_a_taken_descriptor() {
 
 #[test]
 fn a_descriptor_that_is_another_file_by_now_says_nothing_of_the_ring_file() {
+    alone!();
     if child::role().is_some() {
         return record_under_a_taken_descriptor();
     }

@@ -32,6 +32,7 @@ fn alone(body: fn(&Scratch)) {
 
 #[test]
 fn a_child_of_fork_writes_nothing_into_its_parents_ring() {
+    alone!();
     alone(|scratch| {
         let builder = Profiler::builder().database(scratch.db()).crash_proof(true);
         let profiler = builder.flush_interval(Duration::from_secs(3_600)).build().unwrap();
@@ -63,6 +64,7 @@ fn a_child_of_fork_writes_nothing_into_its_parents_ring() {
 
 #[test]
 fn somebody_removes_the_file_and_the_recording_goes_on() {
+    alone!();
     let _limit = time_limit(60);
     let scratch = scratch();
     let profiler = Profiler::builder().database(scratch.db()).crash_proof(true).build().unwrap();
@@ -80,6 +82,7 @@ fn somebody_removes_the_file_and_the_recording_goes_on() {
 
 #[test]
 fn without_room_for_the_file_the_recording_goes_on_and_says_so() {
+    alone!();
     alone(|scratch| {
         system::limit_file_size(Some(8 << 20)).unwrap();
         let builder = Profiler::builder().database(scratch.db()).crash_proof(true);
@@ -99,6 +102,7 @@ fn without_room_for_the_file_the_recording_goes_on_and_says_so() {
 
 #[test]
 fn a_profiler_that_is_not_built_leaves_no_file() {
+    alone!();
     let _limit = time_limit(60);
     let scratch = scratch();
     let first = Profiler::builder().database(scratch.db()).crash_proof(true).build().unwrap();

@@ -21,6 +21,7 @@ extern "C" fn handler(_signal: libc::c_int) {
 
 #[test]
 fn a_handler_enters_the_span_that_it_has_interrupted() {
+    alone!();
     if !interrupts::CAN_STEP {
         return;
     }

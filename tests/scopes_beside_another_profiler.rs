@@ -96,6 +96,7 @@ fn thread(scopes: Scopes, number: u64, turn: &mpsc::Receiver<()>, done: &mpsc::S
               which of the 62 positions that is depends on the machine code"
 )]
 fn a_scope_ends_where_a_handler_records_for_another_profiler() {
+    alone!();
     match child::role() {
         None => child::plan("one").start().succeed(),
         Some(_) => ends_are_interrupted(ONE),
@@ -104,6 +105,7 @@ fn a_scope_ends_where_a_handler_records_for_another_profiler() {
 
 #[test]
 fn a_scope_in_no_slot_of_the_thread_ends_where_a_handler_records_for_another_profiler() {
+    alone!();
     match child::role() {
         None => child::plan("many").start().succeed(),
         Some(_) => ends_are_interrupted(MANY),

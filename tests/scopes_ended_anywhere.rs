@@ -12,6 +12,7 @@ use spandrel_tests::system;
 
 #[test]
 fn each_scope_is_one_row_or_counted() {
+    alone!();
     let _limit = time_limit(120);
     let Some(role) = child::role() else {
         for front in ["subscriber", "layer"] {

@@ -43,6 +43,7 @@ fn nest(depth: u64) {
 
 #[test]
 fn slots_stay_a_list_where_slow_ends_interrupt_each_other() {
+    alone!();
     let Some(_) = child::role() else {
         child::plan("interrupted").start().succeed();
         return;

@@ -48,6 +48,7 @@ fn make() {
 
 #[test]
 fn values_are_those_of_spans() {
+    alone!();
     let _limit = time_limit(60);
     let Some(role) = child::role() else {
         for front in ["subscriber", "layer", "filter", "thread"] {

@@ -46,6 +46,7 @@ const SETUPS: [Setup; 9] = [
 
 #[test]
 fn scopes_and_spans_make_the_tree_that_a_plain_model_makes() {
+    alone!();
     match child::role() {
         None => {
             let _limit = time_limit(300 * rounds(1));

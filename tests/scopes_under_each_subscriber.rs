@@ -12,6 +12,7 @@ use tracing_subscriber::{Layer, reload};
 
 #[test]
 fn a_scope_is_recorded_by_its_threads_subscriber() {
+    alone!();
     let _limit = time_limit(120);
     match child::role().as_deref() {
         None => {

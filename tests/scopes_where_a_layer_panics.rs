@@ -21,6 +21,7 @@ impl<S: Subscriber> tracing_subscriber::Layer<S> for PanicsOnce {
 
 #[test]
 fn scopes_go_on_where_a_layer_has_panicked_once() {
+    alone!();
     let Some(role) = child::role() else {
         for kind in ["span", "scope"] {
             child::plan(kind).start().succeed();

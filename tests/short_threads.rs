@@ -5,6 +5,7 @@ use spandrel_tests::prelude::*;
 
 #[test]
 fn a_hundred_thousand_short_threads() {
+    alone!();
     const THREADS: u64 = 100_000;
     let scratch = scratch_for(120);
     let profiler = spandrel::Profiler::builder().database(scratch.db()).build().unwrap();

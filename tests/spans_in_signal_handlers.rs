@@ -99,6 +99,7 @@ const SPANS_OF_A_WORK: u64 = 5;
 
 #[test]
 fn spans_opened_in_a_signal_handler_are_stored_or_counted() {
+    alone!();
     let Some(role) = child::role() else {
         let _limit = time_limit(1_200 * rounds(1));
         for round in 0..rounds(1) {

@@ -118,6 +118,7 @@ fn step_through(what: fn() -> Option<(u32, u64)>, takes: bool, step: usize) -> V
 
 #[test]
 fn nobody_gets_the_table_of_another_owner() {
+    alone!();
     let Some(role) = child::role() else {
         for role in ["taken", "replaced"] {
             child::plan(role).start().succeed();

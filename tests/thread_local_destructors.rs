@@ -79,6 +79,7 @@ fn run(role: &str) -> (std::process::ExitStatus, Vec<String>, spandrel_tests::Sc
 
 #[test]
 fn spans_in_destructors_are_stored_or_counted_while_the_registry_lives() {
+    alone!();
     if let Some(role) = child::role() {
         return end_a_thread(&role);
     }
@@ -90,6 +91,7 @@ fn spans_in_destructors_are_stored_or_counted_while_the_registry_lives() {
 
 #[test]
 fn the_registry_itself_aborts_once_its_locals_are_gone() {
+    alone!();
     if let Some(role) = child::role() {
         return end_a_thread(&role);
     }

@@ -17,6 +17,7 @@ const TIMES: u64 = 10;
 
 #[test]
 fn values_of_scopes_that_nobody_wants_are_not_looked_at() {
+    alone!();
     let Some(role) = child::role() else {
         for role in ["filter", "filter that decides each time", "other subscriber"] {
             child::plan(role).start().succeed();

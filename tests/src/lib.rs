@@ -13,6 +13,7 @@
 //! | [`programs`] | random programs of span operations |
 //! | [`random_programs`] | those under a profiler between two models |
 //! | [`child`] | the test itself run again as another process |
+//! | [`alone`](mod@alone) | a test in a process of its own |
 //! | [`host`] | a program that records on command, to be killed |
 //! | [`self_times`] | self times, computed anew from the rows |
 //! | [`sitter`] | somebody who reads and does not end his transaction |
@@ -33,6 +34,7 @@
 //! | [`witness`] | spandrel's own subscriber between two models |
 
 pub mod allocations;
+pub mod alone;
 pub mod asking;
 pub mod child;
 #[cfg(feature = "collected")]

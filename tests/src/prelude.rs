@@ -12,7 +12,7 @@ pub use tracing::{
 pub use tracing_subscriber::prelude::*;
 
 pub use crate::{
-    Database, Front, Scratch, child, dispatch, ledger, recorded, recorded_by_both, recording,
-    recording_for, repeated, rounds, scratch, scratch_for, self_times, skipped, small, spin,
-    subscriber, time_limit, within,
+    Database, Front, Scratch, alone, child, dispatch, ledger, recorded, recorded_by_both,
+    recording, recording_for, repeated, rounds, scratch, scratch_for, self_times, skipped, small,
+    spin, subscriber, time_limit, within,
 };
