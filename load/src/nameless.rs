@@ -18,7 +18,7 @@ struct Found {
     first: i64,
     /// The root's distance from the first id, and in the lower bits the level, counted from one; 0 for
     /// an id that no row has.
-    places: Vec<u64>,
+    positions: Vec<u64>,
 }
 
 const LEVEL_BITS: u32 = 8;
@@ -26,16 +26,16 @@ const LEVEL_BITS: u32 = 8;
 impl Found {
     /// Level and root of a span.
     fn get(&self, id: i64) -> Option<(usize, i64)> {
-        let place = *self.places.get(usize::try_from(id - self.first).ok()?)?;
-        let level = (place & ((1 << LEVEL_BITS) - 1)) as usize;
-        Some((level.checked_sub(1)?, self.first + (place.cast_signed() >> LEVEL_BITS)))
+        let position = *self.positions.get(usize::try_from(id - self.first).ok()?)?;
+        let level = (position & ((1 << LEVEL_BITS) - 1)) as usize;
+        Some((level.checked_sub(1)?, self.first + (position.cast_signed() >> LEVEL_BITS)))
     }
 
     fn push(&mut self, id: i64, level: usize, root: i64) {
-        self.places.resize((id - self.first) as usize, 0);
+        self.positions.resize((id - self.first) as usize, 0);
         // A root that was dropped may lie before the first id; it is told from others all the same.
         let root = (root - self.first) as u64;
-        self.places.push(root << LEVEL_BITS | (level as u64 + 1));
+        self.positions.push(root << LEVEL_BITS | (level as u64 + 1));
     }
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn check(
     let mut rows = select.query([run])?;
     while let Some(row) = rows.next()? {
         let (id, parent, root) = (row.get(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?);
-        let found = found.get_or_insert_with(|| Found { first: id, places: Vec::new() });
+        let found = found.get_or_insert_with(|| Found { first: id, positions: Vec::new() });
         looked.add(2);
         if !row.get::<_, bool>(3)? {
             faults.add(format_args!("span {id} has fields, and none were sent"));

@@ -113,7 +113,7 @@ impl Met {
 
     /// Whether it was sent and is met for the first time; otherwise says what is wrong.
     pub(crate) fn meet(&mut self, code: u64) -> Result<(), &'static str> {
-        let (word, bit) = self.place(code).ok_or("was never sent")?;
+        let (word, bit) = self.bit_of(code).ok_or("was never sent")?;
         if *word & bit != 0 {
             return Err("is stored twice");
         }
@@ -122,10 +122,10 @@ impl Met {
     }
 
     pub(crate) fn has(&mut self, code: u64) -> bool {
-        self.place(code).is_some_and(|(word, bit)| *word & bit != 0)
+        self.bit_of(code).is_some_and(|(word, bit)| *word & bit != 0)
     }
 
-    fn place(&mut self, code: u64) -> Option<(&mut u64, u64)> {
+    fn bit_of(&mut self, code: u64) -> Option<(&mut u64, u64)> {
         let Unit { lane, sequence, level } = Unit::from_code(code);
         if level >= self.depth || sequence >= *self.trees.get(lane)? {
             return None;

@@ -9,7 +9,7 @@ use crate::recorder::local::{self, ThreadToken};
 use crate::recorder::losses::Kind;
 use crate::recorder::open_spans::{SlotPosition, SpanSlot};
 use crate::recorder::record::{ClosingSpan, Entries, SLOT_WORDS, Status, slots};
-use crate::recorder::said::Said;
+use crate::recorder::status_hints::StatusHints;
 
 impl Recorder {
     /// A handle of a span of a direct layer is cloned.
@@ -54,7 +54,8 @@ impl Recorder {
     pub(super) fn publish_closed(&self, position: SlotPosition, span: &SpanSlot, end: u64) {
         let in_place = span.field_words();
         // What the fields do not tell about the status, if there is anything.
-        let said = Some(span.said()).filter(|said| !said.is_nothing()).map(Said::word);
+        let said =
+            Some(span.status_hints()).filter(|said| !said.is_nothing()).map(StatusHints::word);
         let field_words = in_place + usize::from(said.is_some());
         let foreign = self.open.foreign(position);
         let entries = span.entries(foreign, end);

@@ -11,8 +11,8 @@ use crate::recorder::local::{self, NoThreadState, ThreadToken};
 use crate::recorder::losses::{DropReason, Kind};
 use crate::recorder::open_spans::SpanSlot;
 use crate::recorder::record::{self, EVENT_WORDS, EventHead, slots};
-use crate::recorder::said::{is_of_instrument, may_be_of_instrument};
 use crate::recorder::sites::Answer;
+use crate::recorder::status_hints::{is_of_instrument, may_be_of_instrument};
 
 impl Recorder {
     /// An event happens; `answer` is that of the front end's filter.

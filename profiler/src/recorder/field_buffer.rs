@@ -11,7 +11,7 @@ use crate::recorder::fields::{
     KIND_U32, KIND_U64, KIND_U128, header, index_of, missing, tail_word,
 };
 use crate::recorder::open_spans::SpanSlot;
-use crate::recorder::said::{Role, Said, Told, of_float};
+use crate::recorder::status_hints::{HintValue, Role, StatusHints, of_float};
 
 /// Least room to format a value in.
 const TEXT_BYTES_MIN: usize = 64;
@@ -36,7 +36,7 @@ pub(crate) struct FieldBuffer {
     /// Whether the status is wanted: of an event it is not.
     listens: bool,
     /// What the fields tell about their span's status.
-    said: Said,
+    status_hints: StatusHints,
     /// Where `Debug` values are formatted.
     text: Box<[u8]>,
 }
@@ -52,7 +52,7 @@ impl FieldBuffer {
             left_out: false,
             cut: false,
             listens: false,
-            said: Said::default(),
+            status_hints: StatusHints::default(),
             // So large that a short text can be formatted in full even if there is no room to keep it:
             // it may tell the status.
             text: vec![0; (words_max * 8).max(TEXT_BYTES_MIN)].into(),
@@ -63,7 +63,7 @@ impl FieldBuffer {
     #[inline]
     pub(crate) fn begin(&mut self, fields: usize) {
         self.begin_event(fields);
-        self.said = Said::default();
+        self.status_hints = StatusHints::default();
         self.listens = true;
     }
 
@@ -111,7 +111,7 @@ impl FieldBuffer {
     /// could be kept.
     pub(crate) fn mark(&self, span: &SpanSlot, kept: bool) {
         let is_in_words = kept && !self.cut && !self.left_out;
-        span.set_said(self.said, is_in_words);
+        span.set_status_hints(self.status_hints, is_in_words);
         if self.left_out {
             span.set_left_out();
         }
@@ -119,13 +119,13 @@ impl FieldBuffer {
 
     /// Whether the words do not tell everything about the fields.
     pub(crate) fn has_more_to_say(&self) -> bool {
-        self.left_out || self.cut && !self.said.is_nothing()
+        self.left_out || self.cut && !self.status_hints.is_nothing()
     }
 
     /// Notes a value. Returns how many words it may take, and the field's index if that fits into a
     /// header.
     #[inline]
-    fn meet(&mut self, field: &Field, told: Told<'_>) -> Option<(u8, usize)> {
+    fn meet(&mut self, field: &Field, told: HintValue<'_>) -> Option<(u8, usize)> {
         if self.listens && Role::may_be_of(field.name()) {
             self.listen(field.name(), told);
         }
@@ -140,9 +140,9 @@ impl FieldBuffer {
 
     #[cold]
     #[inline(never)]
-    fn listen(&mut self, name: &str, told: Told<'_>) {
+    fn listen(&mut self, name: &str, told: HintValue<'_>) {
         if let Some(role) = Role::of(name) {
-            self.said.tell(role, told);
+            self.status_hints.tell(role, told);
         }
     }
 
@@ -161,7 +161,7 @@ impl FieldBuffer {
 
     /// Adds a header, to which the field's index is added, and the words after it.
     #[inline]
-    fn push<const N: usize>(&mut self, field: &Field, told: Told<'_>, words: [u64; N]) {
+    fn push<const N: usize>(&mut self, field: &Field, told: HintValue<'_>, words: [u64; N]) {
         let Some((index, room)) = self.meet(field, told) else { return };
         match self.words.get_mut(self.len..self.len + N) {
             Some(to) if N <= room => {
@@ -177,7 +177,7 @@ impl FieldBuffer {
     /// recorded.
     #[inline]
     fn push_text(&mut self, field: &Field, kind: u8, bytes: &[u8], original: u64) {
-        let told = Told::Text(bytes, bytes.len() as u64 == original);
+        let told = HintValue::Text(bytes, bytes.len() as u64 == original);
         let Some((index, room)) = self.meet(field, told) else { return };
         let n = 1 + bytes.len().div_ceil(8);
         match self.words.get_mut(self.len..self.len + n) {
@@ -277,7 +277,7 @@ impl fmt::Write for Cutter<'_> {
 impl Visit for FieldBuffer {
     #[inline]
     fn record_i64(&mut self, field: &Field, value: i64) {
-        let told = Told::Number(value.into());
+        let told = HintValue::Number(value.into());
         match i32::try_from(value) {
             Ok(small) => self.push(field, told, [header(0, KIND_I32, 0, small as u32)]),
             Err(_) => self.push(field, told, [header(0, KIND_I64, 0, 0), value as u64]),
@@ -286,7 +286,7 @@ impl Visit for FieldBuffer {
 
     #[inline]
     fn record_u64(&mut self, field: &Field, value: u64) {
-        let told = Told::Number(value.into());
+        let told = HintValue::Number(value.into());
         match u32::try_from(value) {
             Ok(small) => self.push(field, told, [header(0, KIND_U32, 0, small)]),
             Err(_) => self.push(field, told, [header(0, KIND_U64, 0, 0), value]),
@@ -295,12 +295,12 @@ impl Visit for FieldBuffer {
 
     fn record_i128(&mut self, field: &Field, value: i128) {
         let (low, high) = (value as u64, (value >> 64) as u64);
-        self.push(field, Told::Number(value), [header(0, KIND_I128, 0, 0), low, high]);
+        self.push(field, HintValue::Number(value), [header(0, KIND_I128, 0, 0), low, high]);
     }
 
     fn record_u128(&mut self, field: &Field, value: u128) {
         let (low, high) = (value as u64, (value >> 64) as u64);
-        let told = Told::Number(i128::try_from(value).unwrap_or(i128::MAX));
+        let told = HintValue::Number(i128::try_from(value).unwrap_or(i128::MAX));
         self.push(field, told, [header(0, KIND_U128, 0, 0), low, high]);
     }
 
@@ -311,7 +311,7 @@ impl Visit for FieldBuffer {
 
     #[inline]
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.push(field, Told::Bool(value), [header(0, KIND_BOOL, 0, u32::from(value))]);
+        self.push(field, HintValue::Bool(value), [header(0, KIND_BOOL, 0, u32::from(value))]);
     }
 
     #[inline]

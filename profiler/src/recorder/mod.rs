@@ -36,7 +36,7 @@ pub(crate) mod field_buffer;
 pub(crate) mod field_room;
 pub(crate) mod fields;
 pub(crate) mod record;
-pub(crate) mod said;
+pub(crate) mod status_hints;
 
 // What is recorded: rules, and the decisions about callsites.
 pub(crate) mod entry_rules;

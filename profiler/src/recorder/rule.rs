@@ -4,7 +4,7 @@ use tracing_core::{Level, LevelFilter, Metadata};
 use tracing_subscriber::filter::Targets;
 
 use crate::error::{Error, ErrorKind};
-use crate::recorder::said::may_be_of_instrument;
+use crate::recorder::status_hints::may_be_of_instrument;
 
 /// What a rule says of a callsite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,7 +21,7 @@ use crate::recorder::record::{
 };
 #[cfg(feature = "crash-proof")]
 use crate::recorder::ring_file::dead_names::{DeadCallsite, DeadNames};
-use crate::recorder::said::{Role, Said};
+use crate::recorder::status_hints::{Role, StatusHints};
 use crate::recorder::threads::Threads;
 use crate::redact::{Redaction, Secrecy};
 
@@ -420,8 +420,8 @@ impl Converter {
         let context = site.ids.context(fields);
         let status = match &site.roles {
             Some(roles) if head.status != Status::Panicked => {
-                let has_failed =
-                    Said::in_words(roles, fields).has_failed(head.status == Status::Error, rules);
+                let has_failed = StatusHints::in_words(roles, fields)
+                    .has_failed(head.status == Status::Error, rules);
                 if has_failed { Status::Error } else { Status::Ok }
             }
             _ => head.status,

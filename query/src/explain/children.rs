@@ -78,8 +78,8 @@ impl Children {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        if let Some(place) = sample.get_mut((self.random % *met) as usize) {
-            *place = drawn;
+        if let Some(kept) = sample.get_mut((self.random % *met) as usize) {
+            *kept = drawn;
         }
     }
 
@@ -175,8 +175,8 @@ impl Children {
         // In a fixed order, since floating-point sums depend on it: the same question has one answer.
         let mut all: Vec<_> = self.spent.iter().collect();
         all.sort_unstable_by_key(|(key, _)| **key);
-        for ((class, place, name), spent) in all {
-            let drawn = self.samples.get(*class).and_then(|sample| sample.get(*place));
+        for ((class, index, name), spent) in all {
+            let drawn = self.samples.get(*class).and_then(|sample| sample.get(*index));
             let row = by_number.get(name).and_then(|row| shares.get_mut(*row));
             if let (Some(drawn), Some((_, moments))) = (drawn, row)
                 && let Some(moments) = moments.get_mut(*class)

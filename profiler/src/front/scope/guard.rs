@@ -121,7 +121,7 @@ pub(super) fn open_inside(kept: Kept) -> Option<Scope> {
             token.expect_here(span);
             kin_inside(token, table)
         };
-        fill_plain(token, table, (kept, start), enter, |kin, _| kin)
+        fill_plain(token, table, (kept, start), enter, |parent_link, _| parent_link)
     })
 }
 
@@ -132,7 +132,7 @@ pub(super) fn open_anywhere(kept: Kept) -> Option<Scope> {
     local::with_idle_table_of(kept.owner, |token, table| {
         let enter = |span: &SpanSlot| {
             token.expect_here(span);
-            kin(token, table)
+            parent_link(token, table)
         };
         fill_plain(token, table, (kept, start), enter, with_own_root)
     })
@@ -145,12 +145,12 @@ fn fill_plain<K>(
     table: &Table<SpanSlot>,
     (kept, start): (Kept, u64),
     enter: impl FnOnce(&SpanSlot) -> Option<K>,
-    kin_of: impl FnOnce(K, u64) -> (u64, u64),
+    parent_and_root: impl FnOnce(K, u64) -> (u64, u64),
 ) -> Option<Scope> {
     let (position, span) = token.free_scope_slot(table)?;
-    let kin = enter(span)?;
+    let parent_link = enter(span)?;
     let id = token.next_id_of_idle(start)?;
-    let (parent, root) = kin_of(kin, id);
+    let (parent, root) = parent_and_root(parent_link, id);
     token.take_scope_slot(span);
     span.set_origin(parent | kept.callsite);
     span.complete_scope(id, root, start);
@@ -169,7 +169,7 @@ pub(super) fn renew_ids(owner: Owner) -> bool {
 
 /// Parent and root of a new one, both 0 outside of all spans; if the innermost span is the thread's own.
 #[inline(always)]
-fn kin(token: ThreadToken, table: &Table<SpanSlot>) -> Option<(u64, u64)> {
+fn parent_link(token: ThreadToken, table: &Table<SpanSlot>) -> Option<(u64, u64)> {
     if token.is_outside() { Some((0, 0)) } else { kin_inside(token, table) }
 }
 
@@ -200,16 +200,16 @@ pub(super) fn open_with_fields(
         // From here on the fields may not be visited again: code of the user's may have run.
         let words = fields.len_if_inline();
         let start = timestamp::read();
-        let kin = kin(token, table);
-        let id = kin.and_then(|_| token.next_id_of_idle(start));
-        let (Some(words), Some(kin), Some(id)) = (words, kin, id) else {
+        let parent_link = parent_link(token, table);
+        let id = parent_link.and_then(|_| token.next_id_of_idle(start));
+        let (Some(words), Some(parent_link), Some(id)) = (words, parent_link, id) else {
             // Copies, or both would lie in memory on the fast path, too.
             let (fields, values) = (fields, values);
             let is_open = open_otherwise((position, owner), callsite, metadata, (&fields, &values));
             let scope = Scope::new(owner.with_tag(position | WITH_FIELDS));
             return Some(if is_open { scope } else { Scope::NONE });
         };
-        let (parent, root) = with_own_root(kin, id);
+        let (parent, root) = with_own_root(parent_link, id);
         token.take_scope_slot(span);
         span.set_words(words);
         span.set_origin(parent | callsite);

@@ -1,7 +1,7 @@
 //! Bits of the words of a slot that are not the same as in a [`record`](crate::recorder::record).
 
 use crate::recorder::record::{APART, UPPER_SHIFT};
-use crate::recorder::said::SAID_BITS;
+use crate::recorder::status_hints::STATUS_HINT_BITS;
 
 /// In the lower half of `head`, beside the number of the owner: it is inside.
 pub(crate) const INSIDE: u32 = 1 << 24;
@@ -41,11 +41,11 @@ pub(super) const CLONED: u64 = 1 << 36;
 /// Everything unusual about a scope is said there, so that its end only looks at `extra`.
 pub(super) const SCOPE_OVERLAPPED: u64 = CLONED;
 /// The bits of `extra` for what is known about its status, if its fields do not tell all of it.
-pub(super) const SAID_SHIFT: u32 = 37;
-pub(super) const SAID: u64 = ((1 << SAID_BITS) - 1) << SAID_SHIFT;
+pub(super) const STATUS_HINTS_SHIFT: u32 = 37;
+pub(super) const STATUS_HINTS: u64 = ((1 << STATUS_HINT_BITS) - 1) << STATUS_HINTS_SHIFT;
 /// The bits of `extra` for the layer; 0 is the first one.
 pub(super) const LAYER_SHIFT: u32 = 48;
-const _: () = assert!(SAID_SHIFT + SAID_BITS <= LAYER_SHIFT);
+const _: () = assert!(STATUS_HINTS_SHIFT + STATUS_HINT_BITS <= LAYER_SHIFT);
 
 /// The reserved words in `extra`, and the pending ones above them.
 pub(super) const RESERVED: u64 = 0xFFFF;

@@ -3,14 +3,14 @@
 #[cfg(feature = "opentelemetry")]
 use super::bits::FOREIGN;
 use super::bits::{
-    CLONED, CLOSED, FAILED, INSIDE, LAYER_SHIFT, LEFT_OUT, RESERVED, RESERVED_KEY, SAID,
-    SAID_SHIFT, SCOPE_OVERLAPPED,
+    CLONED, CLOSED, FAILED, INSIDE, LAYER_SHIFT, LEFT_OUT, RESERVED, RESERVED_KEY,
+    SCOPE_OVERLAPPED, STATUS_HINTS, STATUS_HINTS_SHIFT,
 };
 use super::{INLINE_WORDS, Link, NewSpan, key_in};
 #[cfg(feature = "opentelemetry")]
 use crate::recorder::record::ENTERED;
 use crate::recorder::record::{self, SLOT_WORDS, THREAD_MAX};
-use crate::recorder::said::Said;
+use crate::recorder::status_hints::StatusHints;
 use crate::sync::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 /// One slot: four cache lines, of which a span without fields uses the first.
@@ -319,23 +319,23 @@ impl SpanSlot {
     }
 
     /// What is known about its status that is not in its fields.
-    pub(crate) fn said(&self) -> Said {
-        Said::from_bits((self.extra() & SAID) >> SAID_SHIFT)
+    pub(crate) fn status_hints(&self) -> StatusHints {
+        StatusHints::from_bits((self.extra() & STATUS_HINTS) >> STATUS_HINTS_SHIFT)
     }
 
     /// Something was told about the span's status. If it is not in the fields, stores it; if it is,
     /// forgets what was told before.
-    pub(crate) fn set_said(&self, said: Said, is_in_fields: bool) {
-        if said.has_error() && self.is_failed() {
+    pub(crate) fn set_status_hints(&self, hints: StatusHints, is_in_fields: bool) {
+        if hints.has_error() && self.is_failed() {
             // This is the status now, whatever has happened before.
             self.unmark(FAILED);
         }
-        let before = said.fields() << SAID_SHIFT;
+        let before = hints.fields() << STATUS_HINTS_SHIFT;
         if self.extra() & before != 0 {
             self.unmark(before);
         }
-        if !is_in_fields && !said.is_nothing() {
-            self.mark(said.bits() << SAID_SHIFT);
+        if !is_in_fields && !hints.is_nothing() {
+            self.mark(hints.bits() << STATUS_HINTS_SHIFT);
         }
     }
 

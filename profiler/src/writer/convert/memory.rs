@@ -2,7 +2,7 @@
 
 use super::{Callsite, Converter};
 use crate::memory_use::MemoryUse;
-use crate::recorder::said::Role;
+use crate::recorder::status_hints::Role;
 
 impl Callsite {
     fn memory(&self) -> MemoryUse {

@@ -12,7 +12,7 @@
 //! switched off.
 //!
 //! The writer looks at a span's words. What those do not have in full was looked at when it was recorded:
-//! it stands in the flags of the open span, and behind the words of its record, in [padding](Said::word)
+//! it stands in the flags of the open span, and behind the words of its record, in [padding](StatusHints::word)
 //! that says so. So a span without such fields costs nothing, and what is cut changes no status.
 
 use tracing_core::Metadata;
@@ -82,7 +82,7 @@ impl Role {
         name.len() < 32 && LENGTHS >> name.len() & 1 != 0
     }
 
-    /// The position of its two bits in [`Said`]; the description has only one.
+    /// The position of its two bits in [`StatusHints`]; the description has only one.
     const fn shift(self) -> u32 {
         match self {
             Self::Code => 0,
@@ -129,7 +129,7 @@ pub(crate) fn is_of_instrument(event: &Metadata<'_>, span: &Metadata<'_>) -> boo
 
 /// A value, as far as it may tell a status.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Told<'a> {
+pub(crate) enum HintValue<'a> {
     Bool(bool),
     Number(i128),
     /// The available bytes of a text, and whether those are all.
@@ -140,16 +140,16 @@ pub(crate) enum Told<'a> {
 
 /// What the fields of a span tell: for each role, the last value counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Said(u16);
+pub(crate) struct StatusHints(u16);
 
 /// How many bits it has.
-pub(crate) const SAID_BITS: u32 = 11;
+pub(crate) const STATUS_HINT_BITS: u32 = 11;
 /// Longest text that is looked at in full; of longer ones, only the first bytes.
 const TEXT_BYTES_MAX: usize = 32;
 
-impl Said {
+impl StatusHints {
     pub(crate) fn from_bits(bits: u64) -> Self {
-        Self(bits as u16 & ((1 << SAID_BITS) - 1))
+        Self(bits as u16 & ((1 << STATUS_HINT_BITS) - 1))
     }
 
     pub(crate) fn bits(self) -> u64 {
@@ -183,7 +183,7 @@ impl Said {
     }
 
     /// A value has come.
-    pub(crate) fn tell(&mut self, role: Role, told: Told<'_>) {
+    pub(crate) fn tell(&mut self, role: Role, told: HintValue<'_>) {
         let says = match role {
             Role::Code => code(told),
             Role::Error => error(told),
@@ -264,11 +264,13 @@ impl Said {
         match field.value {
             // It was looked at when it was recorded.
             Value::Missing => {}
-            Value::Bool(value) => self.tell(role, Told::Bool(value)),
-            Value::I64(n) => self.tell(role, Told::Number(n.into())),
-            Value::U64(n) => self.tell(role, Told::Number(n.into())),
-            Value::I128(n) => self.tell(role, Told::Number(n)),
-            Value::U128(n) => self.tell(role, Told::Number(i128::try_from(n).unwrap_or(i128::MAX))),
+            Value::Bool(value) => self.tell(role, HintValue::Bool(value)),
+            Value::I64(n) => self.tell(role, HintValue::Number(n.into())),
+            Value::U64(n) => self.tell(role, HintValue::Number(n.into())),
+            Value::I128(n) => self.tell(role, HintValue::Number(n)),
+            Value::U128(n) => {
+                self.tell(role, HintValue::Number(i128::try_from(n).unwrap_or(i128::MAX)))
+            }
             Value::F64(x) => self.tell(role, of_float(x)),
             Value::Str(words, len) | Value::Bytes(words, len) => {
                 let mut bytes = [0; TEXT_BYTES_MAX];
@@ -277,16 +279,16 @@ impl Said {
                 }
                 let at_hand = len.min(TEXT_BYTES_MAX);
                 let is_whole = at_hand == len && !field.is_cut();
-                self.tell(role, Told::Text(&bytes[..at_hand], is_whole));
+                self.tell(role, HintValue::Text(&bytes[..at_hand], is_whole));
             }
         }
     }
 }
 
 /// A float; a whole number counts as one.
-pub(crate) fn of_float<'a>(x: f64) -> Told<'a> {
+pub(crate) fn of_float<'a>(x: f64) -> HintValue<'a> {
     let is_whole = x.fract() == 0.0 && x.abs() < 9e15;
-    if is_whole { Told::Number(x as i128) } else { Told::Other }
+    if is_whole { HintValue::Number(x as i128) } else { HintValue::Other }
 }
 
 /// Whether a text in the field `error` says that nothing has failed: it is empty, or the `Debug` text of
@@ -295,15 +297,15 @@ fn says_no_error(text: &[u8]) -> bool {
     matches!(text, b"" | b"false" | b"None" | b"\"\"")
 }
 
-fn error(told: Told<'_>) -> u16 {
+fn error(told: HintValue<'_>) -> u16 {
     match told {
-        Told::Bool(false) => FINE,
-        Told::Text(text, true) if says_no_error(text) => FINE,
+        HintValue::Bool(false) => FINE,
+        HintValue::Text(text, true) if says_no_error(text) => FINE,
         _ => FAILS,
     }
 }
 
-fn code(told: Told<'_>) -> u16 {
+fn code(told: HintValue<'_>) -> u16 {
     match told {
         _ if is_word(told, "ok") => FINE,
         _ if is_word(told, "error") => FAILS,
@@ -311,7 +313,7 @@ fn code(told: Told<'_>) -> u16 {
     }
 }
 
-fn grpc(told: Told<'_>) -> u16 {
+fn grpc(told: HintValue<'_>) -> u16 {
     match number(told).or_else(|| grpc_by_name(told)) {
         // No code at all.
         None | Some(0) => FINE,
@@ -323,7 +325,7 @@ fn grpc(told: Told<'_>) -> u16 {
     }
 }
 
-fn grpc_by_name(told: Told<'_>) -> Option<i128> {
+fn grpc_by_name(told: HintValue<'_>) -> Option<i128> {
     let text = unquoted(told)?;
     let is_name = |name: &&str| {
         let letters = text.iter().filter(|byte| **byte != b'_').map(u8::to_ascii_lowercase);
@@ -333,12 +335,12 @@ fn grpc_by_name(told: Told<'_>) -> Option<i128> {
 }
 
 /// A number, or the number at the beginning of a text such as `503 Service Unavailable`.
-fn number(told: Told<'_>) -> Option<i128> {
+fn number(told: HintValue<'_>) -> Option<i128> {
     /// No status code has more digits.
     const DIGITS_MAX: usize = 9;
     match told {
-        Told::Number(n) => Some(n),
-        Told::Text(text, _) => {
+        HintValue::Number(n) => Some(n),
+        HintValue::Text(text, _) => {
             let text = text.strip_prefix(b"\"").unwrap_or(text);
             let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
             let digits: usize = digits.count();
@@ -349,12 +351,12 @@ fn number(told: Told<'_>) -> Option<i128> {
 }
 
 /// Whether a text is this word, in upper or lower case, also with quotation marks around it.
-fn is_word(told: Told<'_>, word: &str) -> bool {
+fn is_word(told: HintValue<'_>, word: &str) -> bool {
     unquoted(told).is_some_and(|text| text.eq_ignore_ascii_case(word.as_bytes()))
 }
 
-fn unquoted(told: Told<'_>) -> Option<&[u8]> {
-    let Told::Text(text, true) = told else { return None };
+fn unquoted(told: HintValue<'_>) -> Option<&[u8]> {
+    let HintValue::Text(text, true) = told else { return None };
     let inner = text.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
     Some(inner.unwrap_or(text))
 }
@@ -374,12 +376,12 @@ mod tests {
         "rpc.grpc.status_code",
     ];
 
-    fn text(text: &str) -> Told<'_> {
-        Told::Text(text.as_bytes(), true)
+    fn text(text: &str) -> HintValue<'_> {
+        HintValue::Text(text.as_bytes(), true)
     }
 
-    fn said(fields: &[(Role, Told<'_>)]) -> Said {
-        let mut said = Said::default();
+    fn said(fields: &[(Role, HintValue<'_>)]) -> StatusHints {
+        let mut said = StatusHints::default();
         fields.iter().for_each(|(role, told)| said.tell(*role, *told));
         said
     }
@@ -398,33 +400,34 @@ mod tests {
 
     #[test]
     fn padding_says_all_that_was_said_and_is_padding() {
-        for bits in 0..1 << SAID_BITS {
-            let said = Said::from_bits(bits);
+        for bits in 0..1 << STATUS_HINT_BITS {
+            let said = StatusHints::from_bits(bits);
             let words = [fields::padding(2), u64::MAX, said.word()];
             assert!(fields::is_padding(said.word()) && !fields::is_cut(said.word()));
             assert_eq!(fields::len_of(said.word()), 1);
             assert_eq!(Fields::new(&words).next(), None);
-            assert_eq!(Said::in_words(&[(0, Role::Error)], &words), said);
+            assert_eq!(StatusHints::in_words(&[(0, Role::Error)], &words), said);
         }
     }
 
     #[test]
     fn what_is_said_later_takes_the_place_of_what_was_said_of_the_same_field() {
-        let first = said(&[(Role::Error, Told::Bool(true)), (Role::Http, Told::Number(503))]);
+        let first =
+            said(&[(Role::Error, HintValue::Bool(true)), (Role::Http, HintValue::Number(503))]);
         let later = said(&[(Role::Error, text("None")), (Role::Grpc, text("\"NotFound\""))]);
         let both = said(&[
-            (Role::Error, Told::Bool(false)),
-            (Role::Http, Told::Number(500)),
-            (Role::Grpc, Told::Number(5)),
+            (Role::Error, HintValue::Bool(false)),
+            (Role::Http, HintValue::Number(500)),
+            (Role::Grpc, HintValue::Number(5)),
         ]);
         assert_eq!(first.then(later), both);
-        assert_eq!(both.then(Said::default()), both);
+        assert_eq!(both.then(StatusHints::default()), both);
     }
 
     #[test]
     fn numbers_are_read_as_they_are_written() {
         for (told, number_of) in [
-            (Told::Number(-1), Some(-1)),
+            (HintValue::Number(-1), Some(-1)),
             (of_float(503.0), Some(503)),
             (of_float(503.5), None),
             (of_float(f64::NAN), None),
@@ -434,7 +437,7 @@ mod tests {
             (text("12345678901234567890"), Some(123_456_789)),
             (text("five hundred"), None),
             (text(""), None),
-            (Told::Bool(true), None),
+            (HintValue::Bool(true), None),
         ] {
             assert_eq!(number(told), number_of, "{told:?}");
         }
@@ -445,8 +448,9 @@ mod tests {
 
     #[test]
     fn a_status_that_the_program_sets_comes_before_rules() {
-        let http = (Role::Http, Told::Number(503));
-        let (no_error, error) = ((Role::Error, Told::Bool(false)), (Role::Error, Told::Bool(true)));
+        let http = (Role::Http, HintValue::Number(503));
+        let (no_error, error) =
+            ((Role::Error, HintValue::Bool(false)), (Role::Error, HintValue::Bool(true)));
         let (ok, failed) = ((Role::Code, text("OK")), (Role::Code, text("Error")));
         let message = (Role::Description, text("refused"));
         for (fields, marked, with_rules, without) in [
