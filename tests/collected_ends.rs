@@ -18,6 +18,8 @@ use spandrel_tests::prelude::*;
 
 const RINGS: &str = "SPANDREL_TEST_RINGS";
 const DATABASE: &str = "SPANDREL_TEST_DATABASE";
+/// A word of whoever drains: see `layout.rs`.
+const ALIVE_AT: usize = 11;
 
 fn ring_of(folder: &Path) -> PathBuf {
     std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path()
@@ -277,4 +279,37 @@ fn what_is_stored_is_known_while_more_comes() {
     let stats = profiler.stats();
     assert_eq!((stats.recorded, stats.stored, stats.in_flight), (440, 400, 40), "{stats:?}");
     profiler.close().unwrap();
+}
+
+fn record_and_die() {
+    let profiler = small_in(&PathBuf::from(std::env::var_os(RINGS).unwrap())).build().unwrap();
+    record(&profiler, 0..100);
+    child::say("recorded");
+    std::process::abort();
+}
+
+/// A forged word, in the ring of a dead program.
+#[test]
+fn a_forged_sign_of_life_does_not_end_a_run_in_decades() {
+    if child::role().is_some() {
+        return record_and_die();
+    }
+    {
+        for forged in [1_u64 << 61, (1 << 62) - 1] {
+            let (scratch, rings) = (scratch_for(120), rings());
+            let mut child = child::plan("dies").env(RINGS, rings.path()).quiet().start();
+            child.expect("recorded");
+            _ = child.finish();
+            let ring = ring_of(rings.path());
+            let mut reader = spandrel_ring::file::Reader::open_to_drain(&ring).unwrap();
+            reader.set_drainer(ALIVE_AT, forged).unwrap();
+            reader.set_drainer(ALIVE_AT + 1, !forged).unwrap();
+            drop(reader);
+            collect_once(rings.path(), scratch.db());
+            let run = Reader::open(scratch.db()).unwrap().run(1).unwrap().unwrap();
+            let ended = run.ended_unix_ns.unwrap_or(run.info.started_unix_ns);
+            let lasted = (ended.saturating_sub(run.info.started_unix_ns)).max(run.last_ns);
+            assert!(lasted < 3_600_000_000_000, "forged {forged:x}: lasted {lasted} ns");
+        }
+    }
 }

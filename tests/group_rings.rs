@@ -11,6 +11,8 @@ mod collected_ids;
 #[cfg(feature = "collected")]
 mod collected_keep;
 #[cfg(feature = "collected")]
+mod collected_lost;
+#[cfg(feature = "collected")]
 mod collector_killed_before_giving_back;
 mod died_by_itself;
 mod homeless_rings;

@@ -138,6 +138,7 @@ fn complete(run: &Run, losses: &[Loss]) -> String {
     match (run.is_complete(), losses.first()) {
         (true, _) => "✓".to_owned(),
         (false, Some(loss)) => format!("✗ {}", text::clean(&loss.reason)),
+        (false, None) if run.was_cut() => "✗ ring file cut".to_owned(),
         (false, None) => "✗".to_owned(),
     }
 }

@@ -155,6 +155,13 @@ impl Run {
         report.is_some_and(|report| report["crashed"] == true)
     }
 
+    /// Whether somebody has cut its ring file short while it was collected: the run ends there, whatever its program did after
+    /// that, and what was open is not in it.
+    pub fn was_cut(&self) -> bool {
+        let report = self.report.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        report.is_some_and(|report: serde_json::Value| report["ring_was_cut"] == true)
+    }
+
     /// Spans, events and entries that were dropped.
     pub fn dropped(&self) -> u64 {
         self.dropped_spans.saturating_add(self.dropped_events).saturating_add(self.dropped_entries)
@@ -168,7 +175,7 @@ impl Run {
     /// Whether the run has ended, nothing was dropped or pruned, and no check has found anything missing.
     pub fn is_complete(&self) -> bool {
         let is_whole = self.dropped() == 0 && self.pruned() == 0;
-        self.ended_unix_ns.is_some() && is_whole && !self.is_contradicted
+        self.ended_unix_ns.is_some() && is_whole && !self.is_contradicted && !self.was_cut()
     }
 }
 

@@ -94,11 +94,14 @@ impl Collected {
         let published = recorder.ring.published();
         if !file.look_whether_cut() {
             seen.published = published;
-            let given_back = std::array::from_fn(|kind| self.said(drainer::GIVEN_BACK + kind));
-            seen.see_given_back(given_back);
-            // A collector that has stored all of it removes it.
-            let has_all = |seen: &Seen| seen.is_given_back_to(&seen.tails());
-            if !file.look_whether_out_of_reach(|| has_all(seen)) {
+            self.look_at_given_back(seen);
+            // A collector that has stored all of it removes it; and it may have gone on until just now.
+            let look_again = || {
+                seen.published = recorder.ring.published();
+                self.look_at_given_back(seen);
+                seen.is_given_back_to(&seen.tails())
+            };
+            if !file.look_whether_out_of_reach(look_again) {
                 return false;
             }
         }
@@ -106,6 +109,10 @@ impl Collected {
         let before = std::array::from_fn(|kind| seen.published[kind].max(seen.stored[kind]));
         recorder.counters.were_cut(&recorder.ring, before, &[]);
         true
+    }
+
+    fn look_at_given_back(&self, seen: &mut Seen) {
+        seen.see_given_back(std::array::from_fn(|kind| self.said(drainer::GIVEN_BACK + kind)));
     }
 
     /// Why what is recorded does not outlive this process.

@@ -92,10 +92,11 @@ pub(crate) mod drainer {
     pub(crate) const ALIVE_AT: usize = GIVEN_BACK + super::KINDS;
     pub(crate) const ALIVE_AT_TURNED: usize = ALIVE_AT + 1;
 
-    /// When that was, as these words have it.
-    pub(crate) fn alive_at(words: &[u64]) -> Option<u64> {
+    /// When that was, as these words have it. Nobody has seen that later than now; where it is not known what the run's clock
+    /// shows now, they are not believed.
+    pub(crate) fn alive_at(words: &[u64], now: Option<u64>) -> Option<u64> {
         let (ticks, turned) = (words.get(ALIVE_AT)?, words.get(ALIVE_AT_TURNED)?);
-        (*ticks != 0 && *turned == !*ticks).then_some(*ticks)
+        (*ticks != 0 && *ticks <= now? && *turned == !*ticks).then_some(*ticks)
     }
 }
 

@@ -80,15 +80,19 @@ pub(crate) struct OwnFile {
     is_out_of_reach: AtomicBool,
 }
 
-/// Which file a path names; none if it names none.
-fn file_id(path: &Path) -> Option<(u64, u64)> {
+/// Which file a path names.
+fn file_id(path: &Path) -> io::Result<(u64, u64)> {
+    let found = path.symlink_metadata()?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        path.symlink_metadata().ok().map(|found| (found.dev(), found.ino()))
+        Ok((found.dev(), found.ino()))
     }
     #[cfg(not(unix))]
-    path.exists().then_some((0, 0))
+    {
+        _ = found;
+        Ok((0, 0))
+    }
 }
 
 /// The 16 bytes of a uuid.
@@ -160,7 +164,7 @@ impl FilePlan {
                 has_signal_handler: self.has_signal_handler,
             },
         )?;
-        let id = file_id(&path);
+        let id = file_id(&path).ok();
         let own = OwnFile {
             file: Arc::new(file),
             path,
@@ -267,9 +271,13 @@ impl OwnFile {
         &self.path
     }
 
-    /// Whether the path still names it: if not, nobody will find what is in it.
+    /// Whether the path still names it: if not, nobody will find what is in it. A process that has given up its rights may not
+    /// look there any more; then it does.
     pub(crate) fn is_in_place(&self) -> bool {
-        self.id.is_some() && file_id(&self.path) == self.id
+        match file_id(&self.path) {
+            Ok(found) => Some(found) == self.id,
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
     }
 
     /// Whether somebody has cut it short, as far as is known.
@@ -286,8 +294,8 @@ impl OwnFile {
     /// cut, since nobody can ever have what is in it. Unless all of that was stored before.
     #[cfg(feature = "collected")]
     pub(crate) fn look_whether_out_of_reach(&self, is_all_stored: impl FnOnce() -> bool) -> bool {
-        // In this order: whoever takes the right to drain it looks after that whether it is still there; and whoever has
-        // stored all of it says so, and then removes it.
+        // In this order: whoever takes the right to drain it looks after that whether it is still there; and what nobody drains
+        // any more is stored or not once and for all.
         if self.file.is_unlinked() && !self.file.is_being_drained() && !is_all_stored() {
             self.is_out_of_reach.store(true, Ordering::Relaxed);
             self.file.give_up();

@@ -9,6 +9,7 @@ use spandrel_ring::file::{Liveness, OpenError, Reader, State};
 use spandrel_storage::{Batch, RingId, Store};
 
 use super::about::read_names;
+use super::drain::is_whole;
 use super::ids::{FreeIds, OwnIds};
 use super::ring::Ring;
 use super::run::{Run, TICKS_END, next_of_entries, told_in};
@@ -62,6 +63,12 @@ impl Ring {
         }
         if !reader.lock_to_drain().map_err(io)? || !is_still(path, reader.source()) {
             return Ok(Opened::NotYet);
+        }
+        if !is_whole(&mut reader, bytes) {
+            return Err(about(
+                path,
+                &"it was cut short by somebody: what is left of it may be anything, and nothing of it is stored; remove it",
+            ));
         }
         let (names, about_run, _) = read_names(&mut reader, path, 0)?;
         let uuid = names.run.as_ref().map(|run| run.uuid.clone()).unwrap_or_default();
@@ -168,6 +175,13 @@ impl Ring {
         }
         // Whoever collected before may have been killed between its last commit and this: nobody else would do it, as long
         // as nothing new comes; and nothing new comes where there is no room.
+        let told = told_in(&lost);
+        let mut given_back = in_earlier;
+        raw::add(&mut given_back, taken);
+        raw::add(&mut given_back, told[DropReason::Damaged as usize]);
+        for (kind, n) in given_back.into_iter().enumerate() {
+            self.reader.set_drainer(drainer::GIVEN_BACK + kind, n).map_err(io)?;
+        }
         for (partition, at) in committed.iter().enumerate() {
             self.reader.give_back(partition, *at).map_err(io)?;
         }
@@ -204,7 +218,7 @@ impl Ring {
             marks_stored: 0,
             in_earlier,
             taken,
-            told: told_in(&lost),
+            told,
             gap: None,
             resumed_at: (!is_new).then_some(now),
             last_orphans: Instant::now(),

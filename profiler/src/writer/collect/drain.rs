@@ -1,7 +1,10 @@
 //! From a ring of another process into memory, checked, with the ids of the profile; and what its numbers mean.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::sync::Arc;
+
+use spandrel_ring::file::Reader;
 
 use super::about::{About, read_names};
 use super::ids::{FreeIds, UsedUp};
@@ -47,8 +50,7 @@ impl Ring {
 
     /// That what was read until now was as it was recorded.
     pub(super) fn check_whole(&mut self) -> Result<(), Error> {
-        let has_end = self.reader.has_end().map_err(|error| about(&self.path, &error))?;
-        if has_end && !was_cut(self.reader.source(), self.bytes) {
+        if !self.is_cut && is_whole(&mut self.reader, self.bytes) {
             self.published = self.seen_published;
             return Ok(());
         }
@@ -273,8 +275,14 @@ struct Open {
     tails: Vec<u64>,
 }
 
+/// Whether all of a file is there: it has its end, and no part of it is gone.
+pub(super) fn is_whole(reader: &mut Reader<File>, bytes: u64) -> bool {
+    // What cannot be read is not there.
+    reader.has_end().unwrap_or(false) && !was_cut(reader.source(), bytes)
+}
+
 /// Whether parts of the file are gone: one that was cut and made longer again has holes. If it cannot be asked, it is whole.
-fn was_cut(file: &std::fs::File, bytes: u64) -> bool {
+fn was_cut(file: &File, bytes: u64) -> bool {
     use std::os::unix::fs::MetadataExt;
     let has_holes = |found: &std::fs::Metadata| found.blocks().saturating_mul(512) < bytes;
     let is_short = |found: std::fs::Metadata| {

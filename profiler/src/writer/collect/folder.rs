@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::begin::Opened;
 use super::ring::Ring;
-use super::{Collecting, Collector, about_one, is_of_profile};
+use super::{Collecting, Collector, about_one, is_of_profile, may_be_over};
 use crate::error::{Error, ErrorKind};
 use crate::recorder::ring_file::place;
 use crate::writer::recover;
@@ -101,8 +101,9 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
 
     /// The same with one that was being collected.
     pub(super) fn refuse_at(&mut self, at: usize, error: Error) -> Result<(), Error> {
-        let ring = self.rings.swap_remove(at);
-        if ring.is_cut {
+        let mut ring = self.rings.swap_remove(at);
+        // That may be what is wrong with it, whatever the error says.
+        if !is_of_profile(&error) && ring.check_whole().is_err() {
             return self.lose(ring);
         }
         self.leave_room_above(ring.threads_above());
@@ -120,12 +121,19 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
                  file is removed",
                 spans.stored, spans.dropped.file_removed
             ),
+            // Somebody else writes to it, or it is full: it is tried again the next time, as with a batch.
+            Err(error) if may_be_over(&error) => {
+                _ = self.store.set_run_aside();
+                self.rings.push(ring);
+                return Ok(());
+            }
             Err(error) => {
                 self.leave_room_above(threads);
                 return self.refuse(path, error);
             }
         };
         _ = self.store.set_run_aside();
+        self.leave_room_above(threads);
         (self.tell)(Collecting::Refused { path, why });
         Ok(())
     }

@@ -190,6 +190,12 @@ fn is_of_profile(error: &Error) -> bool {
     }
 }
 
+/// Whether it is a refusal of the profile that may be over the next time.
+fn may_be_over(error: &Error) -> bool {
+    use StorageErrorKind::{Busy, Full, WalFull};
+    matches!(error.kind(), ErrorKind::Storage(Busy | Full | WalFull))
+}
+
 /// Does something with one ring. A fault of ours must not end the collector of all the others.
 fn about_one<R>(path: &Path, act: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
     panics::catch(act).unwrap_or_else(|_| {
@@ -309,7 +315,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
             Err(error) if error.kind() == ErrorKind::Storage(StorageErrorKind::Moved) => {
                 return Err(error);
             }
-            Err(_) if ring.is_cut => return self.lose(ring),
+            Err(_) if ring.check_whole().is_err() => return self.lose(ring),
             Err(error) => {
                 // The file stays, for the next collector.
                 self.leave_room_above(threads);

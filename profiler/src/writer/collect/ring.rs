@@ -11,7 +11,7 @@ use spandrel_storage::{DrainedRow, RingId, Store};
 use super::about::{About, Ended, read_names};
 use super::check_place;
 use super::ids::FreeIds;
-use super::run::{Run, TICKS_END};
+use super::run::Run;
 use crate::error::Error;
 use crate::recorder::clock::Clock;
 use crate::recorder::losses::{Kind, PerKind};
@@ -116,10 +116,18 @@ impl Ring {
         self.reader.set_drainer(drainer::LOOKED_AT, monotonic_ns())
     }
 
-    /// Says that its process lives now: for how long it was stuck at the end is known by nothing else.
-    fn say_alive(&mut self) -> std::io::Result<()> {
-        let Some(now) = self.clock.as_ref().map(Clock::ticks) else { return Ok(()) };
-        self.reader.set_drainer_words(drainer::ALIVE_AT, [now, !now])
+    /// Whether its process is dead. If it lives and records, says so: for how long it was stuck at the end is known by
+    /// nothing else.
+    fn is_dead(&mut self, state: State) -> std::io::Result<bool> {
+        // Before it is asked: this process may be stopped for long after it has heard the answer.
+        let now = self.clock.as_ref().map(Clock::ticks);
+        if self.reader.liveness()?.is_dead() {
+            return Ok(true);
+        }
+        if let Some(now) = now.filter(|_| state == State::Recording) {
+            self.reader.set_drainer_words(drainer::ALIVE_AT, [now, !now])?;
+        }
+        Ok(false)
     }
 
     /// It was closed, and says when.
@@ -136,7 +144,7 @@ impl Ring {
     /// Its process has died, after the last thing that it has recorded, and after it was seen to live.
     fn see_dead(&mut self) -> Result<(), Error> {
         let words = self.reader.drainer().map_err(|error| about(&self.path, &error))?;
-        let alive_at = drainer::alive_at(&words).filter(|at| *at < TICKS_END);
+        let alive_at = drainer::alive_at(&words, self.clock.as_ref().map(Clock::ticks));
         if let Some(run) = &mut self.run {
             run.end_at(alive_at.unwrap_or(0).max(run.last_ticks()));
         }
@@ -154,6 +162,10 @@ impl Ring {
     ) -> Result<Round, Error> {
         let path = self.path.clone();
         let io = |error: std::io::Error| about(&path, &error);
+        if self.is_cut {
+            // The profile has refused its end before.
+            self.check_whole()?;
+        }
         self.say_looked().map_err(io)?;
         let Some(run) = &self.run else { return Ok(Round::Ended) };
         // Its moments are told by what it has left, and not as they pass.
@@ -183,12 +195,9 @@ impl Ring {
         // One that has moved has lived.
         if !is_moved || state == State::Closed || self.last_lives.elapsed() >= LIVES_PAUSE {
             self.last_lives = Instant::now();
-            if self.reader.liveness().map_err(io)?.is_dead() {
-                return Ok(Round::Ended);
-            }
             self.check_whole()?;
-            if state == State::Recording {
-                self.say_alive().map_err(io)?;
+            if self.is_dead(state).map_err(io)? {
+                return Ok(Round::Ended);
             }
         }
         if state == State::Closed {

@@ -109,7 +109,8 @@ impl Told {
     /// For the row of such a run, which ends for this reason.
     #[cfg(feature = "collected")]
     pub(in crate::writer) fn lost_report(&self, why: &str) -> String {
-        Stats { last_error: Some(why.to_owned()), ..self.stats() }.to_json(false)
+        let json = Stats { last_error: Some(why.to_owned()), ..self.stats() }.to_json(false);
+        format!(r#"{{"ring_was_cut":true,{}"#, json.strip_prefix('{').unwrap_or(&json))
     }
 
     fn ledger(&self, kind: Kind) -> Ledger {

@@ -11,7 +11,7 @@ use super::check::{Check, Known};
 use super::of_dead::Rules;
 use super::times::{self, Times};
 use crate::recorder::account::Account;
-use crate::recorder::clock::Timeline;
+use crate::recorder::clock::{Clock, Timeline};
 use crate::recorder::losses::{Drops, KINDS, PerKind, REASONS, add_drops, sane};
 use crate::recorder::open_spans::left_behind::SpanLeft;
 use crate::recorder::record::{FIRST_ID_MAX, Ids, SLOT_WORDS};
@@ -185,7 +185,9 @@ impl Scan {
         let most = || ids_max(&scan.published, &scan.dropped_early, scan.slots).min(IDS_MAX);
         let ids_end = ids_end.unwrap_or_else(|| first_id + most());
         // It has lived until then, though it may have recorded nothing for long.
-        let alive_at = drainer::alive_at(&reader.drainer()?).filter(|at| ticks.contains(at));
+        let here = Clock::of_another(reader.clock().0, &anchors);
+        let now = here.filter(|_| reader.owner().is_of_this_boot()).map(|clock| clock.ticks());
+        let alive_at = drainer::alive_at(&reader.drainer()?, now).filter(|at| ticks.contains(at));
         let mut check = Check {
             names: &names,
             known: &known,
