@@ -358,6 +358,14 @@ fn a_profile_that_was_renamed_keeps_what_it_has_and_the_next_one_gets_the_rest()
         };
         assert_eq!(of(&path.with_extension("old")), (BEFORE, 0), "{role}");
         assert_eq!(of(path), (AFTER, 0), "{role}");
+        let run = |path: &Path| Reader::open(path).unwrap().run(1).unwrap().unwrap();
+        let elsewhere = run(path).elsewhere().unwrap();
+        assert_eq!((elsewhere.spans, elsewhere.goes_on), (BEFORE, false), "{role}");
+        let old = run(&path.with_extension("old"));
+        assert!(!old.is_complete() && !run(path).is_complete(), "each has a part");
+        if role == "rename and store" {
+            assert!(old.elsewhere().unwrap().goes_on);
+        }
         assert!(waiting(path).unwrap().is_empty());
     }
 }

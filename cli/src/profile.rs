@@ -16,6 +16,7 @@ use spandrel_storage::APPLICATION_ID;
 
 use crate::failure::Failure;
 use crate::output::{Header, text, unmeasured_by};
+use crate::recorder::State;
 
 /// Spans from which on it is worth it to have indexes.
 pub(crate) const LARGE: u64 = 1_000_000;
@@ -140,6 +141,8 @@ impl Profile {
         let mut header = Header::new(self.run.clone(), self.reader.losses(self.run.id)?);
         header.selection = self.selection();
         header.unmeasured = self.unmeasured();
+        header.has_ring = State::of(&self.run) == State::Killed
+            && crate::rings::is_left(self.reader.path(), &self.run);
         Ok(header)
     }
 

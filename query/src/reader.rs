@@ -22,7 +22,7 @@ pub use self::contexts::{Contexts, Lineage, SpanContext};
 pub use self::entry::Entry;
 pub use self::mark::Mark;
 pub use self::names::{Callsite, Names, Thread};
-pub use self::run::{Counts, Run};
+pub use self::run::{Counts, Elsewhere, Run};
 pub use self::span::{Event, Link, OpenSpan, Span};
 pub use self::top::{CountedBy, Top};
 pub use self::writer::{Loss, WriterStat};

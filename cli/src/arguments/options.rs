@@ -137,9 +137,27 @@ fn all() -> Vec<Arg> {
     Options::augment_args(Command::new("all")).get_arguments().cloned().collect()
 }
 
-/// Whether an option is one of them.
+/// Whether an option is one of them, and means in this command what it means in others.
 pub(super) fn is_shared(option: &Arg) -> bool {
-    group::of(option.get_id().as_str()) != 0
+    // All of them are under headings, and what is a command's own is not.
+    group::of(option.get_id().as_str()) != 0 && option.get_help_heading().is_some()
+}
+
+/// What an option means in a command in which it does not mean what it means in others.
+fn own_meaning(command: &str, id: &str) -> Option<&'static str> {
+    Some(match (command, id) {
+        ("collect", "output") => {
+            "Profile to write: made if it is not there; in one that is, each program becomes another run [default: --db]"
+        }
+        ("record", "output") => {
+            "Profile to write: made if it is not there; one that is gets another run [default: --db, or \
+             PROGRAM.spandrel.db]"
+        }
+        ("doctor", "strict") => {
+            "Exit with code 1 if there is a problem, else with code 5 if the profile is incomplete"
+        }
+        _ => return None,
+    })
 }
 
 /// All of them, for the book, and whether an option is one.
@@ -202,9 +220,14 @@ impl Options {
 
     fn given_to(command: Command, groups: u32) -> Command {
         let own = all().into_iter().filter(|one| group::of(one.get_id().as_str()) & groups != 0);
+        let name = command.get_name().to_owned();
         // If it is given both before the command and after it, the latter counts.
         command.args(own.map(|one| {
             let id = one.get_id().clone();
+            let one = match own_meaning(&name, id.as_str()) {
+                Some(meaning) => one.help(meaning).help_heading(None),
+                None => one,
+            };
             one.overrides_with(id)
         }))
     }

@@ -10,7 +10,8 @@ use super::prelude::*;
     ring files in\nDIR, which is in memory, and need no SQLite. This collects from all of them, whenever they come and go, a run \
     each.\nIt may be started before them or after them, and again if it was killed: nothing is lost or stored twice. If there is\nno \
     DIR yet, it is made, for this user alone (not with --once). A program\n\
-    that dies leaves all that it has recorded, and what was open. Ctrl-C ends it when all is stored.\n\nExamples:\n  \
+    that dies leaves all that it has recorded, and what was open. Ctrl-C ends it when all is stored. DIR has to be yours \
+    alone\n(mode 0700) and no link, as programs demand it, too.\n\nExamples:\n  \
     spandrel collect /dev/shm/shop -o shop.db\n  \
     SPANDREL_COLLECT=/dev/shm/shop ./server      in another terminal\n  \
     spandrel collect /dev/shm/shop -o shop.db --max-bytes 2GB\n  \
@@ -117,6 +118,11 @@ pub(super) mod collecting {
                     spans.dropped
                 )
             }
+            Collecting::DrainedElsewhere { path, pid } => format!(
+                "! {}: {} drains ring files there; what is in those comes here only once it has ended",
+                text::clean(&path.display().to_string()),
+                pid.map_or("another process".to_owned(), |pid| format!("process {pid}"))
+            ),
             Collecting::Refused { path, why } => {
                 let path = text::clean(&path.display().to_string());
                 let why = text::clean(why);

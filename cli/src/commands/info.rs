@@ -47,9 +47,14 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let state = State::of(&profile.run);
     let mut view = View::new("info", None, table(context, &profile, &runs)?);
     let schema = profile.reader.schema_version()?;
-    view.preamble.push(first_line(&files, schema, &profile.run, state));
+    let has_ring = profile.header()?.has_ring;
+    view.preamble.push(first_line(&files, schema, (&profile.run, state, has_ring)));
     view.notes.extend(log_line(&files, profile.reader.lacks_log(), state));
-    view.notes.extend(crate::rings::waiting_note(&files.path, &runs));
+    let left = crate::rings::of_runs(&files.path, &runs);
+    view.notes.extend(left.iter().map(crate::rings::Left::line));
+    view.notes.extend(profile.run.elsewhere().map(|elsewhere| {
+        format!("! {}: `spandrel doctor`", super::doctor::in_other_profiles(&elsewhere))
+    }));
     view.notes.extend(requests_line(&profile.run, state));
     view.notes.extend(writer_line(&profile, &files, &stats));
     let report = profile.run.report.as_deref().map_or(Value::Null, parsed);
@@ -137,6 +142,7 @@ fn table(context: &Context, profile: &Profile, runs: &[Run]) -> Result<Table, Fa
 fn complete(run: &Run, losses: &[Loss]) -> String {
     match (run.is_complete(), losses.first()) {
         (true, _) => "✓".to_owned(),
+        (false, None) if run.elsewhere().is_some() => "✗ elsewhere".to_owned(),
         (false, Some(loss)) => format!("✗ {}", text::clean(&loss.reason)),
         (false, None) if run.was_cut() => "✗ ring file cut".to_owned(),
         (false, None) => "✗".to_owned(),
@@ -149,7 +155,7 @@ fn state_cell(run: &Run) -> Cell {
     Cell::Shown(key.replace('_', " "), key.into())
 }
 
-fn first_line(files: &Files, schema: i32, run: &Run, state: State) -> String {
+fn first_line(files: &Files, schema: i32, (run, state, has_ring): (&Run, State, bool)) -> String {
     let path = text::clean(&files.path.display().to_string());
     let mut line = format!("{path}   {}", text::bytes(files.bytes));
     if files.wal_bytes > 0 {
@@ -160,6 +166,9 @@ fn first_line(files: &Files, schema: i32, run: &Run, state: State) -> String {
     line.push_str(&match state {
         State::Ended => "no program is recording".to_owned(),
         State::Live => format!("live: pid {pid} recording"),
+        State::Killed if has_ring => {
+            format!("run {}: pid {pid} is gone, and its ring file is there", run.id)
+        }
         State::Killed => format!("run {} was killed: pid {pid} is gone", run.id),
         State::Crashed => format!("run {} crashed: pid {pid} died, and was recovered", run.id),
         State::NotEnded => format!("run {} has not ended: pid {pid}, if it is there", run.id),

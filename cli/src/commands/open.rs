@@ -8,8 +8,9 @@ use spandrel_query::OrderRows as _;
 use spandrel_query::{OpenSpan, Reader, Run};
 
 use super::prelude::*;
-use crate::open_rings::{Looked, Owner, Program, Programs};
+use crate::open_rings::{Looked, Program, Programs};
 use crate::recorder::State;
+use crate::rings::Left;
 
 /// Rows that are shown without asking.
 const ROWS: usize = 50;
@@ -58,7 +59,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
             return Err(Failure::cannot_read(format!("{about}: there is no such folder"))
                 .hint("the first program with SPANDREL_COLLECT=DIR makes it"));
         }
-        return show(context, &about, &sources, &looked, Vec::new());
+        let notes = crate::rings::of_folder(folder).iter().map(Left::line).collect();
+        return show(context, &about, &sources, &looked, notes);
     }
     let reader = context.wanted.reader()?;
     let all = reader.runs()?;
@@ -78,14 +80,16 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         Some(run) => reader.open_spans(run.id)?,
         None => Vec::new(),
     };
+    let left = crate::rings::of_runs(&path, &chosen);
     let mut notes = Vec::new();
     if let Some(run) = latest {
-        notes.extend(ended(run));
+        notes.extend(ended(run, left.iter().any(|left| left.is_of(run))));
         let seen_ns = stored.iter().map(|open| open.seen_ns).max().unwrap_or(run.last_ns);
         if sources.is_empty() || !stored.is_empty() {
             sources.push(Source { program: None, run: Some(run), seen_ns, open: &stored });
         }
     }
+    notes.extend(left.iter().map(Left::line));
     let about = text::clean(&path.display().to_string());
     show(context, &about, &sources, &looked, notes)
 }
@@ -105,8 +109,13 @@ fn chosen(context: &Context, reader: &Reader, all: &[Run]) -> Result<Vec<Run>, F
     Ok(all.to_vec())
 }
 
-/// What to say of a run in which nothing can be open.
-fn ended(run: &Run) -> Option<String> {
+/// Whether nothing can be open in a run any more.
+fn is_over(run: &Run) -> bool {
+    matches!(State::of(run), State::Ended | State::Crashed)
+}
+
+/// What to say of a run in which nothing can be open. `is_left`: something of it is not in the profile, as is said below.
+fn ended(run: &Run, is_left: bool) -> Option<String> {
     let left = || text::counted_with(run.unfinished, "span", text::WAS);
     match State::of(run) {
         State::Ended if run.unfinished > 0 => Some(format!(
@@ -121,8 +130,9 @@ fn ended(run: &Run) -> Option<String> {
             left()
         )),
         State::Killed => Some(format!(
-            "! run {}: its process is gone, and left no ring file: this was open shortly before",
-            run.id
+            "! run {}: its process is gone{}: this was open shortly before",
+            run.id,
+            if is_left { "" } else { ", and there is no ring file of it" }
         )),
         _ => None,
     }
@@ -140,6 +150,7 @@ impl<'a> Source<'a> {
         let open = format!("{} open", text::counted(self.open.len() as u64, "span"));
         let (who, when) = match self.program {
             Some(program) => (Some(program.name()), program.when()),
+            None if self.run.is_some_and(is_over) => (None, "as the run is over".to_owned()),
             None => (
                 None,
                 format!(
@@ -235,19 +246,17 @@ fn show(
     if sources.is_empty() {
         view.preamble.push(format!("{about}: no program records here"));
     }
-    view.notes = notes;
-    view.notes.extend(looked.refused.iter().map(|why| format!("! {}", text::clean(why))));
+    // What is said of ring files below says why they were refused, too.
+    let is_told = |why: &String| {
+        let path = why.split_once(": ").map_or("", |(path, _)| path);
+        !path.is_empty() && notes.iter().any(|note| note.contains(path))
+    };
+    let refused = looked.refused.iter().filter(|why| !is_told(why));
+    view.notes.extend(refused.map(|why| format!("! {}", text::clean(why))));
     for program in &looked.programs {
         view.notes.extend(faults(program));
     }
-    let dead =
-        sources.iter().filter_map(|source| source.program).filter(|it| it.owner == Owner::Dead);
-    if dead.clone().count() > 0 {
-        view.notes.push(match sources.iter().any(|source| source.run.is_some()) {
-            true => "what has died waits in its ring file: `spandrel recover`, or a collector, moves it into the profile".into(),
-            false => format!("what has died waits in its ring file: `spandrel collect {about} -o FILE --once` makes a profile of it"),
-        });
-    }
+    view.notes.extend(notes);
     view.extra.insert("programs".into(), sources.iter().map(Source::members).collect());
     view.extra.insert("refused".into(), json!(looked.refused));
     context.output.show(view, ROWS)

@@ -60,6 +60,9 @@ impl Folder {
         let health = Health {
             run,
             state: State::Unknown,
+            left: crate::rings::of_folder(&self.path)
+                .filter(|left| !left.comes)
+                .map(|left| left.line()),
             lag_ns: None,
             ring_share: None,
             dropped: Vec::new(),

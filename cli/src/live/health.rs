@@ -46,7 +46,7 @@ pub(crate) fn state(run: &Run, age_ns: i64, is_alive: impl FnOnce(&Run) -> Optio
         return State::Ended;
     }
     if run.has_crashed() {
-        return State::Killed;
+        return State::Crashed;
     }
     match is_alive(run) {
         Some(false) => State::Killed,

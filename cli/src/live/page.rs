@@ -94,6 +94,8 @@ pub(crate) struct Health {
     pub(crate) spans_by_second: Vec<u64>,
     /// Entries that were stored, a second, of late; `None` if there were none.
     pub(crate) entries_rate: Option<f64>,
+    /// What is in ring files and not in the profile, and the command that helps; if nobody is about to store it.
+    pub(crate) left: Option<String>,
     /// Of a folder of ring files without a profile: how many programs there are. Then nothing else is known.
     pub(crate) programs: Option<Programs>,
 }
@@ -114,6 +116,8 @@ pub(crate) enum State {
     /// The process lives, and has stored nothing for so long.
     Silent(i64),
     Ended,
+    /// Its process has died, and all that it had recorded is stored.
+    Crashed,
     /// It has no end, and its process is gone.
     Killed,
     /// It has no end; its process is elsewhere, so that nobody knows.

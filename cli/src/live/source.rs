@@ -11,7 +11,7 @@ use spandrel_storage::ErrorKind;
 
 use super::folder::Folder;
 use super::health::{self, Dropped};
-use super::page::{Ask, Health, Page, Subject, SubjectData};
+use super::page::{Ask, Health, Page, State, Subject, SubjectData};
 use super::rows::{Callsites, rows};
 use super::subject_reader::{self, Part};
 use super::sums::{Blocks, Trends};
@@ -20,6 +20,7 @@ use crate::commands::tree::TraceAnalysis;
 use crate::failure::Failure;
 use crate::open_rings::Programs;
 use crate::profile::Wanted;
+use crate::rings::Known;
 
 /// How many spans of a trace are read, each second while it is shown.
 const TREE_SPANS_MAX: usize = 10_000;
@@ -67,6 +68,7 @@ struct Open {
     trends: Trends,
     dropped: Dropped,
     rings: Programs,
+    left: Known,
 }
 
 impl Source {
@@ -143,6 +145,7 @@ impl Source {
             trends: Trends::default(),
             dropped: Dropped::default(),
             rings: Programs::default(),
+            left: Known::default(),
         })
     }
 
@@ -160,7 +163,7 @@ impl Source {
 impl Open {
     /// Forgets what belongs to another run, and what may have changed at the end of this one.
     fn turn_to(&mut self, run: &Run) {
-        let has_ended = run.ended_unix_ns.is_some();
+        let has_ended = run.ended_unix_ns.is_some() || run.has_crashed();
         if (self.run_id, self.has_ended) != (run.id, has_ended) {
             (self.run_id, self.has_ended) = (run.id, has_ended);
             self.blocks = Blocks::default();
@@ -226,10 +229,15 @@ impl Open {
             .saturating_sub(run.info.started_unix_ns)
             .saturating_sub(end_ns);
         let state = health::state(&run, age_ns, crate::recorder::is_alive);
-        let is_live =
-            matches!(state, super::page::State::Recording | super::page::State::Silent(_));
+        let is_live = matches!(state, State::Recording | State::Silent(_));
+        // As long as rows come, somebody stores them.
+        let left = match state {
+            State::Recording | State::Ended | State::Crashed => None,
+            _ => self.left.of_run(&self.path, &run),
+        };
         let health = Health {
             state,
+            left: left.filter(|left| !left.comes).map(|left| left.line()),
             lag_ns: is_live.then_some(age_ns.max(0)),
             ring_share: health::ring_share(&run, stat),
             dropped: self.dropped.read(reader, &run)?,

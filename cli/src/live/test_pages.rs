@@ -57,6 +57,7 @@ pub(crate) fn page(rows: Vec<Row>, subject: SubjectData) -> Box<Page> {
         health: Health {
             run,
             state: State::Recording,
+            left: None,
             lag_ns: Some(41_000_000),
             ring_share: Some(0.03),
             dropped: Vec::new(),

@@ -57,11 +57,13 @@ pub(crate) struct Header {
     pub(crate) selection: Option<String>,
     /// Why nothing in the run can match that.
     pub(crate) unmeasured: Option<String>,
+    /// Whether its process is gone, and its ring file is there.
+    pub(crate) has_ring: bool,
 }
 
 impl Header {
     pub(crate) fn new(run: Run, losses: Vec<Loss>) -> Self {
-        Self { run, losses, selection: None, unmeasured: None }
+        Self { run, losses, selection: None, unmeasured: None, has_ring: false }
     }
 
     pub(crate) fn run(&self) -> &Run {
@@ -103,8 +105,14 @@ impl Header {
         line.push_str(match (State::of(run), run.is_complete()) {
             _ if run.is_contradicted => "   ! rows are missing or impossible: `spandrel doctor`",
             (State::Ended, true) => "   complete ✓",
+            (State::Ended, false) if run.elsewhere().is_some() => {
+                "   ! a part of the run, which is in another profile, too: `spandrel doctor`"
+            }
             (State::Ended, false) => "   ! incomplete: figures are of what was stored",
             (State::Live, _) => "   still recording",
+            (State::Killed, _) if self.has_ring => {
+                "   ! its process is gone, and what it recorded last is in a ring file: `spandrel doctor`"
+            }
             (State::Killed, _) => "   ! killed: it has no end, and its process is gone",
             (State::Crashed, _) => {
                 "   ! crashed: its process died; what was open then has the status crashed"
@@ -120,11 +128,14 @@ impl Header {
 
     /// What is missing in the file, if anything: for formats without a header.
     pub(crate) fn missing(&self) -> Option<String> {
-        let pruned = self.run.pruned();
-        (self.dropped() > 0 || pruned > 0).then(|| {
-            let missing = dropped(&self.run, &self.losses);
-            format!("! run {}: {missing}; figures are of what was stored", self.run.id)
-        })
+        let run = &self.run;
+        let elsewhere = run.elsewhere().map(|_| "a part of it is in another profile".to_owned());
+        let ring = self.has_ring.then(|| "what it recorded last is in a ring file".to_owned());
+        let is_less = self.dropped() > 0 || run.pruned() > 0;
+        let lost = is_less.then(|| dropped(run, &self.losses));
+        let missing: Vec<String> = [lost, elsewhere, ring].into_iter().flatten().collect();
+        let missing = (!missing.is_empty()).then(|| missing.join("; "))?;
+        Some(format!("! run {}: {missing}; figures are of what was stored", run.id))
     }
 
     /// For programs.

@@ -15,6 +15,7 @@ mod figures;
 mod fixture;
 mod frames;
 mod json;
+mod left_in_rings;
 mod live;
 mod long_lived;
 mod lost_entries;

@@ -84,7 +84,13 @@ fn outcome(words: &[&str]) -> (String, i32, BTreeMap<String, Vec<u8>>) {
     let folder = tempfile::tempdir().unwrap();
     let other = folder.path().join("sub/other.db");
     std::fs::create_dir(folder.path().join("sub")).unwrap();
-    std::fs::create_dir(folder.path().join("rings")).unwrap();
+    let rings = folder.path().join("rings");
+    std::fs::create_dir(&rings).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&rings, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
     std::fs::copy(profile(), folder.path().join("shop.db")).unwrap();
     std::fs::copy(templates(), &other).unwrap();
     let open = folder.path().join("sub/open.db");

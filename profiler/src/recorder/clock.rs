@@ -53,7 +53,7 @@ impl Clock {
 
     /// That of another process that runs on this machine since it was started, of what its ring file's header says; `None`
     /// if it is not a clock that this process can read.
-    #[cfg(feature = "collected")]
+    #[cfg(feature = "crash-proof")]
     pub(crate) fn of_another(kind: u64, anchors: &[u64; 8]) -> Option<Self> {
         use crate::recorder::ring_file::layout::{anchors, clock};
         let has_counter = kind != clock::MONOTONIC;

@@ -11,7 +11,7 @@ use super::Writer;
 use super::in_file::InFile;
 use super::losses::Losses;
 use super::raw::add;
-use super::stats;
+use super::{run_json, stats};
 use crate::recorder::losses::{DropReason, Kind, PerKind};
 #[cfg(feature = "crash-proof")]
 use crate::recorder::ring_file::own::OwnFile;
@@ -200,7 +200,8 @@ impl Writer {
         self.state.set_error(format!("{path}: {what}{GOES_ON}"));
         let ended = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let ended = i64::try_from(ended.as_nanos()).unwrap_or(i64::MAX);
-        store.end_run(ended, &stats::collect(&self.recorder, &self.state).to_json(false))
+        let report = stats::collect(&self.recorder, &self.state).to_json(false);
+        store.end_run(ended, &run_json::going_on(&report))
     }
 
     /// Gives up a file that is not at its path any more, or of no use; the next commit makes a new one.
@@ -314,7 +315,9 @@ impl Writer {
             return Err((ErrorKind::Moved, message));
         }
         self.state.marks.ids_begin_at(store.next_mark_id().map_err(told)?);
-        store.begin_run(&self.options.run).map_err(told)?;
+        let mut run = self.options.run.clone();
+        run.settings = run_json::with_elsewhere(&run.settings, self.account.stored);
+        store.begin_run(&run).map_err(told)?;
         Ok(store)
     }
 

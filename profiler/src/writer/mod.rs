@@ -53,6 +53,7 @@ mod marks;
 mod finish;
 mod housekeeping;
 mod memory;
+mod run_json;
 mod so_far;
 
 // Requests of the program's threads, and what those see.

@@ -54,6 +54,21 @@ pub struct Run {
     pub is_contradicted: bool,
 }
 
+/// What of a run is in other profiles: its file was renamed while it was recorded into, or a collector with another
+/// profile has gone on with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Elsewhere {
+    /// Spans that others have.
+    pub spans: u64,
+    /// Events.
+    pub events: u64,
+    /// Entries.
+    pub entries: u64,
+    /// Whether it goes on in another one, which has what came later: nobody knows here how much that is.
+    pub goes_on: bool,
+}
+
 /// How many rows a run has in the file, counted row by row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -158,8 +173,29 @@ impl Run {
     /// Whether somebody has cut its ring file short while it was collected: the run ends there, whatever its program did after
     /// that, and what was open is not in it.
     pub fn was_cut(&self) -> bool {
-        let report = self.report.as_deref().and_then(|text| serde_json::from_str(text).ok());
-        report.is_some_and(|report: serde_json::Value| report["ring_was_cut"] == true)
+        // Few say so, and this is asked of each run.
+        let report = self.report.as_deref().filter(|text| text.contains("\"ring_was_cut\""));
+        let report = report.and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+        report.is_some_and(|report| report["ring_was_cut"] == true)
+    }
+
+    /// What of it is in other profiles, if anything is.
+    pub fn elsewhere(&self) -> Option<Elsewhere> {
+        let texts = [Some(&self.info.settings), self.report.as_ref()];
+        let mut found = Elsewhere::default();
+        for text in texts.into_iter().flatten() {
+            // Few say so, and this is asked of each run.
+            if !text.contains("\"elsewhere\"") && !text.contains("\"goes_on\"") {
+                continue;
+            }
+            let Ok(said) = serde_json::from_str::<serde_json::Value>(text) else { continue };
+            let count = |kind: &str| said["elsewhere"][kind].as_u64().unwrap_or(0);
+            found.spans = found.spans.max(count("spans"));
+            found.events = found.events.max(count("events"));
+            found.entries = found.entries.max(count("entries"));
+            found.goes_on |= said["goes_on"] == true;
+        }
+        (found != Elsewhere::default()).then_some(found)
     }
 
     /// Spans, events and entries that were dropped.
@@ -172,10 +208,16 @@ impl Run {
         self.pruned_spans.saturating_add(self.pruned_events).saturating_add(self.pruned_entries)
     }
 
-    /// Whether the run has ended, nothing was dropped or pruned, and no check has found anything missing.
+    /// Whether the run has ended, all of it is in this profile, nothing was dropped or pruned, and no check has found
+    /// anything missing.
     pub fn is_complete(&self) -> bool {
         let is_whole = self.dropped() == 0 && self.pruned() == 0;
-        self.ended_unix_ns.is_some() && is_whole && !self.is_contradicted && !self.was_cut()
+        let has_ended = self.ended_unix_ns.is_some();
+        has_ended
+            && is_whole
+            && !self.is_contradicted
+            && self.elsewhere().is_none()
+            && !self.was_cut()
     }
 }
 
@@ -234,5 +276,31 @@ impl Reader {
                 unfinished: unfinished as u64,
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_which_a_part_is_in_another_profile_is_not_complete() {
+        let run = |settings: &str, report: &str| {
+            let info = RunInfo { settings: settings.into(), ..RunInfo::default() };
+            let report = Some(report.to_owned());
+            Run { info, ended_unix_ns: Some(1), report, ..Run::default() }
+        };
+        let whole = run(r#"{"filter":"elsewhere=info"}"#, r#"{"last_error":"\"goes_on\""}"#);
+        assert!(whole.is_complete() && whole.elsewhere().is_none());
+        let counts = r#"{"elsewhere":{"spans":3,"events":2,"links":1,"entries":4}}"#;
+        let part = Elsewhere { spans: 3, events: 2, entries: 4, goes_on: false };
+        for (settings, report) in [(counts, "{}"), ("{}", counts), (counts, counts)] {
+            let run = run(settings, report);
+            assert_eq!(run.elsewhere(), Some(part));
+            assert!(!run.is_complete());
+        }
+        let left = run("{}", r#"{"goes_on":true}"#);
+        assert_eq!(left.elsewhere(), Some(Elsewhere { goes_on: true, ..Elsewhere::default() }));
+        assert!(!left.is_complete());
     }
 }

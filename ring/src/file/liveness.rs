@@ -112,6 +112,21 @@ mod asking {
         pub fn lock_to_drain(&self) -> io::Result<bool> {
             system::lock(&self.source, DRAINER_BYTE)
         }
+
+        /// Whether somebody else has that right now: a process that lives, if only stopped.
+        ///
+        /// # Errors
+        ///
+        /// Where there are no locks.
+        pub fn is_drained(&self) -> io::Result<bool> {
+            system::is_locked(&self.source, DRAINER_BYTE)
+        }
+
+        /// The process that has it, if this one may know. Costs some milliseconds.
+        #[must_use]
+        pub fn drained_by(&self) -> Option<u32> {
+            system::lock_holder(&self.source, DRAINER_BYTE)
+        }
     }
 }
 
@@ -141,6 +156,21 @@ mod asking {
         /// Always.
         pub fn lock_to_drain(&self) -> io::Result<bool> {
             Err(io::ErrorKind::Unsupported.into())
+        }
+
+        /// Whether somebody else has that right now: this system has no such locks.
+        ///
+        /// # Errors
+        ///
+        /// Always.
+        pub fn is_drained(&self) -> io::Result<bool> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        /// The process that has it: not known here.
+        #[must_use]
+        pub fn drained_by(&self) -> Option<u32> {
+            None
         }
     }
 }

@@ -199,12 +199,16 @@ pub(super) fn remove_unmade(path: &Path) -> io::Result<bool> {
 /// A folder that somebody else may write to is no place for what a process relies on.
 pub(super) fn check_folder(folder: &Path) -> Result<(), CreateError> {
     let shared = |why| CreateError::Shared { folder: PathBuf::from(folder), why };
-    let found = std::fs::symlink_metadata(folder).map_err(|source| CreateError::Io {
+    // Without a slash at its end, behind which the system follows a link.
+    let itself: PathBuf = folder.components().collect();
+    let found = std::fs::symlink_metadata(itself).map_err(|source| CreateError::Io {
         path: folder.to_owned(),
         step: "look at it",
         source,
     })?;
-    if !found.is_dir() {
+    if found.is_symlink() {
+        Err(shared("is a link, which may lead anywhere"))
+    } else if !found.is_dir() {
         Err(shared("is no folder"))
     } else if found.uid() != system::user() {
         Err(shared("is somebody else's"))

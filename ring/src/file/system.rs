@@ -147,6 +147,47 @@ pub(super) fn is_locked(file: &File, byte: u64) -> io::Result<bool> {
     Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
 }
 
+/// A process that holds such a lock on a byte of a file, if it can be seen: the system names none where it tells of the lock.
+/// Looks through the descriptors of all processes that this one may look into.
+pub(super) fn lock_holder(file: &File, byte: u64) -> Option<u32> {
+    #[cfg(target_os = "linux")]
+    {
+        let found = file_in_proc(file)?;
+        let is_it = |line: &str| {
+            let mut words = line.split_ascii_whitespace();
+            words.next() == Some("lock:")
+                && words.any(|word| word == "OFDLCK")
+                && words.any(|word| word == found)
+                && words.next().is_some_and(|first| first.parse() == Ok(byte))
+        };
+        let holds = |pid: u32| {
+            let Ok(open) = std::fs::read_dir(format!("/proc/{pid}/fdinfo")) else { return false };
+            open.flatten().any(|descriptor| {
+                let said = std::fs::read_to_string(descriptor.path()).unwrap_or_default();
+                said.lines().any(is_it)
+            })
+        };
+        let processes = std::fs::read_dir("/proc").ok()?.flatten();
+        let mut numbers = processes.filter_map(|it| it.file_name().to_str()?.parse::<u32>().ok());
+        numbers.find(|pid| holds(*pid))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        _ = (file, byte);
+        None
+    }
+}
+
+/// A file as `/proc` writes it behind a lock: its device and its number there.
+#[cfg(target_os = "linux")]
+fn file_in_proc(file: &File) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+
+    let found = file.metadata().ok()?;
+    let (major, minor) = (libc::major(found.dev()), libc::minor(found.dev()));
+    Some(format!("{major:02x}:{minor:02x}:{}", found.ino()))
+}
+
 /// Whether a process has a file mapped; `None` if that cannot be seen.
 pub(super) fn is_mapped(file: &File, pid: u32) -> Option<bool> {
     #[cfg(target_os = "linux")]

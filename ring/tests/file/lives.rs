@@ -145,6 +145,41 @@ fn one_drains_at_a_time() {
     assert!(Reader::open(&folder.ring()).unwrap().lock_to_drain().is_err(), "for reading only");
 }
 
+#[test]
+#[ignore = "run by the others in a process of its own"]
+fn drains() {
+    let Some(folder) = Folder::given() else { return };
+    let reader = Reader::open_to_drain(&folder.ring()).unwrap();
+    assert!(reader.lock_to_drain().unwrap());
+    println!("\nmade");
+    loop {
+        std::thread::park();
+    }
+}
+
+#[test]
+fn who_drains_can_be_told_by_somebody_who_only_looks() {
+    let folder = Folder::new();
+    let _file = RingFile::create::<[u64; 1]>(&folder.ring(), &FileSettings::default()).unwrap();
+    let looks = Reader::open(&folder.ring()).unwrap();
+    let told = || (looks.is_drained().unwrap(), looks.drained_by());
+    // The owner has a lock of its own in the same file.
+    assert_eq!(told(), (false, None));
+    let own = Reader::open_to_drain(&folder.ring()).unwrap();
+    assert!(own.lock_to_drain().unwrap());
+    let known = |pid| if cfg!(target_os = "linux") { Some(pid) } else { None };
+    assert_eq!(told(), (true, known(std::process::id())));
+    drop(own);
+    // Another test may be about to start a program: until that is executed, it has our descriptors.
+    while looks.is_drained().unwrap() {
+        std::thread::yield_now();
+    }
+    let mut child = made_by(folder.command("lives::drains"));
+    assert_eq!(told(), (true, known(child.0.id())));
+    child.kill();
+    assert_eq!(told(), (false, None), "also of one that was killed nothing is left");
+}
+
 /// What somebody sees for whom the owner has another number, or none.
 fn seen_elsewhere(folder: &Folder) -> Option<String> {
     let output = elsewhere(folder, "lives::looks")?.output().unwrap();

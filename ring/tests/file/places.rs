@@ -276,6 +276,10 @@ fn a_folder_that_others_can_enter_is_refused_and_a_new_one_is_its_owners_alone()
     let linked = folder.0.join("link/other.ring");
     let linked = RingFile::create::<[u64; 1]>(&linked, &FileSettings::default());
     assert!(matches!(linked.unwrap_err(), CreateError::Shared { .. }));
+    for link in ["link", "link/"] {
+        let refused = spandrel_ring::file::check_folder(&folder.0.join(link)).unwrap_err();
+        assert!(refused.to_string().contains("is a link"), "{refused}");
+    }
 }
 
 #[test]

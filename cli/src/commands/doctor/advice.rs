@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use super::facts::Facts;
 use crate::output::text;
 use crate::profile::LARGE;
-use crate::rings::Uncollected;
 
 /// How bad it is, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,7 +62,7 @@ pub(super) fn all(facts: &Facts) -> Vec<Finding> {
     findings.extend(requests(facts));
     findings.extend(writer(facts));
     findings.extend(levels(facts));
-    findings.extend(ends(facts));
+    findings.extend(super::ends::all(facts));
     findings.extend(file(facts));
     findings.extend(super::misleading::all(facts));
     findings
@@ -279,109 +278,6 @@ fn levels(facts: &Facts) -> Vec<Finding> {
     }
 }
 
-/// How runs and spans ended.
-fn ends(facts: &Facts) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    if let Some(what) = &facts.ring_waits {
-        findings.push(Severity::Problem.finding(
-            "ring file",
-            what.clone(),
-            "`spandrel recover` moves it into the profile; the next recording into it does so by itself",
-        ));
-    }
-    for left in &facts.left_rings {
-        let Uncollected { what, way_out } = left;
-        findings.push(Severity::Warning.finding("ring file", what.clone(), way_out.clone()));
-    }
-    if facts.crashed {
-        findings.push(Severity::Warning.finding(
-            "end",
-            format!(
-                "the process died; {} open then",
-                text::counted_with(facts.unfinished, "span", text::WAS)
-            ),
-            "all that was recorded up to then was recovered; what was open says what it was doing: \
-             `spandrel sql --recipe unfinished`",
-        ));
-    } else if !facts.ended && facts.recorder_gone && facts.ring_waits.is_none() {
-        findings.push(Severity::Problem.finding(
-            "end",
-            "the run has no end, and its process is gone".into(),
-            "the program was killed, or ended without close(): what was committed is here, at most \
-             the last half second is not; call close(), or hold the profiler until main returns",
-        ));
-    }
-    // The reason of a loss is reported with the loss.
-    let refused = facts.was_refused_to_the_end();
-    if let Some(error) = facts.last_error.as_ref().filter(|_| !refused) {
-        findings.push(Severity::Warning.finding(
-            "error",
-            format!("the recorder says: {error}"),
-            "what it means is explained under \"Messages and what to do\" in the book",
-        ));
-    }
-    if facts.report_timed_out {
-        findings.push(Severity::Problem.finding("end",
-            "close() ran out of time".into(),
-            if refused {
-                "the database refused to the end, for the reason above: mend that; how long close() \
-                 waits for it is set by .close_timeout(duration)"
-            } else {
-                "give it more: .close_timeout(duration)"
-            },
-        ));
-    }
-    if facts.earlier_killed > 0 {
-        findings.push(Severity::Hint.finding(
-            "runs",
-            format!(
-                "{} no end",
-                text::counted_with(facts.earlier_killed as u64, "earlier run", text::HAS)
-            ),
-            "killed, or ended without close(); `spandrel runs` lists all",
-        ));
-    }
-    if facts.unfinished > 0 && !facts.crashed {
-        findings.push(Severity::Warning.finding("unfinished",
-            format!(
-                "{} open when the run ended",
-                text::counted_with(facts.unfinished, "span", text::WAS)
-            ),
-            "what is unfinished counts in no percentile; close the profiler after the work has ended, or see which: \
-             `spandrel sql --recipe unfinished`",
-        ));
-    }
-    if facts.cut > 0 {
-        let room = facts.setting("max_field_bytes").map_or(16_384, |now| (now * 4).min(32_768));
-        findings.push(Severity::Hint.finding(
-            "fields",
-            format!(
-                "{} {} fields that were cut or left out",
-                text::counted(facts.cut, "span or event")
-                    .replace("span or events", "spans and events"),
-                text::agree(facts.cut, "has", "have")
-            ),
-            format!(
-                "they are named under $truncated in the column fields; for more room: \
-                 SPANDREL_MAX_FIELD_BYTES={room}"
-            ),
-        ));
-    }
-    if facts.log_unplaced > 0 {
-        findings.push(Severity::Hint.finding("log records",
-            format!(
-                "{} of the crate `log` {} no target, file and line of {} own",
-                text::counted(facts.log_unplaced, "record"),
-                text::agree(facts.log_unplaced, "has", "have"),
-                text::agree(facts.log_unplaced, "its", "their")
-            ),
-            "the program makes up more targets than are remembered (4,096), or long ones; their target is `log`, \
-             and the fields `log.*` say where they come from",
-        ));
-    }
-    findings
-}
-
 fn file(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(ns) = facts.log_kept_for_ns().filter(|_| facts.log_bytes < LOG_BYTES) {
@@ -502,8 +398,6 @@ mod tests {
         let crashed =
             Facts { unfinished: 1, crashed: true, recorder_gone: true, ..Facts::default() };
         assert_eq!(topics(crashed), ["end"]);
-        let waits = Facts { ring_waits: Some("x".into()), recorder_gone: true, ..Facts::default() };
-        assert_eq!(topics(waits), ["ring file"]);
         assert_eq!(topics(Facts { cut: 1, ..Facts::default() }), ["fields"]);
         assert_eq!(topics(Facts { log_unplaced: 1, ..Facts::default() }), ["log records"]);
         assert_eq!(topics(Facts { log_bytes: LOG_BYTES, ..Facts::default() }), ["log"]);

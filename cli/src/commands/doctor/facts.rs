@@ -5,13 +5,13 @@ use std::fs;
 
 use serde_json::Value;
 use spandrel_query::sql::{Sql, SqlLimits};
-use spandrel_query::{KeptOpen, Loss, MostlyWaiting, NestedInItself, Run, WriterStat};
+use spandrel_query::{Elsewhere, KeptOpen, Loss, MostlyWaiting, NestedInItself, Run, WriterStat};
 use spandrel_storage::{SCHEMA_VERSION, SqliteVersion};
 
 use crate::commands::sql::Collected;
 use crate::failure::Failure;
 use crate::profile::Profile;
-use crate::rings::Uncollected;
+use crate::rings::Left;
 
 /// Twice the size at which the writer merges the log by default ...
 const KEPT_LOG_BYTES: u64 = 8 << 20;
@@ -35,10 +35,14 @@ pub(super) struct Facts {
     pub(super) dropped: u64,
     pub(super) ended: bool,
     pub(super) recorder_gone: bool,
-    /// What a process that has died had recorded last waits to be recovered.
-    pub(super) ring_waits: Option<String>,
-    /// Rings for which nobody comes: no collector looks, or their profiles are not at their paths.
-    pub(super) left_rings: Vec<Uncollected>,
+    /// The run's `uuid`.
+    pub(super) uuid: String,
+    /// What ring files have of the runs, and the profile has not.
+    pub(super) left: Vec<Left>,
+    /// Ring files at hand that are of no profile: no collector looks, or their profiles are not at their paths.
+    pub(super) left_others: Vec<Left>,
+    /// What of the run is in other profiles.
+    pub(super) elsewhere: Option<Elsewhere>,
     /// Its process has died, and the run was recovered.
     pub(super) crashed: bool,
     pub(super) earlier_killed: usize,
@@ -85,7 +89,10 @@ impl Facts {
         log.push("-wal");
         let mut sql = Sql::open(path, SqlLimits::default())?;
         let earlier = reader.runs()?;
-        let killed = |other: &&Run| other.id < run.id && other.ended_unix_ns.is_none();
+        let killed = |other: &&Run| {
+            use crate::recorder::State;
+            other.id < run.id && matches!(State::of(other), State::Killed | State::NotEnded)
+        };
         let stored = earlier.iter().map(|run| run.spans.saturating_sub(run.pruned_spans));
         let json = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
         let report = run.report.as_deref().map_or(Value::Null, json);
@@ -101,8 +108,10 @@ impl Facts {
             dropped: run.dropped(),
             ended: run.ended_unix_ns.is_some(),
             recorder_gone: crate::recorder::is_alive(run) == Some(false),
-            ring_waits: crate::rings::waiting(path).map(|waiting| waiting.what),
-            left_rings: Vec::new(),
+            uuid: run.info.uuid.clone(),
+            left: Vec::new(),
+            left_others: Vec::new(),
+            elsewhere: run.elsewhere(),
             crashed: run.has_crashed(),
             earlier_killed: earlier.iter().filter(killed).count(),
             last_error: words(&report, "last_error"),
@@ -139,13 +148,17 @@ impl Facts {
         })
     }
 
-    /// Also looks at the ring files that nobody collects, or whose profile is not at its path. (Those of the whole user: no others
-    /// ask for them.)
+    /// Also looks at ring files: at all of the user's, which no others ask for.
     pub(super) fn with_left_rings(mut self, profile: &Profile) -> Result<Self, Failure> {
-        let runs = profile.reader.runs()?;
-        self.left_rings.extend(crate::rings::uncollected(profile.reader.path(), &runs));
-        self.left_rings.extend(crate::rings::homeless(profile.reader.path()));
+        let (path, runs) = (profile.reader.path(), profile.reader.runs()?);
+        self.left = crate::rings::of_runs(path, &runs);
+        self.left_others = crate::rings::others(path, &runs);
         Ok(self)
+    }
+
+    /// Whether something of the run, or of several, is in a ring file.
+    pub(super) fn is_run_left(&self) -> bool {
+        self.left.iter().any(|left| left.run.is_empty() || left.run == self.uuid)
     }
 
     /// A setting of the recording that is a number.

@@ -1,6 +1,7 @@
 //! `spandrel doctor`: what is wrong with a recording, the figure that shows it, and what to do.
 
 mod advice;
+mod ends;
 mod facts;
 mod long_lived;
 mod misleading;
@@ -9,6 +10,7 @@ mod rows;
 use serde_json::Value;
 
 use self::advice::{Finding, Severity};
+pub(super) use self::ends::in_other_profiles;
 use self::facts::Facts;
 pub(super) use self::facts::caution;
 use super::prelude::*;
@@ -17,7 +19,8 @@ use spandrel_query::OrderRows as _;
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "Findings are problems (data are missing), warnings (they soon may be, or \
-figures mislead) and\nhints. With --strict the exit code is 1 if there is a problem."
+figures mislead) and\nhints. With --strict the exit code is 1 if there is a problem; else it is 5 if the profile is \
+incomplete."
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]

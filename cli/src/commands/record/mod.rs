@@ -21,6 +21,7 @@ use spandrel_query::{Reader, Run};
 
 use super::prelude::*;
 use crate::output::Header;
+use crate::recorder::State;
 
 #[derive(Debug, Args)]
 #[command(
@@ -216,11 +217,17 @@ fn summarize(path: &Path, runs: &[Run], context: &Context) -> Result<(), Failure
     let reader = Reader::open(path)?;
     let say = |line: &str| context.output.say(&context.output.human_readable(line));
     for run in runs {
-        let header = Header::new(run.clone(), reader.losses(run.id)?);
+        let mut header = Header::new(run.clone(), reader.losses(run.id)?);
+        header.has_ring =
+            State::of(run) == State::Killed && crate::rings::is_left(reader.path(), run);
         header.lines().iter().for_each(|line| say(line));
-        // What has crashed was recovered to its end, as the header says.
-        if run.ended_unix_ns.is_none() && !run.has_crashed() {
-            say("! the program did not close its recording: what it held last is missing");
+        match crate::rings::of_run(reader.path(), run) {
+            Some(left) => say(&left.line()),
+            // What has crashed was recovered to its end, as the header says.
+            None if run.ended_unix_ns.is_none() && !run.has_crashed() => {
+                say("! the program did not close its recording: what it held last is missing");
+            }
+            None => {}
         }
     }
     let name = text::clean(&in_a_shell(path));

@@ -98,6 +98,34 @@ fn beyond_events(filter: &Filter) -> Option<String> {
     (!terms.is_empty()).then(|| format!("false for each event: {}", terms.join(", ")))
 }
 
+/// Why nothing more comes of a run, if nothing does.
+fn over(run_id: i64, latest: Option<&Run>) -> Option<String> {
+    match latest {
+        Some(run) if run.has_crashed() => Some(format!(
+            "run {run_id}: its process has died, and all that it had recorded is here; {} open then",
+            text::counted_with(run.unfinished, "span", text::WAS)
+        )),
+        Some(run) if run.ended_unix_ns.is_none() => None,
+        _ => Some(format!("run {run_id} has ended")),
+    }
+}
+
+/// The same of one without an end, whose process is gone. Nothing as long as a collector is about to store the rest.
+fn gone(reader: &Reader, run: &Run) -> Option<String> {
+    let pid = run.info.pid;
+    match crate::rings::of_run(reader.path(), run) {
+        Some(left) if left.comes => None,
+        Some(left) => {
+            let rest = left.line();
+            let rest = rest.strip_prefix("! ").unwrap_or(&rest);
+            Some(format!("run {} has no end: {rest}", run.id))
+        }
+        None => {
+            Some(format!("process {pid} is gone and has not ended run {}: it was killed", run.id))
+        }
+    }
+}
+
 enum Ended {
     Interrupted,
     ReaderGone,
@@ -157,7 +185,8 @@ impl Tail<'_> {
             // Before the poll, so that the poll reads everything.
             let is_changed = follow.is_changed(reader)?;
             let latest = reader.run(run.id)?;
-            let is_over = latest.as_ref().is_none_or(|run| run.ended_unix_ns.is_some());
+            let over = over(run.id, latest.as_ref());
+            let is_over = over.is_some();
             if is_changed || is_over {
                 quiet = 0;
                 if self.show_all(reader, follow, run)?.is_break() {
@@ -166,16 +195,13 @@ impl Tail<'_> {
             } else {
                 quiet += 1;
             }
-            if is_over {
-                return Ok(Ended::Run(format!("run {} has ended", run.id)));
+            if let Some(why) = over {
+                return Ok(Ended::Run(why));
             }
             if quiet % QUIET_LOOKS == QUIET_LOOKS - 1
                 && crate::recorder::is_alive(run) == Some(false)
+                && let Some(why) = gone(reader, latest.as_ref().unwrap_or(run))
             {
-                let why = format!(
-                    "process {} is gone and has not ended run {}: it was killed",
-                    run.info.pid, run.id
-                );
                 return Ok(Ended::Run(why));
             }
             self.interrupt.wait(PAUSE);

@@ -129,10 +129,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         view.notes.extend(profile.passed_over_everything()?);
     }
     view.extra.insert("percentiles_exact".into(), arguments.exact.into());
-    view.notes.extend(crate::rings::waiting_note(
-        profile.reader.path(),
-        std::slice::from_ref(&profile.run),
-    ));
+    view.notes
+        .extend(crate::rings::notes(profile.reader.path(), std::slice::from_ref(&profile.run)));
     view.extra.insert("unfinished".into(), unfinished.into());
     context.output.show(view, ROWS)
 }

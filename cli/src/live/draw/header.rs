@@ -41,6 +41,11 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &App) -> u16 {
         banner(canvas, y, &lost);
         y += 1;
     }
+    if let Some(left) = &page.health.left
+        && canvas.height() >= 7
+    {
+        y += left_behind(canvas, y, left);
+    }
     if canvas.height() >= 6 || app.input.is_some() {
         second_line(canvas, y, app, page);
         y += 1;
@@ -52,6 +57,33 @@ fn banner(canvas: &mut Canvas<'_>, y: u16, text: &str) {
     canvas.restyle(y, BANNER);
     let columns = canvas.width().saturating_sub(1);
     canvas.put_cut(1, y, text, columns, BANNER);
+}
+
+/// What is in ring files, and the command: over as many lines as it takes, and leaves half of the screen.
+fn left_behind(canvas: &mut Canvas<'_>, y: u16, left: &str) -> u16 {
+    let columns = canvas.width().saturating_sub(2).max(1);
+    let wrapped = text::wrap(left, usize::from(columns));
+    let lines = wrapped.lines().flat_map(|line| pieces(line, columns));
+    let mut drawn = 0;
+    for line in lines.take(usize::from(canvas.height() / 3).max(1)) {
+        banner(canvas, y + drawn, &line);
+        drawn += 1;
+    }
+    drawn
+}
+
+/// A line that is one long word, such as a path, in lines that have room.
+fn pieces(line: &str, columns: u16) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    for character in line.chars() {
+        let mut buffer = [0; 4];
+        let wide = width(character.encode_utf8(&mut buffer));
+        match pieces.last_mut() {
+            Some(last) if width(last) + wide <= columns => last.push(character),
+            _ => pieces.push(character.to_string()),
+        }
+    }
+    pieces
 }
 
 /// What is missing, and why.
@@ -119,7 +151,10 @@ fn parts(page: &Page) -> Vec<Part> {
         Some(label) => text::clean(label).chars().take(24).collect(),
         None => format!("run {}", run.id),
     };
-    let (state, style) = state(health.state);
+    let (state, style) = match (health.state, &health.left) {
+        (State::Killed, Some(_)) => ("! died, not all stored".into(), BAD),
+        (other, _) => state(other),
+    };
     let lost = health.dropped.iter().fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
     let seconds = health.spans_by_second.split_last().map_or(&[][..], |(_, whole)| whole);
     let recent = seconds.get(seconds.len().saturating_sub(RATE_SECONDS)..).unwrap_or_default();
@@ -190,6 +225,7 @@ fn state(state: State) -> (String, Style) {
         State::Recording => ("● rec".into(), GOOD),
         State::Silent(ns) => (format!("● rec, silent for {}", text::duration_in_words(ns)), WARN),
         State::Ended => ("■ ended".into(), FAINT),
+        State::Crashed => ("! died, all stored".into(), BAD),
         State::Killed => ("! killed".into(), BAD),
         State::Unknown => ("? not ended".into(), WARN),
     }

@@ -28,6 +28,13 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
         Some(when) => when.clone(),
         None => as_stored(page, open),
     };
+    if let Some(over) = over(page).filter(|_| open.is_empty()) {
+        for (y, line) in (0..canvas.height()).zip(over) {
+            canvas.put_cut(1, y, &line, u16::MAX, FAINT);
+        }
+        (app.top, app.lines_shown, app.lines_total) = (0, 0, 0);
+        return;
+    }
     let open_now = format!("{} open", text::count(open.len() as u64));
     let stalled = match stalled {
         0 => String::new(),
@@ -51,11 +58,30 @@ pub(super) fn draw(canvas: &mut Canvas<'_>, app: &mut App) {
     (app.top, app.lines_shown, app.lines_total) = (top, shown, lines.len());
 }
 
+/// What to say of a run that is over: how it ended, and what was open then.
+fn over(page: &Page) -> Option<Vec<String>> {
+    let run = &page.health.run;
+    let how = match page.health.state {
+        State::Ended => "has ended",
+        State::Crashed => "is over: its process died, and all that it had recorded is stored",
+        _ => return None,
+    };
+    let mut lines = vec![format!("run {} {how}", run.id)];
+    lines.push(match run.unfinished {
+        0 => "nothing was open then".to_owned(),
+        left => format!(
+            "{} open then: `spandrel sql --recipe unfinished`",
+            text::counted_with(left, "span", text::WAS)
+        ),
+    });
+    Some(lines)
+}
+
 /// Of when they are as the profile has them.
 fn as_stored(page: &Page, open: &[OpenLine]) -> String {
     let when = match page.health.state {
         State::Recording | State::Silent(_) => "as the recording last looked",
-        State::Ended => "none: the run has ended",
+        State::Ended | State::Crashed => "which is over",
         State::Killed | State::Unknown => "shortly before the recording stopped",
     };
     match open.iter().map(|line| line.span.seen_ns).max() {

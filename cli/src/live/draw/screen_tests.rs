@@ -559,6 +559,7 @@ fn states_have_words_and_not_only_colours() {
         (State::Recording, "● rec"),
         (State::Silent(12_000_000_000), "silent for 12.00 s"),
         (State::Ended, "■ ended"),
+        (State::Crashed, "! died, all stored"),
         (State::Killed, "! killed"),
         (State::Unknown, "? not ended"),
     ] {
@@ -626,4 +627,46 @@ fn a_filter_that_fits_no_callsite_and_a_long_text_are_shown_by_their_ends() {
         app.apply(Action::Type('x'));
     });
     assert!(lines(&mut app, (40, 24))[1].ends_with("xx_"));
+}
+
+#[test]
+fn what_waits_in_a_ring_file_is_said_with_the_command_that_stores_it() {
+    let mut page = page(vec![row("a", 1)], SubjectData::Table);
+    page.health.state = State::Killed;
+    let command = "`spandrel recover --db shop.db`";
+    let ring = format!("/run/user/1000/spandrel/{}.ring", "7".repeat(80));
+    let left =
+        format!("! process 4121 (shop) has died: 12 spans wait in its ring file {ring}: {command}");
+    page.health.left = Some(left);
+    let lines = lines(&mut shown(page), (80, 24));
+    assert!(lines[0].contains("! died, not all stored"), "{lines:?}");
+    let banner: String = lines[1..6].join("").split_whitespace().collect();
+    for part in ["12 spans wait", &ring, command] {
+        assert!(banner.contains(&part.replace(' ', "")), "{part}: {lines:?}");
+    }
+    assert!(lines.iter().any(|line| line.contains("sort:")), "{lines:?}");
+}
+
+#[test]
+fn of_a_run_that_is_over_the_open_spans_say_how_it_ended() {
+    let said = |state, unfinished| {
+        let mut page = page(vec![row("a", 1)], SubjectData::Open(Vec::new()));
+        page.health.state = state;
+        (page.health.run.id, page.health.run.unfinished) = (7, unfinished);
+        let mut app = shown(page);
+        app.view = View::Open;
+        lines(&mut app, (80, 24)).join("\n")
+    };
+    let died = said(State::Crashed, 2);
+    assert!(
+        died.contains("run 7 is over: its process died, and all that it had recorded is stored"),
+        "{died}"
+    );
+    assert!(died.contains("2 spans were open then: `spandrel sql --recipe unfinished`"), "{died}");
+    assert!(!died.contains("0 open"), "{died}");
+    let ended = said(State::Ended, 0);
+    assert!(
+        ended.contains("run 7 has ended") && ended.contains("nothing was open then"),
+        "{ended}"
+    );
 }

@@ -7,6 +7,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "database")]
+use crate::error::{Error, ErrorKind};
+
 /// How the names of ring files end.
 pub(crate) const SUFFIX: &str = ".ring";
 /// What is put behind the name of one that makes no sense, so that nobody takes it for a ring, and nobody removes it.
@@ -80,6 +83,13 @@ pub(crate) fn pid_of(file: &Path) -> Option<u32> {
     file.file_name()?.to_str()?.split('-').nth(1)?.parse().ok()
 }
 
+/// The run's `uuid` in the name of a ring file: of one that cannot be read nothing else says it.
+#[cfg(feature = "database")]
+pub(crate) fn run_of(file: &Path) -> Option<&str> {
+    let name = file.file_name()?.to_str()?.strip_suffix(SUFFIX)?;
+    name.split('-').nth(2).filter(|run| !run.is_empty())
+}
+
 /// Files that may be rings of a database.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Files {
@@ -106,18 +116,39 @@ pub(crate) fn files_of_user() -> Vec<PathBuf> {
     first.map_or_else(Vec::new, |folder| files_with(&[folder], |_| true).found)
 }
 
-/// The ring files in a folder, whosever; none if there is no such folder.
+/// The ring files in a folder that is collected; none if there is no such folder. It has to be as
+/// [programs demand it](check_collected), too.
 #[cfg(feature = "database")]
-pub(crate) fn files_in_folder(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn files_in_folder(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
+        Err(error) => return Err(about_folder(folder, &error)),
     };
+    check_collected(folder)?;
     let is_ring = |path: &PathBuf| path.as_os_str().as_encoded_bytes().ends_with(SUFFIX.as_bytes());
     let mut found: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(is_ring).collect();
     found.sort_unstable();
     Ok(found)
+}
+
+#[cfg(feature = "database")]
+fn about_folder(folder: &Path, why: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorKind::RingFile, format!("{}: {why}", folder.display()))
+}
+
+/// Whether a folder is one into which programs record: its user's alone, and no link. Another one has no ring file of
+/// theirs, but perhaps what somebody else has put there.
+#[cfg(feature = "database")]
+pub(crate) fn check_collected(folder: &Path) -> Result<(), Error> {
+    use spandrel_ring::file::CreateError;
+
+    match spandrel_ring::file::check_folder(folder) {
+        Ok(()) => Ok(()),
+        Err(CreateError::Io { source, .. }) => Err(about_folder(folder, &source)),
+        // It names the folder, and says what programs say of it.
+        Err(error) => Err(Error::new(ErrorKind::RingFile, error.to_string())),
+    }
 }
 
 fn files_in(folders: &[PathBuf], database: &Path) -> Files {
@@ -214,5 +245,16 @@ mod tests {
             name.starts_with(&format!("{:016x}-", hash_of(database))) && name.ends_with(".ring")
         );
         assert_ne!(hash_of(database), hash_of(Path::new("/data/profile.dc")));
+        #[cfg(feature = "database")]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let there = folder.path().join("p.db");
+            std::fs::write(&there, "").unwrap();
+            let collected = file_name_of_collected(4_711, "00ff");
+            for name in [name, file_name(&there, 4_711, "00ff"), collected] {
+                assert_eq!(run_of(&folder.path().join(name)), Some("00ff"));
+            }
+            assert_eq!(run_of(Path::new("something.ring")), None);
+        }
     }
 }

@@ -8,9 +8,11 @@ use spandrel_storage::RunInfo;
 
 use crate::error::Error;
 use crate::json_string::push_string;
+use crate::recorder::losses::PerKind;
 use crate::recorder::ring_file::dead_names::{DeadNames, DeadRun};
 use crate::recorder::ring_file::layout::names;
 use crate::writer::recover::scan;
+use crate::writer::run_json::{with_elsewhere, with_member};
 
 /// The run, its marks, and its end.
 #[derive(Debug, Default)]
@@ -84,15 +86,15 @@ impl About {
         }
     }
 
-    /// The row of the run, whose ring file this is.
-    pub(super) fn row(&self, run: &DeadRun, ring: &Path) -> RunInfo {
+    /// The row of the run, whose ring file this is; earlier profiles have so much of it.
+    pub(super) fn row(&self, run: &DeadRun, ring: &Path, in_earlier: PerKind) -> RunInfo {
         let info = self.info.clone().unwrap_or_else(|| RunInfo {
             args: "[]".into(),
             settings: "{}".into(),
             ..RunInfo::default()
         });
         let pid = u32::try_from(run.pid).unwrap_or(0);
-        let settings = with_folder(&info.settings, ring);
+        let settings = with_elsewhere(&with_folder(&info.settings, ring), in_earlier);
         RunInfo { uuid: run.uuid.clone(), pid, program: run.program.clone(), settings, ..info }
     }
 }
@@ -101,14 +103,10 @@ impl About {
 /// files there.
 fn with_folder(settings: &str, ring: &Path) -> String {
     let folder = ring.parent().and_then(|folder| folder.canonicalize().ok());
-    let (Some(folder), Some(members)) = (folder, settings.trim_end().strip_suffix('}')) else {
-        return settings.to_owned();
-    };
-    let comma = if members.trim_start() == "{" { "" } else { "," };
-    let mut all = format!("{members}{comma}\"collected_from\":");
-    push_string(&mut all, &folder.to_string_lossy());
-    all.push('}');
-    all
+    let Some(folder) = folder else { return settings.to_owned() };
+    let mut quoted = String::new();
+    push_string(&mut quoted, &folder.to_string_lossy());
+    with_member(settings, "collected_from", &quoted)
 }
 
 /// The names; and whether none of them was just being appended.

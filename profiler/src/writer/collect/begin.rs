@@ -21,6 +21,7 @@ use crate::writer::chunks::Chunks;
 use crate::writer::convert::Converter;
 use crate::writer::raw::{self, RawBatch};
 use crate::writer::recover::check::Known;
+use crate::writer::recover::in_folder::{NOBODY_CAN_TELL, OTHER_CLOCK};
 use crate::writer::recover::of_dead::{self, Rules};
 use crate::writer::recover::{about, is_done, is_still, remove_unmade, scan};
 
@@ -30,8 +31,10 @@ const THREADS_AHEAD: i64 = 1 << 48;
 /// What became of a file that was to be opened.
 pub(super) enum Opened {
     Ring(Box<Ring>),
-    /// It is being made, or another process drains it.
+    /// It is being made.
     NotYet,
+    /// Another process drains it.
+    Elsewhere,
     /// All that it has had is in the profile; only the file is left.
     Done(RingId),
 }
@@ -54,14 +57,16 @@ impl Ring {
         let bytes = reader.source().metadata().map_err(io)?.len();
         let liveness = reader.liveness().map_err(io)?;
         if liveness == Liveness::Unknown {
-            let why = "whether its process lives cannot be told from here: collect where it runs";
-            return Err(about(path, &why));
+            return Err(about(path, &NOBODY_CAN_TELL));
         }
         if reader.state().map_err(io)? == State::Building {
             // Its process has died over it: there is nothing in it.
             return Ok(if liveness.is_dead() { Opened::Done(id) } else { Opened::NotYet });
         }
-        if !reader.lock_to_drain().map_err(io)? || !is_still(path, reader.source()) {
+        if !reader.lock_to_drain().map_err(io)? {
+            return Ok(Opened::Elsewhere);
+        }
+        if !is_still(path, reader.source()) {
             return Ok(Opened::NotYet);
         }
         if !is_whole(&mut reader, bytes) {
@@ -79,10 +84,7 @@ impl Ring {
         let (kind, anchors) = reader.clock();
         let clock = Clock::of_another(kind, &anchors).filter(|_| reader.owner().is_of_this_boot());
         if clock.is_none() && !liveness.is_dead() {
-            return Err(about(
-                path,
-                &"its clock cannot be read here: collect on the machine where it runs",
-            ));
+            return Err(about(path, &OTHER_CLOCK));
         }
         Ok(Opened::Ring(Box::new(Self {
             path: path.to_owned(),
@@ -147,7 +149,8 @@ impl Ring {
             }
             None => {
                 let first = free.next().map_err(|used_up| used_up.in_profile(store.path()))?;
-                let id = store.begin_run_at(&self.about.row(said, &self.path), first, above)?;
+                let row = self.about.row(said, &self.path, in_earlier);
+                let id = store.begin_run_at(&row, first, above)?;
                 (id, OwnIds::beginning_at(first), first, Vec::new())
             }
         };

@@ -16,7 +16,8 @@ const FOLDER_PAUSE: Duration = Duration::from_millis(200);
 /// How many threads a run may have, if others begin meanwhile. (Of one that has more, some get ids above all.)
 const THREADS_ROOM: i64 = 1 << 20;
 
-/// Says whether it was not there, and has been made.
+/// Says whether it was not there, and has been made. One that is there has to be as programs demand it: no program of
+/// ours records into another one, and whatever is in it may be made up.
 pub(super) fn make_folder(folder: &Path, once: bool) -> Result<bool, Error> {
     let failed = |why: &dyn std::fmt::Display| {
         let message = format!("{}: {why}", folder.display());
@@ -24,8 +25,7 @@ pub(super) fn make_folder(folder: &Path, once: bool) -> Result<bool, Error> {
     };
     match folder.symlink_metadata() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        // What is wrong with it otherwise is said when it is read.
-        _ => return Ok(false),
+        _ => return place::check_collected(folder).map(|()| false),
     }
     if once {
         return failed(&"there is no such folder, so no program records into it");
@@ -51,6 +51,9 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
             let message = format!("{}: cannot be read: {error}", self.folder.display());
             Error::new(ErrorKind::RingFile, message).with_path(self.folder)
         };
+        if !self.is_folder_safe() {
+            return Ok(());
+        }
         let entries = match std::fs::read_dir(self.folder) {
             Ok(entries) => entries,
             // The first program makes it.
@@ -64,6 +67,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
             entries.flatten().map(|entry| entry.path()).filter(is_ring).collect();
         self.left_alone.retain(|path| found.contains(path));
         let mut opened = Vec::new();
+        let mut elsewhere = None;
         for path in &found {
             let is_known = self.rings.iter().any(|ring| ring.path() == path);
             if is_known || self.left_alone.contains(path) {
@@ -72,6 +76,10 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
             let found = about_one(path, || match Ring::open(path, &self.store)? {
                 Opened::Ring(ring) => Ok(Some(*ring)),
                 Opened::NotYet => Ok(None),
+                Opened::Elsewhere => {
+                    elsewhere = Some(path);
+                    Ok(None)
+                }
                 Opened::Done(id) => recover::remove(&mut self.store, path, &id).map(|()| None),
             });
             match found {
@@ -79,12 +87,37 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
                 Err(error) => self.refuse(path.clone(), error)?,
             }
         }
+        if let Some(path) = elsewhere
+            && !self.has_told_elsewhere
+        {
+            self.has_told_elsewhere = true;
+            let pid = recover::in_folder::drained_by(path);
+            (self.tell)(Collecting::DrainedElsewhere { path: self.folder.to_owned(), pid });
+        }
         // Runs that are in the profile come first: those that begin get ids above theirs.
         opened.sort_by_key(|ring| (!ring.is_in_profile(), ring.started_unix_ns()));
         for ring in opened {
             self.begin(ring)?;
         }
         Ok(())
+    }
+
+    /// Whether new files may be taken from the folder; those that are being collected are known, and go on. One that is not
+    /// there comes with the first program.
+    fn is_folder_safe(&mut self) -> bool {
+        let why = match place::check_collected(self.folder) {
+            Err(why) if self.folder.symlink_metadata().is_ok() => why,
+            _ => {
+                self.has_told_folder = false;
+                return true;
+            }
+        };
+        if !self.has_told_folder {
+            self.has_told_folder = true;
+            let path = self.folder.to_owned();
+            (self.tell)(Collecting::Refused { path, why: why.to_string() });
+        }
+        false
     }
 
     /// Leaves a ring file alone, for this error; or says that nothing can be collected any more.

@@ -28,7 +28,7 @@ impl Ring {
         let gone = run.given_back();
         let lost: PerKind =
             std::array::from_fn(|kind| self.published[kind].saturating_sub(gone[kind]));
-        let told = Told::of_lost(&resumed, lost, self.names.callsites.len() as u64);
+        let told = Told::of_lost(&resumed, lost, run.in_earlier, self.names.callsites.len() as u64);
         let spans = told.spans();
         let why = format!(
             "{}: the ring file was cut short while it was collected; at least {} of {} spans are lost, and what was open",

@@ -85,9 +85,17 @@ pub enum Collecting {
         /// The spans of the run.
         spans: crate::Ledger,
     },
-    /// A ring file is left alone, or could not be drained to its end.
+    /// Another process drains ring files of the folder, so that nothing comes from those here. It is told once.
+    DrainedElsewhere {
+        /// The folder.
+        path: PathBuf,
+        /// The process, where it can be seen.
+        pid: Option<u32>,
+    },
+    /// A ring file is left alone, or could not be drained to its end; or the folder is not its user's alone any more, so
+    /// that new files in it are.
     Refused {
-        /// The file.
+        /// The file, or the folder.
         path: PathBuf,
         /// Why.
         why: String,
@@ -114,7 +122,8 @@ pub struct Collected {
 ///
 /// # Errors
 ///
-/// If the folder cannot be read or made, or the profile not be opened or written, or is deleted or renamed meanwhile.
+/// If the folder cannot be read or made, or is not its user's alone, as programs demand it; or the profile cannot be
+/// opened or written, or is deleted or renamed meanwhile.
 /// Nothing is lost then: what is not committed stays in the ring files.
 ///
 /// # Blocking
@@ -139,6 +148,8 @@ pub fn collect(
         store,
         rings: Vec::new(),
         left_alone: HashSet::new(),
+        has_told_elsewhere: false,
+        has_told_folder: false,
         free: FreeIds::new(),
         threads_left_above: 0,
         tell,
@@ -218,6 +229,10 @@ struct Collector<'a, T> {
     rings: Vec<Ring>,
     /// Files that this collector cannot read, or others drain.
     left_alone: HashSet<PathBuf>,
+    /// Whether it was told that another process drains some.
+    has_told_elsewhere: bool,
+    /// Whether it was told why nothing that is new in the folder is taken.
+    has_told_folder: bool,
     /// Ids that no run has.
     free: FreeIds,
     /// Ids of threads of runs whose files are left alone are below this: a later collector may go on with them.

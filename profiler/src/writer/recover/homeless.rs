@@ -1,8 +1,8 @@
-//! Ring files that nobody comes for: their profile is not where it was, or no collector looks at their folder.
+//! Ring files that nobody comes for: their profile is not where it was.
 
 use std::path::{Path, PathBuf};
 
-use spandrel_ring::file::{Liveness, Reader, State, monotonic_ns};
+use spandrel_ring::file::{Liveness, Reader, State};
 use spandrel_storage::{ReadOnly, Store, StoreOptions};
 
 use super::scan;
@@ -10,7 +10,6 @@ use super::{Recovered, RingOwner, about, is_over, recover_one, waiting};
 use crate::error::Error;
 use crate::panics;
 use crate::recorder::ring_file::dead_names::DeadRun;
-use crate::recorder::ring_file::layout::drainer;
 use crate::recorder::ring_file::place;
 
 /// A ring file of a process that has died, whose profile is not at its path any more.
@@ -27,24 +26,6 @@ pub struct HomelessRing {
     pub program: String,
     /// Where its profile was.
     pub database: PathBuf,
-}
-
-/// A ring file in a folder that is collected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FolderRing {
-    /// The file.
-    pub path: PathBuf,
-    /// Whose it is.
-    pub owner: RingOwner,
-    /// The process.
-    pub pid: u64,
-    /// Its program.
-    pub program: String,
-    /// The run's `uuid` in the profile.
-    pub run: String,
-    /// How long ago a collector has looked at it, in nanoseconds; `None` if none ever has.
-    pub looked_ago_ns: Option<u64>,
 }
 
 /// What a file is, if it is a ring of ours in which anything is.
@@ -94,23 +75,6 @@ pub fn homeless(at_hand: &Path) -> Vec<HomelessRing> {
         is_gone.then_some(HomelessRing { path, bytes, pid, program, database })
     });
     found.collect()
-}
-
-/// The rings in a folder that is collected, and when they were last looked at by a collector.
-///
-/// # Errors
-///
-/// If the folder is there and cannot be read.
-pub fn in_folder(folder: &Path) -> Result<Vec<FolderRing>, Error> {
-    let paths = place::files_in_folder(folder).map_err(|error| about(folder, &error))?;
-    let found = paths.into_iter().filter_map(|path| {
-        let Seen { mut reader, run, owner, .. } = panics::catch(|| seen(&path)).ok()??;
-        let looked_at = reader.drainer().ok()?.get(drainer::LOOKED_AT).copied().unwrap_or(0);
-        let looked_ago_ns = (looked_at != 0).then(|| monotonic_ns().saturating_sub(looked_at));
-        let DeadRun { pid, program, uuid, .. } = run;
-        Some(FolderRing { path, owner, pid, program, run: uuid, looked_ago_ns })
-    });
-    Ok(found.collect())
 }
 
 /// Recovers one ring, whatever its profile was, into a profile that is made for it. For one whose own profile is gone.

@@ -10,6 +10,7 @@ use spandrel_storage::{LossRow, Resumed};
 use super::scan::Scan;
 use crate::recorder::losses::{DropReason, Dropped, Drops, KINDS, Kind, PerKind, add_drops, sane};
 use crate::recorder::stats::{Ledger, Stats};
+use crate::writer::run_json::with_elsewhere;
 
 /// The ledger, by kind.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub(in crate::writer) struct Told {
     cut: u64,
     /// Those that were recorded; how many were below the level, nobody has told.
     callsites: u64,
+    /// What other profiles have of the run.
+    elsewhere: PerKind,
 }
 
 impl Told {
@@ -81,12 +84,18 @@ impl Told {
             unfinished: resumed.unfinished.saturating_add(crashed),
             cut: scan.account.cut.min(stored[0].saturating_add(stored[1])),
             callsites: scan.names.callsites.len() as u64,
+            elsewhere,
         }
     }
 
-    /// Of a run whose ring file is lost, with at least so many records that are not stored.
+    /// Of a run whose ring file is lost, with at least so many records that are not stored, and so many in other profiles.
     #[cfg(feature = "collected")]
-    pub(in crate::writer) fn of_lost(resumed: &Resumed, lost: PerKind, callsites: u64) -> Self {
+    pub(in crate::writer) fn of_lost(
+        resumed: &Resumed,
+        lost: PerKind,
+        elsewhere: PerKind,
+        callsites: u64,
+    ) -> Self {
         let closed = resumed.spans.saturating_sub(resumed.unfinished);
         let mut drops = Drops::default();
         for (reason, drops) in DropReason::ALL.iter().zip(&mut drops) {
@@ -103,13 +112,15 @@ impl Told {
             unfinished: resumed.unfinished,
             cut: 0,
             callsites,
+            elsewhere,
         }
     }
 
     /// For the row of such a run, which ends for this reason.
     #[cfg(feature = "collected")]
     pub(in crate::writer) fn lost_report(&self, why: &str) -> String {
-        let json = Stats { last_error: Some(why.to_owned()), ..self.stats() }.to_json(false);
+        let stats = Stats { last_error: Some(why.to_owned()), ..self.stats() };
+        let json = with_elsewhere(&stats.to_json(false), self.elsewhere);
         format!(r#"{{"ring_was_cut":true,{}"#, json.strip_prefix('{').unwrap_or(&json))
     }
 
@@ -163,12 +174,13 @@ impl Told {
     /// For the row of a run that was closed.
     pub(super) fn closed_report(&self, marks_dropped: u64, callsites: [u64; 2]) -> String {
         let [callsites, callsites_below_level] = callsites;
-        Stats { marks_dropped, callsites, callsites_below_level, ..self.stats() }.to_json(false)
+        let stats = Stats { marks_dropped, callsites, callsites_below_level, ..self.stats() };
+        with_elsewhere(&stats.to_json(false), self.elsewhere)
     }
 
     /// For the row of the run. It has no end, as nobody knows when that was; but it says that this is all.
     pub(super) fn report(&self, recovered_unix_ns: u64) -> String {
-        let json = self.stats().to_json(false);
+        let json = with_elsewhere(&self.stats().to_json(false), self.elsewhere);
         let rest = json.strip_prefix('{').unwrap_or(&json);
         format!(
             r#"{{"crashed":true,"crashed_spans":{},"recovered_unix_ns":{recovered_unix_ns},{rest}"#,

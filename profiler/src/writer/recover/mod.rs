@@ -16,6 +16,7 @@
 
 pub(super) mod check;
 mod homeless;
+pub(super) mod in_folder;
 mod ledger;
 mod moving;
 pub(super) mod of_dead;
@@ -34,7 +35,8 @@ use std::path::Path;
 use spandrel_ring::file::Reader;
 use spandrel_storage::Store;
 
-pub use self::homeless::{FolderRing, HomelessRing, homeless, in_folder, recover_ring};
+pub use self::homeless::{HomelessRing, homeless, recover_ring};
+pub use self::in_folder::{FolderRing, in_folder};
 #[cfg(feature = "collected")]
 pub(super) use self::ledger::Told;
 #[cfg(any(test, feature = "collected"))]

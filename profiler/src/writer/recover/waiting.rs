@@ -56,7 +56,7 @@ pub fn waiting(database: &Path) -> Result<Vec<WaitingRing>, Error> {
         owner: RingOwner::Unknown,
         pid: place::pid_of(&path).map_or(0, u64::from),
         was_closed: false,
-        run: String::new(),
+        run: place::run_of(&path).unwrap_or_default().to_owned(),
         refused: Some(why),
         path,
     };
@@ -106,7 +106,10 @@ fn look_at(
         Err(Refused::Io(error)) => return Err(error.into()),
         // It is being made, or its process has died over that: nothing is in it.
         Err(Refused::Nameless) if reader.state()? == State::Building => return Ok(None),
-        Err(refused) => (String::new(), Some(refused.about(path).to_string())),
+        Err(refused) => {
+            let run = place::run_of(path).unwrap_or_default().to_owned();
+            (run, Some(refused.about(path).to_string()))
+        }
     };
     let was_closed = state == State::Closed;
     Ok(Some(WaitingRing { path: path.to_owned(), owner, pid, was_closed, run, refused }))

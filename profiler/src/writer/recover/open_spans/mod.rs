@@ -22,7 +22,7 @@ pub use self::shown::{IdsInProfile, OpenInRing, RingOpen};
 use self::view::View;
 use super::waiting::{is_done_with, is_of};
 use super::{Refused, RingOwner, about, is_still};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::panics;
 use crate::recorder::ring_file::place;
 
@@ -74,7 +74,7 @@ impl OpenRings {
     ///
     /// # Errors
     ///
-    /// If the folder is there and cannot be read.
+    /// If the folder is there and cannot be read, or is not its user's alone, as programs demand it.
     ///
     /// # Blocking
     ///
@@ -88,9 +88,7 @@ impl OpenRings {
                 look.refused.extend(files.refused.iter().map(|(path, why)| about(path, why)));
                 files.found
             }
-            Of::Folder(folder) => place::files_in_folder(folder).map_err(|error| {
-                Error::new(ErrorKind::RingFile, format!("{}: {error}", folder.display()))
-            })?,
+            Of::Folder(folder) => place::files_in_folder(folder)?,
         };
         self.views.retain(|view| {
             paths.contains(&view.path) && is_still(&view.path, view.reader.source())
