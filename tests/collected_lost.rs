@@ -38,7 +38,7 @@ fn run_of(db: &Path) -> Run {
 }
 
 fn assert_refused_as_cut(told: &[Collecting]) {
-    let is_it = |it: &Collecting| matches!(it, Collecting::Refused { why, .. } if why.contains("was cut short"));
+    let is_it = |it: &Collecting| matches!(it, Collecting::Refused { why, .. } if why.contains("cut it short") || why.contains("cut short by"));
     assert!(told.iter().any(is_it), "{told:?}");
 }
 

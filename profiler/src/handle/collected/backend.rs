@@ -121,9 +121,9 @@ impl Collected {
             return Some(self.recorder.tell_cut());
         }
         let file = self.recorder.file.as_ref()?;
-        let is_closed = self.closed.lock().is_none_or(|closed| closed.is_some());
-        // A collector removes it once everything is stored, after the close.
-        (!is_closed && !file.is_in_place()).then(|| {
+        // A collector removes it once everything is stored, after the close; so that is asked second.
+        let is_closed = || self.closed.lock().is_none_or(|closed| closed.is_some());
+        (!file.is_in_place() && !is_closed()).then(|| {
             format!(
                 "{}: the ring file was moved or removed; only a collector that has it open goes on with it, and no other \
                  one finds it",

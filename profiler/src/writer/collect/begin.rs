@@ -72,7 +72,8 @@ impl Ring {
         if !is_whole(&mut reader, bytes) {
             return Err(about(
                 path,
-                &"it was cut short by somebody: what is left of it may be anything, and nothing of it is stored; remove it",
+                &"parts of it are not there: somebody has cut it short, or has copied it without its zeros (cp --sparse=never \
+                  copies them). What is left of one that was cut may be anything, and nothing of it is stored; remove it",
             ));
         }
         let (names, about_run, _) = read_names(&mut reader, path, 0)?;

@@ -116,18 +116,31 @@ impl Ring {
         self.reader.set_drainer(drainer::LOOKED_AT, monotonic_ns())
     }
 
-    /// Whether its process is dead. If it lives and records, says so: for how long it was stuck at the end is known by
-    /// nothing else.
-    fn is_dead(&mut self, state: State) -> std::io::Result<bool> {
-        // Before it is asked: this process may be stopped for long after it has heard the answer.
-        let now = self.clock.as_ref().map(Clock::ticks);
+    /// Whether its process is dead. If it lives, and was recording, says that it did so before that was asked: for how long it
+    /// was stuck at the end is known by nothing else.
+    fn is_dead(&mut self, (state, before): (State, Option<u64>)) -> std::io::Result<bool> {
         if self.reader.liveness()?.is_dead() {
             return Ok(true);
         }
-        if let Some(now) = now.filter(|_| state == State::Recording) {
-            self.reader.set_drainer_words(drainer::ALIVE_AT, [now, !now])?;
+        if let Some(at) = before.filter(|_| state == State::Recording) {
+            self.reader.set_drainer_words(drainer::ALIVE_AT, [at, !at])?;
         }
         Ok(false)
+    }
+
+    /// Finds out whether its recording has ended, and when.
+    fn look_whether_over(&mut self) -> Result<(), Error> {
+        if self.run.as_ref().is_none_or(|run| run.ended_ns.is_some()) {
+            return Ok(());
+        }
+        let failed = |error: std::io::Error, path: &PathBuf| about(path, &error);
+        if self.reader.state().map_err(|error| failed(error, &self.path))? == State::Closed {
+            return self.see_closed();
+        }
+        match self.reader.liveness().map_err(|error| failed(error, &self.path))?.is_dead() {
+            true => self.see_dead(),
+            false => Ok(()),
+        }
     }
 
     /// It was closed, and says when.
@@ -191,12 +204,14 @@ impl Ring {
             self.check_whole()?;
         }
         let is_moved = slots > 0;
+        // Before all that is asked: this process may be stopped for long after it has heard an answer.
+        let before = self.clock.as_ref().map(Clock::ticks);
         let state = self.reader.state().map_err(io)?;
         // One that has moved has lived.
         if !is_moved || state == State::Closed || self.last_lives.elapsed() >= LIVES_PAUSE {
             self.last_lives = Instant::now();
             self.check_whole()?;
-            if self.is_dead(state).map_err(io)? {
+            if self.is_dead((state, before)).map_err(io)? {
                 return Ok(Round::Ended);
             }
         }
@@ -307,9 +322,12 @@ impl Ring {
         run.converter.convert(&run.raw, all, store, &mut run.batch, || ());
         run.take_stored_children();
         run.converter.put_contexts(&mut run.batch);
-        let to_ns = run.now_ns();
         let drops = scan::dropped_early(&mut self.reader).map_err(io)?;
-        run.add_losses(&drops, to_ns);
+        let looked_ns = run.now_ns();
+        // After that: this process may have been stopped for long before it has read the clock.
+        self.look_whether_over()?;
+        let Some(run) = &mut self.run else { return Ok(0) };
+        run.add_losses(&drops, run.ended_ns.unwrap_or(looked_ns));
         run.add_marks(&mut self.about);
         for (partition, (raw, committed)) in run.raw_at.iter().zip(&run.committed).enumerate() {
             if raw != committed {
@@ -397,8 +415,16 @@ impl Ring {
         let rest = recovery.spans + recovery.events + recovery.links + recovery.entries;
         let rest = rest + records;
         // The program that has closed it may ask what is stored.
+        let (mut tails, mut published) = (Vec::new(), PerKind::default());
         for partition in 0..self.reader.partitions() {
-            let tail = self.reader.partition(partition).map_err(io)?.tail;
+            let seen = self.reader.partition(partition).map_err(io)?;
+            raw::add(&mut published, seen.published);
+            tails.push(seen.tail);
+        }
+        for (kind, n) in published.into_iter().enumerate() {
+            self.reader.set_drainer(drainer::GIVEN_BACK + kind, n).map_err(io)?;
+        }
+        for (partition, tail) in tails.into_iter().enumerate() {
             self.reader.give_back(partition, tail).map_err(io)?;
         }
         remove(store, &path, &self.id)?;
