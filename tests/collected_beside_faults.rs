@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use spandrel::collect::{CollectOptions, Collecting, collect};
 use spandrel_tests::collecting::{
-    Collector, LONG, assert_has, collect_once, record, rings, small_in,
+    Collector, LONG, assert_has, collect_once, looked_at, record, rings, small_in,
 };
 use spandrel_tests::prelude::*;
 
@@ -183,18 +183,6 @@ fn a_second_profile_counts_nothing_as_lost_that_the_first_one_has() {
     assert_has(&second, 1, 200..400);
     let db = Database::open(&second);
     assert_eq!(db.count("SELECT count(*) FROM loss"), 0);
-}
-
-/// When a collector has looked at a ring, as its file says: the second one of the drainer's words, which begin where word 41
-/// of the header says. (Whoever closes such a file gives up the locks that this process has on it.)
-fn looked_at(file: &std::fs::File) -> u64 {
-    use std::os::unix::fs::FileExt;
-    let word = |at: u64| {
-        let mut bytes = [0; 8];
-        file.read_exact_at(&mut bytes, at).unwrap();
-        u64::from_ne_bytes(bytes)
-    };
-    word(word(8 * 41) + 8)
 }
 
 #[test]

@@ -113,6 +113,40 @@ fn a_misspelt_variable_is_told_of_and_the_program_is_recorded() {
     }
 }
 
+/// What a program says of its environment that takes its settings from there.
+fn said_of(variables: &[(&str, &std::ffi::OsStr)]) -> Vec<String> {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &child::this_test(), "--nocapture"])
+        .env("SPANDREL_TEST_ROLE", "record")
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    let lines = said.lines().filter(|line| line.starts_with("spandrel:"));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn what_contradicts_itself_is_told_of_and_the_program_goes_on() {
+    if child::role().is_some() {
+        return drop(Profiler::from_env().unwrap());
+    }
+    let scratch = scratch_for(60);
+    let said = said_of(&[("SPANDREL_CRASH_PROOF", "1".as_ref())]);
+    let line =
+        "without SPANDREL_DB, SPANDREL_CRASH_PROOF says nothing: this process is not recorded";
+    assert_eq!(said, [format!("spandrel: {line}")]);
+    assert_eq!(said_of(&[("SPANDREL_CRASH_PROOF", "0".as_ref())]), [] as [&str; 0]);
+    let db = scratch.db().as_os_str();
+    assert_eq!(said_of(&[("SPANDREL_DB", db)]), [] as [&str; 0]);
+    let folder = scratch.path("rings");
+    let said = said_of(&[("SPANDREL_DB", db), ("SPANDREL_COLLECT", folder.as_os_str())]);
+    let line = "beside SPANDREL_COLLECT, SPANDREL_DB says nothing";
+    assert!(said[0].starts_with(&format!("spandrel: {line}")), "{said:?}");
+}
+
 #[test]
 fn a_variable_out_of_range_is_named() {
     if child::role().is_some() {

@@ -12,6 +12,9 @@ mod collected_ids;
 mod collected_keep;
 #[cfg(feature = "collected")]
 mod collected_lost;
+mod collected_refused;
+#[cfg(feature = "collected")]
+mod collected_twice;
 #[cfg(feature = "collected")]
 mod collector_killed_before_giving_back;
 mod died_by_itself;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use spandrel::recover::{homeless, recover, recover_ring, waiting};
+use spandrel::recover::{homeless, recover, recover_ring, rings, waiting};
 use spandrel_storage::{Store, StoreOptions};
 use spandrel_tests::prelude::*;
 
@@ -107,4 +107,87 @@ fn recover_into_one_that_is_begun(scratch: &Scratch) {
         assert_eq!((recovered.rings.len(), recovered.refused.len()), (1, 0), "{recovered:?}");
         assert_eq!(names(&new), [("in the ring".into(), SPANS / 2)]);
     }
+}
+
+#[test]
+fn a_ring_that_was_put_back_is_said_to_be_stored_and_by_which_run() {
+    alone(put_one_back);
+}
+
+fn put_one_back(scratch: &Scratch) {
+    let (copy, new) = (scratch.path("copy"), scratch.path("new.db"));
+    let database = killed(scratch, "there");
+    let ring = waiting_of(&database);
+    std::fs::copy(&ring, &copy).unwrap();
+    let refused = |ring: &Path, new: &Path| recover_ring(ring, new).unwrap_err().to_string();
+    // Where it is not looked for, its profile does not find it.
+    let said = refused(&copy, &new);
+    assert!(
+        said.contains("its profile is there") && said.contains("the name that it had"),
+        "{said}"
+    );
+    let said = refused(&ring, &new);
+    assert!(said.ends_with(&format!("`spandrel recover --db {}`", database.display())), "{said}");
+
+    assert_eq!(recover(&database, false).unwrap().rings.len(), 1);
+    assert_eq!(rings(&database).unwrap(), (vec![], vec![]));
+    std::fs::copy(&copy, &ring).unwrap();
+    let (waiting, stored) = rings(&database).unwrap();
+    let [stored] = &stored[..] else { panic!("{stored:?}") };
+    assert!(waiting.is_empty() && stored.path == ring && stored.run_id == 1, "{stored:?}");
+    let said = refused(&ring, &new);
+    let already = |database: &Path| {
+        format!("all that it has is in {} already, run 1: nobody needs it", database.display())
+    };
+    assert!(said.contains(&already(&database)), "{said}");
+    assert!(ring.exists() && !new.exists());
+
+    // The same where its own profile is gone, and it was recovered into another one.
+    std::fs::remove_file(&ring).unwrap();
+    let gone = killed(scratch, "gone");
+    let ring = waiting_of(&gone);
+    std::fs::copy(&ring, &copy).unwrap();
+    std::fs::remove_dir_all(gone.parent().unwrap()).unwrap();
+    assert_eq!(recover_ring(&ring, &new).unwrap().rings.len(), 1);
+    std::fs::copy(&copy, &ring).unwrap();
+    let said = refused(&ring, &new);
+    assert!(said.contains(&already(&new)), "{said}");
+    assert_eq!(names(&new), [("in the ring".into(), SPANS / 2)]);
+}
+
+fn waiting_of(database: &Path) -> PathBuf {
+    waiting(database).unwrap().remove(0).path
+}
+
+#[test]
+fn what_is_wrong_with_a_file_that_is_named_is_said() {
+    alone(name_what_is_no_ring);
+}
+
+fn name_what_is_no_ring(scratch: &Scratch) {
+    use std::os::unix::fs::FileExt;
+
+    let gone = killed(scratch, "gone");
+    let ring = waiting_of(&gone);
+    std::fs::remove_dir_all(gone.parent().unwrap()).unwrap();
+    let refused = |ring: &Path| recover_ring(ring, scratch.db()).unwrap_err().to_string();
+    let [text, zeros, newer] = ["text", "zeros", "newer"].map(|name| scratch.path(name));
+    std::fs::write(&text, "something else").unwrap();
+    std::fs::write(&zeros, [0; 8_192]).unwrap();
+    std::fs::copy(&ring, &newer).unwrap();
+    // The second word is the version of the layout.
+    let file = std::fs::File::options().write(true).open(&newer).unwrap();
+    file.write_all_at(&2_u64.to_ne_bytes(), 8).unwrap();
+    for (path, why, way_out) in [
+        (scratch.path("none"), "there is no such file", "check the path"),
+        (text, "this is no ring file", "check the path"),
+        (zeros, "this is no ring file", "before anything was in it"),
+        (newer, "has version 2 of the layout", "take the spandrel of the program that wrote it"),
+    ] {
+        let said = refused(&path);
+        let named = path.display().to_string();
+        assert!(said.starts_with(&named) && said.contains(why) && said.contains(way_out), "{said}");
+        assert!(!scratch.db().exists(), "nothing is made");
+    }
+    assert!(recover_ring(&ring, scratch.db()).is_ok());
 }

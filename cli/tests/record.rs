@@ -13,7 +13,7 @@ use tracing_subscriber::prelude::*;
 fn record(folder: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spandrel"));
     command.arg("record").args(words).current_dir(folder);
-    for variable in ["SPANDREL_DB", "SPANDREL_LABEL", "SPANDREL_COMMIT"] {
+    for variable in ["SPANDREL_DB", "SPANDREL_COLLECT", "SPANDREL_LABEL", "SPANDREL_COMMIT"] {
         command.env_remove(variable);
     }
     command
@@ -147,13 +147,115 @@ fn the_ring_of_a_program_that_is_just_beginning_when_the_command_ends_stays() {
     std::fs::remove_dir_all(kept).unwrap();
 }
 
+/// The folder and the profile in the command that collects what is left.
+#[cfg(all(unix, feature = "collected"))]
+fn told_command(err: &str) -> (&Path, &Path) {
+    let (_, command) = err.split_once("spandrel collect ").unwrap_or_else(|| panic!("{err}"));
+    let (folder, profile) = command.lines().next().unwrap().split_once(" -o ").unwrap();
+    (Path::new(folder), Path::new(profile))
+}
+
+/// A folder in memory for folders of ring files.
+#[cfg(all(unix, feature = "collected"))]
+fn runtime_folder() -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    let runtime = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    fs::set_permissions(runtime.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    runtime
+}
+
+/// What `program_with_the_layer` records, collected.
+#[cfg(all(unix, feature = "collected"))]
+fn collect_once(rings: &Path, database: &Path) -> (String, Option<i32>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_spandrel"));
+    command.arg("collect").arg(rings).arg("--once").arg("-o").arg(database);
+    let output = command.env_remove("SPANDREL_DB").output().unwrap();
+    (texts(&output).1, output.status.code())
+}
+
+/// Runs `program_with_the_layer` by a script, as `"$@"`.
+#[cfg(all(unix, feature = "collected"))]
+fn scripted(folder: &Path, runtime: &Path, name: &str, script: &str) -> Output {
+    let mut command = record(folder, &["--collect", "-o", name, "--", "sh", "-c", script, "sh"]);
+    command.arg(std::env::current_exe().unwrap());
+    command.args(["--exact", "program_with_the_layer", "--nocapture"]);
+    command.env("SPANDREL_TEST_PROGRAM", "yes").env("XDG_RUNTIME_DIR", runtime).output().unwrap()
+}
+
+#[cfg(all(unix, feature = "collected"))]
+#[test]
+fn where_the_collector_fails_ring_files_stay_and_the_command_that_collects_them_is_told() {
+    let (folder, runtime) = (tempfile::tempdir().unwrap(), runtime_folder());
+    let script = r#"until [ -e gone.db ]; do sleep 0.01; done; rm gone.db; exec "$@""#;
+    let output = scripted(folder.path(), runtime.path(), "gone.db", script);
+    let (out, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(3), "{out}\n{err}");
+    assert!(err.contains("error: ") && err.contains("hint: nothing is lost"), "{err}");
+    let (rings, profile) = told_command(&err);
+    assert!(rings.starts_with(runtime.path()) && profile.ends_with("gone.db"), "{err}");
+    let (err, code) = collect_once(rings, profile);
+    assert_eq!(code, Some(0), "{err}");
+    let spans = "SELECT CAST(count(*) AS TEXT) FROM spans WHERE name = 'work' AND status = 'ok'";
+    assert_eq!(text(profile, spans).as_deref(), Some("3"));
+    assert_eq!(fs::read_dir(rings).unwrap().count(), 0);
+}
+
+/// Is killed when this is dropped.
+#[cfg(all(target_os = "linux", feature = "collected"))]
+struct Left(String);
+
+#[cfg(all(target_os = "linux", feature = "collected"))]
+impl Drop for Left {
+    fn drop(&mut self) {
+        _ = Command::new("kill").arg(&self.0).stderr(std::process::Stdio::null()).status();
+    }
+}
+
+#[cfg(all(target_os = "linux", feature = "collected"))]
+#[test]
+fn a_program_that_begins_to_record_when_the_command_has_ended_can_be_collected() {
+    let (folder, runtime) = (tempfile::tempdir().unwrap(), runtime_folder());
+    let script =
+        r#"(until [ -e go ]; do sleep 0.02; done; exec "$@") </dev/null >/dev/null 2>&1 & echo $!"#;
+    let output = scripted(folder.path(), runtime.path(), "late.db", script);
+    let (out, err) = texts(&output);
+    let _left = Left(out.trim().to_owned());
+    assert!(err.contains("that it has started go on, and none of them records"), "{err}");
+    let (rings, profile) = told_command(&err);
+    assert_eq!(fs::read_dir(rings).unwrap().count(), 0);
+    assert!(!profile.exists(), "nothing has come: {err}");
+    fs::write(folder.path().join("go"), "").unwrap();
+    while fs::read_dir(rings).unwrap().count() == 0 {
+        std::thread::yield_now();
+    }
+    let ended = "SELECT 'ended' FROM run WHERE ended_unix_ns IS NOT NULL";
+    while !profile.exists() || text(profile, ended).is_none() {
+        let (err, code) = collect_once(rings, profile);
+        assert_eq!(code, Some(0), "{err}");
+    }
+    assert_eq!(text(profile, "SELECT CAST(spans AS TEXT) FROM run").as_deref(), Some("3"));
+}
+
+#[test]
+fn a_folder_of_ring_files_in_the_environment_takes_nothing_from_a_profile_that_is_named() {
+    let (folder, rings) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut command = recorded(folder.path(), &["-o", "own.db"]);
+    let output = command.env("SPANDREL_COLLECT", rings.path()).output().unwrap();
+    let (_, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(7), "{err}");
+    assert!(err.contains("recorded into own.db") && err.contains("3 spans"), "{err}");
+}
+
 fn texts(output: &Output) -> (String, String) {
     let [out, err] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
     (out.into_owned(), err.into_owned())
 }
 
 fn text(path: &Path, sql: &str) -> Option<String> {
-    Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+    use rusqlite::OptionalExtension as _;
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let found = Connection::open_with_flags(path, flags).unwrap();
+    found.query_row(sql, [], |row| row.get(0)).optional().unwrap().flatten()
 }
 
 /// The short name of the commit that the sources are at, if they are in a repository.

@@ -85,8 +85,8 @@ mod writer;
 pub mod recover {
     pub use crate::writer::recover::{
         FolderRing, HomelessRing, IdsInProfile, OpenAtDeath, OpenInRing, OpenLook, OpenRings,
-        Recovered, Recovery, RingOpen, RingOwner, WaitingRing, homeless, in_folder, recover,
-        recover_ring, waiting,
+        Recovered, Recovery, RingOpen, RingOwner, StoredRing, WaitingRing, homeless, in_folder,
+        recover, recover_ring, rings, waiting,
     };
 }
 
@@ -94,6 +94,9 @@ pub mod recover {
 /// [`ProfilerBuilder::collected`](crate::ProfilerBuilder::collected), collected into one profile.
 #[cfg(all(feature = "database", feature = "collected", not(spandrel_loom)))]
 pub mod collect {
+    // For `spandrel record --collect`.
+    #[doc(hidden)]
+    pub use crate::recorder::ring_file::place::FOLDER_OF_COMMAND;
     pub use crate::writer::collect::{CollectOptions, Collected, Collecting, collect};
 }
 

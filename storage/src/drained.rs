@@ -76,9 +76,25 @@ pub fn has_ended_in(file: &ReadOnly, uuid: &str) -> Result<Option<bool>, Error> 
 ///
 /// When the file cannot be read.
 pub fn has_runs_in(file: &ReadOnly) -> Result<bool, Error> {
-    file.query("look for runs", |tx| {
-        tx.query_row("SELECT EXISTS (SELECT 1 FROM main.run)", [], |row| row.get(0))
-    })
+    file.query("look for runs", |tx| has_runs(tx))
+}
+
+pub(crate) fn has_runs(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.query_row("SELECT EXISTS (SELECT 1 FROM main.run)", [], |row| row.get(0))
+}
+
+/// The number of the run with this `uuid`, if the file has it.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn run_number_in(file: &ReadOnly, uuid: &str) -> Result<Option<i64>, Error> {
+    file.query("look for a run", |tx| run_number(tx, uuid))
+}
+
+pub(crate) fn run_number(conn: &Connection, uuid: &str) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT id FROM main.run WHERE uuid = ?1 ORDER BY id DESC";
+    conn.query_row(sql, [uuid], |row| row.get(0)).optional()
 }
 
 pub(crate) fn has_ended(conn: &Connection, uuid: &str) -> rusqlite::Result<Option<bool>> {

@@ -89,7 +89,7 @@ pub use control::{Answer, AnswerState, Control, ControlClient, REQUEST_AGE_MAX, 
 pub use deadline::{FOREVER, after};
 #[doc(hidden)]
 pub use did_you_mean::nearest;
-pub use drained::{drained_in, has_ended_in, has_runs_in};
+pub use drained::{drained_in, has_ended_in, has_runs_in, run_number_in};
 pub use error::{Error, ErrorKind};
 pub use file_size::survive_file_size_limit;
 pub use held::tell_of_locks;

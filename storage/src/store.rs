@@ -6,6 +6,7 @@ mod leave;
 mod recover;
 mod resume;
 mod several_runs;
+mod unused;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

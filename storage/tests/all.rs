@@ -38,3 +38,4 @@ mod rows_pruned_beside_others;
 mod size_limit;
 mod threads_pruned;
 mod trace_contexts;
+mod unused;

@@ -53,14 +53,22 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let keep = arguments.keep.as_deref().map(parse_duration_ns).transpose();
     let keep = keep.map_err(|error| Failure::usage(format!("--keep: {error}")))?;
     options.store.max_age = keep.map(|ns| std::time::Duration::from_nanos(ns.unsigned_abs()));
+    let was_there = path.exists();
     let done = collecting::run(&arguments.folder, &path, &options, context)?;
-    context.output.say(&collecting::summary(&done, &path));
-    Ok(Exit::Ok)
+    let lines = if done.runs.is_empty() {
+        collecting::nothing(&arguments.folder, &path, was_there, done.collected.refused)
+    } else {
+        collecting::summary(&done, &path)
+    };
+    lines.iter().for_each(|line| context.output.say(line));
+    // What is left alone while others come and go was told of when it was found.
+    Ok(if arguments.once && done.collected.refused > 0 { Exit::CannotRead } else { Exit::Ok })
 }
 
 /// Collecting until somebody says that it is enough.
 #[cfg(feature = "collected")]
 pub(super) mod collecting {
+    use std::collections::BTreeSet;
     use std::path::Path;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,15 +76,24 @@ pub(super) mod collecting {
     use spandrel::collect::{CollectOptions, Collected, Collecting, collect};
 
     use super::super::prelude::*;
+    use super::super::record::in_a_shell;
+    use crate::output::Output;
     #[cfg(unix)]
     use crate::signals;
+
+    /// What was collected.
+    pub(in crate::commands) struct Done {
+        pub(in crate::commands) collected: Collected,
+        /// The runs that were begun, or gone on with.
+        pub(in crate::commands) runs: BTreeSet<i64>,
+    }
 
     pub(in crate::commands) fn run(
         folder: &Path,
         path: &Path,
         options: &CollectOptions,
         context: &Context,
-    ) -> Result<Collected, Failure> {
+    ) -> Result<Done, Failure> {
         let stop = Arc::new(AtomicBool::new(false));
         #[cfg(unix)]
         let _guard = {
@@ -90,7 +107,15 @@ pub(super) mod collecting {
             guard.map_err(|source| Failure::cannot_read(format!("signals: {source}")))?
         };
         let is_enough = || stop.load(Ordering::Relaxed);
-        collect(folder, path, options, is_enough, |what| tell(context, &what)).map_err(failed)
+        let mut runs = BTreeSet::new();
+        let tell = |what: Collecting| {
+            if let Collecting::Begun { run_id, .. } = &what {
+                runs.insert(*run_id);
+            }
+            tell(&context.output, &what);
+        };
+        let collected = collect(folder, path, options, is_enough, tell).map_err(failed)?;
+        Ok(Done { collected, runs })
     }
 
     pub(in crate::commands) fn failed(error: spandrel::Error) -> Failure {
@@ -99,7 +124,14 @@ pub(super) mod collecting {
         )
     }
 
-    pub(in crate::commands) fn tell(context: &Context, what: &Collecting) {
+    /// What there is to tell while programs run of which only the runs are told of, at the end.
+    pub(in crate::commands) fn tell_refusals(output: &Output, what: &Collecting) {
+        if matches!(what, Collecting::ProfileRefuses { .. } | Collecting::ProfileTakes) {
+            tell(output, what);
+        }
+    }
+
+    fn tell(output: &Output, what: &Collecting) {
         let line = match what {
             Collecting::FolderMade { path } => format!(
                 "{} was not there, and is made: programs record into it with SPANDREL_COLLECT",
@@ -128,21 +160,70 @@ pub(super) mod collecting {
                 let why = text::clean(why);
                 if why.starts_with(&path) { format!("! {why}") } else { format!("! {path}: {why}") }
             }
+            Collecting::StoredAlready { path, run_id } => format!(
+                "{}: all that it has is in run {run_id} already, so it is removed",
+                text::clean(&path.display().to_string())
+            ),
+            Collecting::ProfileRefuses { why } => format!(
+                "! {}; nothing is stored until then, and what is recorded waits in the ring files as far as they have room",
+                text::clean(why)
+            ),
+            Collecting::ProfileTakes => "the profile takes rows again".to_owned(),
             _ => return,
         };
-        context.output.say(&line);
+        output.say(&line);
     }
 
-    pub(super) fn summary(done: &Collected, path: &Path) -> String {
-        let path = text::clean(&path.display().to_string());
-        let ends = if done.ended == 1 { "its end" } else { "their ends" };
-        let mut line = format!("{path}: {} to {ends}", text::counted(done.ended, "run"));
-        if done.going_on > 0 {
+    /// What was collected, and what to do with it.
+    pub(super) fn summary(done: &Done, path: &Path) -> Vec<String> {
+        let Done { collected, runs } = done;
+        let name = text::clean(&in_a_shell(path));
+        let ends = if collected.ended == 1 { "its end" } else { "their ends" };
+        let mut line = format!("{name}: {} to {ends}", text::counted(collected.ended, "run"));
+        if collected.going_on > 0 {
             line.push_str(&format!(
                 "; {} on: what is recorded from now on is for the next collector",
-                text::counted_with(done.going_on, "run", ("goes", "go"))
+                text::counted_with(collected.going_on, "run", ("goes", "go"))
             ));
         }
-        line
+        let all = spandrel_query::Reader::open(path).and_then(|reader| reader.runs());
+        let all = all.unwrap_or_default();
+        let of_these = || all.iter().filter(|run| runs.contains(&run.id));
+        let spans = of_these().map(|run| run.spans).fold(0, u64::saturating_add);
+        vec![
+            line,
+            format!(
+                "{} and {} in {name}",
+                text::counted(of_these().count() as u64, "run"),
+                text::counted(spans, "span")
+            ),
+            format!("next: spandrel top --db {name}   or runs, slow, tree, flame, report"),
+        ]
+    }
+
+    /// That nothing was, and why that may be.
+    pub(super) fn nothing(
+        folder: &Path,
+        path: &Path,
+        was_there: bool,
+        refused: u64,
+    ) -> Vec<String> {
+        let name = text::clean(&in_a_shell(path));
+        let left =
+            if was_there { format!("{name} is as it was") } else { format!("{name} was not made") };
+        if refused > 0 {
+            let files = text::counted_with(refused, "ring file", text::WAS);
+            return vec![format!(
+                "nothing was collected, and {left}: {files} left alone, as said above"
+            )];
+        }
+        let folder = text::clean(&folder.display().to_string());
+        vec![
+            format!("no program has recorded into {folder}, and {left}"),
+            format!(
+                "a program does if it is started with SPANDREL_COLLECT={folder}, has spandrel's feature `collected`, takes \
+                 its settings by `Profiler::from_env()`, and has installed the profiler's `layer()`"
+            ),
+        ]
     }
 }

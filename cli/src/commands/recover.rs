@@ -1,5 +1,8 @@
 //! `spandrel recover`: what a process that has died has left in its ring file, moved into the profile.
 
+#[cfg(feature = "crash-proof")]
+mod collected;
+
 use std::path::PathBuf;
 
 #[cfg(feature = "crash-proof")]
@@ -44,15 +47,16 @@ pub(crate) fn run(_: &Arguments, _: &Context) -> Result<Exit, Failure> {
 
 #[cfg(feature = "crash-proof")]
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Failure> {
-    use spandrel::recover::{Recovered, RingOwner, recover, waiting};
+    use spandrel::recover::{Recovered, RingOwner, recover, rings};
 
     if let Some(ring) = &arguments.ring {
         return recover_one(ring, context);
     }
     let path = context.wanted.path()?;
     // Says what is wrong with the profile, if anything is.
-    drop(context.wanted.reader()?);
-    let rings = waiting(&path).map_err(failed)?;
+    let runs = context.wanted.reader()?.runs()?;
+    let (rings, stored) = rings(&path).map_err(failed)?;
+    let collected = collected::of(&path, &runs);
     let Recovered { rings: done, refused, .. } =
         match rings.iter().any(|ring| ring.owner == RingOwner::Dead) {
             true => recover(&path, arguments.dry_run).map_err(failed)?,
@@ -66,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     why.dedup();
     let shown = text::clean(&path.display().to_string());
     let mut lines = Vec::new();
-    if done.is_empty() && why.is_empty() {
+    if done.is_empty() && why.is_empty() && stored.is_empty() && collected.is_empty() {
         let how = if arguments.dry_run { " (looked only)" } else { "" };
         lines.push(format!("{shown}: no process that has died has left anything here{how}"));
     }
@@ -85,9 +89,33 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
             )),
         });
     }
+    lines.extend(stored.iter().map(|ring| {
+        let path = text::clean(&ring.path.display().to_string());
+        let what = if ring.path.exists() { "and it can be removed" } else { "and it was removed" };
+        format!(
+            "{path}: all that it has is in run {} already: nobody needs it, {what}",
+            ring.run_id
+        )
+    }));
+    lines.extend(collected.iter().map(collected::Waiting::line));
     lines.extend(why.iter().map(|why| format!("! {}", text::clean(why))));
-    let shown = show(context, &lines, arguments.dry_run, &done, &why)?;
-    Ok(if refused.is_empty() { shown } else { Exit::CannotRead })
+    let is_unknown = |ring: &spandrel::recover::WaitingRing| {
+        !matches!(ring.owner, RingOwner::Alive | RingOwner::Dead)
+    };
+    let is_left = !why.is_empty()
+        || rings.iter().any(is_unknown)
+        || collected.iter().any(|waiting| waiting.dead > 0 && !waiting.has_collector);
+    let more = [
+        ("stored_already", stored.iter().map(stored_members).collect()),
+        ("collected", collected.iter().map(collected::Waiting::members).collect()),
+    ];
+    let shown = show(context, &lines, arguments.dry_run, (&done, &why), more)?;
+    Ok(if is_left { Exit::CannotRead } else { shown })
+}
+
+#[cfg(feature = "crash-proof")]
+fn stored_members(ring: &spandrel::recover::StoredRing) -> serde_json::Value {
+    json!({ "path": ring.path.display().to_string(), "pid": ring.pid, "run": ring.run_id })
 }
 
 /// One ring file, into a profile of its own.
@@ -105,7 +133,7 @@ fn recover_one(ring: &Path, context: &Context) -> Result<Exit, Failure> {
         lines.push(format!("{shown}: nothing is in the ring file"));
     }
     lines.extend(why.iter().map(|why| format!("! {}", text::clean(why))));
-    show(context, &lines, false, &recovered.rings, &why)?;
+    show(context, &lines, false, (&recovered.rings, &why), [])?;
     Ok(if why.is_empty() { Exit::Ok } else { Exit::CannotRead })
 }
 
@@ -114,14 +142,16 @@ fn show(
     context: &Context,
     lines: &[String],
     dry_run: bool,
-    rings: &[spandrel::recover::Recovery],
-    why: &[String],
+    (rings, why): (&[spandrel::recover::Recovery], &[String]),
+    more: impl IntoIterator<Item = (&'static str, Vec<serde_json::Value>)>,
 ) -> Result<Exit, Failure> {
     let mut view = View::new("recover", None, Table::new(Vec::new()));
     view.drawing = Some(lines.iter().map(|line| format!("{line}\n")).collect());
     view.extra.insert("dry_run".into(), json!(dry_run));
     view.extra.insert("rings".into(), rings.iter().map(members).collect());
     view.extra.insert("refused".into(), json!(why));
+    let more = more.into_iter().map(|(name, values)| (name.to_owned(), values.into()));
+    view.extra.extend(more);
     context.output.show(view, 0)
 }
 

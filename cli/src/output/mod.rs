@@ -47,7 +47,7 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
 
 /// How to show what was found.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Output {
     pub(crate) format: Option<Format>,
     /// A file; `None`: the standard output.

@@ -30,6 +30,8 @@ mod open_trace;
 mod options;
 mod prune;
 mod refused;
+#[cfg(all(target_os = "linux", feature = "collected"))]
+mod rings;
 mod rows;
 mod said;
 mod spreadsheet;

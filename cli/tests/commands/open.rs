@@ -273,6 +273,6 @@ mod rings {
             said(&["sql", "--db", new, "select name, status from spans", "-f", "csv"]);
         assert!(out.contains("request,crashed"), "{out}");
         let (_, err, code) = said(&["recover", "--ring", ring, "--db", new]);
-        assert!(code == 3 && err.contains("it is no ring file"), "{err}");
+        assert!(code == 3 && err.contains("there is no such file"), "{err}");
     }
 }

@@ -50,8 +50,9 @@ const OTHERS: [&str; 6] = [
 ];
 const TESTS: &str = "SPANDREL_TEST_";
 
-/// Settings of a database, which a program that is collected does not write.
-const OF_DATABASE: [&str; 7] = [
+/// Settings of a database, which a program that is collected does not write; and where it is.
+const OF_DATABASE: [&str; 8] = [
+    "SPANDREL_DB",
     "SPANDREL_BATCH_SIZE",
     "SPANDREL_FLUSH_INTERVAL_MS",
     "SPANDREL_MAX_BYTES",
@@ -61,17 +62,25 @@ const OF_DATABASE: [&str; 7] = [
     "SPANDREL_CRASH_PROOF",
 ];
 
-/// One line about settings that have no effect, among the names of those that are set.
-pub(crate) fn tell_unused(names: &[String]) -> Option<String> {
-    let is_set = |name: &str| names.iter().any(|set| set == name);
-    let unused: Vec<_> = OF_DATABASE.into_iter().filter(|name| is_set(name)).collect();
-    if unused.is_empty() || !is_set("SPANDREL_COLLECT") {
-        return None;
+/// One line about settings that have no effect.
+pub(crate) fn tell_unused(variable: impl Fn(&str) -> Option<OsString>) -> Option<String> {
+    let from = Variables::new(&variable);
+    let is_set = |name: &&'static str| from.get(name).is_some();
+    if is_set(&"SPANDREL_COLLECT") {
+        let unused: Vec<_> = OF_DATABASE.into_iter().filter(is_set).collect();
+        let (says, names) = (if unused.len() == 1 { "says" } else { "say" }, unused.join(", "));
+        return (!unused.is_empty()).then(|| {
+            format!(
+                "beside SPANDREL_COLLECT, {names} {says} nothing: it is the collector that writes the database"
+            )
+        });
     }
-    Some(format!(
-        "beside SPANDREL_COLLECT, {} says nothing: it is the collector that writes the database",
-        unused.join(", ")
-    ))
+    // What else is set says how to record. This one promises that it is kept.
+    let is_promised = || !matches!(from.switch("SPANDREL_CRASH_PROOF"), Ok(None | Some(false)));
+    (!is_set(&"SPANDREL_DB") && is_promised()).then(|| {
+        "without SPANDREL_DB, SPANDREL_CRASH_PROOF says nothing: this process is not recorded"
+            .into()
+    })
 }
 
 /// One line about variables that look like settings and are none: they may be misspelt.
@@ -300,17 +309,32 @@ mod tests {
 
     #[test]
     fn settings_without_effect_are_told_of() {
-        let told = |names: &[&str]| {
-            tell_unused(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
-        };
-        assert_eq!(told(&["SPANDREL_DB", "SPANDREL_MAX_BYTES"]), None);
-        assert_eq!(told(&["SPANDREL_DB", "SPANDREL_COLLECT", "SPANDREL_LABEL"]), None);
+        let told =
+            |names: &[&str]| tell_unused(|name| names.contains(&name).then(|| OsString::from("1")));
+        assert_eq!(told(&["SPANDREL_DB", "SPANDREL_MAX_BYTES", "SPANDREL_CRASH_PROOF"]), None);
+        assert_eq!(told(&["SPANDREL_COLLECT", "SPANDREL_LABEL"]), None);
         let line = told(&["SPANDREL_MAX_AGE_S", "SPANDREL_COLLECT", "SPANDREL_CONTROL"]).unwrap();
         assert!(
-            line.contains("SPANDREL_COLLECT, SPANDREL_MAX_AGE_S, SPANDREL_CONTROL says nothing"),
+            line.contains("SPANDREL_COLLECT, SPANDREL_MAX_AGE_S, SPANDREL_CONTROL say nothing"),
             "{line}"
         );
+        let line = told(&["SPANDREL_DB", "SPANDREL_COLLECT", "SPANDREL_LABEL"]).unwrap();
+        assert!(line.contains("SPANDREL_COLLECT, SPANDREL_DB says nothing"), "{line}");
         assert!(OF_DATABASE.iter().all(|name| SETTINGS.contains(name)));
+    }
+
+    #[test]
+    fn what_is_to_outlive_the_process_and_has_nowhere_to_go_is_told_of() {
+        let told = |variables: &[(&str, &str)]| tell_unused(from(variables));
+        let line = told(&[("SPANDREL_CRASH_PROOF", "1"), ("SPANDREL_DB", "")]).unwrap();
+        assert!(
+            line.starts_with("without SPANDREL_DB, SPANDREL_CRASH_PROOF says nothing"),
+            "{line}"
+        );
+        // It has never been looked at, so it is not refused either.
+        assert_eq!(told(&[("SPANDREL_CRASH_PROOF", "yes")]), Some(line));
+        assert_eq!(told(&[("SPANDREL_CRASH_PROOF", "false")]), None);
+        assert_eq!(told(&[("SPANDREL_LABEL", "x"), ("SPANDREL_FILTER", "a=off")]), None);
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl Profiler {
     /// cannot be understood, the program goes on with one that is switched off, and one line on the
     /// standard error says why: a profile is never a reason for a program to end. Who wants to know
     /// calls [`try_from_env`](Self::try_from_env). Another line tells of variables that begin with
-    /// `SPANDREL_` and are none of these, as a misspelt one does, or that have no effect beside another.
+    /// `SPANDREL_` and are none of these, as a misspelt one does, or that have no effect beside another or without one.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl Profiler {
     pub fn from_env() -> Result<Self, Error> {
         let names = std::env::vars_os().filter(|(_, value)| !value.is_empty());
         let names: Vec<_> = names.filter_map(|(name, _)| name.into_string().ok()).collect();
-        let unused = environment::tell_unused(&names);
+        let unused = environment::tell_unused(|name| std::env::var_os(name));
         for line in environment::tell_unknown(names.into_iter()).into_iter().chain(unused) {
             _ = writeln!(std::io::stderr(), "spandrel: {line}");
         }

@@ -136,6 +136,15 @@ impl Store {
         drained::has_ended(&self.conn, uuid).context(&self.path, "look for a run")
     }
 
+    /// The number of the run with this `uuid`, if the file has it.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn run_number(&self, uuid: &str) -> Result<Option<i64>, Error> {
+        drained::run_number(&self.conn, uuid).context(&self.path, "look for a run")
+    }
+
     /// Whether ids of threads of the run with this `uuid` can begin above this one: none of its threads has one that is
     /// not above it.
     ///

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use spandrel::collect::{CollectOptions, Collected, collect};
+use spandrel::collect::{CollectOptions, Collected, FOLDER_OF_COMMAND, collect};
 use tempfile::TempDir;
 
+use super::told;
 use crate::arguments::Context;
 use crate::commands::collect::collecting;
 use crate::failure::Failure;
@@ -33,18 +34,23 @@ pub(super) struct Collector {
 
 impl Collector {
     /// Starts one, and tells the program of its folder.
-    pub(super) fn start(path: &Path, command: &mut Command) -> Result<Self, Failure> {
+    pub(super) fn start(
+        path: &Path,
+        command: &mut Command,
+        context: &Context,
+    ) -> Result<Self, Failure> {
         let folder = folder()?;
         command.env("SPANDREL_COLLECT", folder.path()).env_remove("SPANDREL_DB");
         let stop = Arc::new(AtomicBool::new(false));
         let thread = {
             let (folder, path, stop) =
                 (folder.path().to_owned(), path.to_owned(), Arc::clone(&stop));
+            let output = context.output.clone();
             std::thread::Builder::new().name("collector".into()).spawn(move || {
                 // Relaxed, here and below: nothing else is told by it.
                 let is_enough = || stop.load(Ordering::Relaxed);
-                // What there is to say is said of the runs, at the end.
-                collect(&folder, &path, &CollectOptions::default(), is_enough, |_| ())
+                let tell = |what| collecting::tell_refusals(&output, &what);
+                collect(&folder, &path, &CollectOptions::default(), is_enough, tell)
             })
         };
         let thread = thread
@@ -71,6 +77,14 @@ impl Collector {
         let mut found = done;
         loop {
             if found.going_on == 0 {
+                if !has_rings(&folder) && told::are_left(&folder) {
+                    context.output.say(
+                        "programs that it has started go on, and none of them records; one that does later needs a \
+                         collector",
+                    );
+                    tell_kept();
+                    return Ok(());
+                }
                 // Not with what is in it: a program may just have begun to record.
                 match std::fs::remove_dir(&folder) {
                     Err(_) if has_rings(&folder) => {}
@@ -85,8 +99,8 @@ impl Collector {
             }
             let mut options = CollectOptions::default();
             options.once = true;
-            found =
-                collecting::run(&folder, &path, &options, context).inspect_err(|_| tell_kept())?;
+            let done = collecting::run(&folder, &path, &options, context);
+            found = done.inspect_err(|_| tell_kept())?.collected;
             if found.going_on > 0 || found.ended == 0 {
                 // Their ring files are in it, or some that cannot be collected, as was said.
                 tell_kept();
@@ -99,7 +113,7 @@ impl Collector {
 /// A folder of its own, in memory if there is one.
 fn folder() -> Result<TempDir, Failure> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix("spandrel-record-");
+    builder.prefix(FOLDER_OF_COMMAND);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
     let of_user = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty());

@@ -8,6 +8,8 @@ mod child;
 #[cfg(feature = "collected")]
 mod collected;
 mod find_recorded;
+#[cfg(feature = "collected")]
+mod told;
 #[cfg(unix)]
 mod unix;
 
@@ -50,7 +52,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let path = path(program, context)?;
     let known = last_run(&path)?;
     let mut command = Command::new(program);
-    command.args(rest).env("SPANDREL_DB", literally(&path));
+    command.args(rest).env("SPANDREL_DB", literally(&path)).env_remove("SPANDREL_COLLECT");
     match &arguments.label {
         Some(label) => command.env("SPANDREL_LABEL", label),
         None => &mut command,
@@ -68,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         (recorded, runs) = found;
     }
     if runs.is_empty() {
-        context.output.failure(&nothing_recorded(program));
+        context.output.failure(&nothing_recorded(program, arguments.collect));
     }
     summarize(&recorded, &runs, context)?;
     Ok(match exit {
@@ -90,7 +92,7 @@ fn attend(
     if !collects {
         return child::run(command, &context.output);
     }
-    let collector = collected::Collector::start(path, command)?;
+    let collector = collected::Collector::start(path, command, context)?;
     let exit = child::run(command, &context.output);
     collector.finish(context)?;
     exit
@@ -200,13 +202,14 @@ fn commit() -> Option<String> {
     (said.status.success() && !commit.is_empty()).then_some(commit)
 }
 
-fn nothing_recorded(program: &OsString) -> Failure {
+fn nothing_recorded(program: &OsString, is_collected: bool) -> Failure {
     let program = Path::new(program).display();
-    Failure::cannot_read(format!("{program} recorded nothing")).hint(
-        "it must take the settings from its environment by `spandrel::Profiler::from_env()`, and \
+    let needs = if is_collected { "be built with spandrel's feature `collected`, " } else { "" };
+    Failure::cannot_read(format!("{program} recorded nothing")).hint(format!(
+        "it must {needs}take the settings from its environment by `spandrel::Profiler::from_env()`, and \
          install the profiler's `layer()`, as in `registry().with(profiler.layer()).init()`; what it \
-         says itself may tell more",
-    )
+         says itself may tell more"
+    ))
 }
 
 /// Tells what was recorded, and what to do with it.
@@ -237,7 +240,7 @@ fn summarize(path: &Path, runs: &[Run], context: &Context) -> Result<(), Failure
 }
 
 /// The path as a user would type it: relative if it is in the current folder, quoted if necessary.
-fn in_a_shell(path: &Path) -> String {
+pub(super) fn in_a_shell(path: &Path) -> String {
     let here = std::env::current_dir().ok();
     let short = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
     let name = short.unwrap_or_else(|| path.to_owned()).display().to_string();

@@ -15,6 +15,7 @@ use crate::handle::run_info::{OtherSettings, Run, describe_run, uuid};
 use crate::json_string::push_string;
 use crate::recorder::ring_file::layout::names;
 use crate::recorder::ring_file::own::{Drainer, FilePlan, OwnFile};
+use crate::recorder::ring_file::place;
 use crate::recorder::{Recorder, local};
 
 impl Profiler {
@@ -27,6 +28,14 @@ impl Profiler {
         builder.database.check_unused()?;
         // The path may be relative to a current folder that changes later.
         let folder = std::path::absolute(&folder).unwrap_or(folder);
+        if place::is_of_ended_command(&folder) {
+            let message = format!(
+                "{}: the `spandrel record --collect` that collected from here has ended, so that nobody would come for what \
+                 is recorded; start this program by one of its own, or unset SPANDREL_COLLECT",
+                folder.display()
+            );
+            return Err(Error::new(ErrorKind::RingFile, message).with_path(&folder));
+        }
         let uuid = uuid();
         // The collector gives ids to rows: those of the recorder mean something in this run only.
         let options = builder.recorder_options(builder.rule()?, 1);

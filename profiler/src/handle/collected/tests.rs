@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use crate::handle::builder::ProfilerBuilder;
 use crate::handle::profiler::Profiler;
 use crate::recorder::record::{self, Record, slots};
 use crate::recorder::ring_file::layout::{drainer, names};
+use crate::recorder::ring_file::place;
 use crate::recorder::stats::Ledger;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -263,6 +264,20 @@ fn arguments_of_megabytes_and_a_folder_that_cannot_be() {
     std::fs::write(&file, "").unwrap();
     let error = small(&file.join("below")).build().unwrap_err();
     assert_eq!((error.kind(), error.path()), (ErrorKind::RingFile, Some(&*file.join("below"))));
+}
+
+#[test]
+fn the_folder_of_a_command_that_has_ended_is_not_made_anew() {
+    let folder = folder();
+    let of_command = folder.path().join(format!("{}ab12", place::FOLDER_OF_COMMAND));
+    let error = small(&of_command).build().unwrap_err();
+    assert_eq!((error.kind(), error.path()), (ErrorKind::RingFile, Some(&*of_command)));
+    assert!(error.to_string().contains("has ended, so that nobody would come"), "{error}");
+    assert!(!of_command.exists());
+    // As long as it is there, it is one as any other.
+    std::fs::DirBuilder::new().mode(0o700).create(&of_command).unwrap();
+    small(&of_command).build().unwrap().close().unwrap();
+    assert_eq!(std::fs::read_dir(&of_command).unwrap().count(), 1);
 }
 
 #[cfg(feature = "database")]

@@ -15,6 +15,19 @@ pub(crate) const SUFFIX: &str = ".ring";
 /// What is put behind the name of one that makes no sense, so that nobody takes it for a ring, and nobody removes it.
 pub(crate) const DAMAGED: &str = ".damaged";
 
+/// How the name of a folder begins that a command makes for the programs that it starts, and removes when they have ended.
+/// Nobody collects from one that is not there any more.
+#[cfg(feature = "collected")]
+pub const FOLDER_OF_COMMAND: &str = "spandrel-record-";
+
+/// Whether it is a folder of a command that has ended.
+#[cfg(feature = "collected")]
+pub(crate) fn is_of_ended_command(folder: &Path) -> bool {
+    let name = folder.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(FOLDER_OF_COMMAND.as_bytes())
+        && folder.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
 /// The folders where a ring file may be, the best one first. Some may not be there.
 pub(crate) fn folders() -> Vec<PathBuf> {
     let user = spandrel_ring::file::user_id();

@@ -35,8 +35,10 @@ pub(super) enum Opened {
     NotYet,
     /// Another process drains it.
     Elsewhere,
-    /// All that it has had is in the profile; only the file is left.
-    Done(RingId),
+    /// Its process has died before anything was in it.
+    Empty(RingId),
+    /// All that it has had is in the profile, in the run of this number; only the file is left.
+    Done(RingId, i64),
 }
 
 impl Ring {
@@ -61,7 +63,7 @@ impl Ring {
         }
         if reader.state().map_err(io)? == State::Building {
             // Its process has died over it: there is nothing in it.
-            return Ok(if liveness.is_dead() { Opened::Done(id) } else { Opened::NotYet });
+            return Ok(if liveness.is_dead() { Opened::Empty(id) } else { Opened::NotYet });
         }
         if !reader.lock_to_drain().map_err(io)? {
             return Ok(Opened::Elsewhere);
@@ -80,7 +82,7 @@ impl Ring {
         let uuid = names.run.as_ref().map(|run| run.uuid.clone()).unwrap_or_default();
         let ended = store.has_ended(&uuid)?;
         if ended == Some(true) || is_done(&store.drained(&id)?) {
-            return Ok(Opened::Done(id));
+            return Ok(Opened::Done(id, store.run_number(&uuid)?.unwrap_or(0)));
         }
         let (kind, anchors) = reader.clock();
         let clock = Clock::of_another(kind, &anchors).filter(|_| reader.owner().is_of_this_boot());

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::begin::Opened;
+use super::refusals::{Answer, Tries, may_pass, remove};
 use super::ring::Ring;
-use super::{Collecting, Collector, about_one, is_of_profile, may_be_over};
+use super::{Collecting, Collector, about_one, is_of_profile, say_looked};
 use crate::error::{Error, ErrorKind};
 use crate::recorder::ring_file::place;
-use crate::writer::recover;
+use crate::writer::recover::in_folder;
 
 /// How often the folder is looked at for new files.
 const FOLDER_PAUSE: Duration = Duration::from_millis(200);
@@ -80,7 +81,12 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
                     elsewhere = Some(path);
                     Ok(None)
                 }
-                Opened::Done(id) => recover::remove(&mut self.store, path, &id).map(|()| None),
+                Opened::Empty(id) => remove(&mut self.store, path, &id).map(|()| None),
+                Opened::Done(id, run_id) => {
+                    remove(&mut self.store, path, &id)?;
+                    (self.tell)(Collecting::StoredAlready { path: path.clone(), run_id });
+                    Ok(None)
+                }
             });
             match found {
                 Ok(ring) => opened.extend(ring),
@@ -91,7 +97,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
             && !self.has_told_elsewhere
         {
             self.has_told_elsewhere = true;
-            let pid = recover::in_folder::drained_by(path);
+            let pid = in_folder::drained_by(path);
             (self.tell)(Collecting::DrainedElsewhere { path: self.folder.to_owned(), pid });
         }
         // Runs that are in the profile come first: those that begin get ids above theirs.
@@ -128,6 +134,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
             return Err(error);
         }
         self.left_alone.insert(path.clone());
+        self.collected.refused += 1;
         (self.tell)(Collecting::Refused { path, why: error.to_string() });
         Ok(())
     }
@@ -155,7 +162,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
                 spans.stored, spans.dropped.file_removed
             ),
             // Somebody else writes to it, or it is full: it is tried again the next time, as with a batch.
-            Err(error) if may_be_over(&error) => {
+            Err(error) if may_pass(&error) => {
                 _ = self.store.set_run_aside();
                 self.rings.push(ring);
                 return Ok(());
@@ -182,7 +189,23 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
         let above = others.fold(self.threads_left_above, i64::max);
         let above = above.max(self.store.last_thread_id()?);
         let path = ring.path().to_owned();
-        let begun = about_one(&path, || ring.begin(&mut self.store, &mut self.free, above));
+        let mut tries = Tries::default();
+        let begun = loop {
+            let begun = about_one(&path, || ring.begin(&mut self.store, &mut self.free, above));
+            let mut goes_on = |answer: Answer<'_>| {
+                say_looked(self.rings.iter_mut().chain([&mut ring]));
+                self.refusals.hear(answer).into_iter().for_each(&mut self.tell);
+                !(self.stop)()
+            };
+            match begun {
+                Err(error) if tries.again(&error, &mut goes_on) => {}
+                Err(error) => break Err(error),
+                Ok(()) => {
+                    tries.taken(&mut goes_on);
+                    break Ok(());
+                }
+            }
+        };
         if let Err(error) = begun {
             if ring.run_id() > 0 {
                 self.leave_room_above(ring.threads_above());

@@ -7,11 +7,12 @@
 
 use spandrel_storage::Store;
 
+use super::refusals::remove;
 use super::ring::Ring;
 use crate::error::Error;
 use crate::recorder::losses::{DropReason, PerKind};
 use crate::recorder::stats::Ledger;
-use crate::writer::recover::{Told, about, loss, remove};
+use crate::writer::recover::{Told, about, loss};
 
 impl Ring {
     /// Ends its run. Says what is known of its spans.

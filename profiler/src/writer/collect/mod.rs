@@ -18,6 +18,7 @@ mod drain;
 mod folder;
 mod ids;
 mod lost;
+mod refusals;
 mod ring;
 mod run;
 #[cfg(all(test, target_os = "linux", not(miri)))]
@@ -31,6 +32,7 @@ use spandrel_storage::{ErrorKind as StorageErrorKind, Location, Store, StoreOpti
 
 use self::folder::make_folder;
 use self::ids::FreeIds;
+use self::refusals::{Answer, Refusals, may_pass};
 use self::ring::{Ring, Round};
 use crate::error::{Error, ErrorKind};
 use crate::panics;
@@ -100,6 +102,22 @@ pub enum Collecting {
         /// Why.
         why: String,
     },
+    /// All that a ring file has is in the profile already: it was put back after it had been collected, or a collector was
+    /// killed before it could remove it. It is removed now.
+    StoredAlready {
+        /// The file.
+        path: PathBuf,
+        /// The run in the profile.
+        run_id: i64,
+    },
+    /// The profile takes nothing for some time now: its disk is full, or somebody else writes to it. That is tried again,
+    /// and nothing is lost as long as the rings have room. Told once.
+    ProfileRefuses {
+        /// Why.
+        why: String,
+    },
+    /// It takes rows again.
+    ProfileTakes,
 }
 
 /// What was collected.
@@ -112,13 +130,15 @@ pub struct Collected {
     pub going_on: u64,
     /// Records that were stored.
     pub records: u64,
+    /// Ring files that were left alone, or could not be drained to their end, as was told.
+    pub refused: u64,
 }
 
 /// Collects from all programs that record into ring files of this folder, until `stop` says so; then everything that has
 /// been recorded up to that moment is stored. `tell` hears of programs that come and go.
 ///
 /// A folder that is not there is made, for this user alone, as a program would make it; but not to collect
-/// [once](CollectOptions::once), when nothing can come.
+/// [once](CollectOptions::once), when nothing can come. A profile that was made for this does not stay if nothing has come.
 ///
 /// # Errors
 ///
@@ -153,6 +173,7 @@ pub fn collect(
         free: FreeIds::new(),
         threads_left_above: 0,
         tell,
+        refusals: Refusals::default(),
         collected: Collected::default(),
         last_folder: None,
         last_prune: Instant::now(),
@@ -162,7 +183,7 @@ pub fn collect(
     let Collector { mut store, rings, mut collected, .. } = collector;
     collected.going_on = rings.len() as u64;
     _ = store.set_run_aside();
-    let closed = store.close();
+    let closed = store.close_or_remove();
     done.map_err(|error| with_way_out(error, database))?;
     closed?;
     Ok(collected)
@@ -201,12 +222,6 @@ fn is_of_profile(error: &Error) -> bool {
     }
 }
 
-/// Whether it is a refusal of the profile that may be over the next time.
-fn may_be_over(error: &Error) -> bool {
-    use StorageErrorKind::{Busy, Full, WalFull};
-    matches!(error.kind(), ErrorKind::Storage(Busy | Full | WalFull))
-}
-
 /// Does something with one ring. A fault of ours must not end the collector of all the others.
 fn about_one<R>(path: &Path, act: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
     panics::catch(act).unwrap_or_else(|_| {
@@ -238,6 +253,7 @@ struct Collector<'a, T> {
     /// Ids of threads of runs whose files are left alone are below this: a later collector may go on with them.
     threads_left_above: i64,
     tell: T,
+    refusals: Refusals,
     collected: Collected,
     last_folder: Option<Instant>,
     last_prune: Instant,
@@ -250,7 +266,11 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
         self.look_for_rings()?;
         if self.left_alone.is_empty() {
             // Of rings whose files an earlier collector has removed, before it was killed.
-            self.store.forget_drained_of_ended()?;
+            match self.store.forget_drained_of_ended().map_err(Error::from) {
+                // The next one does.
+                Err(error) if may_pass(&error) => {}
+                done => done?,
+            }
         }
         while !(self.stop)() {
             self.look_for_rings()?;
@@ -284,8 +304,9 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
         while at < self.rings.len() {
             let (before, rest) = self.rings.split_at_mut(at);
             let Some((ring, after)) = rest.split_first_mut() else { break };
-            let mut goes_on = || {
+            let mut goes_on = |answer: Answer<'_>| {
                 say_looked(before.iter_mut().chain(after.iter_mut()));
+                self.refusals.hear(answer).into_iter().for_each(&mut self.tell);
                 !(self.stop)()
             };
             let path = ring.path().to_owned();
@@ -316,8 +337,9 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
         let mut ring = self.rings.swap_remove(at);
         let (path, run_id, pid) = (ring.path().to_owned(), ring.run_id(), ring.pid());
         let (ids_end, threads) = (ring.ids_end(), ring.threads_above());
-        let mut goes_on = || {
+        let mut goes_on = |answer: Answer<'_>| {
             say_looked(self.rings.iter_mut());
+            self.refusals.hear(answer).into_iter().for_each(&mut self.tell);
             !(self.stop)()
         };
         let store_and_ids = (&mut self.store, &mut self.free);
@@ -335,6 +357,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
                 // The file stays, for the next collector.
                 self.leave_room_above(threads);
                 self.left_alone.insert(path.clone());
+                self.collected.refused += 1;
                 Collecting::Refused { path, why: error.to_string() }
             }
         };
@@ -356,7 +379,13 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
         if max_bytes.is_none() && max_age.is_none() {
             return Ok(());
         }
-        while self.store.prune()?.more && self.last_prune.elapsed() < PRUNE_TIME {}
-        Ok(())
+        loop {
+            match self.store.prune().map_err(Error::from) {
+                Ok(pruned) if pruned.more && self.last_prune.elapsed() < PRUNE_TIME => {}
+                // What is stored next is refused likewise, and that is told.
+                Err(error) if !may_pass(&error) => return Err(error),
+                _ => return Ok(()),
+            }
+        }
     }
 }

@@ -11,6 +11,7 @@ use spandrel_storage::{DrainedRow, RingId, Store};
 use super::about::{About, Ended, read_names};
 use super::check_place;
 use super::ids::FreeIds;
+use super::refusals::{GoesOn, Tries, remove};
 use super::run::Run;
 use crate::error::Error;
 use crate::recorder::clock::Clock;
@@ -21,7 +22,7 @@ use crate::recorder::stats::Ledger;
 use crate::writer::raw;
 use crate::writer::recover::check::Known;
 use crate::writer::recover::scan::{self, Scan};
-use crate::writer::recover::{End, KnownChildren, Recover, about, remove};
+use crate::writer::recover::{End, KnownChildren, Recover, about};
 use crate::writer::self_time::SelfTimes;
 
 /// Commits of one ring are so far apart, unless it fills up, or somebody waits for one: as those of a writer thread.
@@ -166,12 +167,12 @@ impl Ring {
 
     /// Stores what is new, if it is time to.
     ///
-    /// `goes_on` is called now and then while the profile refuses it, and says whether to try for long.
+    /// `goes_on` is called while the profile refuses it, and says whether to try for long.
     pub(super) fn round(
         &mut self,
         (store, free): (&mut Store, &mut FreeIds),
         is_last: bool,
-        goes_on: &mut dyn FnMut() -> bool,
+        goes_on: &mut GoesOn<'_>,
     ) -> Result<Round, Error> {
         let path = self.path.clone();
         let io = |error: std::io::Error| about(&path, &error);
@@ -258,7 +259,7 @@ impl Ring {
     fn store(
         &mut self,
         (store, free): (&mut Store, &mut FreeIds),
-        goes_on: &mut dyn FnMut() -> bool,
+        goes_on: &mut GoesOn<'_>,
     ) -> Result<u64, Error> {
         self.drain_twice(free)?;
         self.store_drained((store, free), goes_on)
@@ -270,7 +271,7 @@ impl Ring {
         &mut self,
         (store, free): (&mut Store, &mut FreeIds),
         is_closed: bool,
-        goes_on: &mut dyn FnMut() -> bool,
+        goes_on: &mut GoesOn<'_>,
     ) -> Result<u64, Error> {
         let mut records = 0;
         for _ in 0..LAST_BATCHES {
@@ -289,7 +290,7 @@ impl Ring {
     fn store_drained(
         &mut self,
         (store, free): (&mut Store, &mut FreeIds),
-        goes_on: &mut dyn FnMut() -> bool,
+        goes_on: &mut GoesOn<'_>,
     ) -> Result<u64, Error> {
         let Some(run) = &mut self.run else { return Ok(0) };
         if let Some(aside) = run.aside.take() {
@@ -305,7 +306,7 @@ impl Ring {
     fn store_batch(
         &mut self,
         (store, free): (&mut Store, &mut FreeIds),
-        goes_on: &mut dyn FnMut() -> bool,
+        goes_on: &mut GoesOn<'_>,
     ) -> Result<u64, Error> {
         let path = self.path.clone();
         let io = |error: std::io::Error| about(&path, &error);
@@ -336,10 +337,10 @@ impl Ring {
             }
         }
         let reader = &mut self.reader;
-        run.append(store, self.id, &mut || {
+        run.append(store, self.id, &mut |answer| {
             // If this fails, what is written to it next does, too, and is told.
             _ = reader.set_drainer(drainer::LOOKED_AT, monotonic_ns());
-            goes_on()
+            goes_on(answer)
         })?;
         // Before anything is given back: what was stored in a file that is gone by now is in the ring still.
         check_place(store)?;
@@ -365,7 +366,7 @@ impl Ring {
     pub(super) fn end(
         &mut self,
         (store, free): (&mut Store, &mut FreeIds),
-        goes_on: &mut dyn FnMut() -> bool,
+        goes_on: &mut GoesOn<'_>,
     ) -> Result<(bool, Ledger, u64), Error> {
         let path = self.path.clone();
         let io = |error: std::io::Error| about(&path, &error);
@@ -409,8 +410,11 @@ impl Ring {
         scan.last_id = scan.last_id.max(above - 1);
         let (ring, above) = ((self.id, uuid.as_str()), Some(*threads_above));
         self.check_whole()?;
+        let mut tries = Tries::default();
+        let mut again = |error: &Error| tries.again(error, goes_on);
         let recover = Recover::begin_with(store, &path, ring, scan, above, end, Some(known))?;
-        let recovery = recover.run()?;
+        let recovery = recover.trying(&mut again).run()?;
+        tries.taken(goes_on);
         check_place(store)?;
         let rest = recovery.spans + recovery.events + recovery.links + recovery.entries;
         let rest = rest + records;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use spandrel_storage::{
     Batch, ErrorKind as StorageErrorKind, LateChild, Lost, MarkRow, RingId, RunAside, SpanRow,
@@ -11,7 +11,8 @@ use spandrel_storage::{
 
 use super::about::About;
 use super::ids::OwnIds;
-use crate::error::Error;
+use super::refusals::{GoesOn, Tries};
+use crate::error::{Error, ErrorKind};
 use crate::recorder::Recorder;
 use crate::recorder::losses::{DropReason, Drops, PerKind};
 use crate::recorder::record::Ids;
@@ -31,14 +32,8 @@ pub(super) enum Into {
     Next,
 }
 
-/// The pause after the profile has refused a batch.
-const REFUSED_PAUSE: Duration = Duration::from_millis(200);
 /// How often refused rows are taken out of one batch.
 const MENDS_MAX: u32 = 3;
-/// How often a batch that is refused is tried again.
-const REFUSALS_MAX: u32 = 150;
-/// The same once the collector is to end: what is not stored stays in the ring files.
-const REFUSALS_AT_END: u32 = 10;
 
 /// The run of a ring.
 pub(super) struct Run {
@@ -205,35 +200,39 @@ impl Run {
     }
 
     /// Gives the batch to the profile, without rows that it refuses. A refusal that may be over is waited for.
-    /// `goes_on` is asked meanwhile; once it says no, not for long.
+    /// `goes_on` hears of it and is asked meanwhile; once it says no, not for long.
     pub(super) fn append(
         &mut self,
         store: &mut Store,
         ring: RingId,
-        goes_on: &mut dyn FnMut() -> bool,
+        goes_on: &mut GoesOn<'_>,
     ) -> Result<(), Error> {
         self.batch.drained.extend(self.ids.rows(ring));
         if self.batch.is_empty() {
             return Ok(());
         }
-        let (mut mends, mut refusals, mut refusals_at_end) = (0, 0, 0);
+        let (mut mends, mut tries) = (0, Tries::default());
         loop {
-            let error = match store.append(&mut self.batch) {
+            let error: Error = match store.append(&mut self.batch) {
                 Ok(_) => break,
-                Err(error) => error,
+                Err(error) => error.into(),
             };
             match error.kind() {
-                StorageErrorKind::InvalidBatch if mends < MENDS_MAX => {
-                    mends += 1;
+                ErrorKind::Storage(StorageErrorKind::InvalidBatch) if mends < MENDS_MAX => {
                     let (ids, next) = (self.ids.ids(), &mut self.converter.entry_ids);
                     let mut fresh = |above| {
                         let id = next_of_entries(ids, above).max((*next)?);
                         *next = Some(id + 2);
                         Some(id)
                     };
-                    let mended = store.mend(&mut self.batch, &mut fresh)?;
+                    let mended = match store.mend(&mut self.batch, &mut fresh).map_err(Error::from)
+                    {
+                        Err(refused) if tries.again(&refused, goes_on) => continue,
+                        mended => mended?,
+                    };
+                    mends += 1;
                     if mended.is_unchanged() {
-                        return Err(error.into());
+                        return Err(error);
                     }
                     let refused = [mended.spans, mended.events, mended.links, mended.entries];
                     let to_ns = self.now_ns();
@@ -242,16 +241,11 @@ impl Run {
                         self.converter.forget_callsites();
                     }
                 }
-                StorageErrorKind::Busy | StorageErrorKind::Full | StorageErrorKind::WalFull
-                    if refusals < REFUSALS_MAX && refusals_at_end < REFUSALS_AT_END =>
-                {
-                    refusals += 1;
-                    std::thread::sleep(REFUSED_PAUSE);
-                    refusals_at_end += u32::from(!goes_on());
-                }
-                _ => return Err(error.into()),
+                _ if tries.again(&error, goes_on) => {}
+                _ => return Err(error),
             }
         }
+        tries.taken(goes_on);
         self.ids.are_stored();
         self.converter.self_times.settle(true);
         self.batch.clear();

@@ -68,7 +68,7 @@ fn children_of_parents_that_are_stored_do_not_stay_for_good() {
             let mut rounds = || {
                 for _ in 0..3 {
                     info_span!("other").in_scope(|| ());
-                    ring.round((&mut store, &mut free), true, &mut || true).unwrap();
+                    ring.round((&mut store, &mut free), true, &mut |_| true).unwrap();
                 }
             };
             let child = |_| {
@@ -88,7 +88,7 @@ fn children_of_parents_that_are_stored_do_not_stay_for_good() {
     let times = &ring.run.as_ref().unwrap().converter.self_times;
     assert!(!times.is_crowded(), "{:?}", times.memory());
     profiler.close().unwrap();
-    ring.end((&mut store, &mut free), &mut || true).unwrap();
+    ring.end((&mut store, &mut free), &mut |_| true).unwrap();
     store.close().unwrap();
     let mut spans = HashMap::new();
     let reader = spandrel_query::Reader::open(&path).unwrap();
@@ -114,15 +114,15 @@ fn a_ring_that_is_closed_is_looked_at_again_before_it_ends() {
     let mut stored = 0;
     while stored == 0 {
         if let Round::Stored(records) =
-            ring.round((&mut store, &mut free), true, &mut || true).unwrap()
+            ring.round((&mut store, &mut free), true, &mut |_| true).unwrap()
         {
             stored = records;
         }
     }
     // Nothing of it has moved since.
     profiler.close().unwrap();
-    assert_ne!(ring.round((&mut store, &mut free), false, &mut || true).unwrap(), Round::Ended);
-    let (is_crashed, ledger, _) = ring.end((&mut store, &mut free), &mut || true).unwrap();
+    assert_ne!(ring.round((&mut store, &mut free), false, &mut |_| true).unwrap(), Round::Ended);
+    let (is_crashed, ledger, _) = ring.end((&mut store, &mut free), &mut |_| true).unwrap();
     assert_eq!((is_crashed, ledger.recorded, ledger.stored), (false, 1, 1));
 }
 
@@ -218,10 +218,10 @@ fn left_with_a_parent_in_another_run(published: Option<u64>) -> (Vec<spandrel_qu
     dead.begin(&mut store, &mut free, 0).unwrap();
     other.begin(&mut store, &mut free, 1 << 20).unwrap();
     assert_eq!(other.run.as_ref().unwrap().ids.ids().first(), other_first);
-    other.round((&mut store, &mut free), true, &mut || true).unwrap();
-    let (_, ledger, _) = dead.end((&mut store, &mut free), &mut || true).unwrap();
+    other.round((&mut store, &mut free), true, &mut |_| true).unwrap();
+    let (_, ledger, _) = dead.end((&mut store, &mut free), &mut |_| true).unwrap();
     profiler.close().unwrap();
-    other.end((&mut store, &mut free), &mut || true).unwrap();
+    other.end((&mut store, &mut free), &mut |_| true).unwrap();
     store.close().unwrap();
     let reader = spandrel_query::Reader::open(&database).unwrap();
     let mut all = Vec::new();
@@ -252,7 +252,7 @@ fn a_ring_that_was_cut_and_made_as_long_again_is_stored_no_further() {
                     (0..100).for_each(|_| info_span!("span", name).in_scope(|| ()));
                 };
                 record("before");
-                ring.round((&mut store, &mut free), true, &mut || true).unwrap();
+                ring.round((&mut store, &mut free), true, &mut |_| true).unwrap();
                 record("behind");
             });
             if is_closed {
@@ -268,8 +268,8 @@ fn a_ring_that_was_cut_and_made_as_long_again_is_stored_no_further() {
                 assert!(flushed.contains("the ring file was cut short"), "{missing}: {flushed}");
             }
             let error = match is_closed {
-                false => ring.round((&mut store, &mut free), true, &mut || true).unwrap_err(),
-                true => ring.end((&mut store, &mut free), &mut || true).unwrap_err(),
+                false => ring.round((&mut store, &mut free), true, &mut |_| true).unwrap_err(),
+                true => ring.end((&mut store, &mut free), &mut |_| true).unwrap_err(),
             };
             assert!(error.to_string().contains("it was cut short"), "{missing}: {error}");
             store.close().unwrap();

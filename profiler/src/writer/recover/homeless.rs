@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use spandrel_ring::file::{Liveness, Reader, State};
-use spandrel_storage::{ReadOnly, Store, StoreOptions};
+use spandrel_ring::file::{Liveness, OpenError, Reader, State};
+use spandrel_storage::{ReadOnly, Store, StoreOptions, has_ended_in, run_number_in};
 
 use super::scan;
-use super::{Recovered, RingOwner, about, is_over, recover_one, waiting};
+use super::{Recovered, Refused, RingOwner, about, is_over, recover_one, waiting};
 use crate::error::Error;
 use crate::panics;
 use crate::recorder::ring_file::dead_names::DeadRun;
@@ -38,10 +38,26 @@ struct Seen {
 
 /// `None` also if it cannot be looked at: it is told of with its own profile.
 fn seen(path: &Path) -> Option<Seen> {
-    let mut reader = Reader::open(path).ok()?;
-    let (liveness, state) = (reader.liveness().ok()?, reader.state().ok()?);
+    look(path).ok()
+}
+
+/// The same, or what is wrong with it.
+fn look(path: &Path) -> Result<Seen, Error> {
+    let io = |error: std::io::Error| about(path, &error);
+    let mut reader = Reader::open(path).map_err(|error| match error {
+        OpenError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => about(
+            path,
+            &"there is no such file; check the path: `spandrel doctor` names ring files for which nobody comes",
+        ),
+        OpenError::NoRing => about(
+            path,
+            &"this is no ring file, or one whose process has died before anything was in it; check the path",
+        ),
+        error => about(path, &error),
+    })?;
+    let (liveness, state) = (reader.liveness().map_err(io)?, reader.state().map_err(io)?);
     if state == State::Building {
-        return None;
+        return Err(about(path, &"its process was about to begin, and nothing is in it"));
     }
     let owner = match liveness {
         _ if is_over(liveness, state) => RingOwner::Dead,
@@ -49,8 +65,10 @@ fn seen(path: &Path) -> Option<Seen> {
         Liveness::Dead => RingOwner::Dead,
         Liveness::Unknown => RingOwner::Unknown,
     };
-    let run = scan::names(&mut reader, owner == RingOwner::Dead).ok()?.run?;
-    Some(Seen { reader, run, liveness, owner })
+    let names = scan::names(&mut reader, owner == RingOwner::Dead);
+    let run = names.and_then(|names| names.run.ok_or(Refused::Nameless));
+    let run = run.map_err(|refused| refused.about(path))?;
+    Ok(Seen { reader, run, liveness, owner })
 }
 
 /// The rings of processes that have died, in the folder where this user's programs put them, whose profiles are not at their
@@ -81,19 +99,28 @@ pub fn homeless(at_hand: &Path) -> Vec<HomelessRing> {
 ///
 /// # Errors
 ///
-/// If there is a file of this name already, its process lives, its own profile is there, or it is of a recording that is
-/// collected; and as [`recover`](super::recover).
+/// If there is a file of this name already, its process lives, its own profile is there, all of it is in a profile already, or
+/// it is of a recording that is collected; and as [`recover`](super::recover).
 ///
 /// # Blocking
 ///
 /// As [`recover`](super::recover).
 pub fn recover_ring(ring: &Path, database: &Path) -> Result<Recovered, Error> {
-    let no_ring =
-        || about(ring, &"it is no ring file of this version of spandrel, or nothing is in it");
-    let Seen { run, owner, .. } =
-        panics::catch(|| seen(ring)).ok().flatten().ok_or_else(no_ring)?;
-    if owner != RingOwner::Dead {
-        return Err(about(ring, &format!("process {} records into it", run.pid)));
+    let Seen { run, owner, .. } = panics::catch(|| look(ring)).unwrap_or_else(|_| {
+        Err(about(ring, &"to look at it has panicked; it stays where it is"))
+    })?;
+    match owner {
+        RingOwner::Dead => {}
+        RingOwner::Alive => {
+            return Err(about(ring, &format!("process {} records into it", run.pid)));
+        }
+        RingOwner::Unknown => {
+            let why = format!(
+                "whether process {} lives cannot be told from here; recover it where it ran",
+                run.pid
+            );
+            return Err(about(ring, &why));
+        }
     }
     if run.database.is_empty() {
         let folder = ring.parent().unwrap_or(ring).display();
@@ -102,11 +129,19 @@ pub fn recover_ring(ring: &Path, database: &Path) -> Result<Recovered, Error> {
             &format!("it is collected: `spandrel collect {folder} -o FILE --once`"),
         ));
     }
+    for profile in [Path::new(&run.database), database] {
+        if let Some(number) = run_that_has_all(profile, &run.uuid) {
+            return Err(about(
+                ring,
+                &format!(
+                    "all that it has is in {} already, run {number}: nobody needs it, and it can be removed",
+                    profile.display()
+                ),
+            ));
+        }
+    }
     if Path::new(&run.database).exists() {
-        return Err(about(
-            ring,
-            &format!("its profile is there: `spandrel recover --db {}`", run.database),
-        ));
+        return Err(about(ring, &its_profile_is_there(ring, Path::new(&run.database))));
     }
     // One that this has begun to make, and was killed over, is gone on with.
     if database.exists() && !is_begun(database, &run.uuid) {
@@ -126,6 +161,31 @@ pub fn recover_ring(ring: &Path, database: &Path) -> Result<Recovered, Error> {
     }
     store.close()?;
     Ok(recovered)
+}
+
+/// The number of the run in a profile that has ended, so that nothing of its ring is needed.
+fn run_that_has_all(profile: &Path, uuid: &str) -> Option<i64> {
+    let file = profile.is_file().then(|| ReadOnly::open(profile).ok()).flatten()?;
+    let has_ended = has_ended_in(&file, uuid).is_ok_and(|ended| ended == Some(true));
+    has_ended.then(|| run_number_in(&file, uuid).ok().flatten())?
+}
+
+/// What to do with a ring whose own profile can have it.
+fn its_profile_is_there(ring: &Path, profile: &Path) -> String {
+    let command = format!("`spandrel recover --db {}`", profile.display());
+    let is_found = |path: &Path| {
+        let files = place::canonical(profile).map(|canonical| place::files_of(&canonical));
+        files.is_ok_and(|files| files.found.iter().any(|file| file == path))
+    };
+    if ring.canonicalize().is_ok_and(|path| is_found(&path)) || is_found(ring) {
+        return format!("its profile is there: {command}");
+    }
+    let folder = place::folders().into_iter().find(|it| it.parent().is_some_and(Path::is_dir));
+    let folder = folder.unwrap_or_default();
+    format!(
+        "its profile is there: {command} finds it in {}, under the name that it had",
+        folder.display()
+    )
 }
 
 /// Whether a file is what a recovery of this run leaves that is killed: it has the run, or no run yet, or nothing at all.

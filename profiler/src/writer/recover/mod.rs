@@ -55,7 +55,7 @@ pub(super) use self::ring::remove_unmade;
 pub(crate) use self::ring::remove_unmade_of_all;
 use self::ring::{Ring, has_nothing, is_over, set_aside};
 use self::scan::Refused;
-pub use self::waiting::{RingOwner, WaitingRing, waiting};
+pub use self::waiting::{RingOwner, StoredRing, WaitingRing, rings, waiting};
 use self::whose::By;
 use crate::error::{Error, ErrorKind};
 use crate::panics;

@@ -71,6 +71,8 @@ pub(in crate::writer) struct Recover<'a> {
     /// Damaged ones of which a row of this recovery tells.
     damaged_told: PerKind,
     end: End,
+    /// Whether to try again what the profile refuses. Whoever only begins to record does not wait for that.
+    again: Option<&'a mut dyn FnMut(&Error) -> bool>,
 }
 
 impl<'a> Recover<'a> {
@@ -169,7 +171,19 @@ impl<'a> Recover<'a> {
             refused: [0; KINDS],
             damaged_told: [0; KINDS],
             end,
+            again: None,
         })
+    }
+
+    /// The same for somebody who can wait while the profile refuses what is stored.
+    #[cfg(feature = "collected")]
+    pub(in crate::writer) fn trying(self, again: &'a mut dyn FnMut(&Error) -> bool) -> Self {
+        Self { again: Some(again), ..self }
+    }
+
+    /// Whether to try again what was refused so.
+    fn is_tried_again(&mut self, refused: &Error) -> bool {
+        self.again.as_mut().is_some_and(|again| again(refused))
     }
 
     pub(in crate::writer) fn run(mut self) -> Result<Recovery, Error> {
@@ -267,7 +281,13 @@ impl<'a> Recover<'a> {
                 let ended = self.resumed.info.started_unix_ns.saturating_add(after_ns.max(to_ns));
                 let report =
                     self.with_what_it_said(told.closed_report(marks_dropped, callsites))?;
-                Ok(self.store.end_run_with_losses(ended, &report, &losses)?)
+                loop {
+                    let stored = self.store.end_run_with_losses(ended, &report, &losses);
+                    match stored.map_err(Error::from) {
+                        Err(error) if self.is_tried_again(&error) => {}
+                        stored => return stored,
+                    }
+                }
             }
         }
     }
@@ -287,10 +307,14 @@ impl<'a> Recover<'a> {
                 Err(error)
                     if error.kind() == StorageErrorKind::InvalidBatch && mends < MENDS_MAX =>
                 {
-                    mends += 1;
                     let recorder = &self.recorder;
                     let mended =
-                        self.store.mend(&mut self.batch, &mut |above| recorder.id_above(above))?;
+                        self.store.mend(&mut self.batch, &mut |above| recorder.id_above(above));
+                    let mended = match mended.map_err(Error::from) {
+                        Err(refused) if self.is_tried_again(&refused) => continue,
+                        mended => mended?,
+                    };
+                    mends += 1;
                     if mended.is_unchanged() {
                         return Err(error.into());
                     }
@@ -302,7 +326,12 @@ impl<'a> Recover<'a> {
                         self.converter.forget_callsites();
                     }
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    let error = error.into();
+                    if !self.is_tried_again(&error) {
+                        return Err(error);
+                    }
+                }
             }
         }
         self.converter.self_times.settle(true);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use spandrel_ring::file::{Liveness, OpenError, Reader, State};
-use spandrel_storage::{ReadOnly, RingId, drained_in, has_ended_in};
+use spandrel_storage::{ReadOnly, RingId, drained_in, has_ended_in, run_number_in};
 
 use super::scan;
 use super::whose::{self, By};
@@ -42,6 +42,27 @@ pub struct WaitingRing {
     pub refused: Option<String>,
 }
 
+/// A ring file of which everything is in the profile already: it was put back after it had been recovered, say, or its process
+/// was killed before it could remove it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredRing {
+    /// The file. Nobody needs it.
+    pub path: PathBuf,
+    /// The process.
+    pub pid: u64,
+    /// The run that has it.
+    pub run_id: i64,
+}
+
+/// What a file was found to be.
+enum Looked {
+    /// Another profile's, or nothing is in it.
+    None,
+    Waits(WaitingRing),
+    Stored(StoredRing),
+}
+
 /// The ring files of this profile, those of living processes included, and without those of which nothing is needed
 /// any more: the next recording removes them. Looks at their first pages only.
 ///
@@ -49,8 +70,17 @@ pub struct WaitingRing {
 ///
 /// If the profile is not there, or the system does not let us look.
 pub fn waiting(database: &Path) -> Result<Vec<WaitingRing>, Error> {
+    Ok(rings(database)?.0)
+}
+
+/// The same, and those of which nothing is needed, as the profile has all of it.
+///
+/// # Errors
+///
+/// As for [`waiting`].
+pub fn rings(database: &Path) -> Result<(Vec<WaitingRing>, Vec<StoredRing>), Error> {
     let canonical = place::canonical(database).map_err(|error| about(database, &error))?;
-    let (mut found, mut profile) = (Vec::new(), None);
+    let (mut found, mut stored, mut profile) = (Vec::new(), Vec::new(), None);
     let files = place::files_of(&canonical);
     let refused = |path: PathBuf, why: String| WaitingRing {
         owner: RingOwner::Unknown,
@@ -66,7 +96,9 @@ pub fn waiting(database: &Path) -> Result<Vec<WaitingRing>, Error> {
     }
     for path in files.found {
         match look_at(&path, &canonical, &mut profile) {
-            Ok(ring) => found.extend(ring),
+            Ok(Looked::Waits(ring)) => found.push(ring),
+            Ok(Looked::Stored(ring)) => stored.push(ring),
+            Ok(Looked::None) => {}
             Err(OpenError::NoRing) => {}
             Err(OpenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
@@ -75,14 +107,14 @@ pub fn waiting(database: &Path) -> Result<Vec<WaitingRing>, Error> {
             }
         }
     }
-    Ok(found)
+    Ok((found, stored))
 }
 
 fn look_at(
     path: &Path,
     database: &Path,
     profile: &mut Option<ReadOnly>,
-) -> Result<Option<WaitingRing>, OpenError> {
+) -> Result<Looked, OpenError> {
     let mut reader = Reader::open(path)?;
     let (liveness, state) = (reader.liveness()?, reader.state()?);
     let owner = match liveness {
@@ -95,24 +127,28 @@ fn look_at(
     let (run, refused) = match scan::names(&mut reader, owner == RingOwner::Dead) {
         Ok(names) => {
             let run = names.run.filter(|run| is_of(profile, database, run));
-            let Some(run) = run else { return Ok(None) };
+            let Some(run) = run else { return Ok(Looked::None) };
             let ring = reader.run();
             if owner == RingOwner::Dead && is_done_with(profile, database, state, &ring, &run.uuid)
             {
-                return Ok(None);
+                let number = |profile: &ReadOnly| run_number_in(profile, &run.uuid).ok().flatten();
+                let run_id = profile.as_ref().and_then(number).filter(|_| state != State::Building);
+                return Ok(run_id.map_or(Looked::None, |run_id| {
+                    Looked::Stored(StoredRing { path: path.to_owned(), pid, run_id })
+                }));
             }
             (run.uuid, None)
         }
         Err(Refused::Io(error)) => return Err(error.into()),
         // It is being made, or its process has died over that: nothing is in it.
-        Err(Refused::Nameless) if reader.state()? == State::Building => return Ok(None),
+        Err(Refused::Nameless) if reader.state()? == State::Building => return Ok(Looked::None),
         Err(refused) => {
             let run = place::run_of(path).unwrap_or_default().to_owned();
             (run, Some(refused.about(path).to_string()))
         }
     };
     let was_closed = state == State::Closed;
-    Ok(Some(WaitingRing { path: path.to_owned(), owner, pid, was_closed, run, refused }))
+    Ok(Looked::Waits(WaitingRing { path: path.to_owned(), owner, pid, was_closed, run, refused }))
 }
 
 /// Whether a ring whose names say this is of the profile.
