@@ -27,4 +27,5 @@ for package in loom generator scoped-tls; do
     little+=(--config "profile.release.package.$package.opt-level=3")
 done
 cargo test --locked --release "${little[@]}" \
-    --package spandrel-ring --package spandrel --features spandrel-ring/mapped,spandrel-ring/broadcast --lib loom_models
+    --package spandrel-ring --package spandrel --features spandrel-ring/mapped,spandrel-ring/broadcast,spandrel-ring/buffer \
+    --lib loom_models

@@ -20,6 +20,8 @@ export LIBSQLITE3_SYS_USE_PKG_CONFIG=1 SQLITE3_LIB_DIR=$CARGO_TARGET_DIR
 cargo +nightly miri test --locked --package spandrel-ring
 cargo +nightly miri test --locked --package spandrel-ring --features broadcast \
     --test broadcast --test broadcast_edges --test broadcast_held --test broadcast_memory --test broadcast_stress
+cargo +nightly miri test --locked --package spandrel-ring --features buffer --lib buffer::
+cargo +nightly miri test --locked --package spandrel-ring --features buffer --test buffer_memory
 # Of the ring in a file, what takes no minutes.
 cargo +nightly miri test --locked --package spandrel-ring --features mapped --lib -- file::tests::live
 # The tables and records of the hot path; without tests of random values, which take Miri minutes.

@@ -33,7 +33,7 @@ export LIBSQLITE3_SYS_USE_PKG_CONFIG=1 SQLITE3_LIB_DIR=$CARGO_TARGET_DIR
 # What is behind a feature and yet for everybody.
 features() {
     case $1 in
-        spandrel-ring) echo mapped,broadcast ;;
+        spandrel-ring) echo mapped,broadcast,buffer ;;
         spandrel) echo collected ;; # which has crash-proof
     esac
 }

@@ -34,6 +34,7 @@ tested() {
 tested --package spandrel-ring --features mapped --test stress
 tested --package spandrel-ring --features broadcast --test broadcast --test broadcast_edges --test broadcast_held \
     --test broadcast_stress -- --skip what_cannot_be_had --skip more_places_than_memory # the sanitizer ends at it
+tested --package spandrel-ring --features buffer --lib -- buffer
 # Not those that are killed: what another process gives back is handed over by the system, and it sees a race. Nor those
 # that fault on purpose: an atomic operation faults inside of the sanitizer's own code, which has locks then.
 echo "tsan.sh: SKIPPED, tests of ring files that are killed or cut, and of SIGBUS"

@@ -68,6 +68,10 @@ pub mod file;
 #[cfg(feature = "broadcast")]
 pub mod broadcast;
 
+// What stands between threads that must not wait and whoever processes what they have.
+#[cfg(feature = "buffer")]
+pub mod buffer;
+
 // What takes `unsafe` elsewhere: system calls, an instruction, a word before methods.
 pub mod fork;
 pub mod timestamp;
