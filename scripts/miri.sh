@@ -24,6 +24,9 @@ cargo +nightly miri test --locked --package spandrel-ring --features buffer --li
 cargo +nightly miri test --locked --package spandrel-ring --features buffer --test buffer_memory
 # Of the ring in a file, what takes no minutes.
 cargo +nightly miri test --locked --package spandrel-ring --features mapped --lib -- file::tests::live
+# Of the one between processes, on the heap.
+cargo +nightly miri test --locked --package spandrel-ring --features mapped,broadcast --lib -- \
+    between::tests::deaths between::tests::joining between::tests::reading::a_slot between::tests::reading::values
 # The tables and records of the hot path; without tests of random values, which take Miri minutes.
 cargo +nightly miri test --locked --package spandrel --lib -- \
     open_spans record:: stats recorder::losses --skip any_

@@ -130,9 +130,9 @@ fn keys_are_answered_and_the_terminal_is_given_back() {
         ("\r", "durations"),
         ("\x1b", "1 of 2"),
         ("f", "self time,"),
-        ("o", "0 open"),
+        ("o", "nothing was open then"),
         ("?", "Keys"),
-        ("?", "0 open"),
+        ("?", "nothing was open then"),
         ("oe", "appended db.query"),
     ]);
     let line = std::fs::read_to_string(folder.path().join("spandrel-rows.ndjson")).unwrap();

@@ -68,6 +68,10 @@ pub mod file;
 #[cfg(feature = "broadcast")]
 pub mod broadcast;
 
+// The same between processes.
+#[cfg(all(feature = "mapped", feature = "broadcast"))]
+pub mod between;
+
 // What stands between threads that must not wait and whoever processes what they have.
 #[cfg(feature = "buffer")]
 pub mod buffer;

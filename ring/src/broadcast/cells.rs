@@ -162,7 +162,7 @@ const fn words_of<T>() -> usize {
 
 /// Calls for each word of a value.
 #[inline(always)]
-fn each_word<T: Plain>(value: T, mut word: impl FnMut(usize, u64)) {
+pub(crate) fn each_word<T: Plain>(value: T, mut word: impl FnMut(usize, u64)) {
     let mut padded = std::mem::MaybeUninit::<Padded<T>>::uninit();
     // Where it lies: what is moved leaves out what is behind the value.
     // SAFETY: so many bytes are there.
@@ -179,7 +179,7 @@ fn each_word<T: Plain>(value: T, mut word: impl FnMut(usize, u64)) {
 
 /// A value of these words.
 #[inline(always)]
-fn of_words<T: Plain>(word: impl Fn(usize) -> u64) -> T {
+pub(crate) fn of_words<T: Plain>(word: impl Fn(usize) -> u64) -> T {
     let mut padded = std::mem::MaybeUninit::<Padded<T>>::uninit();
     for index in 0..words_of::<T>() {
         // SAFETY: so many words are there, aligned.

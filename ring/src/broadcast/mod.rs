@@ -129,7 +129,7 @@
 
 mod batch;
 mod builder;
-mod cells;
+pub(crate) mod cells;
 mod consumer;
 mod error;
 mod lag;
@@ -147,7 +147,7 @@ mod shared;
 mod single;
 mod stage;
 mod stages;
-mod sync;
+pub(crate) mod sync;
 mod wait;
 mod work;
 

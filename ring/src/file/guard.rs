@@ -11,12 +11,12 @@ use std::path::Path;
 use super::{OpenError, system};
 
 /// Longer is no ring file.
-pub(super) const FILE_BYTES_MAX: u64 = 1 << 36;
+pub(crate) const FILE_BYTES_MAX: u64 = 1 << 36;
 /// So much may be missing of a short one: file systems count in blocks, and a copy may have none for zeros at its end.
 const MISSING_MAX: u64 = 1 << 16;
 
 /// Of a path that cannot be opened, as it is a link.
-pub(super) fn or_link(path: &Path, error: io::Error) -> OpenError {
+pub(crate) fn or_link(path: &Path, error: io::Error) -> OpenError {
     let is_link = error.raw_os_error() == Some(libc::ELOOP)
         && path.symlink_metadata().is_ok_and(|found| found.is_symlink());
     if is_link {
@@ -27,7 +27,7 @@ pub(super) fn or_link(path: &Path, error: io::Error) -> OpenError {
 }
 
 /// A file, and one of our own.
-pub(super) fn check_owner(file: &File) -> Result<(), OpenError> {
+pub(crate) fn check_owner(file: &File) -> Result<(), OpenError> {
     let found = file.metadata()?;
     if !found.is_file() {
         return Err(OpenError::NoRing);
@@ -48,7 +48,7 @@ fn check_users(owner: u32, user: u32) -> Result<(), OpenError> {
 }
 
 /// As long as a ring file can be, and with memory for it. `bytes` is what its header says.
-pub(super) fn check_size(file: &File, bytes: u64) -> Result<(), OpenError> {
+pub(crate) fn check_size(file: &File, bytes: u64) -> Result<(), OpenError> {
     let found = file.metadata()?;
     check_lengths(found.len(), bytes, found.blocks().saturating_mul(512))
 }

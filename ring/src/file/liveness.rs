@@ -13,9 +13,9 @@
 use super::OwnerId;
 
 /// The byte that the owner locks while it lives.
-pub(super) const OWNER_BYTE: u64 = 0;
+pub(crate) const OWNER_BYTE: u64 = 0;
 /// The byte that whoever drains locks while he does.
-pub(super) const DRAINER_BYTE: u64 = 1;
+pub(crate) const DRAINER_BYTE: u64 = 1;
 
 /// Whether the owner of a ring file lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,14 +38,14 @@ impl Liveness {
 
 /// From where somebody looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Here {
-    pub(super) boot: [u64; 2],
-    pub(super) pid_namespace: u64,
+pub(crate) struct Here {
+    pub(crate) boot: [u64; 2],
+    pub(crate) pid_namespace: u64,
 }
 
 /// What is known of the owner. `lives` asks for the process, `is_locked` whether somebody holds the lock, `is_mapped`
 /// whether that process has the file mapped; each says `None` where it cannot know.
-pub(super) fn judge(
+pub(crate) fn judge(
     owner: &OwnerId,
     here: Here,
     lives: impl FnOnce() -> Option<bool>,

@@ -40,7 +40,7 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps so many bytes of a file, which has them. A forked child has zeros there, and not the file.
-    pub(super) fn new(file: &File, len: usize) -> io::Result<Self> {
+    pub(crate) fn new(file: &File, len: usize) -> io::Result<Self> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping, wherever there is room.
         let first = unsafe {
@@ -66,7 +66,7 @@ impl Mapping {
     }
 
     /// Has memory of this process's own, which is zero, in the place of some pages of the file.
-    pub(super) fn take_over(&self, at: usize, len: usize) -> io::Result<()> {
+    pub(crate) fn take_over(&self, at: usize, len: usize) -> io::Result<()> {
         assert!(at <= self.len && len <= self.len - at, "it is in the mapping");
         // SAFETY: as was just looked at.
         let at = unsafe { self.first.byte_add(at) };
@@ -79,16 +79,16 @@ impl Mapping {
 
     /// From now on nobody is ended who touches what is gone of the file, as far as that can be had.
     #[cfg(target_os = "linux")]
-    pub(super) fn guard(&mut self, page: usize) {
+    pub(crate) fn guard(&mut self, page: usize) {
         self.guarded = Guarded::new(self.first.addr().get(), self.len, page);
     }
 
     /// The same: there is nothing that could be had.
     #[cfg(not(target_os = "linux"))]
-    pub(super) fn guard(&mut self, _page: usize) {}
+    pub(crate) fn guard(&mut self, _page: usize) {}
 
     /// Keeps the file, which a forked child does not have: whoever has opened it has seen to that.
-    pub(super) fn keeping(mut self, file: File) -> Self {
+    pub(crate) fn keeping(mut self, file: File) -> Self {
         self.id = file.metadata().ok().map(|found| (found.dev(), found.ino()));
         self.file = Some(file);
         self
@@ -112,7 +112,7 @@ impl Mapping {
     }
 
     /// Touches each page, so that the memory is there before anybody records.
-    pub(super) fn touch(&self) {
+    pub(crate) fn touch(&self) {
         const SMALLEST: usize = 4_096;
         for at in (0..self.len).step_by(SMALLEST) {
             // SAFETY: it lies in the mapping.

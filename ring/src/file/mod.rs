@@ -56,25 +56,25 @@
 
 mod drain;
 mod error;
-mod layout;
-mod liveness;
+pub(crate) mod layout;
+pub(crate) mod liveness;
 mod names;
 mod owner;
-mod process;
+pub(crate) mod process;
 mod reader;
 mod source;
 mod twice;
 
 #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
-mod guard;
+pub(crate) mod guard;
 #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
 mod mapping;
 #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
-mod place;
+pub(crate) mod place;
 #[cfg(all(target_os = "linux", not(any(spandrel_loom, miri))))]
 mod sigbus;
 #[cfg(all(any(target_os = "linux", target_os = "macos"), not(any(spandrel_loom, miri))))]
-mod system;
+pub(crate) mod system;
 
 #[cfg(any(test, spandrel_fuzz))]
 pub mod fuzz;

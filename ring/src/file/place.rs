@@ -21,10 +21,10 @@ const MAKING_MAX: u32 = 1_000;
 
 /// A file that is made.
 #[derive(Debug)]
-pub(super) struct Made {
-    pub(super) mapping: Mapping,
+pub(crate) struct Made {
+    pub(crate) mapping: Mapping,
     /// Whether its first byte is locked.
-    pub(super) is_locked: bool,
+    pub(crate) is_locked: bool,
 }
 
 /// A file that is being made: gone, with all that was reserved for it, unless it is finished.
@@ -47,7 +47,7 @@ impl Drop for Unfinished<'_> {
 }
 
 /// Whether a file system keeps what it has reserved, and how it is called.
-pub(super) fn judge(found: &FileSystem) -> Result<(), String> {
+pub(crate) fn judge(found: &FileSystem) -> Result<(), String> {
     const KNOWN: [(u64, &str, bool); 12] = [
         (0x0102_1994, "tmpfs", true),
         (0xEF53, "ext4", true),
@@ -74,7 +74,7 @@ pub(super) fn judge(found: &FileSystem) -> Result<(), String> {
 }
 
 /// Makes a file of so many bytes, all of them zero and there, and maps it. Some pages of it are the process's own.
-pub(super) fn make(
+pub(crate) fn make(
     path: &Path,
     bytes: usize,
     own: impl Iterator<Item = usize>,
@@ -172,7 +172,7 @@ fn is_still(path: &Path, file: &File) -> io::Result<bool> {
 
 /// Removes a file that is no ring file yet, if whoever was about to make one of it is dead: his lock is gone. Says whether it
 /// has.
-pub(super) fn remove_unmade(path: &Path) -> io::Result<bool> {
+pub(crate) fn remove_unmade(path: &Path) -> io::Result<bool> {
     let mut options = File::options();
     options.read(true).write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     let file = options.open(path)?;
@@ -197,7 +197,7 @@ pub(super) fn remove_unmade(path: &Path) -> io::Result<bool> {
 }
 
 /// A folder that somebody else may write to is no place for what a process relies on.
-pub(super) fn check_folder(folder: &Path) -> Result<(), CreateError> {
+pub(crate) fn check_folder(folder: &Path) -> Result<(), CreateError> {
     let shared = |why| CreateError::Shared { folder: PathBuf::from(folder), why };
     // Without a slash at its end, behind which the system follows a link.
     let itself: PathBuf = folder.components().collect();

@@ -3,7 +3,7 @@
 use super::OwnerId;
 
 /// This process.
-pub(super) fn this() -> OwnerId {
+pub(crate) fn this() -> OwnerId {
     OwnerId {
         boot: system::boot(),
         pid: u64::from(std::process::id()),
@@ -13,7 +13,7 @@ pub(super) fn this() -> OwnerId {
     }
 }
 
-pub(super) use self::system::{boot, page_bytes, pid_namespace, started};
+pub(crate) use self::system::{boot, page_bytes, pid_namespace, started};
 
 #[cfg(all(target_os = "linux", not(miri)))]
 mod system {

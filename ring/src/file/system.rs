@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// What a file system is called: by number on Linux, by name on macOS.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum FileSystem {
+pub(crate) enum FileSystem {
     #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "of the other system"))]
     Number(u64),
     #[cfg_attr(not(target_os = "macos"), allow(dead_code, reason = "of the other system"))]
@@ -24,7 +24,7 @@ fn checked(result: libc::c_int) -> io::Result<()> {
 }
 
 /// Which file system a folder is on.
-pub(super) fn file_system(folder: &Path) -> io::Result<FileSystem> {
+pub(crate) fn file_system(folder: &Path) -> io::Result<FileSystem> {
     let path = CString::new(folder.as_os_str().as_bytes())?;
     let mut found = MaybeUninit::<libc::statfs>::zeroed();
     // SAFETY: a text that ends, and room for the answer.
@@ -44,14 +44,14 @@ pub(super) fn file_system(folder: &Path) -> io::Result<FileSystem> {
 }
 
 /// The user as whom files are made.
-pub(super) fn user() -> u32 {
+pub(crate) fn user() -> u32 {
     // SAFETY: a number out.
     unsafe { libc::geteuid() }
 }
 
 /// The system's monotonic clock, which all processes of a machine have in common, in nanoseconds. That of
 /// `std::time::Instant`.
-pub(super) fn monotonic_ns() -> u64 {
+pub(crate) fn monotonic_ns() -> u64 {
     #[cfg(target_os = "linux")]
     const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
     #[cfg(target_os = "macos")]
@@ -66,7 +66,7 @@ pub(super) fn monotonic_ns() -> u64 {
 }
 
 /// How long a file of this process may be; beyond it there is a signal.
-pub(super) fn file_size_limit() -> u64 {
+pub(crate) fn file_size_limit() -> u64 {
     let mut limit = MaybeUninit::<libc::rlimit>::zeroed();
     // SAFETY: room for the answer.
     let asked = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, limit.as_mut_ptr()) };
@@ -77,7 +77,7 @@ pub(super) fn file_size_limit() -> u64 {
 
 /// Reserves so many bytes of a new file, so that no store into them finds that there is no room.
 #[cfg(target_os = "linux")]
-pub(super) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
+pub(crate) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     // In pieces: tmpfs takes all back when a signal comes, and a program may have many.
     const PIECE: u64 = 1 << 20;
     const ATTEMPTS: u32 = 1_000;
@@ -103,7 +103,7 @@ pub(super) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
 
 /// The same.
 #[cfg(target_os = "macos")]
-pub(super) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
+pub(crate) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     let mut wanted = libc::fstore_t {
         fst_flags: libc::F_ALLOCATEALL,
         fst_posmode: libc::F_PEOFPOSMODE,
@@ -127,7 +127,7 @@ fn lock_of(first: u64) -> libc::flock {
 }
 
 /// Locks a byte of a file for its open file description. `false` if another one has it.
-pub(super) fn lock(file: &File, byte: u64) -> io::Result<bool> {
+pub(crate) fn lock(file: &File, byte: u64) -> io::Result<bool> {
     let lock = lock_of(byte);
     // SAFETY: a descriptor, and what this command takes.
     match checked(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) }) {
@@ -139,8 +139,17 @@ pub(super) fn lock(file: &File, byte: u64) -> io::Result<bool> {
     }
 }
 
+/// Gives a byte back that this open file description has locked.
+#[cfg(feature = "broadcast")]
+pub(crate) fn unlock(file: &File, byte: u64) -> io::Result<()> {
+    let mut lock = lock_of(byte);
+    lock.l_type = libc::F_UNLCK as libc::c_short;
+    // SAFETY: a descriptor, and what this command takes.
+    checked(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) })
+}
+
 /// Whether another open file description has locked a byte of a file.
-pub(super) fn is_locked(file: &File, byte: u64) -> io::Result<bool> {
+pub(crate) fn is_locked(file: &File, byte: u64) -> io::Result<bool> {
     let mut lock = lock_of(byte);
     // SAFETY: a descriptor, and what this command takes.
     checked(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) })?;
@@ -189,7 +198,7 @@ fn file_in_proc(file: &File) -> Option<String> {
 }
 
 /// Whether a process has a file mapped; `None` if that cannot be seen.
-pub(super) fn is_mapped(file: &File, pid: u32) -> Option<bool> {
+pub(crate) fn is_mapped(file: &File, pid: u32) -> Option<bool> {
     #[cfg(target_os = "linux")]
     {
         use std::io::Read;
@@ -215,7 +224,7 @@ pub(super) fn is_mapped(file: &File, pid: u32) -> Option<bool> {
 }
 
 /// Whether a process lives that has this number and began then; `None` if it cannot be seen.
-pub(super) fn lives(pid: u32, started: u64) -> Option<bool> {
+pub(crate) fn lives(pid: u32, started: u64) -> Option<bool> {
     let number = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 0)?;
     #[cfg(target_os = "linux")]
     {
