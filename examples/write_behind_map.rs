@@ -23,7 +23,7 @@ impl Database {
     fn write(&self, batch: &[Update<u32, u64>]) -> Result<(), String> {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
         thread::sleep(Duration::from_millis(2));
-        if call % 5 == 0 {
+        if call.is_multiple_of(5) {
             return Err("the database is busy".into());
         }
         let mut balances = self.balances.lock().map_err(|why| why.to_string())?;
