@@ -14,7 +14,7 @@
 //! that it was there, and [padding](KIND_PAD) is what a shorter value has left behind it.
 //!
 //! How much of a value is kept is up to [`field_room`](crate::recorder::field_room). What it says of its span's
-//! status is not: of a value that is not kept in full, all of it is [looked at](crate::recorder::said) when it is
+//! status is not: of a value that is not kept in full, all of it is [looked at](crate::recorder::status_hints) when it is
 //! recorded.
 
 pub(crate) const KIND_I32: u8 = 1;
