@@ -10,7 +10,7 @@ use super::ring::Ring;
 use super::{Collecting, Collector, about_one, is_of_profile, say_looked};
 use crate::error::{Error, ErrorKind};
 use crate::recorder::ring_file::place;
-use crate::writer::recover::in_folder;
+use crate::writer::recover::{about, in_folder};
 
 /// How often the folder is looked at for new files.
 const FOLDER_PAUSE: Duration = Duration::from_millis(200);
@@ -154,13 +154,19 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
     pub(super) fn lose(&mut self, mut ring: Ring) -> Result<(), Error> {
         _ = self.store.set_run_aside();
         let path = ring.path().to_owned();
-        let (run_id, threads) = (ring.run_id(), ring.threads_above());
+        let threads = ring.threads_above();
         let why = match about_one(&path, || ring.end_of_cut(&mut self.store)) {
-            Ok(spans) => format!(
+            Ok(Some((run_id, spans))) => format!(
                 "it was cut short by somebody; run {run_id} ends here: of its spans {} are stored, and at least {} lost; the \
                  file is removed",
                 spans.stored, spans.dropped.file_removed
             ),
+            Ok(None) => {
+                let why =
+                    "it was cut short by somebody, and its run is not in the profile; remove it";
+                let error = about(&path, &why);
+                return self.refuse(path, error);
+            }
             // Somebody else writes to it, or it is full: it is tried again the next time, as with a batch.
             Err(error) if may_pass(&error) => {
                 _ = self.store.set_run_aside();
@@ -207,6 +213,10 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
             }
         };
         if let Err(error) = begun {
+            // It may be cut just now.
+            if !is_of_profile(&error) && ring.check_whole().is_err() {
+                return self.lose(ring);
+            }
             if ring.run_id() > 0 {
                 self.leave_room_above(ring.threads_above());
             }

@@ -5,31 +5,35 @@
 //! in the profile with all that it has, and says that at least so much is lost, and why; and the file goes, which takes
 //! memory and has nothing.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use spandrel_storage::Store;
 
 use super::refusals::remove;
 use super::ring::Ring;
+use super::run::Run;
 use crate::error::Error;
 use crate::recorder::losses::{DropReason, PerKind};
 use crate::recorder::stats::Ledger;
-use crate::writer::recover::{Told, about, loss};
+use crate::writer::recover::{Told, loss};
 
 impl Ring {
-    /// Ends its run. Says what is known of its spans.
-    pub(super) fn end_of_cut(&mut self, store: &mut Store) -> Result<Ledger, Error> {
-        let Some(run) = &mut self.run else { return Ok(Ledger::default()) };
-        if let Some(aside) = run.aside.take() {
+    /// Ends its run. Says which one that is, and what is known of its spans; `None` if the profile has no such run.
+    pub(super) fn end_of_cut(&mut self, store: &mut Store) -> Result<Option<(i64, Ledger)>, Error> {
+        if let Some(aside) = self.run.as_mut().and_then(|run| run.aside.take()) {
             store.take_run_up(aside);
         }
         let uuid = self.names.run.as_ref().map(|run| run.uuid.as_str()).unwrap_or_default();
-        let resumed = store.resume_run(uuid, run.threads_above)?;
-        let Some(resumed) = resumed else {
-            return Err(about(&self.path, &"its run is not in the profile any more"));
-        };
-        let gone = run.given_back();
+        let threads_above = self.run.as_ref().map(|run| run.threads_above);
+        let threads_above = threads_above.unwrap_or_else(|| store.thread_id(0));
+        let Some(resumed) = store.resume_run(uuid, threads_above)? else { return Ok(None) };
+        let run = self.run.as_ref();
+        // Nothing was drained of one that was cut as its run began.
+        let gone = run.map_or(self.published, Run::given_back);
+        let in_earlier = run.map_or(PerKind::default(), |run| run.in_earlier);
         let lost: PerKind =
             std::array::from_fn(|kind| self.published[kind].saturating_sub(gone[kind]));
-        let told = Told::of_lost(&resumed, lost, run.in_earlier, self.names.callsites.len() as u64);
+        let told = Told::of_lost(&resumed, lost, in_earlier, self.names.callsites.len() as u64);
         let spans = told.spans();
         let why = format!(
             "{}: the ring file was cut short while it was collected; at least {} of {} spans are lost, and what was open",
@@ -38,11 +42,17 @@ impl Ring {
             spans.recorded
         );
         let report = store.report_with(told.lost_report(&why), resumed.report.as_deref())?;
-        let until_ns = run.now_ns().max(0);
-        let ended = resumed.info.started_unix_ns.saturating_add(until_ns);
+        let started = resumed.info.started_unix_ns;
+        let until_ns = run.map_or_else(|| unix_ns().saturating_sub(started), Run::now_ns).max(0);
+        let ended = started.saturating_add(until_ns);
         let losses: Vec<_> = loss(DropReason::FileRemoved, lost, until_ns).into_iter().collect();
         store.end_run_with_losses(ended, &report, &losses)?;
         remove(store, &self.path, &self.id)?;
-        Ok(spans)
+        Ok(Some((resumed.run_id, spans)))
     }
+}
+
+fn unix_ns() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }
