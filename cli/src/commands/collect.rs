@@ -219,9 +219,9 @@ pub(super) mod collecting {
         }
         let folder = text::clean(&folder.display().to_string());
         vec![
-            format!("no program has recorded into {folder}, and {left}"),
+            format!("there was nothing to collect in {folder}, and {left}"),
             format!(
-                "a program does if it is started with SPANDREL_COLLECT={folder}, has spandrel's feature `collected`, takes \
+                "a program records there if it is started with SPANDREL_COLLECT={folder}, has spandrel's feature `collected`, takes \
                  its settings by `Profiler::from_env()`, and has installed the profiler's `layer()`"
             ),
         ]

@@ -75,7 +75,9 @@ fn collect_of_nothing_says_why_that_may_be_and_leaves_no_profile() {
     let shown = rings.path().display();
     assert_eq!(code, 0, "{said}");
     assert!(
-        said.starts_with(&format!("no program has recorded into {shown}, and p.db was not made\n")),
+        said.starts_with(&format!(
+            "there was nothing to collect in {shown}, and p.db was not made\n"
+        )),
         "{said}"
     );
     assert!(
