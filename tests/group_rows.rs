@@ -20,5 +20,6 @@ mod status;
 mod status_by_conventions;
 mod status_by_value;
 mod status_of_instrument_err;
+mod taps;
 mod trace_ids_of_fields;
 mod two_profilers;

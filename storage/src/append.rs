@@ -30,6 +30,8 @@ const STEP_ROWS: usize = 4_096;
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Appended {
+    /// `batch.id` of its rows; none if there were none that name it.
+    pub batch_id: Option<i64>,
     /// Time from the start of the transaction to the end of its commit.
     pub commit_ns: u64,
     /// Time of the checkpoint that followed; zero when none was due.

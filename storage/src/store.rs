@@ -429,8 +429,11 @@ impl Store {
         if let Some(report) = &batch.report {
             run.report = Some(report.clone());
         }
-        let mut appended =
-            Appended { commit_ns: append::elapsed_ns(started), ..Appended::default() };
+        let mut appended = Appended {
+            batch_id: (totals.last_batch_id == id).then_some(id),
+            commit_ns: append::elapsed_ns(started),
+            ..Appended::default()
+        };
         self.after_commit(&mut appended);
         meanwhile();
         if let Some(used) = used {

@@ -23,6 +23,10 @@ pub(super) trait Backend: Debug + Send + Sync {
     /// The profile, if it is this process that writes it.
     fn profile(&self) -> Option<Profile<'_>>;
 
+    /// What the writer shows to others in this process, if there is one.
+    #[cfg(feature = "database")]
+    fn writer(&self) -> Option<&crate::writer::WriterState>;
+
     /// See [`Profiler::close`](crate::Profiler::close).
     fn close(&self) -> Result<Report, Error>;
 

@@ -22,6 +22,8 @@ mod collected;
 #[cfg(feature = "database")]
 mod database;
 
+#[cfg(feature = "database")]
+pub use self::database::{Commit, Commits, ReadError, Tap, TappedSpan};
 pub use self::builder::{Arguments, ProfilerBuilder};
 pub use self::profiler::Profiler;
 pub use self::report::Report;

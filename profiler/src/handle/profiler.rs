@@ -330,6 +330,10 @@ impl Handle {
         Err(Error::new(ErrorKind::Closed, closed))
     }
 
+    pub(super) fn check_not_forked(&self, doing: &str) -> Result<(), Error> {
+        if self.is_forked() { Err(self.forked(doing)) } else { Ok(()) }
+    }
+
     pub(super) fn check_caller(&self, doing: &str) -> Result<(), Error> {
         if self.is_forked() {
             return Err(self.forked(doing));

@@ -248,10 +248,16 @@ impl Writer {
         if self.options.fault == Some(Fault::PanicInBatch(self.batches_begun)) {
             std::panic::resume_unwind(Box::new("an injected fault"));
         }
-        let Self { converter, raw, next, store, batch, consumer, chunks, room, .. } = self;
+        let Self { converter, raw, next, store, batch, consumer, chunks, room, outlets, .. } = self;
         let mut relief = Relief { consumer, chunks, room };
-        if let Some(store) = store {
-            converter.convert(raw, piece, store, batch, || relief.relieve(next));
+        let Some(store) = store else { return };
+        let are_shown = outlets.wants_spans();
+        converter.note_callsites(are_shown);
+        let first = batch.spans.len();
+        converter.convert(raw, piece, store, batch, || relief.relieve(next));
+        if are_shown {
+            let (rows, callsites) = (&batch.spans[first..], converter.noted_callsites());
+            outlets.show_spans(rows, callsites, &batch.text, || relief.relieve(next));
         }
     }
 
@@ -324,11 +330,14 @@ impl Writer {
         };
         match result {
             Ok(appended) => {
+                let shown = appended.as_ref().and_then(|it| self.outlets.describe(it, &self.batch));
                 if let Some(appended) = appended {
                     self.note(&appended);
                 }
                 self.largest_batch = self.largest_batch.max(began.elapsed());
                 self.committed();
+                // When the ledger has it, too.
+                shown.into_iter().for_each(|commit| self.outlets.show_commit(commit));
             }
             // The file, or its log, was taken away just now.
             Err(error) if error.kind() == ErrorKind::Moved => {

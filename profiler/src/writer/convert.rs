@@ -115,6 +115,8 @@ pub(super) struct Converter {
     redaction: Redaction,
     /// How other systems know converted spans; goes into the next batch.
     contexts: Vec<TraceContextRow>,
+    /// The callsites of the spans that are converted, if somebody wants to know.
+    noted_callsites: Option<Vec<u32>>,
     /// How many spans and events were cut, or have lost fields, since the last `take_cut`.
     cut: u64,
     /// How many records of the `log` crate had no callsite of their own, since the last `take_unplaced`.
@@ -153,6 +155,7 @@ impl Converter {
             json: JsonWriter::new(redaction.clone()),
             redaction,
             contexts: Vec::new(),
+            noted_callsites: None,
             cut: 0,
             unplaced: 0,
         }
@@ -168,6 +171,20 @@ impl Converter {
     #[cfg(feature = "collected")]
     pub(super) fn set_names(&mut self, names: Arc<DeadNames>) {
         self.names = Some(names);
+    }
+
+    /// Whether to note the callsites of the spans that will be converted.
+    pub(super) fn note_callsites(&mut self, are_noted: bool) {
+        self.noted_callsites = are_noted.then(|| {
+            let mut noted = self.noted_callsites.take().unwrap_or_default();
+            noted.clear();
+            noted
+        });
+    }
+
+    /// Their numbers, in the order of the rows.
+    pub(super) fn noted_callsites(&self) -> &[u32] {
+        self.noted_callsites.as_deref().unwrap_or_default()
     }
 
     /// How many spans and events have lost part of their fields since the last call.
@@ -292,6 +309,9 @@ impl Converter {
             match record::read(words) {
                 Some(Record::Span(head, fields)) => {
                     let row = self.span(&head, fields, store);
+                    if let Some(noted) = &mut self.noted_callsites {
+                        noted.push(head.callsite);
+                    }
                     batch.spans.push(row);
                 }
                 Some(Record::Event(head, fields)) => {

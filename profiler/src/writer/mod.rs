@@ -59,6 +59,11 @@ mod so_far;
 // Requests of the program's threads, and what those see.
 pub(crate) mod control;
 mod installed;
+// What it shows in this process: closed spans, and commits.
+pub(crate) mod closed_span_parts;
+pub(crate) mod outlet;
+pub(crate) mod outlets;
+
 pub(crate) mod mark_channel;
 mod state;
 mod stats;
@@ -110,6 +115,7 @@ use installed::Installed;
 use keeping::Keeping;
 use losses::Losses;
 use marks::MarkRows;
+use outlets::Outlets;
 use memory::Counted;
 use raw::RawBatch;
 use requests::Done;
@@ -202,6 +208,8 @@ pub(crate) struct Writer {
     /// What has become of the records that were drained.
     account: Account,
     marks: MarkRows,
+    /// What others in this process see of what it does.
+    outlets: Outlets,
     /// What other processes ask for.
     requests: Requests,
     /// Positions of the partitions up to which everything is committed.
@@ -260,6 +268,7 @@ impl Writer {
         recorder.set_ticks_per_second(timeline.ticks_per_second());
         let partitions = consumer.partitions();
         let ring_slots = recorder.ring.capacities().iter().sum();
+        let outlets = Outlets::new(Arc::clone(&state));
         let now = Instant::now();
         Self {
             converter: Converter::new(
@@ -291,6 +300,7 @@ impl Writer {
             losses: Losses::default(),
             account: Account::default(),
             marks: MarkRows::default(),
+            outlets,
             requests,
             committed: vec![0; partitions],
             #[cfg(feature = "crash-proof")]

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use crate::memory_use::Shown;
 use crate::mutex::Mutex;
+use crate::writer::closed_span_parts::Part;
 use crate::writer::mark_channel::Marks;
+use crate::writer::outlet::Outlet;
+use crate::writer::outlets::CommitShown;
 
 /// What is wrong with the file for requests, or was.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(crate) struct WriterState {
     crash_proof_error: OnceLock<String>,
     pub(crate) marks: Marks,
     pub(crate) memory: Shown,
+    pub(crate) spans_shown: Outlet<Part>,
+    pub(crate) commits_shown: Outlet<CommitShown>,
     thread: OnceLock<ThreadId>,
 }
 

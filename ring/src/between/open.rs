@@ -18,7 +18,7 @@ mod system {
 
     use super::super::layout::{HEADER_WORDS, KIND, Layout, PAGE_MIN, Refused};
     use super::super::lives::Locks;
-    use super::{CreateError, OpenError, Shared, Sizes};
+    use super::{CreateError, OpenError, Opened, Shared, Sizes};
     use crate::file::{Mapping, Source, guard, place, process};
     use crate::fork;
     use crate::region::Region;
@@ -48,13 +48,20 @@ mod system {
         Ok(())
     }
 
-    pub(crate) fn open(path: &Path, is_guarded: bool) -> Result<(Shared, u64), OpenError> {
+    pub(crate) fn open(path: &Path, is_guarded: bool) -> Result<Opened, OpenError> {
         let mut options = File::options();
         options.read(true).write(true);
         options.custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK);
         let file = options.open(path).map_err(|error| guard::or_link(path, error))?;
         guard::check_owner(&file)?;
-        let header = header(&file)?;
+        let (header, is_whole) = header(&file)?;
+        // By what was read here: a moment later somebody may have finished it.
+        if header[0] == 0 {
+            return Ok(Opened::Unmade);
+        }
+        if !is_whole {
+            return Err(OpenError::NoRing);
+        }
         let layout = Layout::read(&header).map_err(|why| match why {
             Refused::NoRing => OpenError::NoRing,
             Refused::OtherVersion(version) => OpenError::OtherVersion { version },
@@ -75,17 +82,18 @@ mod system {
         // Before it has a lock, which a child would keep.
         fork::close_in_child(file.as_raw_fd());
         let locks = Locks::new(file, layout.sizes.participants);
-        Ok((Shared::new(words, layout, Box::new(locks), Some(whole)), header[KIND]))
+        Ok(Opened::Ring(Shared::new(words, layout, Box::new(locks), Some(whole)), header[KIND]))
     }
 
-    fn header(file: &File) -> Result<[u64; HEADER_WORDS], OpenError> {
+    /// The header, zeros where the file has ended, and whether it is all there.
+    fn header(file: &File) -> Result<([u64; HEADER_WORDS], bool), OpenError> {
         let mut bytes = [0; HEADER_WORDS * 8];
         let read = Source::read_at(file, 0, &mut bytes)?;
         let mut header = [0; HEADER_WORDS];
         for (word, bytes) in header.iter_mut().zip(bytes.as_chunks::<8>().0) {
             *word = u64::from_ne_bytes(*bytes);
         }
-        if read == bytes.len() { Ok(header) } else { Err(OpenError::NoRing) }
+        Ok((header, read == bytes.len()))
     }
 }
 
@@ -93,7 +101,7 @@ mod system {
 mod system {
     use std::path::Path;
 
-    use super::{CreateError, OpenError, Shared, Sizes};
+    use super::{CreateError, OpenError, Opened, Sizes};
 
     pub(crate) fn page_bytes() -> usize {
         super::super::layout::PAGE_MIN
@@ -108,17 +116,17 @@ mod system {
         Err(CreateError::Unsupported)
     }
 
-    pub(crate) fn open(_path: &Path, _is_guarded: bool) -> Result<(Shared, u64), OpenError> {
+    pub(crate) fn open(_path: &Path, _is_guarded: bool) -> Result<Opened, OpenError> {
         Err(OpenError::Unsupported)
     }
 }
 
-/// Whether a file is what somebody has left who died while he made it: there is nothing in it yet.
-pub(super) fn may_be_unmade(path: &Path) -> bool {
-    use std::io::Read;
-    let mut first = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(8).read_to_end(&mut first));
-    read.is_ok() && (first.is_empty() || first == [0; 8])
+/// What there is at a path.
+pub(super) enum Opened {
+    /// A ring, and of what kind it is.
+    Ring(Shared, u64),
+    /// What somebody makes at this moment, or has left who died over that: there is nothing in it yet.
+    Unmade,
 }
 
 /// Makes the file.
@@ -136,7 +144,7 @@ pub(super) fn page_bytes() -> usize {
     system::page_bytes()
 }
 
-/// Opens it, and says of what kind it is.
-pub(super) fn open(path: &Path, is_guarded: bool) -> Result<(Shared, u64), OpenError> {
+/// Opens it.
+pub(super) fn open(path: &Path, is_guarded: bool) -> Result<Opened, OpenError> {
     system::open(path, is_guarded)
 }

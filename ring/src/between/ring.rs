@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::error::{JoinError, OpenError};
 use super::layout::{self, GROUPS, Sizes};
+use super::open::Opened;
 use super::patience::{Limits, Pause, deadline, is_past};
 use super::reader::Reader;
 use super::role::Role;
@@ -113,7 +114,14 @@ impl Options {
     ///
     /// As [`Ring::open`], and [`OpenError::OtherOptions`].
     pub fn open(&self, path: &Path) -> Result<Ring, OpenError> {
-        let (shared, kind) = super::open::open(path, self.has_signal_handler)?;
+        self.open_made(path)?.ok_or(OpenError::NoRing)
+    }
+
+    /// The same; none of a file that is being made, or whose maker has died.
+    fn open_made(&self, path: &Path) -> Result<Option<Ring>, OpenError> {
+        let Opened::Ring(shared, kind) = super::open::open(path, self.has_signal_handler)? else {
+            return Ok(None);
+        };
         let sizes = shared.layout.sizes;
         for (what, asked, found) in [
             ("kind", self.kind, kind),
@@ -125,7 +133,7 @@ impl Options {
                 return Err(OpenError::OtherOptions { what, asked, found });
             }
         }
-        Ok(Ring::over(shared, Limits::default()))
+        Ok(Some(Ring::over(shared, Limits::default())))
     }
 
     /// Opens the ring, or makes it if there is none: for processes of which nobody knows which is the first one. What
@@ -142,7 +150,8 @@ impl Options {
         let deadline = deadline(timeout);
         let mut pause = Pause::default();
         loop {
-            match self.open(path) {
+            match self.open_made(path) {
+                Ok(Some(ring)) => return Ok(ring),
                 Err(OpenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
                     match self.create(path) {
                         Err(OpenError::Create(CreateError::Exists(_))) => {}
@@ -150,13 +159,12 @@ impl Options {
                     }
                 }
                 // Somebody makes it, or died over that.
-                Err(OpenError::NoRing)
-                    if !is_past(deadline) && super::open::may_be_unmade(path) =>
-                {
+                Ok(None) if !is_past(deadline) => {
                     // What cannot be removed is somebody's who lives, or is gone by now.
                     let _removed = crate::file::remove_unmade(path);
                 }
-                done => return done,
+                Ok(None) => return Err(OpenError::NoRing),
+                Err(error) => return Err(error),
             }
             if is_past(deadline) {
                 return self.open(path);
@@ -232,7 +240,9 @@ impl Ring {
     ///
     /// Any [`OpenError`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let (shared, _) = super::open::open(path, true)?;
+        let Opened::Ring(shared, _) = super::open::open(path, true)? else {
+            return Err(OpenError::NoRing);
+        };
         Ok(Self::over(shared, Limits::default()))
     }
 

@@ -226,6 +226,11 @@ impl Backend for Collected {
         None
     }
 
+    #[cfg(feature = "database")]
+    fn writer(&self) -> Option<&crate::writer::WriterState> {
+        None
+    }
+
     fn close(&self) -> Result<Report, Error> {
         let Some(mut closed) = self.closed.lock() else { return Ok(Report::default()) };
         let took = *closed.get_or_insert_with(|| {

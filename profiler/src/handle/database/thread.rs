@@ -96,6 +96,10 @@ impl Backend for Database {
         })
     }
 
+    fn writer(&self) -> Option<&WriterState> {
+        Some(&self.state)
+    }
+
     fn close(&self) -> Result<Report, Error> {
         let Some(mut closing) = self.closing.lock() else { return Ok(Report::default()) };
         if let Closing::Running(thread) = &mut *closing {
