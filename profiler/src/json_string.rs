@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn members_are_found_whatever_stands_in_front_of_them() {
-        let object = r#"{"a":"}, \"b\":1\\","n":{"b":[1,{"c":2}],"d":"]"},"b":-3.5e7,"":null,"q\"":true}"#;
+        let object =
+            r#"{"a":"}, \"b\":1\\","n":{"b":[1,{"c":2}],"d":"]"},"b":-3.5e7,"":null,"q\"":true}"#;
         for (name, value) in [
             ("a", Some(r#""}, \"b\":1\\""#)),
             ("n", Some(r#"{"b":[1,{"c":2}],"d":"]"}"#)),

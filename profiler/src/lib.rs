@@ -119,18 +119,18 @@ pub use error::{Error, ErrorKind};
 pub use front::scope::Scope;
 pub use front::{FilterHandle, ProfilerLayer, ProfilerSubscriber};
 pub use handle::{Arguments, Profiler, ProfilerBuilder, Report, Section};
+#[cfg(feature = "database")]
+pub use handle::{Commit, Commits, ReadError, Tap, TappedSpan};
 pub use memory_use::{Memory, MemoryPart, MemoryUse};
 pub use recorder::entry_rules::{Entries, NoSuchEntries};
 pub use recorder::losses::{DropReason, Dropped};
 pub use recorder::stats::{Ledger, Stats};
-#[cfg(feature = "database")]
-pub use handle::{Commit, Commits, ReadError, Tap, TappedSpan};
-/// How a span ended.
-#[cfg(feature = "database")]
-pub use spandrel_storage::Status as SpanStatus;
 /// Why the store refused: the kind in [`ErrorKind::Storage`].
 #[cfg(feature = "database")]
 pub use spandrel_storage::ErrorKind as StorageErrorKind;
+/// How a span ended.
+#[cfg(feature = "database")]
+pub use spandrel_storage::Status as SpanStatus;
 #[cfg(feature = "database")]
 pub use spandrel_storage::{Snapshot, SqliteVersion, StoreOptions, Synchronous};
 #[cfg(feature = "faults")]

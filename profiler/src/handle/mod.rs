@@ -22,9 +22,9 @@ mod collected;
 #[cfg(feature = "database")]
 mod database;
 
+pub use self::builder::{Arguments, ProfilerBuilder};
 #[cfg(feature = "database")]
 pub use self::database::{Commit, Commits, ReadError, Tap, TappedSpan};
-pub use self::builder::{Arguments, ProfilerBuilder};
 pub use self::profiler::Profiler;
 pub use self::report::Report;
 pub use self::section::Section;

@@ -56,8 +56,7 @@ impl<'a> Parts<'a> {
     ) -> Option<Self> {
         let text = text.get(row.fields.clone()).unwrap_or_default().as_bytes();
         let parts = (HEAD_WORDS + text.len().div_ceil(8)).div_ceil(BODY_WORDS);
-        let (text, flag) =
-            if parts > parts_max { (&[][..], IS_WITHOUT_FIELDS) } else { (text, 0) };
+        let (text, flag) = if parts > parts_max { (&[][..], IS_WITHOUT_FIELDS) } else { (text, 0) };
         let time = |ns: Option<i64>| ns.map_or(NONE, |ns| ns as u64);
         let head = [
             row.id,

@@ -69,7 +69,9 @@ impl Outlets {
                 relieve();
             }
             let number = *spans_shown;
-            let Some(parts) = Parts::of((number, *callsite), row, text, PARTS_MAX) else { continue };
+            let Some(parts) = Parts::of((number, *callsite), row, text, PARTS_MAX) else {
+                continue;
+            };
             *spans_shown += 1;
             state.spans_shown.count(*spans_shown);
             // It is refused only when the ring is closed, which nobody but this does.

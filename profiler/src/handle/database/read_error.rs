@@ -24,7 +24,10 @@ impl fmt::Display for ReadError {
             Self::Empty => f.write_str("nothing is there yet: try again, or wait with `read`"),
             Self::TimedOut => f.write_str("nothing came in time: wait again, or longer"),
             Self::Overtaken(missed) => {
-                write!(f, "{missed} came faster than they were read, and are gone: read on, or read faster")
+                write!(
+                    f,
+                    "{missed} came faster than they were read, and are gone: read on, or read faster"
+                )
             }
             Self::Closed => f.write_str("the profiler is closed, and everything was read"),
             Self::Forked => f.write_str(

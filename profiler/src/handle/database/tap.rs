@@ -61,8 +61,7 @@ impl Profiler {
     ///
     /// Never for long: the first one allocates the ring.
     pub fn tap(&self) -> Result<Tap, Error> {
-        let (recorder, watch) =
-            self.watch("tap", SPAN_SLOTS, |outlets| &outlets.spans_shown)?;
+        let (recorder, watch) = self.watch("tap", SPAN_SLOTS, |outlets| &outlets.spans_shown)?;
         Ok(Tap {
             recorder,
             next: watch.begin,
@@ -148,9 +147,7 @@ impl Tap {
     /// Up to `timeout`.
     pub fn read(&mut self, timeout: Duration) -> Result<TappedSpan, ReadError> {
         let until = after(Instant::now(), timeout);
-        self.read_by(|tap| {
-            tap.watch.reader.read(until.saturating_duration_since(Instant::now()))
-        })
+        self.read_by(|tap| tap.watch.reader.read(until.saturating_duration_since(Instant::now())))
     }
 
     /// All spans that there are now. Those that it missed are in [`missed`](Self::missed).

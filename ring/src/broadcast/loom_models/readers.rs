@@ -1,5 +1,7 @@
 //! Readers that are overtaken.
 
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
 
 use super::rings::{all, ring, some};
@@ -73,6 +75,51 @@ fn a_reader_is_overtaken_by_two_producers() {
             }
         }
         assert_eq!(read + reader.missed(), sent);
+    });
+}
+
+/// Whoever counts before it publishes tells a reader how many values it has missed since it began, if the count was the same
+/// before and after: so a profiler's `tap` begins.
+#[test]
+fn a_reader_that_begins_between_two_equal_counts_has_all_that_is_counted_later() {
+    loom::model(|| {
+        let builder = ring::<u64>(2).single().wait(Yield).overwriting().claim_max(1);
+        let (mut producer, ring) = builder.build().unwrap();
+        let count = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&count);
+        let child = thread::spawn(move || {
+            for value in 0..3 {
+                count.store(value + 1, Ordering::Release);
+                producer.try_send(value).unwrap();
+            }
+        });
+        let (begin, mut reader) = loop {
+            let begin = counted.load(Ordering::Acquire);
+            let reader = ring.reader();
+            if counted.load(Ordering::Acquire) == begin {
+                break (begin, reader);
+            }
+            thread::yield_now();
+        };
+        child.join().unwrap();
+        // The value that was counted and not yet published may come as well, and no other one of before.
+        let (mut next, mut missed, mut read) = (begin, 0, 0);
+        loop {
+            match reader.try_read() {
+                Ok(value) => {
+                    assert!(value + 1 >= begin);
+                    missed += value.saturating_sub(next);
+                    read += u64::from(value >= begin);
+                    next = next.max(value + 1);
+                }
+                Err(ReadError::Overtaken(_)) => {}
+                Err(why) => break assert_eq!(why, ReadError::Closed),
+            }
+        }
+        missed += 3 - next;
+        assert_eq!(read + missed, 3 - begin);
+        // Missed is only what it could have read.
+        assert!(missed <= reader.missed());
     });
 }
 
