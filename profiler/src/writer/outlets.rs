@@ -87,7 +87,8 @@ impl Outlets {
             self.commits = Some(producer);
         }
         let batch_id = appended.batch_id?;
-        (self.commits.is_some() && self.state.commits_shown.is_watched()).then(|| CommitShown {
+        let is_wanted = self.commits.is_some() && self.state.commits_shown.is_watched();
+        is_wanted.then_some(CommitShown {
             batch_id,
             spans: batch.spans.len() as u64,
             events: batch.events.len() as u64,

@@ -57,7 +57,7 @@ mod system {
         let (header, is_whole) = header(&file)?;
         // By what was read here: a moment later somebody may have finished it.
         if header[0] == 0 {
-            return Ok(Opened::Unmade);
+            return Ok(None);
         }
         if !is_whole {
             return Err(OpenError::NoRing);
@@ -82,7 +82,7 @@ mod system {
         // Before it has a lock, which a child would keep.
         fork::close_in_child(file.as_raw_fd());
         let locks = Locks::new(file, layout.sizes.participants);
-        Ok(Opened::Ring(Shared::new(words, layout, Box::new(locks), Some(whole)), header[KIND]))
+        Ok(Some((Shared::new(words, layout, Box::new(locks), Some(whole)), header[KIND])))
     }
 
     /// The header, zeros where the file has ended, and whether it is all there.
@@ -121,13 +121,9 @@ mod system {
     }
 }
 
-/// What there is at a path.
-pub(super) enum Opened {
-    /// A ring, and of what kind it is.
-    Ring(Shared, u64),
-    /// What somebody makes at this moment, or has left who died over that: there is nothing in it yet.
-    Unmade,
-}
+/// A ring that was opened, and of what kind it is; none where somebody is making one at this moment, or has died over that:
+/// there is nothing in the file yet.
+pub(super) type Opened = Option<(Shared, u64)>;
 
 /// Makes the file.
 pub(super) fn create(

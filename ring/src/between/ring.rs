@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::error::{JoinError, OpenError};
 use super::layout::{self, GROUPS, Sizes};
-use super::open::Opened;
 use super::patience::{Limits, Pause, deadline, is_past};
 use super::reader::Reader;
 use super::role::Role;
@@ -119,7 +118,7 @@ impl Options {
 
     /// The same; none of a file that is being made, or whose maker has died.
     fn open_made(&self, path: &Path) -> Result<Option<Ring>, OpenError> {
-        let Opened::Ring(shared, kind) = super::open::open(path, self.has_signal_handler)? else {
+        let Some((shared, kind)) = super::open::open(path, self.has_signal_handler)? else {
             return Ok(None);
         };
         let sizes = shared.layout.sizes;
@@ -240,7 +239,7 @@ impl Ring {
     ///
     /// Any [`OpenError`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let Opened::Ring(shared, _) = super::open::open(path, true)? else {
+        let Some((shared, _)) = super::open::open(path, true)? else {
             return Err(OpenError::NoRing);
         };
         Ok(Self::over(shared, Limits::default()))
