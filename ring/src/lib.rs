@@ -81,7 +81,9 @@ pub mod fork;
 pub mod timestamp;
 mod unsafe_method;
 
-// The door to atomics, so that loom can take their place.
+// The doors to atomics and locks, so that loom can take their place.
+#[cfg(any(feature = "broadcast", feature = "buffer"))]
+mod locks;
 #[cfg(all(test, spandrel_loom))]
 mod loom_models;
 mod sync;

@@ -1,30 +1,13 @@
-//! Locks, pauses and time, so that loom can stand in for them, and words that only grow. (Atomics come from [`crate::sync`].)
+//! Pauses and time, so that loom can stand in for them, and words that only grow. (Atomics come from [`crate::sync`], locks
+//! from [`crate::locks`].)
 
 use crate::sync::{AtomicU64, Ordering};
+
+pub(crate) use crate::locks::{Condvar, Mutex, lock, wait};
 
 #[cfg(not(spandrel_loom))]
 mod imp {
     use std::time::Instant;
-
-    pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
-
-    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-        mutex.lock()
-    }
-
-    /// Sleeps until it is notified or the deadline has passed; without one, until it is notified.
-    pub(crate) fn wait<'a, T>(
-        condvar: &Condvar,
-        mut guard: MutexGuard<'a, T>,
-        deadline: Option<Instant>,
-    ) -> MutexGuard<'a, T> {
-        match deadline {
-            // Whether it came to that is for the caller to look at again.
-            Some(deadline) => _ = condvar.wait_until(&mut guard, deadline),
-            None => condvar.wait(&mut guard),
-        }
-        guard
-    }
 
     pub(crate) use std::hint::spin_loop;
     pub(crate) use std::thread::yield_now;
@@ -37,21 +20,6 @@ mod imp {
 #[cfg(spandrel_loom)]
 mod imp {
     use std::time::Instant;
-
-    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
-
-    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-        mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// Loom has no time: a sleep ends when somebody notifies.
-    pub(crate) fn wait<'a, T>(
-        condvar: &Condvar,
-        guard: MutexGuard<'a, T>,
-        _deadline: Option<Instant>,
-    ) -> MutexGuard<'a, T> {
-        condvar.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 
     pub(crate) use loom::thread::{yield_now, yield_now as spin_loop};
 

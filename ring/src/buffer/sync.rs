@@ -1,6 +1,10 @@
-//! Locks, threads and time, so that loom can stand in for them. (Atomics come from [`crate::sync`].)
+//! Threads and time, so that loom can stand in for them. (Atomics come from [`crate::sync`], locks from [`crate::locks`].)
 
 use std::time::Duration;
+
+use crate::locks;
+
+pub(crate) use crate::locks::{Condvar, Mutex, MutexGuard, lock};
 
 /// Nanoseconds since the buffer was made.
 pub(crate) type Time = u64;
@@ -13,33 +17,22 @@ pub(crate) fn nanos(length: Duration) -> u64 {
     u64::try_from(length.as_nanos()).unwrap_or(NEVER)
 }
 
+/// Sleeps until it is notified, or that time has come.
+pub(crate) fn wait<'a, T>(
+    condvar: &Condvar,
+    guard: MutexGuard<'a, T>,
+    clock: &Clock,
+    until: Time,
+) -> MutexGuard<'a, T> {
+    locks::wait(condvar, guard, clock.moment(until))
+}
+
 #[cfg(not(spandrel_loom))]
 mod imp {
     use std::io;
     use std::time::{Duration, Instant};
 
-    pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
-
     use super::{NEVER, Time, nanos};
-
-    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-        mutex.lock()
-    }
-
-    /// Sleeps until it is notified, or that time has come.
-    pub(crate) fn wait<'a, T>(
-        condvar: &Condvar,
-        mut guard: MutexGuard<'a, T>,
-        clock: &Clock,
-        until: Time,
-    ) -> MutexGuard<'a, T> {
-        match (until != NEVER).then(|| clock.0.checked_add(Duration::from_nanos(until))).flatten() {
-            // Whether it came to that is for the caller to look at again.
-            Some(until) => _ = condvar.wait_until(&mut guard, until),
-            None => condvar.wait(&mut guard),
-        }
-        guard
-    }
 
     #[derive(Debug, Clone, Copy)]
     pub(crate) struct Clock(Instant);
@@ -51,6 +44,11 @@ mod imp {
 
         pub(crate) fn now(&self) -> Time {
             nanos(self.0.elapsed())
+        }
+
+        /// None of a time that never comes.
+        pub(super) fn moment(&self, at: Time) -> Option<Instant> {
+            (at != NEVER).then(|| self.0.checked_add(Duration::from_nanos(at))).flatten()
         }
     }
 
@@ -64,24 +62,9 @@ mod imp {
 #[cfg(spandrel_loom)]
 mod imp {
     use std::io;
-
-    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+    use std::time::Instant;
 
     use super::Time;
-
-    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-        mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// Loom has no time: a sleep ends when somebody notifies.
-    pub(crate) fn wait<'a, T>(
-        condvar: &Condvar,
-        guard: MutexGuard<'a, T>,
-        _clock: &Clock,
-        _until: Time,
-    ) -> MutexGuard<'a, T> {
-        condvar.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 
     #[derive(Debug, Clone, Copy)]
     pub(crate) struct Clock;
@@ -93,6 +76,10 @@ mod imp {
 
         pub(crate) fn now(&self) -> Time {
             0
+        }
+
+        pub(super) fn moment(&self, _at: Time) -> Option<Instant> {
+            None
         }
     }
 
