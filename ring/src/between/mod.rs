@@ -139,6 +139,7 @@ mod start;
 mod state;
 #[cfg(test)]
 mod tests;
+mod values;
 mod view;
 mod worker;
 mod writer;
@@ -147,8 +148,9 @@ pub use self::error::{JoinError, OpenError, ReadError, WriteError};
 pub use self::layout::LAYOUT_VERSION;
 #[cfg(not(spandrel_loom))]
 pub use self::reader::Held;
-pub use self::reader::{Reader, ValueReader};
+pub use self::reader::Reader;
 pub use self::ring::{As, Counts, Options, Participant, Ring};
 pub use self::start::Start;
+pub use self::values::{ValueReader, ValueWriter};
 pub use self::worker::Worker;
-pub use self::writer::{Claim, ValueWriter, Writer};
+pub use self::writer::{Claim, Writer};

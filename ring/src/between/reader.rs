@@ -14,7 +14,6 @@ use super::role::Role;
 use super::shared::Shared;
 use super::start::Start;
 use super::view::{Found, View, behind_writers, wait_for};
-use crate::broadcast::Plain;
 use crate::sync::{Arc, Ordering};
 
 /// Steps over slots without a value, in one call.
@@ -89,7 +88,7 @@ impl Reader {
 
     /// The next sequence that has a value, copied; the gate stays.
     #[inline]
-    fn next_with<R>(
+    pub(super) fn next_with<R>(
         &mut self,
         mut copy: impl FnMut(&Shared, u64) -> R,
     ) -> Result<(u64, R), ReadError> {
@@ -122,7 +121,7 @@ impl Reader {
     }
 
     #[inline]
-    fn move_gate(&self) {
+    pub(super) fn move_gate(&self) {
         if self.holds {
             // Release: pairs with the Acquire of writers: what was read of the slots comes before.
             self.seat.gate().store(self.next, Ordering::Release);
@@ -202,7 +201,7 @@ impl Reader {
     }
 
     #[inline]
-    fn up_to_a_lap(
+    pub(super) fn up_to_a_lap(
         &mut self,
         mut one: impl FnMut(&mut Self) -> Result<(), ReadError>,
     ) -> Result<usize, ReadError> {
@@ -299,19 +298,6 @@ impl Reader {
         self.seat.shared.tail().unwrap_or(self.next).saturating_sub(self.next)
     }
 
-    /// A reader of values, each of which is a slot.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadError::TooSmall`] unless a slot is as large as a value.
-    pub fn of<T: Plain>(self) -> Result<ValueReader<T>, ReadError> {
-        let (given, slot) = (size_of::<T>(), self.slot_bytes());
-        if given != slot {
-            return Err(ReadError::TooSmall { given, slot });
-        }
-        Ok(ValueReader { reader: self, value: std::marker::PhantomData })
-    }
-
     /// In which place of the table it is.
     #[cfg(test)]
     pub(super) fn place(&self) -> usize {
@@ -369,106 +355,5 @@ impl Drop for Held<'_> {
 impl fmt::Debug for Held<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Held").field("sequence", &self.at).finish_non_exhaustive()
-    }
-}
-
-/// Reads values of one type.
-#[derive(Debug)]
-pub struct ValueReader<T> {
-    reader: Reader,
-    value: std::marker::PhantomData<fn() -> T>,
-}
-
-impl<T: Plain> ValueReader<T> {
-    /// A copy of the next value.
-    ///
-    /// # Blocking
-    ///
-    /// Never.
-    ///
-    /// # Errors
-    ///
-    /// As [`Reader::try_read`].
-    #[inline]
-    pub fn try_read(&mut self) -> Result<T, ReadError> {
-        let found = self.reader.next_with(|shared, at| payload::load_value(shared.payload(at)))?;
-        self.reader.move_gate();
-        Ok(found.1)
-    }
-
-    /// The same, when there is one.
-    ///
-    /// # Blocking
-    ///
-    /// As [`Reader::read`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Reader::read`].
-    pub fn read(&mut self, timeout: Duration) -> Result<T, ReadError> {
-        wait_for(timeout, || self.try_read())
-    }
-
-    /// Copies values until the buffer is full or nothing is left, and says how many.
-    ///
-    /// # Blocking
-    ///
-    /// Never.
-    ///
-    /// # Errors
-    ///
-    /// As [`Reader::try_read`], if there is not even one.
-    pub fn try_read_many(&mut self, buffer: &mut [T]) -> Result<usize, ReadError> {
-        let mut places = buffer.iter_mut();
-        let mut read = 0;
-        let most = places.len();
-        self.reader.up_to_a_lap(|reader| {
-            if read == most {
-                return Err(ReadError::Empty);
-            }
-            let copy = |shared: &Shared, at| payload::load_value(shared.payload(at));
-            let (_, value) = reader.next_with(copy)?;
-            if let Some(place) = places.next() {
-                *place = value;
-            }
-            read += 1;
-            Ok(())
-        })
-    }
-
-    /// Calls with each value that is there and its sequence, and says how many there were.
-    ///
-    /// # Blocking
-    ///
-    /// As [`Reader::read_all`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Reader::try_read`], if there is not even one.
-    #[inline]
-    pub fn read_all(&mut self, mut each: impl FnMut(u64, T)) -> Result<usize, ReadError> {
-        self.reader.up_to_a_lap(|reader| {
-            let copy = |shared: &Shared, at| payload::load_value(shared.payload(at));
-            let (at, value) = reader.next_with(copy)?;
-            each(at, value);
-            Ok(())
-        })
-    }
-
-    /// The reader, to read bytes.
-    #[must_use]
-    pub fn into_inner(self) -> Reader {
-        self.reader
-    }
-
-    /// The reader, for what it knows of itself.
-    #[must_use]
-    pub fn reader(&self) -> &Reader {
-        &self.reader
-    }
-
-    /// The same, to skip.
-    pub fn reader_mut(&mut self) -> &mut Reader {
-        &mut self.reader
     }
 }

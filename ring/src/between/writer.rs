@@ -13,7 +13,6 @@ use super::payload;
 use super::role::Role;
 use super::shared::{Refused, Shared, Turn};
 use super::state::Phase;
-use crate::broadcast::Plain;
 use crate::sync::{Arc, Ordering};
 
 /// Publishes into a ring. When it is dropped, it has left.
@@ -123,7 +122,7 @@ impl Writer {
         self.send_with(timeout, |claim| claim.fill(|words| payload::store(words, bytes)))
     }
 
-    fn send_with(
+    pub(super) fn send_with(
         &mut self,
         timeout: Duration,
         write: impl Fn(&mut Claim<'_>),
@@ -146,17 +145,7 @@ impl Writer {
         }
     }
 
-    /// A writer of values, each of which is a slot.
-    ///
-    /// # Errors
-    ///
-    /// [`WriteError::WrongLength`] unless a slot is as large as a value.
-    pub fn of<T: Plain>(self) -> Result<ValueWriter<T>, WriteError> {
-        self.check_length(size_of::<T>())?;
-        Ok(ValueWriter { writer: self, value: std::marker::PhantomData })
-    }
-
-    fn check_length(&self, given: usize) -> Result<(), WriteError> {
+    pub(super) fn check_length(&self, given: usize) -> Result<(), WriteError> {
         let slot = self.slot_bytes();
         if given == slot { Ok(()) } else { Err(WriteError::WrongLength { given, slot }) }
     }
@@ -218,7 +207,7 @@ impl Claim<'_> {
     }
 
     #[inline]
-    fn fill(&mut self, write: impl FnOnce(&[crate::sync::AtomicU64])) {
+    pub(super) fn fill(&mut self, write: impl FnOnce(&[crate::sync::AtomicU64])) {
         write(self.writer.seat.shared.payload(self.sequence));
     }
 
@@ -282,57 +271,5 @@ impl Drop for Claim<'_> {
 impl fmt::Debug for Claim<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Claim").field("sequence", &self.sequence).finish_non_exhaustive()
-    }
-}
-
-/// Publishes values of one type.
-#[derive(Debug)]
-pub struct ValueWriter<T> {
-    writer: Writer,
-    value: std::marker::PhantomData<fn(T)>,
-}
-
-impl<T: Plain> ValueWriter<T> {
-    /// The writer, to publish bytes.
-    #[must_use]
-    pub fn into_inner(self) -> Writer {
-        self.writer
-    }
-
-    /// Publishes a value, and says its sequence.
-    ///
-    /// # Blocking
-    ///
-    /// Never.
-    ///
-    /// # Errors
-    ///
-    /// As [`Writer::try_send`].
-    #[inline]
-    pub fn try_send(&mut self, value: T) -> Result<u64, WriteError> {
-        let mut claim = self.writer.try_claim()?;
-        claim.fill(|words| payload::store_value(words, value));
-        claim.publish()
-    }
-
-    /// Publishes a value when there is room, and says its sequence.
-    ///
-    /// # Blocking
-    ///
-    /// Until it is published, or so much time has passed.
-    ///
-    /// # Errors
-    ///
-    /// As [`Writer::send`].
-    #[inline]
-    pub fn send(&mut self, value: T, timeout: Duration) -> Result<u64, WriteError> {
-        match self.try_send(value) {
-            Err(WriteError::Full | WriteError::Overrun) => {
-                self.writer.send_with(timeout, |claim| {
-                    claim.fill(|words| payload::store_value(words, value));
-                })
-            }
-            done => done,
-        }
     }
 }
