@@ -55,7 +55,7 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Consumer<T, P, W, A> {
         self.try_read_many(usize::MAX)
     }
 
-    /// So many slots of what can be read now, at most.
+    /// So many slots of what can be read now, at most; one, if it is none that is asked for.
     ///
     /// # Blocking
     ///
@@ -84,7 +84,7 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Consumer<T, P, W, A> {
         self.read_many(usize::MAX, timeout)
     }
 
-    /// So many slots of what can be read, at most, when there is something.
+    /// So many slots of what can be read, at most, when there is something; one, if it is none that is asked for.
     ///
     /// # Blocking
     ///
@@ -196,7 +196,7 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Worker<T, P, W, A> {
         Self { shared, stage, place: joined.place }
     }
 
-    /// Takes so many slots of those that nobody has taken, at most.
+    /// Takes so many slots of those that nobody has taken, at most; one, if it is none that is asked for.
     ///
     /// # Blocking
     ///
@@ -211,7 +211,7 @@ impl<T, P: Producers, W: WaitStrategy, A: Access<T>> Worker<T, P, W, A> {
         Ok(self.batch(first, end))
     }
 
-    /// Takes so many slots of those that nobody has taken, at most, when there are any.
+    /// Takes so many slots of those that nobody has taken, at most, when there are any; one, if it is none that is asked for.
     ///
     /// # Blocking
     ///
