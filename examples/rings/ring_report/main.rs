@@ -118,6 +118,6 @@ fn why_skipped(case: &Case, arguments: &Arguments) -> Option<String> {
 fn measure(case: &Case, arguments: &Arguments, clock: Clock) -> Result<Figures, String> {
     let runs = (0..arguments.runs).map(|_| (case.measure)(case.shape, arguments.length, clock));
     let runs = runs.collect::<Result<Vec<_>, _>>();
-    let runs = runs.map_err(|why| format!("{} is broken: {why}", case.name))?;
+    let runs = runs.map_err(|why| format!("{} has failed: {why}", case.name))?;
     Ok(Figures::of(&runs, clock))
 }
