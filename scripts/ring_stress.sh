@@ -6,7 +6,8 @@
 #
 # seconds    of each topology: partitions; broadcast with one and several producers, consumers, workers, diamonds, stages in a row,
 #            some that join and leave, readers that are overtaken; rings between processes; buffers before a processor that fails
-# messages   after how many what an overtaken reader has read and missed is, together, exactly that; 1000000000 take minutes
+# messages   1000 or more: so many are published, and what an overtaken reader has read and what it was told that it missed
+#            must be exactly that together; 1000000000 take a minute or more
 #
 # Prints a line for each topology. Stops at the first that is not exact.
 set -euo pipefail
@@ -14,7 +15,7 @@ cd "$(dirname "$0")/.."
 
 seconds=${1:-20}
 messages=${2:-100000000}
-if ! [[ $seconds =~ ^[1-9][0-9]*$ && $messages =~ ^[1-9][0-9]{2,}$ ]] || (($# > 2)); then
+if ! [[ $seconds =~ ^[1-9][0-9]*$ && $messages =~ ^[1-9][0-9]{3,}$ ]] || (($# > 2)); then
     sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
     exit 2
 fi

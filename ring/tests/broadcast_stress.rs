@@ -504,7 +504,7 @@ fn asked(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|number| number.parse().expect("a number"))
 }
 
-/// `SPANDREL_STRESS_MESSAGES=1000000000` for as many.
+/// `SPANDREL_STRESS_MESSAGES=1000000000` for as many; 1,000 or more, so that the ring is overwritten.
 fn messages(otherwise: u64) -> u64 {
     asked("SPANDREL_STRESS_MESSAGES").unwrap_or(if cfg!(miri) { 1_000 } else { otherwise })
 }
