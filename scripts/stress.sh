@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Loads that are larger, longer and odder than the gate's, each verified span by span, then the ring
-# alone.
+# Loads that are larger, longer and odder than the gate's, each verified span by span, then rings
+# alone: scripts/ring_stress.sh.
 #
 #   scripts/stress.sh [seconds]         of each load; default 20
 #
@@ -54,5 +54,4 @@ for load in "${loads[@]}"; do
         exit 1
     fi
 done
-SPANDREL_STRESS_SECONDS=$seconds cargo test --locked --release --package spandrel-ring \
-    --features broadcast --test stress --test broadcast_stress nothing_is_lost_for_as_long_as_asked
+scripts/ring_stress.sh "$seconds"

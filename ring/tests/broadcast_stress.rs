@@ -2,7 +2,8 @@
 //! once, whole and in its producer's order, and all counts are exact.
 
 #![cfg(feature = "broadcast")]
-#![allow(clippy::panic, clippy::unwrap_used)] // a test fails by panicking, also in its helpers
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used)] // a test fails by panicking, also in its helpers
+#![allow(clippy::print_stdout)] // says how much was done
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Scope, ScopedJoinHandle, scope};
@@ -190,6 +191,39 @@ fn a_diamond<P: Producers, W: WaitStrategy, A: Gated<Value>>(
     });
 }
 
+/// Each stage sees what the one before has given back, and no more.
+fn a_row<P: Producers, W: WaitStrategy, A: Gated<Value>>(
+    ring: Ring<Value, P, W, A>,
+    producers: Vec<Producer<Value, P, W, A>>,
+    stages: [Stage; 3],
+) {
+    let wanted = NUMBERS * producers.len() as u64;
+    // How far each has come.
+    let handled = [(); 3].map(|()| AtomicU64::new(0));
+    scope(|scope| {
+        let consumers = stages.map(|stage| ring.consumer_of(stage).unwrap());
+        let mut index = 0;
+        let threads = consumers.map(|mut consumer| {
+            let (own, before) = (&handled[index], index.checked_sub(1).map(|at| &handled[at]));
+            index += 1;
+            scope.spawn(move || {
+                let mut seen = Seen::default();
+                while let Ok(batch) = consumer.read(FOREVER) {
+                    // What comes behind the last value was passed and not handled.
+                    let end = batch.with_sequences().next_back().unwrap().0 + 1;
+                    // Relaxed, here and below: the gates hand it over.
+                    assert!(before.is_none_or(|it| it.load(Ordering::Relaxed) >= end));
+                    batch.iter().for_each(|value| seen.look(value, true));
+                    own.store(batch.sequences().end, Ordering::Relaxed);
+                }
+                seen.values
+            })
+        });
+        spawn_producers(scope, producers);
+        assert_eq!(threads.map(|thread| thread.join().unwrap()), [wanted; 3]);
+    });
+}
+
 /// Consumers and workers come, read some and go, some by a panic; one stays and sees everything.
 fn some_come_and_go<P: Producers, W: WaitStrategy, A: Gated<Value>>(
     ring: Ring<Value, P, W, A>,
@@ -314,50 +348,93 @@ fn one<W: WaitStrategy, A: Access<Value>>(
     (ring, vec![producer])
 }
 
-fn all_of_them(capacity: usize) {
-    let (ring, producers) = one(builder(capacity).single().wait(Yield));
-    everybody_sees_everything(ring, producers);
-    let (ring, producers) = several(builder(capacity).wait(SpinYield), 3);
-    everybody_sees_everything(ring, producers);
-    let (ring, producers) = several(builder(capacity).wait(Park::default()).readable(), 2);
-    everybody_sees_everything(ring, producers);
+/// A topology: a name, and one round of it in a ring of so many slots.
+type Topology = (&'static str, fn(usize));
 
-    let mut stages = builder(capacity).single().wait(Park::default());
-    let (left, right) = (stages.stage("left", &[]), stages.stage("right", &[]));
-    let last = stages.stage("last", &[left, right]);
-    let (ring, producers) = one(stages);
-    a_diamond(ring, producers, [left, right, last]);
-    let mut stages = builder(capacity);
-    let (left, right) = (stages.stage("left", &[]), stages.stage("right", &[]));
-    let last = stages.stage("last", &[left, right]);
-    let (ring, producers) = several(stages, 2);
-    a_diamond(ring, producers, [left, right, last]);
+const TOPOLOGIES: [Topology; 12] = [
+    ("one producer, consumers and workers", |capacity| {
+        let (ring, producers) = one(builder(capacity).single().wait(Yield));
+        everybody_sees_everything(ring, producers);
+    }),
+    ("three producers, consumers and workers", |capacity| {
+        let (ring, producers) = several(builder(capacity).wait(SpinYield), 3);
+        everybody_sees_everything(ring, producers);
+    }),
+    ("two producers, consumers and workers that park", |capacity| {
+        let (ring, producers) = several(builder(capacity).wait(Park::default()).readable(), 2);
+        everybody_sees_everything(ring, producers);
+    }),
+    ("one producer, a diamond", |capacity| {
+        let mut stages = builder(capacity).single().wait(Park::default());
+        let named = diamond(&mut stages);
+        let (ring, producers) = one(stages);
+        a_diamond(ring, producers, named);
+    }),
+    ("two producers, a diamond", |capacity| {
+        let mut stages = builder(capacity);
+        let named = diamond(&mut stages);
+        let (ring, producers) = several(stages, 2);
+        a_diamond(ring, producers, named);
+    }),
+    ("one producer, stages in a row", |capacity| {
+        let mut stages = builder(capacity).single();
+        let named = row(&mut stages);
+        let (ring, producers) = one(stages);
+        a_row(ring, producers, named);
+    }),
+    ("three producers, stages in a row that hold", |capacity| {
+        let mut stages = builder(capacity);
+        let first = stages.held_stage("first", &[]);
+        let second = stages.held_stage("second", &[first]);
+        let third = stages.held_stage("third", &[second]);
+        let (ring, producers) = several(stages, 3);
+        a_row(ring, producers, [first, second, third]);
+    }),
+    ("one producer, some join and leave", |capacity| {
+        let (ring, producers) = one(builder(capacity).single());
+        some_come_and_go::<_, _, InPlace>(ring, producers);
+    }),
+    ("two producers, some join and leave", |capacity| {
+        let (ring, producers) = several(builder(capacity).wait(Park::default()), 2);
+        some_come_and_go(ring, producers);
+    }),
+    ("one producer, readers are overtaken", |capacity| {
+        let (ring, producers) = one(builder(capacity).single().overwriting());
+        readers_are_told::<_, _, Overwriting>(&ring, producers);
+    }),
+    ("two producers, readers are overtaken", |capacity| {
+        let (ring, producers) = several(builder(capacity).overwriting(), 2);
+        readers_are_told(&ring, producers);
+    }),
+    ("two producers, readers beside a consumer", |capacity| {
+        let (ring, producers) = several(builder(capacity).readable(), 2);
+        let stays = ring.consumer().unwrap();
+        scope(|scope| {
+            scope.spawn(move || consume(stays, None));
+            readers_are_told::<_, _, Readable>(&ring, producers);
+        });
+    }),
+];
 
-    let (ring, producers) = one(builder(capacity).single());
-    some_come_and_go::<_, _, InPlace>(ring, producers);
-    let (ring, producers) = several(builder(capacity).wait(Park::default()), 2);
-    some_come_and_go(ring, producers);
+fn diamond<P, W, A>(builder: &mut Builder<Value, P, W, A>) -> [Stage; 3] {
+    let (left, right) = (builder.stage("left", &[]), builder.stage("right", &[]));
+    [left, right, builder.stage("last", &[left, right])]
+}
 
-    let (ring, producers) = one(builder(capacity).single().overwriting());
-    readers_are_told::<_, _, Overwriting>(&ring, producers);
-    let (ring, producers) = several(builder(capacity).overwriting(), 2);
-    readers_are_told(&ring, producers);
-    let (ring, producers) = several(builder(capacity).readable(), 2);
-    let stays = ring.consumer().unwrap();
-    scope(|scope| {
-        scope.spawn(move || consume(stays, None));
-        readers_are_told::<_, _, Readable>(&ring, producers);
-    });
+fn row<P, W, A>(builder: &mut Builder<Value, P, W, A>) -> [Stage; 3] {
+    let first = builder.stage("first", &[]);
+    let second = builder.stage("second", &[first]);
+    [first, second, builder.stage("third", &[second])]
 }
 
 #[test]
 fn nothing_is_lost_torn_or_reordered_in_a_tiny_ring() {
-    all_of_them(8);
+    TOPOLOGIES.iter().for_each(|(_, round)| round(8));
 }
 
 #[test]
 fn nothing_is_lost_torn_or_reordered_in_a_roomy_ring() {
-    all_of_them(1024);
+    TOPOLOGIES.iter().for_each(|(_, round)| round(1024));
 }
 
 /// One producer that drops no claim: what is read and what is missed is what was published, to the last slot.
@@ -381,25 +458,80 @@ fn misses_are_exact(messages: u64) {
         for reader in readers {
             let (read, missed) = reader.join().unwrap();
             assert_eq!(read + missed, messages);
+            println!("broadcast, one producer: {read} read and {missed} missed of {messages}");
         }
     });
     assert_eq!(ring.counts().overwritten, messages - 256);
 }
 
-#[test]
-fn what_a_reader_missed_is_exact() {
-    misses_are_exact(if cfg!(miri) { 1_000 } else { 20_000_000 });
+/// The same of several producers, of which none drops a claim.
+fn misses_are_exact_with_several_producers(messages: u64) {
+    const PRODUCERS: u64 = 3;
+    let (producer, ring) = broadcast::ring::<Value>(256).overwriting().build().unwrap();
+    let each = messages / PRODUCERS;
+    scope(|scope| {
+        let readers = [ring.reader(), ring.reader()].map(|reader| {
+            scope.spawn(move || {
+                let mut seen = Seen::default();
+                read_on(reader, |value, _| seen.look(&value, false))
+            })
+        });
+        for number in 0..PRODUCERS {
+            let mut producer = producer.clone();
+            scope.spawn(move || {
+                for sent in 0..each {
+                    // Full: another one has been writing for a whole lap where this would.
+                    while let Err(why) = producer.try_send(value(number, sent)) {
+                        assert_eq!(why, ClaimError::Full);
+                        std::thread::yield_now();
+                    }
+                }
+            });
+        }
+        drop(producer);
+        for reader in readers {
+            let (read, missed) = reader.join().unwrap();
+            let all = PRODUCERS * each;
+            assert_eq!(read + missed, all);
+            println!("broadcast, {PRODUCERS} producers: {read} read and {missed} missed of {all}");
+        }
+    });
+    assert_eq!(ring.counts().overwritten, PRODUCERS * each - 256);
 }
 
-/// Minutes of the same, for `scripts/stress.sh`: `SPANDREL_STRESS_SECONDS=120`.
+/// A number of the environment, for `scripts/ring_stress.sh`.
+fn asked(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|number| number.parse().expect("a number"))
+}
+
+/// `SPANDREL_STRESS_MESSAGES=1000000000` for as many; 1,000 or more, so that the ring is overwritten.
+fn messages(otherwise: u64) -> u64 {
+    asked("SPANDREL_STRESS_MESSAGES").unwrap_or(if cfg!(miri) { 1_000 } else { otherwise })
+}
+
+#[test]
+fn what_a_reader_missed_is_exact() {
+    misses_are_exact(messages(20_000_000));
+}
+
+#[test]
+fn what_a_reader_missed_is_exact_with_several_producers() {
+    misses_are_exact_with_several_producers(messages(600_000));
+}
+
+/// Each topology for `SPANDREL_STRESS_SECONDS`, for `scripts/ring_stress.sh`.
 #[test]
 fn nothing_is_lost_for_as_long_as_asked() {
-    let seconds = std::env::var("SPANDREL_STRESS_SECONDS").ok().and_then(|s| s.parse().ok());
-    let deadline = Instant::now() + Duration::from_secs(seconds.unwrap_or(0));
-    while Instant::now() < deadline {
-        for capacity in [8, 64, 16_384] {
-            all_of_them(capacity);
+    let seconds = Duration::from_secs(asked("SPANDREL_STRESS_SECONDS").unwrap_or(0));
+    for (name, round) in TOPOLOGIES {
+        let began = Instant::now();
+        let mut rounds = 0;
+        while began.elapsed() < seconds {
+            for capacity in [8, 64, 16_384] {
+                round(capacity);
+                rounds += 1;
+            }
         }
-        misses_are_exact(1_000_000_000);
+        println!("broadcast, {name}: {rounds} rounds");
     }
 }

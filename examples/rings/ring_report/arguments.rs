@@ -14,6 +14,7 @@ Options:
   --runs N            runs of each case, 2 to 100 [default: 3]
   --milliseconds N    how long each run publishes, 1 to 60000 [default: 1000; of --quick: 110]
   --only TEXT         the cases whose name has this in it, and no others
+  --list              the names of all cases, and nothing else
   --csv               a table with a line for each case, and nothing else
   -h, --help          this text
 
@@ -33,6 +34,7 @@ Exit code: 0 all is right, 1 an item was lost, torn, doubled or out of order, or
 pub struct Arguments {
     pub quick: bool,
     pub csv: bool,
+    pub list: bool,
     pub runs: usize,
     pub length: Duration,
     pub only: Option<String>,
@@ -40,25 +42,27 @@ pub struct Arguments {
 
 /// `None` when help was asked for.
 pub fn parse(words: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
-    let (mut quick, mut csv, mut runs, mut milliseconds, mut only) = (false, false, 3, None, None);
+    let (mut quick, mut csv, mut list) = (false, false, false);
+    let (mut runs, mut milliseconds, mut only) = (3, None, None);
     let mut options = Options::new(words);
     while let Some(name) = options.next() {
         match name.as_str() {
             "-h" | "--help" => return Ok(None),
             "--quick" => quick = options.flag()?,
+            "--list" => list = options.flag()?,
             "--csv" => csv = options.flag()?,
             "--runs" => runs = options.number_within(2, 100)?,
             "--milliseconds" => milliseconds = Some(options.number_within(1, 60_000)?),
             "--only" => only = Some(options.value("a part of a name")?),
             _ => {
                 return Err(format!(
-                    "there is no option {name}; there are --quick, --runs, --milliseconds, --only and --csv"
+                    "there is no option {name}; there are --quick, --runs, --milliseconds, --only, --list and --csv"
                 ));
             }
         }
     }
     let length = Duration::from_millis(milliseconds.unwrap_or(if quick { 110 } else { 1_000 }));
-    Ok(Some(Arguments { quick, csv, runs, length, only }))
+    Ok(Some(Arguments { quick, csv, list, runs, length, only }))
 }
 
 #[test]

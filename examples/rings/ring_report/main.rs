@@ -43,6 +43,11 @@ fn main() -> ExitCode {
         }
     };
     let done = match memory::was_for_one_kind() {
+        Ok(false) if arguments.list => {
+            let names = cases::all().into_iter().map(|case| case.name).chain(memory::names());
+            names.for_each(|name| println!("{name}"));
+            Ok(())
+        }
         Ok(false) => report(&arguments),
         done => done.map(|_| ()),
     };
@@ -64,7 +69,7 @@ fn report(arguments: &Arguments) -> Result<(), String> {
     let with_memory = wanted("memory");
     if cases.is_empty() && !with_memory {
         return Err(format!(
-            "no case has {:?} in its name; without --only, the last lines say all names",
+            "no case has {:?} in its name; --list has all names",
             arguments.only.as_deref().unwrap_or_default()
         ));
     }
@@ -96,7 +101,7 @@ fn why_skipped(case: &Case, arguments: &Arguments) -> Option<String> {
     // A page that is touched first, and as much again for what else there is.
     let wanted = case.bytes() * 5 / 4;
     if case.shape.slots == cases::HUGE && arguments.quick {
-        return Some("left out by --quick".to_owned());
+        return Some("it takes seconds, and --quick none of them".to_owned());
     }
     match memory::free() {
         Some(free) if wanted > free => {
@@ -113,6 +118,6 @@ fn why_skipped(case: &Case, arguments: &Arguments) -> Option<String> {
 fn measure(case: &Case, arguments: &Arguments, clock: Clock) -> Result<Figures, String> {
     let runs = (0..arguments.runs).map(|_| (case.measure)(case.shape, arguments.length, clock));
     let runs = runs.collect::<Result<Vec<_>, _>>();
-    let runs = runs.map_err(|why| format!("{} is broken: {why}", case.name))?;
+    let runs = runs.map_err(|why| format!("{} has failed: {why}", case.name))?;
     Ok(Figures::of(&runs, clock))
 }

@@ -18,6 +18,9 @@ const SINGLE: &str = "single";
 const SHARED: &str = "shared";
 const PARTITIONS: &str = "partitions";
 
+/// Each kind, and bytes of its values. With its stamp, one of 56 bytes is a line: slots of partitions are one or several.
+const KINDS: [(&str, usize); 3] = [(SINGLE, 64), (SHARED, 64), (PARTITIONS, 56)];
+
 /// A slot of a broadcast ring may take this: its value of 64 bytes and a stamp of 8.
 const BYTES_MAX: f64 = 72.0;
 /// What else the process may take meanwhile, a slot.
@@ -96,12 +99,20 @@ fn lap<P: Producers>(built: Built<P>) -> Result<Box<dyn Any>, String> {
     Ok(Box::new((producer, ring)))
 }
 
+/// The case of a kind.
+pub fn name(ring: &str) -> String {
+    format!("memory_{ring}")
+}
+
+/// The cases of all kinds.
+pub fn names() -> impl Iterator<Item = String> {
+    KINDS.into_iter().map(|(ring, _)| name(ring))
+}
+
 /// Each kind; none where the system does not say what a process has in memory.
 pub fn per_slot() -> Option<Result<Vec<PerSlot>, String>> {
     resident()?;
-    // With its stamp, a value of 56 bytes is a line: slots of partitions are one line or several.
-    let kinds = [(SINGLE, 64), (SHARED, 64), (PARTITIONS, 56)];
-    Some(kinds.into_iter().map(|(ring, value)| measured(ring, value)).collect())
+    Some(KINDS.into_iter().map(|(ring, value)| measured(ring, value)).collect())
 }
 
 fn within(kind: PerSlot) -> Result<PerSlot, String> {

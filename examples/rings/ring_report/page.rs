@@ -6,7 +6,7 @@ use crate::arguments::Arguments;
 use crate::cases::Case;
 use crate::clock::Clock;
 use crate::figures::Figures;
-use crate::memory::PerSlot;
+use crate::memory::{self, PerSlot};
 use crate::run::ONE_IN;
 
 const CSV_HEAD: &str = "section,case,ring,producers,consumers,slots,more_threads_than_cores,million_per_second,\
@@ -102,7 +102,7 @@ impl<W: Write> Page<W> {
     /// Aloud, also where only the table is wanted.
     pub fn skipped(&mut self, case: &Case, why: &str) -> io::Result<()> {
         let line =
-            format!("{:<26} {:<10} {:>10} SKIPPED: {why}", case.name, case.ring, case.shape.slots);
+            format!("{:<26} {:<10} {:>10} LEFT OUT: {why}", case.name, case.ring, case.shape.slots);
         if self.csv {
             eprintln!("{line}");
             return Ok(());
@@ -120,7 +120,7 @@ impl<W: Write> Page<W> {
             )?;
         }
         for PerSlot { ring, value, slots, bytes, per_slot } in kinds {
-            let name = format!("memory_{ring}");
+            let name = memory::name(ring);
             if self.csv {
                 writeln!(self.out, "MEMORY,{name},{ring},,,{slots},,,,,,,,,,,{per_slot:.2}")?;
                 continue;

@@ -9,6 +9,7 @@ mod killed;
 mod lives;
 mod making;
 mod refused;
+mod stress;
 #[allow(dead_code)] // some of it is of other tests
 #[path = "../file/witness.rs"]
 mod witness;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::gate::{Log, PATIENCE, SOON, assert_adds_up};
 use crate::buffer::batch::{Batch, LetterState};
@@ -16,7 +16,10 @@ const PRODUCERS: u64 = 4;
 
 #[test]
 fn each_item_is_in_one_place() {
-    let each = if cfg!(miri) { 30 } else { 20_000 };
+    everything_at_once(if cfg!(miri) { 30 } else { 20_000 });
+}
+
+fn everything_at_once(each: u64) {
     let log = Log::new();
     let (seen, calls) = (log.clone(), AtomicU64::new(0));
     let options = Options::new().partitions(3).workers(2).batch_size(16).interval(SOON);
@@ -90,7 +93,10 @@ fn each_item_is_in_one_place() {
 /// The same where what hangs is tried again: nothing is lost, and what comes twice is not more than what hung.
 #[test]
 fn nothing_is_lost_where_what_hangs_is_tried_again() {
-    let items = if cfg!(miri) { 30 } else { 5_000 };
+    what_hangs_is_tried_again(if cfg!(miri) { 30 } else { 5_000 });
+}
+
+fn what_hangs_is_tried_again(items: u64) {
     let log = Log::new();
     let (seen, calls) = (log.clone(), AtomicU64::new(0));
     let options = Options::new().partitions(3).workers(2).batch_size(8).hung_max(64);
@@ -122,4 +128,25 @@ fn nothing_is_lost_where_what_hangs_is_tried_again() {
     done.dedup();
     assert!(done.iter().copied().eq(0..items));
     assert!(all - items <= metrics.time_outs * 8, "{all} of {items}, {metrics:?}");
+}
+
+/// Minutes of the same, for `scripts/ring_stress.sh`: `SPANDREL_STRESS_SECONDS=120`.
+#[test]
+fn nothing_is_lost_for_as_long_as_asked() {
+    let seconds = std::env::var("SPANDREL_STRESS_SECONDS").ok();
+    let seconds = seconds.map_or(0, |seconds| seconds.parse().expect("a number"));
+    type Round = (&'static str, fn(u64));
+    let rounds: [Round; 2] = [
+        ("failures, hand-overs and changes", everything_at_once),
+        ("what hangs is tried again", what_hangs_is_tried_again),
+    ];
+    for (name, round) in rounds {
+        let began = Instant::now();
+        let mut done = 0;
+        while began.elapsed() < Duration::from_secs(seconds) {
+            round(20_000);
+            done += 1;
+        }
+        println!("buffer, {name}: {done} rounds");
+    }
 }

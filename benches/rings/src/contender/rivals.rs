@@ -1,4 +1,4 @@
-//! What a ring has to do here, and how each one does it.
+//! Others'.
 
 use std::sync::Arc;
 
@@ -7,85 +7,9 @@ use disruptor::{
     BusySpin, EventPoller, MultiProducer, MultiProducerBarrier, Producer as _, SingleProducer,
     SingleProducerBarrier, build_multi_producer, build_single_producer,
 };
-use spandrel_ring::broadcast::{self, Consumer, Multi, Producer, Producers, Single, SpinYield};
+use rust_tango::{DCache, Fctl, Fseq, MCache};
 
-/// 64 bytes.
-pub type Item = [u64; 8];
-
-pub const CAPACITY: usize = 16_384;
-
-/// One end of a ring.
-pub trait Push: Send + 'static {
-    /// Publishes so many items, which begin with this number, or none.
-    fn push(&mut self, first: u64, burst: usize) -> bool;
-}
-
-/// The other end.
-pub trait Pull: Send + 'static {
-    /// Looks at what is there, and says how many.
-    fn pull(&mut self, look: impl FnMut(&Item)) -> usize;
-}
-
-/// Both ends, as many as asked for.
-pub trait Contender {
-    const NAME: &str;
-    fn ends(producers: usize, consumers: usize) -> (Vec<impl Push>, Vec<impl Pull>);
-}
-
-#[inline(always)]
-fn item(number: u64) -> Item {
-    [number; 8]
-}
-
-impl<P: Producers> Push for Producer<Item, P, SpinYield> {
-    #[inline(always)]
-    fn push(&mut self, first: u64, burst: usize) -> bool {
-        if burst == 1 {
-            return self.try_publish(|slot| *slot = item(first)).is_ok();
-        }
-        let Ok(mut claim) = self.try_claim(burst) else { return false };
-        claim.iter_mut().zip(first..).for_each(|(slot, number)| *slot = item(number));
-        claim.publish();
-        true
-    }
-}
-
-impl<P: Producers> Pull for Consumer<Item, P, SpinYield> {
-    #[inline(always)]
-    fn pull(&mut self, look: impl FnMut(&Item)) -> usize {
-        let Ok(batch) = self.try_read() else { return 0 };
-        batch.iter().for_each(look);
-        batch.slots()
-    }
-}
-
-#[derive(Debug)]
-pub struct SpandrelSingle;
-
-impl Contender for SpandrelSingle {
-    const NAME: &str = "spandrel single";
-    fn ends(producers: usize, consumers: usize) -> (Vec<impl Push>, Vec<impl Pull>) {
-        assert_eq!(producers, 1);
-        let (producer, ring) =
-            broadcast::ring::<Item>(CAPACITY).single().build().expect("a ring can be made");
-        let consumers = (0..consumers).map(|_| ring.consumer().expect("a place is free"));
-        (vec![producer], consumers.collect::<Vec<Consumer<Item, Single, SpinYield>>>())
-    }
-}
-
-#[derive(Debug)]
-pub struct SpandrelMulti;
-
-impl Contender for SpandrelMulti {
-    const NAME: &str = "spandrel multi";
-    fn ends(producers: usize, consumers: usize) -> (Vec<impl Push>, Vec<impl Pull>) {
-        let (producer, ring) =
-            broadcast::ring::<Item>(CAPACITY).build().expect("a ring can be made");
-        let consumers = (0..consumers).map(|_| ring.consumer().expect("a place is free"));
-        let consumers = consumers.collect::<Vec<Consumer<Item, Multi, SpinYield>>>();
-        (vec![producer; producers], consumers)
-    }
-}
+use super::{CAPACITY, Contender, Item, Pull, Push, item};
 
 /// Its consumers are polled, and its producers try, so that all wait in the same way. It has other types for one
 /// consumer than for several.
@@ -244,5 +168,64 @@ impl Contender for Crossbeam {
         let end = || Shared(Arc::clone(&queue));
         let ends = |count| (0..count).map(|_| end()).collect::<Vec<_>>();
         (ends(producers), ends(consumers))
+    }
+}
+
+const ITEM_BYTES: usize = size_of::<Item>();
+
+type TangoProducer = rust_tango::Producer<'static, CAPACITY, CAPACITY, ITEM_BYTES>;
+type TangoConsumer = rust_tango::Consumer<'static, CAPACITY, CAPACITY, ITEM_BYTES>;
+
+/// It carries bytes, and has no bursts that are published at once.
+#[derive(Debug)]
+pub struct Tango;
+
+impl Push for TangoProducer {
+    #[inline(always)]
+    fn push(&mut self, first: u64, burst: usize) -> bool {
+        for number in first..first + burst as u64 {
+            let mut bytes = [0; ITEM_BYTES];
+            for (bytes, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(item(number)) {
+                *bytes = word.to_ne_bytes();
+            }
+            while self.publish(&bytes, 0, 0, 0).is_err() {
+                if burst == 1 {
+                    return false;
+                }
+                std::thread::yield_now();
+            }
+        }
+        true
+    }
+}
+
+impl Pull for TangoConsumer {
+    #[inline(always)]
+    fn pull(&mut self, mut look: impl FnMut(&Item)) -> usize {
+        let mut pulled = 0;
+        while pulled < 1_024
+            && let Ok(Some(fragment)) = self.poll()
+        {
+            let mut words = fragment.payload.as_slice().as_chunks::<8>().0.iter();
+            let word = |_| words.next().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+            look(&std::array::from_fn(word));
+            pulled += 1;
+        }
+        pulled
+    }
+}
+
+impl Contender for Tango {
+    const NAME: &str = "rust-tango";
+    fn ends(producers: usize, consumers: usize) -> (Vec<impl Push>, Vec<impl Pull>) {
+        assert_eq!((producers, consumers), (1, 1));
+        // Its ends borrow what they share, for as long as threads run: it stays for good, 2 MiB a round.
+        let metadata: &'static MCache<CAPACITY> = Box::leak(Box::new(MCache::new()));
+        let items: &'static DCache<CAPACITY, ITEM_BYTES> = Box::leak(Box::new(DCache::new()));
+        let sequence: &'static Fseq = Box::leak(Box::new(Fseq::new(1)));
+        // A consumer gives its credit back before it looks: one fewer, so that its slot is not written meanwhile.
+        let credits: &'static Fctl = Box::leak(Box::new(Fctl::new(CAPACITY as u64 - 1)));
+        let producer = TangoProducer::with_flow_control(metadata, items, sequence, credits);
+        (vec![producer], vec![TangoConsumer::with_flow_control(metadata, items, credits, 1)])
     }
 }
