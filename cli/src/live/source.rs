@@ -235,6 +235,8 @@ impl Open {
             State::Recording | State::Ended | State::Crashed => None,
             _ => self.left.of_run(&self.path, &run),
         };
+        let was_closed = left.as_ref().is_some_and(|left| left.was_closed);
+        let state = if was_closed { State::Closed } else { state };
         let health = Health {
             state,
             left: left.filter(|left| !left.comes).map(|left| left.line()),

@@ -47,6 +47,8 @@ impl View {
 const WINDOWS_SHOWN: usize = 3;
 /// The same for programs.
 const WINDOWS_IN_JSON: usize = 100;
+/// Losses that are no further apart are one.
+const GAP_NS: i64 = 1_000_000_000;
 
 /// The run, and what is missing of it.
 #[derive(Debug, Clone)]
@@ -59,11 +61,13 @@ pub(crate) struct Header {
     pub(crate) unmeasured: Option<String>,
     /// Whether its process is gone, and its ring file is there.
     pub(crate) has_ring: bool,
+    /// Whether it stands above what `doctor` says, to which others point.
+    pub(crate) is_of_doctor: bool,
 }
 
 impl Header {
     pub(crate) fn new(run: Run, losses: Vec<Loss>) -> Self {
-        Self { run, losses, selection: None, unmeasured: None, has_ring: false }
+        Self { run, losses, selection: None, unmeasured: None, has_ring: false, is_of_doctor: false }
     }
 
     pub(crate) fn run(&self) -> &Run {
@@ -102,7 +106,7 @@ impl Header {
             text::counted(run.events, "event")
         ));
         line.push_str(&format!("   {}", dropped(run, &self.losses)));
-        line.push_str(match (State::of(run), run.is_complete()) {
+        let state = match (State::of(run), run.is_complete()) {
             _ if run.is_contradicted => "   ! rows are missing or impossible: `spandrel doctor`",
             (State::Ended, true) => "   complete ✓",
             (State::Ended, false) if run.elsewhere().is_some() => {
@@ -117,8 +121,11 @@ impl Header {
             (State::Crashed, _) => {
                 "   ! crashed: its process died; what was open then has the status crashed"
             }
+            (State::Closed, _) => "   ended, and its end is in a ring file",
             (State::NotEnded, _) => "   not ended: still recording, or killed",
-        });
+        };
+        let below = state.strip_suffix(": `spandrel doctor`").filter(|_| self.is_of_doctor);
+        line.push_str(below.unwrap_or(state));
         let mut lines = vec![line];
         if let Some(selection) = &self.selection {
             lines.push(format!("only {selection}"));
@@ -178,7 +185,8 @@ fn dropped(run: &Run, losses: &[Loss]) -> String {
         let stored = run.spans.saturating_add(run.events).saturating_add(run.entries);
         let all = stored.saturating_add(dropped);
         let mut why = vec![text::share(dropped as f64 / all as f64)];
-        let (largest, left_out) = largest(losses, WINDOWS_SHOWN);
+        let losses = summed(losses);
+        let (largest, left_out) = largest(&losses, WINDOWS_SHOWN);
         why.extend(largest.iter().map(|loss| {
             let at = |ns: i64| format!("+{}", text::duration_in_words(ns));
             format!("{} {}..{}", text::clean(&loss.reason), at(loss.from_ns), at(loss.to_ns))
@@ -192,6 +200,30 @@ fn dropped(run: &Run, losses: &[Loss]) -> String {
         line.push_str(&format!("   pruned {}", text::count(pruned)));
     }
     line
+}
+
+/// Losses for people: those of one reason that follow each other are one. There is a row for each second of a loss that
+/// goes on.
+pub(crate) fn summed(losses: &[Loss]) -> Vec<Loss> {
+    let mut summed: Vec<Loss> = Vec::new();
+    for loss in losses {
+        let goes_on = |before: &&mut Loss| {
+            before.reason == loss.reason
+                && loss.from_ns <= before.to_ns.saturating_add(GAP_NS)
+                && before.from_ns <= loss.to_ns.saturating_add(GAP_NS)
+        };
+        match summed.iter_mut().rev().find(goes_on) {
+            Some(before) => {
+                before.from_ns = before.from_ns.min(loss.from_ns);
+                before.to_ns = before.to_ns.max(loss.to_ns);
+                before.spans = before.spans.saturating_add(loss.spans);
+                before.events = before.events.saturating_add(loss.events);
+                before.entries = before.entries.saturating_add(loss.entries);
+            }
+            None => summed.push(loss.clone()),
+        }
+    }
+    summed
 }
 
 /// So many of the losses with the most spans, events and entries, in the order in which they came, and how many more

@@ -82,8 +82,10 @@ fn losses(facts: &Facts) -> Vec<Finding> {
         entry.1 = entry.1.min(loss.from_ns);
         entry.2 = entry.2.max(loss.to_ns);
     }
+    // Rows of losses may tell of more than the row of the run counts: what is lost is a part of all that was recorded.
+    let lost = reasons.values().map(|(lost, ..)| *lost).fold(0, u64::saturating_add);
+    let all = facts.rows.saturating_add(facts.dropped.max(lost)).max(1);
     let found = reasons.into_iter().map(|(reason, (lost, from_ns, to_ns))| {
-        let all = facts.rows.saturating_add(facts.dropped).max(1);
         let evidence = format!(
             "{} {} dropped ({}), {reason}, from +{} to +{}",
             text::count(lost),

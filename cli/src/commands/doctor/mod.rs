@@ -42,7 +42,9 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
         Column::left("advice", "the way out") => finding.advice.as_str().into(),
     };
     let has_problem = findings.iter().any(|finding| finding.severity == Severity::Problem);
-    let mut view = View::new("doctor", Some(profile.header()?), table);
+    let mut header = profile.header()?;
+    header.is_of_doctor = true;
+    let mut view = View::new("doctor", Some(header), table);
     view.drawing = Some(drawing(&findings));
     let exit = context.output.show(view, 0)?;
     Ok(if context.output.strict && has_problem { Exit::CheckFailed } else { exit })

@@ -204,6 +204,9 @@ impl<'a> Waterfall<'a> {
             Status::Ok => {}
             status => row.push_str(&format!("  {BAD}{}{BAD:#}", status.as_str())),
         }
+        if let Some(ns) = self.found.trace.open_ns(index) {
+            row.push_str(&format!("  open for at least {}", text::duration_in_words(ns)));
+        }
         row + &faint_fields(span.fields.as_deref())
     }
 
