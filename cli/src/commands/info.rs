@@ -200,8 +200,7 @@ fn log_line(files: &Files, lacks_log: bool, state: State) -> Option<String> {
                 .to_owned(),
         );
     }
-    let is_over =
-        matches!(state, State::Ended | State::Killed | State::Crashed | State::Closed);
+    let is_over = matches!(state, State::Ended | State::Killed | State::Crashed | State::Closed);
     (is_over && files.wal_bytes > 0).then(|| {
         "! log not merged, copy both files (the profile and its -wal), or merge it: `spandrel merge`"
             .to_owned()

@@ -67,20 +67,27 @@ fn of_living(run: &Run, ring: &FolderRing) -> Left {
             false,
         )
     } else {
-        let closed = if ring.was_closed { ", which has closed it" } else { "" };
-        let then = if ring.was_closed {
-            "that is lost"
+        let (closed, then, way_out) = if ring.was_closed {
+            (
+                ", which has closed it",
+                "",
+                "what is here is sound; leave ring files alone, a collector removes them when all of them is stored",
+            )
         } else {
-            "that is lost, and so is all that it records until it is started anew"
+            (
+                "",
+                ", and so is all that it records until it is started anew",
+                "start the program anew: then it has a ring file that a collector finds; what is here is sound, and the \
+                 program itself counts the rest as file_removed",
+            )
         };
         (
             format!(
-                "somebody has removed the ring file {path} of {who}{closed}, and no collector has it open: {} in it, {then}",
+                "somebody has removed the ring file {path} of {who}{closed}, and no collector has it open: {} in it, that \
+                 is lost{then}",
                 waiting(run, ring)
             ),
-            "start the program anew: then it has a ring file that a collector finds; what is here is sound, and the program \
-             itself counts the rest as file_removed"
-                .to_owned(),
+            way_out.to_owned(),
             true,
         )
     };

@@ -504,6 +504,34 @@ mod tests {
         );
     }
 
+    /// The row of the run may count less than the rows of losses do: of a ring file that was cut, say.
+    #[test]
+    fn no_more_is_lost_than_was_recorded() {
+        let lost = |reason: &str, spans| {
+            let mut loss = Loss::default();
+            (loss.reason, loss.spans) = (reason.into(), spans);
+            loss
+        };
+        let losses_of = |dropped| Facts {
+            losses: vec![lost("file_removed", 300), lost("ring_full", 100)],
+            rows: 100,
+            dropped,
+            ..Facts::default()
+        };
+        for dropped in [0, 200, 400] {
+            let found = losses(&losses_of(dropped));
+            let evidence: Vec<&str> = found.iter().map(|one| one.evidence.as_str()).collect();
+            assert!(
+                evidence[0].starts_with("300 spans and events dropped (60.0%)"),
+                "{evidence:?}"
+            );
+            assert!(
+                evidence[1].starts_with("100 spans and events dropped (20.0%)"),
+                "{evidence:?}"
+            );
+        }
+    }
+
     #[test]
     fn a_run_with_rows_was_shown_something() {
         let facts = |rows, callsites_shown| Facts { rows, callsites_shown, ..Facts::default() };

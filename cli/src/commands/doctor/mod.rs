@@ -14,6 +14,7 @@ pub(super) use self::ends::in_other_profiles;
 use self::facts::Facts;
 pub(super) use self::facts::caution;
 use super::prelude::*;
+use crate::recorder::State;
 use spandrel_query::OrderRows as _;
 
 #[derive(Debug, Args)]
@@ -44,6 +45,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let has_problem = findings.iter().any(|finding| finding.severity == Severity::Problem);
     let mut header = profile.header()?;
     header.is_of_doctor = true;
+    header.state = Some(State::with(&profile.run, &facts.left));
     let mut view = View::new("doctor", Some(header), table);
     view.drawing = Some(drawing(&findings));
     let exit = context.output.show(view, 0)?;

@@ -161,11 +161,17 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
         let path = ring.path().to_owned();
         let threads = ring.threads_above();
         let why = match about_one(&path, || ring.end_of_cut(&mut self.store)) {
-            Ok(Some((run_id, spans))) => format!(
-                "it was cut short by somebody; run {run_id} ends here: of its spans {} are stored, and at least {} lost; the \
-                 file is removed",
-                spans.stored, spans.dropped.file_removed
-            ),
+            Ok(Some((run_id, spans))) => {
+                let lost = match spans.dropped.file_removed {
+                    0 => "none is known to be lost".to_owned(),
+                    lost => format!("at least {lost} lost"),
+                };
+                format!(
+                    "it was cut short by somebody; run {run_id} ends here: of its spans {} are stored, and {lost}; the file is \
+                     removed",
+                    spans.stored
+                )
+            }
             Ok(None) => {
                 let why =
                     "it was cut short by somebody, and its run is not in the profile; remove it";
