@@ -132,11 +132,6 @@ pub(crate) fn others(database: &Path, runs: &[Run]) -> Vec<Left> {
     left
 }
 
-/// Lines below a table.
-pub(crate) fn notes(database: &Path, runs: &[Run]) -> Vec<String> {
-    of_runs(database, runs).iter().map(Left::line).collect()
-}
-
 /// One and many of what waits.
 #[cfg(feature = "crash-proof")]
 const SPANS: (&str, &str) = ("span", "spans");
