@@ -275,7 +275,7 @@ mod tests {
         let mut run = Run::default();
         run.dropped_spans = 242;
         let said = dropped(&run, &losses);
-        assert!(said.contains("file_removed +0.00 µs..+20.0 s"), "{said}");
+        assert!(said.contains("file_removed +0.00 µs..+20.00 s"), "{said}");
     }
 
     #[test]
