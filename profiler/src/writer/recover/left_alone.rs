@@ -55,3 +55,49 @@ pub(super) fn said(reader: &mut Reader<File>) -> std::io::Result<Option<String>>
     let text = String::from_utf8(text.take(bytes).collect());
     Ok(text.ok().filter(|text| !text.is_empty()))
 }
+
+#[cfg(all(test, feature = "collected", target_os = "linux", not(miri)))]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test fails by panicking
+
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::Profiler;
+    use crate::recorder::ring_file::place;
+
+    #[test]
+    fn what_is_said_is_cut_to_its_room_and_what_somebody_else_has_written_is_not_said() {
+        let mut folder = tempfile::Builder::new();
+        let folder = folder.permissions(Permissions::from_mode(0o700)).tempdir_in("/dev/shm");
+        let folder = folder.unwrap();
+        let builder = Profiler::builder().collected(folder.path()).ring_capacity(1 << 12);
+        let profiler = builder.partitions(1).max_open_spans(64).build().unwrap();
+        let path = place::files_in_folder(folder.path()).unwrap().remove(0);
+        let said = || said(&mut Reader::open(&path).unwrap()).unwrap();
+        assert_eq!(said(), None);
+        say(&path, &format!("{}: its ids are others", path.display()));
+        assert_eq!(said().unwrap(), "its ids are others");
+        // Of two bytes each, and one before them.
+        say(&path, &format!("a{}", "é".repeat(BYTES_MAX)));
+        assert_eq!(said().unwrap(), format!("a{}", "é".repeat(BYTES_MAX / 2 - 1)));
+        let mut reader = Reader::open_to_drain(&path).unwrap();
+        for (word, value) in [
+            (LEFT_ALONE_BYTES, u64::MAX),
+            (LEFT_ALONE_BYTES, BYTES_MAX as u64 + 1),
+            (LEFT_ALONE_WHY, u64::MAX),
+            (LEFT_ALONE_AT, 0),
+        ] {
+            say(&path, "why");
+            assert_eq!(said().unwrap(), "why");
+            reader.set_drainer(word, value).unwrap();
+            assert_eq!(said(), None, "{word}: {value}");
+        }
+        // Somebody drains it by now: it is not for others to write there.
+        assert!(reader.lock_to_drain().unwrap());
+        say(&path, "too late");
+        assert_eq!(said(), None);
+        profiler.close().unwrap();
+    }
+}
