@@ -4,9 +4,12 @@
 //! It is for people only. Nobody vouches for it, as for the rest of the file: it is a text, and no longer than there is room.
 
 use std::fs::File;
+#[cfg(feature = "collected")]
 use std::path::Path;
 
-use spandrel_ring::file::{DRAINER_WORDS, Reader, monotonic_ns};
+#[cfg(feature = "collected")]
+use spandrel_ring::file::monotonic_ns;
+use spandrel_ring::file::{DRAINER_WORDS, Reader};
 
 use crate::recorder::ring_file::layout::drainer::{
     LEFT_ALONE_AT, LEFT_ALONE_BYTES, LEFT_ALONE_WHY,
