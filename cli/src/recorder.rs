@@ -21,6 +21,8 @@ pub(crate) enum State {
     Killed,
     /// Likewise, and what the process had left behind was recovered.
     Crashed,
+    /// It was closed, and has no end here: what it recorded last is in a ring file.
+    Closed,
     /// It has no end; its process is on another machine, or none can be asked about.
     NotEnded,
 }
@@ -36,6 +38,15 @@ impl State {
         }
     }
 
+    /// The same, given what ring files have of its runs: they say whether it was closed.
+    pub(crate) fn with(run: &Run, left: &[crate::rings::Left]) -> Self {
+        let closed = left.iter().any(|left| left.was_closed && left.run == run.info.uuid);
+        match Self::of(run) {
+            Self::Live | Self::Killed | Self::NotEnded if closed => Self::Closed,
+            state => state,
+        }
+    }
+
     /// What programs read.
     pub(crate) fn key(self) -> &'static str {
         match self {
@@ -43,6 +54,7 @@ impl State {
             Self::Live => "live",
             Self::Killed => "killed",
             Self::Crashed => "crashed",
+            Self::Closed => "closed",
             Self::NotEnded => "not_ended",
         }
     }

@@ -8,6 +8,8 @@
 mod collected;
 #[cfg(feature = "crash-proof")]
 mod own;
+#[cfg(feature = "collected")]
+mod removed;
 
 use std::path::Path;
 
@@ -29,6 +31,8 @@ pub(crate) struct Left {
     pub(crate) is_missing: bool,
     /// Whether somebody is about to store it.
     pub(crate) comes: bool,
+    /// Whether its program has closed the recording.
+    pub(crate) was_closed: bool,
 }
 
 impl Left {
@@ -128,11 +132,6 @@ pub(crate) fn others(database: &Path, runs: &[Run]) -> Vec<Left> {
     left
 }
 
-/// Lines below a table.
-pub(crate) fn notes(database: &Path, runs: &[Run]) -> Vec<String> {
-    of_runs(database, runs).iter().map(Left::line).collect()
-}
-
 /// One and many of what waits.
 #[cfg(feature = "crash-proof")]
 const SPANS: (&str, &str) = ("span", "spans");
@@ -176,7 +175,7 @@ fn refused(run: &str, pid: u64, why: &str) -> Left {
         what: format!("what process {pid} recorded last is in a ring file that was refused: {why}"),
         way_out: format!("what was stored before is here; {remedy}"),
         is_missing: true,
-        comes: false,
+        ..Left::default()
     }
 }
 

@@ -85,8 +85,8 @@ mod writer;
 pub mod recover {
     pub use crate::writer::recover::{
         FolderRing, HomelessRing, IdsInProfile, OpenAtDeath, OpenInRing, OpenLook, OpenRings,
-        Recovered, Recovery, RingOpen, RingOwner, StoredRing, WaitingRing, homeless, in_folder,
-        recover, recover_ring, rings, waiting,
+        Recovered, Recovery, RemovedRing, RingOpen, RingOwner, StoredRing, WaitingRing, emptied,
+        homeless, in_folder, recover, recover_ring, removed, rings, waiting,
     };
 }
 

@@ -329,7 +329,8 @@ CREATE TABLE drained (
 -- day); see Neri and Schneider, "Euclidean affine functions and their application to calendars".
 
 -- Spans with their names. thread: of the longest entry, where the work was done; made_on: the one that
--- created it.
+-- created it; open_ms: of one without an end, for how long it was open at least, up to the end of its run or its
+-- process's last sign of life.
 CREATE VIEW spans AS
 SELECT
   s.id, s.run_id, s.parent_id, s.root_id, c.name, c.target, c.level,
@@ -358,7 +359,9 @@ SELECT
   CAST(CASE WHEN s.self_ns IS NULL THEN s.self_busy_ns
     WHEN s.entries = 0 OR s.first_entry_ns IS NOT NULL
     THEN coalesce(s.self_busy_ns, s.busy_ns) END AS BIGINT) AS self_busy_ns, s.callsite_id,
-  s.thread_id, CAST(coalesce(s.longest_thread_id, s.thread_id) AS BIGINT) AS longest_thread_id
+  s.thread_id, CAST(coalesce(s.longest_thread_id, s.thread_id) AS BIGINT) AS longest_thread_id,
+  CAST(CASE WHEN s.duration_ns IS NULL AND s.run_end_ns > s.start_ns
+    THEN s.run_end_ns - s.start_ns END / 1e6 AS DOUBLE) AS open_ms
 FROM (
   SELECT d.*, (utc_days * 2939745) >> 32 AS utc_year, (utc_days % 1461) >> 2 AS utc_year_day
   FROM (
@@ -371,7 +374,8 @@ FROM (
         CAST(((utc_ns % 86400000000000 + 86400000000000) % 86400000000000
           - (utc_ns % 1000000 + 1000000) % 1000000) / 1000000 AS BIGINT) AS utc_ms
       FROM (
-        SELECT s.*, r.started_unix_ns + s.start_ns AS utc_ns
+        SELECT s.*, r.started_unix_ns + s.start_ns AS utc_ns,
+          coalesce(r.ended_unix_ns - r.started_unix_ns, r.last_ns) AS run_end_ns
         FROM span AS s
         LEFT JOIN run AS r ON r.id = s.run_id
       ) AS u
@@ -510,7 +514,9 @@ FROM loss AS l
 GROUP BY l.run_id, l.reason
 ORDER BY l.run_id, sum(l.spans) DESC, l.reason;
 
--- The recordings. complete: ended, nothing dropped and nothing pruned.
+-- The recordings. complete: ended, all of it is in this file, nothing dropped and nothing pruned. (Settings and report say
+-- what of it is in other files, or that its ring file was cut. Within a text of theirs a quote has a backslash before it,
+-- so that these members cannot be a part of one.)
 CREATE VIEW runs AS
 SELECT
   r.id, r.label,
@@ -529,6 +535,9 @@ SELECT
   CAST(CASE WHEN r.ended_unix_ns IS NOT NULL
     AND r.dropped_spans + r.dropped_events + r.dropped_entries
       + r.pruned_spans + r.pruned_events + r.pruned_entries = 0
+    AND r.settings NOT LIKE '%"elsewhere":{"%' AND coalesce(r.report, '') NOT LIKE '%"elsewhere":{"%'
+    AND r.settings NOT LIKE '%"goes_on":true%' AND coalesce(r.report, '') NOT LIKE '%"goes_on":true%'
+    AND coalesce(r.report, '') NOT LIKE '%"ring_was_cut":true%'
     THEN 'yes' ELSE 'no' END AS TEXT) AS complete,
   r.program, r.host, r.pid
 FROM (

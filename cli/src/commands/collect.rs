@@ -119,9 +119,20 @@ pub(super) mod collecting {
     }
 
     pub(in crate::commands) fn failed(error: spandrel::Error) -> Failure {
-        Failure::cannot_read(error.to_string()).hint(
-            "nothing is lost: what is not stored stays in the ring files, for the next collector",
-        )
+        use spandrel::{ErrorKind, StorageErrorKind::*};
+
+        // Where no profile could be opened there is nothing to reassure of.
+        let has_begun = matches!(
+            error.kind(),
+            ErrorKind::Storage(Busy | Full | WalFull | Moved | Corrupt | Io | Sqlite | TimedOut)
+        );
+        let failure = Failure::cannot_read(error.to_string());
+        match has_begun {
+            true => failure.hint(
+                "nothing is lost: what is not stored stays in the ring files, for the next collector",
+            ),
+            false => failure,
+        }
     }
 
     /// What there is to tell while programs run of which only the runs are told of, at the end.

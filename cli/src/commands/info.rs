@@ -14,8 +14,9 @@ use spandrel_query::{Indexes, Loss, Run, WriterStat};
 
 use super::optimize::purpose;
 use super::prelude::*;
-use crate::output::largest;
+use crate::output::{largest, summed};
 use crate::recorder::State;
+use crate::rings::Left;
 
 /// Losses of the run that are named.
 const LOSSES_SHOWN: usize = 10;
@@ -44,14 +45,13 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let losses = profile.reader.losses(profile.run.id)?;
     let stats = profile.reader.writer_stats(profile.run.id)?;
     let indexes = profile.reader.indexes()?;
-    let state = State::of(&profile.run);
-    let mut view = View::new("info", None, table(context, &profile, &runs)?);
-    let schema = profile.reader.schema_version()?;
-    let has_ring = profile.header()?.has_ring;
-    view.preamble.push(first_line(&files, schema, (&profile.run, state, has_ring)));
-    view.notes.extend(log_line(&files, profile.reader.lacks_log(), state));
     let left = crate::rings::of_runs(&files.path, &runs);
-    view.notes.extend(left.iter().map(crate::rings::Left::line));
+    let state = State::with(&profile.run, &left);
+    let mut view = View::new("info", None, table(context, &profile, (&runs, &left))?);
+    let schema = profile.reader.schema_version()?;
+    view.preamble.push(first_line(&files, schema, (&profile, state, &left))?);
+    view.notes.extend(log_line(&files, profile.reader.lacks_log(), state));
+    view.notes.extend(left.iter().map(Left::line));
     view.notes.extend(profile.run.elsewhere().map(|elsewhere| {
         format!("! {}: `spandrel doctor`", super::doctor::in_other_profiles(&elsewhere))
     }));
@@ -61,6 +61,7 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let memory = memory::Memory::of(&report);
     let lines = memory.as_ref().map(|memory| memory.lines(context.output.verbose));
     view.notes.extend(lines.into_iter().flatten());
+    let losses = summed(&losses);
     let (largest, left_out) = largest(&losses, LOSSES_SHOWN);
     view.notes.extend(largest.into_iter().map(loss_line));
     if left_out > 0 {
@@ -115,7 +116,11 @@ impl Files {
     }
 }
 
-fn table(context: &Context, profile: &Profile, runs: &[Run]) -> Result<Table, Failure> {
+fn table(
+    context: &Context,
+    profile: &Profile,
+    (runs, left): (&[Run], &[Left]),
+) -> Result<Table, Failure> {
     let verbose = context.output.verbose;
     let has_entries = verbose || runs.iter().any(|run| run.entries > 0);
     let has_pruned = verbose || runs.iter().any(|run| run.pruned() > 0);
@@ -132,7 +137,7 @@ fn table(context: &Context, profile: &Profile, runs: &[Run]) -> Result<Table, Fa
         Column::right("entries", "entries").drop_rank(7).shown_if(has_entries) => Cell::Count(run.entries),
         Column::right("dropped", "dropped") => Cell::Count(run.dropped()),
         Column::right("pruned", "pruned").shown_if(has_pruned) => Cell::Count(run.pruned()),
-        Column::left("state", "state") => state_cell(run),
+        Column::left("state", "state") => state_cell(run, left),
         Column::left("complete", "complete") => Cell::Shown(complete(run, &losses), run.is_complete().into()),
         Column::left("uuid", "uuid").shown_if(verbose) => run.info.uuid.as_str().into(),
     })
@@ -149,13 +154,18 @@ fn complete(run: &Run, losses: &[Loss]) -> String {
     }
 }
 
-/// `profile.db   118 MB + wal 2.1 MB   schema 3   live: pid 4121 recording`
-fn state_cell(run: &Run) -> Cell {
-    let key = State::of(run).key();
+fn state_cell(run: &Run, left: &[Left]) -> Cell {
+    let key = State::with(run, left).key();
     Cell::Shown(key.replace('_', " "), key.into())
 }
 
-fn first_line(files: &Files, schema: i32, (run, state, has_ring): (&Run, State, bool)) -> String {
+/// `profile.db   118 MB + wal 2.1 MB   schema 3   live: pid 4121 recording`
+fn first_line(
+    files: &Files,
+    schema: i32,
+    (profile, state, left): (&Profile, State, &[Left]),
+) -> Result<String, Failure> {
+    let run = &profile.run;
     let path = text::clean(&files.path.display().to_string());
     let mut line = format!("{path}   {}", text::bytes(files.bytes));
     if files.wal_bytes > 0 {
@@ -165,15 +175,21 @@ fn first_line(files: &Files, schema: i32, (run, state, has_ring): (&Run, State, 
     let pid = run.info.pid;
     line.push_str(&match state {
         State::Ended => "no program is recording".to_owned(),
+        State::Live if left.iter().any(|left| left.is_missing && left.run == run.info.uuid) => {
+            format!("live: pid {pid} recording, and not all of it comes here: see below")
+        }
         State::Live => format!("live: pid {pid} recording"),
-        State::Killed if has_ring => {
+        State::Closed => {
+            format!("run {} has ended: pid {pid} has closed it, and its end is not here", run.id)
+        }
+        State::Killed if profile.header()?.has_ring => {
             format!("run {}: pid {pid} is gone, and its ring file is there", run.id)
         }
         State::Killed => format!("run {} was killed: pid {pid} is gone", run.id),
         State::Crashed => format!("run {} crashed: pid {pid} died, and was recovered", run.id),
         State::NotEnded => format!("run {} has not ended: pid {pid}, if it is there", run.id),
     });
-    line
+    Ok(line)
 }
 
 /// What an ended recording has left beside the file, or what is missing there.
@@ -184,7 +200,7 @@ fn log_line(files: &Files, lacks_log: bool, state: State) -> Option<String> {
                 .to_owned(),
         );
     }
-    let is_over = matches!(state, State::Ended | State::Killed | State::Crashed);
+    let is_over = matches!(state, State::Ended | State::Killed | State::Crashed | State::Closed);
     (is_over && files.wal_bytes > 0).then(|| {
         "! log not merged, copy both files (the profile and its -wal), or merge it: `spandrel merge`"
             .to_owned()

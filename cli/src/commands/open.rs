@@ -8,7 +8,7 @@ use spandrel_query::OrderRows as _;
 use spandrel_query::{OpenSpan, Reader, Run};
 
 use super::prelude::*;
-use crate::open_rings::{Looked, Program, Programs};
+use crate::open_rings::{Looked, Program, Programs, collected_from};
 use crate::recorder::State;
 use crate::rings::Left;
 
@@ -85,7 +85,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     if let Some(run) = latest {
         notes.extend(ended(run, left.iter().any(|left| left.is_of(run))));
         let seen_ns = stored.iter().map(|open| open.seen_ns).max().unwrap_or(run.last_ns);
-        if sources.is_empty() || !stored.is_empty() {
+        // Of one that is collected the profile has what was open when its end is stored, and not before.
+        let is_known = collected_from(run).is_none() || is_over(run);
+        if !stored.is_empty() || sources.is_empty() && is_known {
             sources.push(Source { program: None, run: Some(run), seen_ns, open: &stored });
         }
     }
@@ -244,7 +246,10 @@ fn show(
     let mut view = View::new("open", None, table);
     view.preamble.extend(sources.iter().map(Source::line));
     if sources.is_empty() {
-        view.preamble.push(format!("{about}: no program records here"));
+        view.preamble.push(match looked.refused.is_empty() && notes.is_empty() {
+            true => format!("{about}: no program records here"),
+            false => format!("{about}: what is open cannot be read, as is said below"),
+        });
     }
     // What is said of ring files below says why they were refused, too.
     let is_told = |why: &String| {

@@ -120,6 +120,8 @@ pub(crate) enum State {
     Crashed,
     /// It has no end, and its process is gone.
     Killed,
+    /// It was closed, and its end waits in its ring file.
+    Closed,
     /// It has no end; its process is elsewhere, so that nobody knows.
     Unknown,
 }

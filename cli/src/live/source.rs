@@ -235,6 +235,8 @@ impl Open {
             State::Recording | State::Ended | State::Crashed => None,
             _ => self.left.of_run(&self.path, &run),
         };
+        let was_closed = left.as_ref().is_some_and(|left| left.was_closed);
+        let state = if was_closed { State::Closed } else { state };
         let health = Health {
             state,
             left: left.filter(|left| !left.comes).map(|left| left.line()),
@@ -368,6 +370,45 @@ mod tests {
         let SubjectData::Open(lines) = &page.subject else { panic!("{page:?}") };
         let found: Vec<_> = lines.iter().map(|line| (line.lives_long, line.is_stalled)).collect();
         assert_eq!(found, [(true, false), (false, true)], "the other one hangs");
+    }
+
+    /// Its program lives, and nothing has come for long.
+    #[cfg(all(target_os = "linux", feature = "collected"))]
+    #[test]
+    fn that_nothing_comes_as_no_collector_runs_is_said_with_the_command() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let mut rings = tempfile::Builder::new();
+        let rings = rings.permissions(fs::Permissions::from_mode(0o700)).tempdir_in("/dev/shm");
+        let (rings, folder) = (rings.unwrap(), tempfile::tempdir().unwrap());
+        let path = folder.path().join("p.db");
+        let builder = spandrel::Profiler::builder().collected(rings.path()).partitions(1);
+        let profiler = builder.ring_capacity(1 << 12).max_open_spans(64).build().unwrap();
+        let ring = spandrel::recover::in_folder(rings.path()).unwrap().remove(0);
+        let settings = serde_json::json!({ "collected_from": rings.path() }).to_string();
+        let info = spandrel_storage::RunInfo {
+            uuid: ring.run,
+            args: "[]".into(),
+            settings,
+            pid: std::process::id(),
+            program: std::env::current_exe().unwrap().to_string_lossy().into_owned(),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            started_unix_ns: crate::recorder::now_unix_ns() - 60 * SECOND_NS,
+            ..spandrel_storage::RunInfo::default()
+        };
+        let options = spandrel_storage::StoreOptions::default();
+        let mut store = spandrel_storage::Store::open(&path, &options).unwrap();
+        store.begin_run(&info).unwrap();
+        store.leave_run().unwrap();
+        store.close().unwrap();
+        let health = |path| page(path, Subject::Table).health;
+        let said = health(&path);
+        assert!(matches!(said.state, State::Silent(_)), "{said:?}");
+        let left = said.left.unwrap();
+        let command = format!("spandrel collect {} -o {}", rings.path().display(), path.display());
+        assert!(left.contains("no collector runs") && left.contains(&command), "{left}");
+        profiler.close().unwrap();
+        assert_eq!(health(&path).state, State::Closed);
     }
 
     #[test]

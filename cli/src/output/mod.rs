@@ -36,7 +36,7 @@ pub(crate) use self::stream::Stream;
 pub(crate) use self::structured::no_formula;
 pub(crate) use self::table::{Cell, Column, Table, table_of};
 pub(crate) use self::unmeasured::{unmeasured, unmeasured_by};
-pub(crate) use self::view::{Header, View, largest};
+pub(crate) use self::view::{Header, View, largest, summed};
 
 use self::human::RenderOptions;
 use crate::arguments::Help;

@@ -47,6 +47,8 @@ impl View {
 const WINDOWS_SHOWN: usize = 3;
 /// The same for programs.
 const WINDOWS_IN_JSON: usize = 100;
+/// Losses that are no further apart are one.
+const GAP_NS: i64 = 1_000_000_000;
 
 /// The run, and what is missing of it.
 #[derive(Debug, Clone)]
@@ -59,11 +61,23 @@ pub(crate) struct Header {
     pub(crate) unmeasured: Option<String>,
     /// Whether its process is gone, and its ring file is there.
     pub(crate) has_ring: bool,
+    /// How the run goes on, where more was asked for that than the run.
+    pub(crate) state: Option<State>,
+    /// Whether it stands above what `doctor` says, to which others point.
+    pub(crate) is_of_doctor: bool,
 }
 
 impl Header {
     pub(crate) fn new(run: Run, losses: Vec<Loss>) -> Self {
-        Self { run, losses, selection: None, unmeasured: None, has_ring: false }
+        Self {
+            run,
+            losses,
+            selection: None,
+            unmeasured: None,
+            has_ring: false,
+            state: None,
+            is_of_doctor: false,
+        }
     }
 
     pub(crate) fn run(&self) -> &Run {
@@ -102,7 +116,7 @@ impl Header {
             text::counted(run.events, "event")
         ));
         line.push_str(&format!("   {}", dropped(run, &self.losses)));
-        line.push_str(match (State::of(run), run.is_complete()) {
+        let state = match (self.state.unwrap_or_else(|| State::of(run)), run.is_complete()) {
             _ if run.is_contradicted => "   ! rows are missing or impossible: `spandrel doctor`",
             (State::Ended, true) => "   complete ✓",
             (State::Ended, false) if run.elsewhere().is_some() => {
@@ -117,8 +131,11 @@ impl Header {
             (State::Crashed, _) => {
                 "   ! crashed: its process died; what was open then has the status crashed"
             }
+            (State::Closed, _) => "   ended, and its end is in a ring file",
             (State::NotEnded, _) => "   not ended: still recording, or killed",
-        });
+        };
+        let below = state.strip_suffix(": `spandrel doctor`").filter(|_| self.is_of_doctor);
+        line.push_str(below.unwrap_or(state));
         let mut lines = vec![line];
         if let Some(selection) = &self.selection {
             lines.push(format!("only {selection}"));
@@ -178,7 +195,8 @@ fn dropped(run: &Run, losses: &[Loss]) -> String {
         let stored = run.spans.saturating_add(run.events).saturating_add(run.entries);
         let all = stored.saturating_add(dropped);
         let mut why = vec![text::share(dropped as f64 / all as f64)];
-        let (largest, left_out) = largest(losses, WINDOWS_SHOWN);
+        let losses = summed(losses);
+        let (largest, left_out) = largest(&losses, WINDOWS_SHOWN);
         why.extend(largest.iter().map(|loss| {
             let at = |ns: i64| format!("+{}", text::duration_in_words(ns));
             format!("{} {}..{}", text::clean(&loss.reason), at(loss.from_ns), at(loss.to_ns))
@@ -194,6 +212,30 @@ fn dropped(run: &Run, losses: &[Loss]) -> String {
     line
 }
 
+/// Losses for people: those of one reason that follow each other are one. There is a row for each second of a loss that
+/// goes on.
+pub(crate) fn summed(losses: &[Loss]) -> Vec<Loss> {
+    let mut summed: Vec<Loss> = Vec::new();
+    for loss in losses {
+        let goes_on = |before: &&mut Loss| {
+            before.reason == loss.reason
+                && loss.from_ns <= before.to_ns.saturating_add(GAP_NS)
+                && before.from_ns <= loss.to_ns.saturating_add(GAP_NS)
+        };
+        match summed.iter_mut().rev().find(goes_on) {
+            Some(before) => {
+                before.from_ns = before.from_ns.min(loss.from_ns);
+                before.to_ns = before.to_ns.max(loss.to_ns);
+                before.spans = before.spans.saturating_add(loss.spans);
+                before.events = before.events.saturating_add(loss.events);
+                before.entries = before.entries.saturating_add(loss.entries);
+            }
+            None => summed.push(loss.clone()),
+        }
+    }
+    summed
+}
+
 /// So many of the losses with the most spans, events and entries, in the order in which they came, and how many more
 /// there are.
 pub(crate) fn largest(losses: &[Loss], most: usize) -> (Vec<&Loss>, usize) {
@@ -202,4 +244,47 @@ pub(crate) fn largest(losses: &[Loss], most: usize) -> (Vec<&Loss>, usize) {
     found.truncate(most);
     found.order_by_key(|(at, _)| *at);
     (found.iter().map(|(_, loss)| *loss).collect(), losses.len() - found.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loss(reason: &str, from_s: i64, to_s: i64, spans: u64) -> Loss {
+        const SECOND_NS: i64 = 1_000_000_000;
+        let mut loss = Loss::default();
+        (loss.reason, loss.spans) = (reason.into(), spans);
+        (loss.from_ns, loss.to_ns) = (from_s * SECOND_NS, to_s * SECOND_NS);
+        loss
+    }
+
+    #[test]
+    fn a_loss_that_goes_on_is_one_line_and_one_that_comes_again_is_another() {
+        let second = |n| [loss("file_removed", n, n + 1, 10), loss("ring_full", n, n + 1, 1)];
+        let losses: Vec<Loss> = (0..20).chain([30, 31]).flat_map(second).collect();
+        let summed = summed(&losses);
+        assert_eq!(
+            summed,
+            [
+                loss("file_removed", 0, 20, 200),
+                loss("ring_full", 0, 20, 20),
+                loss("file_removed", 30, 32, 20),
+                loss("ring_full", 30, 32, 2),
+            ]
+        );
+        let mut run = Run::default();
+        run.dropped_spans = 242;
+        let said = dropped(&run, &losses);
+        assert!(said.contains("file_removed +0.00 µs..+20.00 s"), "{said}");
+    }
+
+    #[test]
+    fn the_header_of_doctor_does_not_point_to_itself() {
+        let mut run = Run::default();
+        (run.is_contradicted, run.ended_unix_ns) = (true, Some(1));
+        let mut header = Header::new(run, Vec::new());
+        assert!(header.lines()[0].ends_with("missing or impossible: `spandrel doctor`"));
+        header.is_of_doctor = true;
+        assert!(header.lines()[0].ends_with("missing or impossible"), "{:?}", header.lines());
+    }
 }

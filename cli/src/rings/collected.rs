@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use spandrel::recover::{FolderRing, RingOwner, in_folder};
 use spandrel_query::Run;
 
-use super::{Left, SPANS, process, refused, waits};
+use super::{Left, SPANS, process, refused, removed, waits};
 use crate::open_rings::collected_from;
 use crate::output::text;
 
 /// A collector looks twice a second, however little there is to do, unless a commit takes long.
 const COLLECTOR_SILENT_NS: u64 = 10_000_000_000;
+/// It commits twice a second: what waits for so long is not about to be stored.
+const WAITS_NS: u64 = 3_000_000_000;
 
 /// What becomes of a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +80,7 @@ fn in_one(database: &Path, folder: &Path, runs: &[&Run], rings: &[FolderRing]) -
     let mut nobodys: Vec<(&Run, &FolderRing)> = Vec::new();
     for run in runs {
         let Some(ring) = rings.iter().find(|ring| ring.run == run.info.uuid) else {
-            left.extend(gone(folder, run));
+            left.extend(removed::gone(database, folder, run));
             continue;
         };
         if let Some(why) = &ring.refused {
@@ -92,11 +94,11 @@ fn in_one(database: &Path, folder: &Path, runs: &[&Run], rings: &[FolderRing]) -
                 Comes::Collector if ring.owner == RingOwner::Dead => {
                     left.push(about_to_come(run, ring));
                 }
-                Comes::Collector => {}
+                Comes::Collector => left.extend(not_taken(run, ring)),
             }
         }
     }
-    // Whoever collects the others has refused these.
+    // Whoever collects the others has not taken these.
     let collector = rings.iter().find(|ring| Comes::of(ring) == Comes::Collector);
     match (nobodys.as_slice(), collector) {
         ([], _) => {}
@@ -115,7 +117,7 @@ fn stored(run: &Run) -> u64 {
     run.spans.saturating_sub(run.unfinished)
 }
 
-fn waiting(run: &Run, ring: &FolderRing) -> String {
+pub(super) fn waiting(run: &Run, ring: &FolderRing) -> String {
     waits(&[(ring.spans_waiting(stored(run)), SPANS)])
 }
 
@@ -139,6 +141,7 @@ fn of_dead(database: &Path, folder: &Path, run: &Run, ring: &FolderRing) -> Left
         ),
         way_out: goes_on(database, folder),
         is_missing: true,
+        was_closed: ring.was_closed,
         ..Left::default()
     }
 }
@@ -225,10 +228,7 @@ pub(super) fn of_folder(folder: &Path) -> Option<Left> {
 fn silent(run: &Run, ring: &FolderRing) -> Left {
     let who = collector(ring);
     let since = match ring.looked_ago_ns {
-        Some(ns) => {
-            let ns = i64::try_from(ns).unwrap_or(i64::MAX);
-            format!("has not looked at it for {}", text::duration_in_words(ns))
-        }
+        Some(ns) => format!("has not looked at it for {}", long(ns)),
         None => "has never looked at it".to_owned(),
     };
     Left {
@@ -260,28 +260,70 @@ fn about_to_come(run: &Run, ring: &FolderRing) -> Left {
         way_out: "look again in a moment".into(),
         is_missing: true,
         comes: true,
+        was_closed: ring.was_closed,
     }
 }
 
-/// A collector is there, and leaves it alone.
-fn left_alone(run: &Run, ring: &FolderRing, collected: &FolderRing) -> Left {
-    Left {
+/// A collector looks at it, and stores nothing of it.
+fn not_taken(run: &Run, ring: &FolderRing) -> Option<Left> {
+    let waits_ns = ring.waits_ns.filter(|ns| *ns >= WAITS_NS)?;
+    Some(Left {
         run: ring.run.clone(),
         what: format!(
-            "{} in the ring file {}, and {}, which collects the others there, has refused it",
+            "{} in the ring file {} for {} now, and {}, which looks at it, stores nothing",
             waiting(run, ring),
             ring.path.display(),
-            collector(collected)
+            long(waits_ns),
+            collector(ring)
         ),
-        way_out: "it has said why; the next collector tries again, and one into another profile takes it where this \
-                  profile is the reason"
+        way_out: "the collector says why: the disk of its profile is full, or somebody else writes to the profile and does not \
+                  end; the ring keeps what it has room for, and the rest is lost (ring_full)"
             .into(),
+        is_missing: true,
+        ..Left::default()
+    })
+}
+
+/// A collector is there, and does not have it.
+fn left_alone(run: &Run, ring: &FolderRing, collected: &FolderRing) -> Left {
+    let (who, waiting) = (collector(collected), waiting(run, ring));
+    let path = ring.path.display();
+    let (what, way_out) = match &ring.left_alone {
+        Some(why) => (
+            format!(
+                "{waiting} in the ring file {path}, and {who}, which collects the others there, has refused it: {why}"
+            ),
+            "the next collector tries again, and one into another profile takes it where this profile is the reason",
+        ),
+        None => {
+            let since = match collected.looked_ago_ns {
+                Some(ns) => format!(", and has looked at those {} ago", long(ns)),
+                None => String::new(),
+            };
+            (
+                format!(
+                    "{waiting} in the ring file {path}, and {who}, which collects the others there, has not taken it \
+                     yet{since}"
+                ),
+                "look again in a moment: it may be slow, or stopped; what comes meanwhile is kept as long as the ring has \
+                 room",
+            )
+        }
+    };
+    Left {
+        run: ring.run.clone(),
+        what,
+        way_out: way_out.into(),
         is_missing: true,
         ..Left::default()
     }
 }
 
-fn collector(ring: &FolderRing) -> String {
+fn long(ns: u64) -> String {
+    text::duration_in_words(i64::try_from(ns).unwrap_or(i64::MAX))
+}
+
+pub(super) fn collector(ring: &FolderRing) -> String {
     match ring.drained_by() {
         Some(pid) => format!("a collector (process {pid})"),
         None => "a collector".to_owned(),
@@ -313,23 +355,6 @@ fn in_another(run: &Run, ring: &FolderRing) -> Left {
         is_missing: true,
         ..Left::default()
     }
-}
-
-/// Its process is gone, and so is its ring file, which goes when all of it is stored.
-fn gone(folder: &Path, run: &Run) -> Option<Left> {
-    (crate::recorder::is_alive(run) == Some(false)).then(|| Left {
-        run: run.info.uuid.clone(),
-        what: format!(
-            "run {} has no end here, its process is gone, and so is its ring file in {}",
-            run.id,
-            folder.display()
-        ),
-        way_out: "it was collected to its end into another profile, or somebody has removed it, or the machine was \
-                  started anew; what is here is sound"
-            .into(),
-        is_missing: true,
-        ..Left::default()
-    })
 }
 
 /// Rings in folders of this profile's runs that no collector has ever had, and none has now.

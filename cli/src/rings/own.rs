@@ -105,6 +105,7 @@ fn waits_in(database: &Path, ring: &WaitingRing, found: Option<&Recovery>) -> Le
             text::shell(&database.display().to_string())
         ),
         is_missing: true,
+        was_closed: ring.was_closed,
         ..Left::default()
     }
 }

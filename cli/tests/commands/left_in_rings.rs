@@ -21,23 +21,23 @@ use tracing_subscriber::layer::SubscriberExt;
 use super::fixture::{bare, run};
 
 /// A folder in memory for its user alone.
-fn memory() -> TempDir {
+pub(super) fn memory() -> TempDir {
     let mut builder = tempfile::Builder::new();
     builder.permissions(Permissions::from_mode(0o700)).tempdir_in("/dev/shm").unwrap()
 }
 
-fn within<R>(profiler: &Profiler, work: impl FnOnce() -> R) -> R {
+pub(super) fn within<R>(profiler: &Profiler, work: impl FnOnce() -> R) -> R {
     let layer = tracing_subscriber::registry().with(profiler.layer());
     tracing::subscriber::with_default(layer, work)
 }
 
-fn requests(profiler: &Profiler, spans: u64) {
+pub(super) fn requests(profiler: &Profiler, spans: u64) {
     within(profiler, || (0..spans).for_each(|n| drop(info_span!("request", n))));
 }
 
 /// Spans that a program stores, and those that it only records before it dies, in one more.
-const STORED: u64 = 3;
-const LEFT: u64 = 7;
+pub(super) const STORED: u64 = 3;
+pub(super) const LEFT: u64 = 7;
 
 /// In a process of its own: dies in the middle of something.
 #[test]
@@ -67,7 +67,7 @@ fn a_program_that_dies() {
 }
 
 /// Lets one die; `between` comes when it has stored some.
-fn dies(set: impl FnOnce(&mut Command), between: impl FnOnce()) {
+pub(super) fn dies(set: impl FnOnce(&mut Command), between: impl FnOnce()) {
     let mut program = Command::new(std::env::current_exe().unwrap());
     program.args(["--exact", "left_in_rings::a_program_that_dies", "--nocapture"]);
     program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -115,7 +115,7 @@ impl Died {
     }
 }
 
-fn said(command: &mut Command) -> String {
+pub(super) fn said(command: &mut Command) -> String {
     let (out, err, _) = run(command.env("COLUMNS", "1000"));
     out + &err
 }
@@ -210,14 +210,14 @@ fn where_somebody_has_removed_the_ring_file_that_is_said() {
 }
 
 /// A collector on a thread of this process.
-struct Collector {
+pub(super) struct Collector {
     rings: PathBuf,
     stop: Arc<AtomicBool>,
     thread: std::thread::JoinHandle<()>,
 }
 
 impl Collector {
-    fn start(rings: &Path, db: &Path) -> Self {
+    pub(super) fn start(rings: &Path, db: &Path) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (rings, db, is_over) = (rings.to_owned(), db.to_owned(), Arc::clone(&stop));
         let folder = rings.clone();
@@ -228,7 +228,7 @@ impl Collector {
         Self { rings, stop, thread }
     }
 
-    fn stop(self) {
+    pub(super) fn stop(self) {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap();
         // Another test may be about to start a program: until that is executed, it has our descriptors, and the locks.
@@ -240,13 +240,13 @@ impl Collector {
     }
 }
 
-fn program(rings: &Path) -> Profiler {
+pub(super) fn program(rings: &Path) -> Profiler {
     let builder = Profiler::builder().collected(rings).ring_capacity(1 << 12);
     builder.partitions(2).max_open_spans(64).build().unwrap()
 }
 
 /// Waits for what a collector commits.
-fn until_stored(db: &Path, spans: u64) {
+pub(super) fn until_stored(db: &Path, spans: u64) {
     let is_stored = || {
         let runs = Reader::open(db).and_then(|reader| reader.runs());
         runs.is_ok_and(|runs| runs.iter().map(|run| run.spans).sum::<u64>() >= spans)
@@ -256,11 +256,11 @@ fn until_stored(db: &Path, spans: u64) {
     }
 }
 
-fn of(db: &Path, words: &[&str]) -> String {
+pub(super) fn of(db: &Path, words: &[&str]) -> String {
     said(&mut bare(&[words, &["--db", db.to_str().unwrap()]].concat()))
 }
 
-fn ring_in(rings: &Path) -> String {
+pub(super) fn ring_in(rings: &Path) -> String {
     let file = std::fs::read_dir(rings).unwrap().next().unwrap();
     file.unwrap().path().display().to_string()
 }

@@ -32,6 +32,8 @@ mod prune;
 mod refused;
 #[cfg(all(target_os = "linux", feature = "collected"))]
 mod rings;
+#[cfg(all(target_os = "linux", feature = "collected"))]
+mod rings_gone;
 mod rows;
 mod said;
 mod spreadsheet;

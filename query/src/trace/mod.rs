@@ -264,6 +264,16 @@ impl Trace {
         }
     }
 
+    /// For how long a span without an end was open, at least: up to the last moment that the run has.
+    pub fn open_ns(&self, index: usize) -> Option<i64> {
+        match self.node(index)? {
+            Node::Span(span) if span.duration_ns.is_none() => {
+                Some(self.end_ns(span).saturating_sub(span.start_ns))
+            }
+            _ => None,
+        }
+    }
+
     /// Start and end of a node.
     pub fn bounds_ns(&self, index: usize) -> Option<(i64, i64)> {
         Some(match self.node(index)? {

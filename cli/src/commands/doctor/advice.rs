@@ -82,8 +82,10 @@ fn losses(facts: &Facts) -> Vec<Finding> {
         entry.1 = entry.1.min(loss.from_ns);
         entry.2 = entry.2.max(loss.to_ns);
     }
+    // Rows of losses may tell of more than the row of the run counts: what is lost is a part of all that was recorded.
+    let lost = reasons.values().map(|(lost, ..)| *lost).fold(0, u64::saturating_add);
+    let all = facts.rows.saturating_add(facts.dropped.max(lost)).max(1);
     let found = reasons.into_iter().map(|(reason, (lost, from_ns, to_ns))| {
-        let all = facts.rows.saturating_add(facts.dropped).max(1);
         let evidence = format!(
             "{} {} dropped ({}), {reason}, from +{} to +{}",
             text::count(lost),
@@ -500,6 +502,34 @@ mod tests {
             "{}",
             found.evidence
         );
+    }
+
+    /// The row of the run may count less than the rows of losses do: of a ring file that was cut, say.
+    #[test]
+    fn no_more_is_lost_than_was_recorded() {
+        let lost = |reason: &str, spans| {
+            let mut loss = Loss::default();
+            (loss.reason, loss.spans) = (reason.into(), spans);
+            loss
+        };
+        let losses_of = |dropped| Facts {
+            losses: vec![lost("file_removed", 300), lost("ring_full", 100)],
+            rows: 100,
+            dropped,
+            ..Facts::default()
+        };
+        for dropped in [0, 200, 400] {
+            let found = losses(&losses_of(dropped));
+            let evidence: Vec<&str> = found.iter().map(|one| one.evidence.as_str()).collect();
+            assert!(
+                evidence[0].starts_with("300 spans and events dropped (60.0%)"),
+                "{evidence:?}"
+            );
+            assert!(
+                evidence[1].starts_with("100 spans and events dropped (20.0%)"),
+                "{evidence:?}"
+            );
+        }
     }
 
     #[test]

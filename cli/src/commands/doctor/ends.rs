@@ -175,7 +175,7 @@ mod tests {
             what: "12 spans wait".into(),
             way_out: "`spandrel recover`".into(),
             is_missing,
-            comes: false,
+            ..Left::default()
         };
         let facts =
             |left| Facts { uuid: "1".into(), left, recorder_gone: true, ..Facts::default() };

@@ -14,6 +14,7 @@ pub(super) use self::ends::in_other_profiles;
 use self::facts::Facts;
 pub(super) use self::facts::caution;
 use super::prelude::*;
+use crate::recorder::State;
 use spandrel_query::OrderRows as _;
 
 #[derive(Debug, Args)]
@@ -42,7 +43,10 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
         Column::left("advice", "the way out") => finding.advice.as_str().into(),
     };
     let has_problem = findings.iter().any(|finding| finding.severity == Severity::Problem);
-    let mut view = View::new("doctor", Some(profile.header()?), table);
+    let mut header = profile.header()?;
+    header.is_of_doctor = true;
+    header.state = Some(State::with(&profile.run, &facts.left));
+    let mut view = View::new("doctor", Some(header), table);
     view.drawing = Some(drawing(&findings));
     let exit = context.output.show(view, 0)?;
     Ok(if context.output.strict && has_problem { Exit::CheckFailed } else { exit })

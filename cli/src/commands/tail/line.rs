@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::output::{Cell, Format, Output, no_formula, text};
 
 /// Members of a span, in order; an event has those that it can have.
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 20] = [
     "kind",
     "run",
     "id",
@@ -33,6 +33,7 @@ const COLUMNS: [&str; 19] = [
     "status",
     "message",
     "fields",
+    "open_ns",
 ];
 
 /// How lines are written.
@@ -73,9 +74,19 @@ impl Lines {
         }
     }
 
-    pub(super) fn span(&self, out: &mut impl Write, span: &Span, started: i64) -> io::Result<()> {
+    /// `end_ns`: up to when its run is known, for one that has no end.
+    pub(super) fn span(
+        &self,
+        out: &mut impl Write,
+        span: &Span,
+        (started, end_ns): (i64, i64),
+    ) -> io::Result<()> {
+        let open_ns = match span.duration_ns {
+            None => Some(end_ns.saturating_sub(span.start_ns)).filter(|ns| *ns > 0),
+            Some(_) => None,
+        };
         if !self.is_human_readable() {
-            return self.record(out, span_members(span, started));
+            return self.record(out, span_members(span, started, open_ns));
         }
         let duration = span.duration_ns.map_or_else(|| span.status.as_str().into(), text::duration);
         let busy = span
@@ -87,8 +98,11 @@ impl Lines {
             Status::Error => "  ERROR",
             Status::Panicked => "  PANICKED",
         };
+        let open = open_ns.map_or_else(String::new, |ns| {
+            format!("  open for at least {}", text::duration_in_words(ns))
+        });
         let line = format!(
-            "{}  {duration:>11}  {busy:<14}  {}{status}  {fields}  t{}",
+            "{}  {duration:>11}  {busy:<14}  {}{status}{open}  {fields}  t{}",
             self.time(started.saturating_add(span.start_ns)),
             text::clean(&span.callsite.name),
             span.root_id
@@ -171,7 +185,7 @@ fn pairs(json: Option<&str>) -> String {
     fields.map_or_else(String::new, |fields| Cell::Json(Value::Object(fields)).text())
 }
 
-fn span_members(span: &Span, started: i64) -> Map<String, Value> {
+fn span_members(span: &Span, started: i64, open_ns: Option<i64>) -> Map<String, Value> {
     let members = json!({
         "kind": "span", "run": span.run_id, "id": span.id, "trace_id": span.root_id,
         "parent_id": span.parent_id, "name": span.callsite.name, "target": &*span.callsite.target,
@@ -180,6 +194,7 @@ fn span_members(span: &Span, started: i64) -> Map<String, Value> {
         "duration_ns": span.duration_ns, "busy_ns": span.busy_ns, "self_ns": span.self_ns,
         "self_busy_ns": span.self_busy_ns,
         "entries": span.entries, "status": span.status.as_str(), "fields": fields::value(span.fields.as_deref()),
+        "open_ns": open_ns,
     });
     object(members)
 }

@@ -178,6 +178,8 @@ impl Tail<'_> {
     /// Follows one run to its end.
     fn run(&mut self, reader: &Reader, follow: &mut Follow, run: &Run) -> Result<Ended, Failure> {
         let mut quiet = 0;
+        // Looks since something of the run has come; and whether it was told why nothing does.
+        let (mut without, mut is_told) = (0, false);
         loop {
             if self.interrupt.is_set() {
                 return Ok(Ended::Interrupted);
@@ -187,10 +189,15 @@ impl Tail<'_> {
             let latest = reader.run(run.id)?;
             let over = over(run.id, latest.as_ref());
             let is_over = over.is_some();
+            without += 1;
             if is_changed || is_over {
                 quiet = 0;
-                if self.show_all(reader, follow, run)?.is_break() {
+                let seen = self.seen;
+                if self.show_all(reader, follow, latest.as_ref().unwrap_or(run))?.is_break() {
                     return Ok(Ended::ReaderGone);
+                }
+                if self.seen > seen {
+                    (without, is_told) = (0, false);
                 }
             } else {
                 quiet += 1;
@@ -203,6 +210,13 @@ impl Tail<'_> {
                 && let Some(why) = gone(reader, latest.as_ref().unwrap_or(run))
             {
                 return Ok(Ended::Run(why));
+            }
+            if without % QUIET_LOOKS == QUIET_LOOKS - 1 && !is_told {
+                let left = crate::rings::of_run(reader.path(), latest.as_ref().unwrap_or(run));
+                if let Some(left) = left.filter(|left| !left.comes) {
+                    is_told = true;
+                    self.context.output.say(&left.line());
+                }
             }
             self.interrupt.wait(PAUSE);
         }
@@ -242,7 +256,7 @@ impl Tail<'_> {
                 tail.seen += 1;
                 if tail.matcher.matches(&SpanRef::from(span)) {
                     tail.matched += 1;
-                    tail.lines.span(&mut tail.out, span, started)?;
+                    tail.lines.span(&mut tail.out, span, (started, run.length_ns()))?;
                 }
             }
             events.try_for_each(|event| tail.event(event, started))
@@ -277,7 +291,8 @@ impl Tail<'_> {
         last.order_by_key(|span| (SpanRef::from(span).end_ns(), span.id));
         let started = profile.run.info.started_unix_ns;
         self.write(|tail| {
-            last.iter().try_for_each(|span| tail.lines.span(&mut tail.out, span, started))
+            let times = (started, profile.run.length_ns());
+            last.iter().try_for_each(|span| tail.lines.span(&mut tail.out, span, times))
         })
     }
 

@@ -16,6 +16,7 @@ use spandrel_query::{By, Columns, ExactPercentiles, Group, Groups};
 use self::note::{busy_above, notes, summed_only, without_calls};
 use super::by;
 use super::prelude::*;
+use crate::recorder::State;
 
 /// Rows that are shown without asking.
 const ROWS: usize = 20;
@@ -97,7 +98,10 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let rows = shown(&top);
     let mut table = table(&arguments.by, &top, &rows);
     table.sort("self_ns")?;
-    let mut view = View::new("top", Some(profile.header()?), table);
+    let left = crate::rings::of_runs(profile.reader.path(), std::slice::from_ref(&profile.run));
+    let mut header = profile.header()?;
+    header.state = Some(State::with(&profile.run, &left));
+    let mut view = View::new("top", Some(header), table);
     let legend = by::legend(rows.iter().map(|(group, _)| *group));
     view.notes.extend(legend.clone());
     view.notes.extend(notes(&arguments.by, &top.groups, &top.percentiles));
@@ -129,8 +133,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         view.notes.extend(profile.passed_over_everything()?);
     }
     view.extra.insert("percentiles_exact".into(), arguments.exact.into());
-    view.notes
-        .extend(crate::rings::notes(profile.reader.path(), std::slice::from_ref(&profile.run)));
+    view.notes.extend(left.iter().map(crate::rings::Left::line));
     view.extra.insert("unfinished".into(), unfinished.into());
     context.output.show(view, ROWS)
 }

@@ -357,6 +357,7 @@ fn table_of_spans(found: Option<&TraceAnalysis>) -> Table {
                 }
             };
             let counts_by_entries = entry.is_some() || found.trace.lives_long(index);
+            let open_ns = found.trace.open_ns(index);
         }
         Column::left("id", "id") => Cell::Span(node.span_id()),
         Column::right("entry_id", "entry").drop_rank(10) => entry.map_or(Cell::Null, Cell::Count),
@@ -366,6 +367,7 @@ fn table_of_spans(found: Option<&TraceAnalysis>) -> Table {
         Column::left("target", "target").drop_rank(9) => Cell::from(&*node.callsite().target),
         Column::right("start_ns", "start").drop_rank(3) => Cell::Ns(node.start_ns()),
         Column::right("duration_ns", "dur") => node.duration_ns().into(),
+        Column::right("open_ns", "open for").drop_rank(12) => open_ns.into(),
         Column::right("last_exit_ns", "work").drop_rank(11) => last_exit_ns.into(),
         Column::right("busy_ns", "busy").drop_rank(5) => busy_ns.into(),
         Column::right("self_ns", "self") => node.self_ns().into(),

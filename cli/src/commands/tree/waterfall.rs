@@ -175,7 +175,12 @@ impl<'a> Waterfall<'a> {
         let is_root = self.found.trace.root() == Some(index);
         let on_path = self.found.path.contains(index);
         let mark = if on_path { format!("{PATH}◆{PATH:#} ") } else { "  ".to_owned() };
-        let duration = span.duration_ns.map_or_else(|| "open ".into(), text::duration);
+        // Of one without an end: for how long it was open, at least.
+        let open = || match self.found.trace.open_ns(index) {
+            Some(ns) => format!("≥{}", text::duration(ns)),
+            None => "open ".to_owned(),
+        };
+        let duration = span.duration_ns.map_or_else(open, text::duration);
         let bounds = (span.start_ns, self.found.trace.end_ns(span));
         let drawn = |length| {
             if is_root && length > 1 {
@@ -242,6 +247,9 @@ impl<'a> Waterfall<'a> {
             Status::Ok => {}
             Status::Unfinished => row.push_str("  open"),
             status => row.push_str(&format!("  {BAD}{}{BAD:#}", status.as_str())),
+        }
+        if let Some(ns) = self.found.trace.open_ns(index) {
+            row.push_str(&format!(" for at least {}", text::duration_in_words(ns)));
         }
         row + &faint_fields(span.fields.as_deref())
     }

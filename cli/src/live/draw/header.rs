@@ -227,6 +227,7 @@ fn state(state: State) -> (String, Style) {
         State::Ended => ("■ ended".into(), FAINT),
         State::Crashed => ("! died, all stored".into(), BAD),
         State::Killed => ("! killed".into(), BAD),
+        State::Closed => ("■ ended, not all stored".into(), WARN),
         State::Unknown => ("? not ended".into(), WARN),
     }
 }

@@ -82,7 +82,7 @@ fn as_stored(page: &Page, open: &[OpenLine]) -> String {
     let when = match page.health.state {
         State::Recording | State::Silent(_) => "as the recording last looked",
         State::Ended | State::Crashed => "which is over",
-        State::Killed | State::Unknown => "shortly before the recording stopped",
+        State::Killed | State::Closed | State::Unknown => "shortly before the recording stopped",
     };
     match open.iter().map(|line| line.span.seen_ns).max() {
         Some(seen_ns) => format!("{when}, {}", looked(seen_ns, page.end_ns, page.health.lag_ns)),

@@ -181,7 +181,7 @@ impl Record<'_> {
     }
 
     /// When it was over, in ticks; a link has no time.
-    #[cfg(feature = "collected")]
+    #[cfg(feature = "crash-proof")]
     pub(crate) fn end(&self) -> Option<u64> {
         match self {
             Self::Span(head, _) => Some(head.end),

@@ -91,6 +91,11 @@ pub(crate) mod drainer {
     /// without which it says nothing.
     pub(crate) const ALIVE_AT: usize = GIVEN_BACK + super::KINDS;
     pub(crate) const ALIVE_AT_TURNED: usize = ALIVE_AT + 1;
+    /// When a collector has left the ring alone, in nanoseconds of the monotonic clock; 0 if none has since one drained it.
+    pub(crate) const LEFT_ALONE_AT: usize = ALIVE_AT_TURNED + 1;
+    /// Why: how many bytes of text, and the text, in whole words.
+    pub(crate) const LEFT_ALONE_BYTES: usize = LEFT_ALONE_AT + 1;
+    pub(crate) const LEFT_ALONE_WHY: usize = LEFT_ALONE_BYTES + 1;
 
     /// When that was, as these words have it. Nobody has seen that later than now; where it is not known what the run's clock
     /// shows now, they are not believed.

@@ -9,7 +9,6 @@ use spandrel_ring::file::{Liveness, OpenError, Reader, State};
 use spandrel_storage::{Batch, RingId, Store};
 
 use super::about::read_names;
-use super::drain::is_whole;
 use super::ids::{FreeIds, OwnIds};
 use super::ring::Ring;
 use super::run::{Run, TICKS_END, next_of_entries, told_in};
@@ -23,6 +22,7 @@ use crate::writer::raw::{self, RawBatch};
 use crate::writer::recover::check::Known;
 use crate::writer::recover::in_folder::{NOBODY_CAN_TELL, OTHER_CLOCK};
 use crate::writer::recover::of_dead::{self, Rules};
+use crate::writer::recover::whole::{NOT_WHOLE, is_whole};
 use crate::writer::recover::{about, is_done, is_still, remove_unmade, scan};
 
 /// Ids of threads begin at most so far above those in the file: room for more runs than are collected at a time.
@@ -72,11 +72,7 @@ impl Ring {
             return Ok(Opened::NotYet);
         }
         if !is_whole(&mut reader, bytes) {
-            return Err(about(
-                path,
-                &"parts of it are not there: somebody has cut it short, or has copied it without its zeros (cp --sparse=never \
-                  copies them). What is left of one that was cut may be anything, and nothing of it is stored; remove it",
-            ));
+            return Err(about(path, &NOT_WHOLE));
         }
         let (names, about_run, _) = read_names(&mut reader, path, 0)?;
         let uuid = names.run.as_ref().map(|run| run.uuid.clone()).unwrap_or_default();
@@ -164,6 +160,8 @@ impl Ring {
         // Before anything is stored with it.
         let said_above = above.wrapping_add(1).cast_unsigned();
         self.reader.set_drainer(drainer::THREADS_ABOVE, said_above).map_err(io)?;
+        // Whoever has left it alone before, this one takes it.
+        self.reader.set_drainer(drainer::LEFT_ALONE_AT, 0).map_err(io)?;
         let partitions = self.reader.partitions();
         for (kind, n) in in_earlier.iter().enumerate() {
             self.reader.set_drainer(drainer::IN_EARLIER + kind, *n).map_err(io)?;

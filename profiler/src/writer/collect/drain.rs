@@ -1,10 +1,7 @@
 //! From a ring of another process into memory, checked, with the ids of the profile; and what its numbers mean.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::sync::Arc;
-
-use spandrel_ring::file::Reader;
 
 use super::about::{About, read_names};
 use super::ids::{FreeIds, UsedUp};
@@ -20,6 +17,7 @@ use crate::recorder::threads::ThreadInfo;
 use crate::writer::chunks::Chunks;
 use crate::writer::raw::{self, RawBatch};
 use crate::writer::recover::check::{Check, Known};
+use crate::writer::recover::whole::is_whole;
 use crate::writer::recover::{about, loss, scan};
 
 /// So many rows at the end may get other ids than their own, because somebody has taken those.
@@ -273,22 +271,6 @@ struct Taken {
 struct Open {
     ids: Vec<u64>,
     tails: Vec<u64>,
-}
-
-/// Whether all of a file is there: it has its end, and no part of it is gone.
-pub(super) fn is_whole(reader: &mut Reader<File>, bytes: u64) -> bool {
-    // What cannot be read is not there.
-    reader.has_end().unwrap_or(false) && !was_cut(reader.source(), bytes)
-}
-
-/// Whether parts of the file are gone: one that was cut and made longer again has holes. If it cannot be asked, it is whole.
-fn was_cut(file: &File, bytes: u64) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let has_holes = |found: &std::fs::Metadata| found.blocks().saturating_mul(512) < bytes;
-    let is_short = |found: std::fs::Metadata| {
-        found.len() < bytes || cfg!(target_os = "linux") && has_holes(&found)
-    };
-    file.metadata().is_ok_and(is_short)
 }
 
 /// Takes records with ids of the profile.

@@ -10,7 +10,7 @@ use super::ring::Ring;
 use super::{Collecting, Collector, about_one, is_of_profile, say_looked};
 use crate::error::{Error, ErrorKind};
 use crate::recorder::ring_file::place;
-use crate::writer::recover::{about, in_folder};
+use crate::writer::recover::{about, in_folder, left_alone};
 
 /// How often the folder is looked at for new files.
 const FOLDER_PAUSE: Duration = Duration::from_millis(200);
@@ -135,7 +135,9 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
         }
         self.left_alone.insert(path.clone());
         self.collected.refused += 1;
-        (self.tell)(Collecting::Refused { path, why: error.to_string() });
+        let why = error.to_string();
+        left_alone::say(&path, &why);
+        (self.tell)(Collecting::Refused { path, why });
         Ok(())
     }
 
@@ -147,7 +149,10 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
             return self.lose(ring);
         }
         self.leave_room_above(ring.threads_above());
-        self.refuse(ring.path().to_owned(), error)
+        let path = ring.path().to_owned();
+        // With its right to drain.
+        drop(ring);
+        self.refuse(path, error)
     }
 
     /// Ends the run of a ring that was cut short.
@@ -156,15 +161,22 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
         let path = ring.path().to_owned();
         let threads = ring.threads_above();
         let why = match about_one(&path, || ring.end_of_cut(&mut self.store)) {
-            Ok(Some((run_id, spans))) => format!(
-                "it was cut short by somebody; run {run_id} ends here: of its spans {} are stored, and at least {} lost; the \
-                 file is removed",
-                spans.stored, spans.dropped.file_removed
-            ),
+            Ok(Some((run_id, spans))) => {
+                let lost = match spans.dropped.file_removed {
+                    0 => "none is known to be lost".to_owned(),
+                    lost => format!("at least {lost} lost"),
+                };
+                format!(
+                    "it was cut short by somebody; run {run_id} ends here: of its spans {} are stored, and {lost}; the file is \
+                     removed",
+                    spans.stored
+                )
+            }
             Ok(None) => {
                 let why =
                     "it was cut short by somebody, and its run is not in the profile; remove it";
                 let error = about(&path, &why);
+                drop(ring);
                 return self.refuse(path, error);
             }
             // Somebody else writes to it, or it is full: it is tried again the next time, as with a batch.
@@ -175,6 +187,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
             }
             Err(error) => {
                 self.leave_room_above(threads);
+                drop(ring);
                 return self.refuse(path, error);
             }
         };
@@ -220,6 +233,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
             if ring.run_id() > 0 {
                 self.leave_room_above(ring.threads_above());
             }
+            drop(ring);
             return self.refuse(path, error);
         }
         (self.tell)(Collecting::Begun {

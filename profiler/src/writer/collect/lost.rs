@@ -35,11 +35,15 @@ impl Ring {
             std::array::from_fn(|kind| self.published[kind].saturating_sub(gone[kind]));
         let told = Told::of_lost(&resumed, lost, in_earlier, self.names.callsites.len() as u64);
         let spans = told.spans();
+        let how_much = match spans.dropped.file_removed {
+            0 => {
+                format!("none of its {} spans is known to be lost; what came later", spans.recorded)
+            }
+            lost => format!("at least {lost} of {} spans", spans.recorded),
+        };
         let why = format!(
-            "{}: the ring file was cut short while it was collected; at least {} of {} spans are lost, and what was open",
-            self.path.display(),
-            spans.dropped.file_removed,
-            spans.recorded
+            "{}: the ring file was cut short while it was collected; {how_much} and what was open are lost",
+            self.path.display()
         );
         let report = store.report_with(told.lost_report(&why), resumed.report.as_deref())?;
         let started = resumed.info.started_unix_ns;

@@ -361,6 +361,10 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
                 Collecting::Refused { path, why: error.to_string() }
             }
         };
+        drop(ring);
+        if let Collecting::Refused { path, why } = &said {
+            super::recover::left_alone::say(path, why);
+        }
         _ = self.store.set_run_aside();
         let taken = self.rings.iter().map(Ring::ids_end);
         self.free.give_back(ids_end, self.store.next_id(), taken);

@@ -4,12 +4,14 @@
 //! A collector holds the right to drain each ring that it collects, by a lock that ends with it: so whether one is there
 //! is known at once, and whether it goes on, by when it looked last.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use spandrel_ring::file::{Liveness, OpenError, Reader, State, monotonic_ns};
 
 use super::scan::{self, said_of_kinds};
-use super::{Refused, RingOwner, about, is_over};
+use super::whole::{NOT_WHOLE, is_whole_now};
+use super::{Refused, RingOwner, about, is_over, left_alone, waits};
 use crate::error::Error;
 use crate::panics;
 use crate::recorder::clock::Clock;
@@ -47,6 +49,13 @@ pub struct FolderRing {
     pub is_drained: Option<bool>,
     /// Why no collector takes it from here, if none does.
     pub refused: Option<String>,
+    /// Why the last collector has left it alone, as it says itself, if it has.
+    pub left_alone: Option<String>,
+    /// For how long something has waited in it at least, in nanoseconds; `None` if nothing waits, its process has ended, or its
+    /// clock cannot be read here.
+    pub waits_ns: Option<u64>,
+    /// Where it can be opened, if not by its path.
+    open_at: Option<PathBuf>,
     /// Spans that were published; that were given back, as some profile has them, or tells of them; and that profiles
     /// have before the one into which it was collected last.
     published: u64,
@@ -84,7 +93,10 @@ impl FolderRing {
     /// some milliseconds.
     #[must_use]
     pub fn drained_by(&self) -> Option<u32> {
-        drained_by(&self.path)
+        match &self.open_at {
+            Some(path) => Reader::new(File::open(path).ok()?).ok()?.drained_by(),
+            None => drained_by(&self.path),
+        }
     }
 }
 
@@ -122,6 +134,9 @@ fn without_words(path: &Path, why: String) -> FolderRing {
         looked_ago_ns: None,
         is_drained: None,
         refused: Some(why),
+        left_alone: None,
+        waits_ns: None,
+        open_at: None,
         published: 0,
         given_back: 0,
         in_earlier: 0,
@@ -137,12 +152,28 @@ fn refused_as(path: &Path, refused: Refused) -> Option<FolderRing> {
 }
 
 fn look_at(path: &Path) -> Result<Option<FolderRing>, Refused> {
-    let mut reader = match Reader::open(path) {
-        Ok(reader) => reader,
-        Err(OpenError::NoRing) => return Ok(None),
-        Err(OpenError::Io(error)) => return Err(error.into()),
-        Err(error) => return Ok(Some(without_words(path, about(path, &error).to_string()))),
-    };
+    match Reader::open(path) {
+        Ok(reader) => look_with(path, reader),
+        Err(OpenError::NoRing) => Ok(None),
+        Err(OpenError::Io(error)) => Err(error.into()),
+        Err(error) => Ok(Some(without_words(path, about(path, &error).to_string()))),
+    }
+}
+
+/// One that can be opened there, whatever has become of its path.
+pub(super) fn look_at_open(path: &Path, open_at: &Path) -> Result<Option<FolderRing>, Refused> {
+    use std::os::unix::fs::MetadataExt;
+
+    let file = File::open(open_at)?;
+    if file.metadata()?.uid() != spandrel_ring::file::user_id() {
+        return Ok(None);
+    }
+    let Ok(reader) = Reader::new(file) else { return Ok(None) };
+    let ring = look_with(path, reader)?;
+    Ok(ring.map(|ring| FolderRing { open_at: Some(open_at.to_owned()), ..ring }))
+}
+
+fn look_with(path: &Path, mut reader: Reader<File>) -> Result<Option<FolderRing>, Refused> {
     let (liveness, state) = (reader.liveness()?, reader.state()?);
     if state == State::Building {
         return Ok(None);
@@ -153,6 +184,12 @@ fn look_at(path: &Path) -> Result<Option<FolderRing>, Refused> {
         Liveness::Dead => RingOwner::Dead,
         Liveness::Unknown => RingOwner::Unknown,
     };
+    let is_drained = reader.is_drained().ok();
+    // Whoever drains one that is cut meanwhile ends its run.
+    if is_drained != Some(true) && !is_whole_now(&mut reader) {
+        let why = about(path, &NOT_WHOLE).to_string();
+        return Ok(Some(FolderRing { owner, is_drained, ..without_words(path, why) }));
+    }
     let names = scan::names(&mut reader, owner == RingOwner::Dead)?;
     let Some(DeadRun { pid, program, uuid, .. }) = names.run else { return Ok(None) };
     let (kind, anchors) = reader.clock();
@@ -169,6 +206,10 @@ fn look_at(path: &Path) -> Result<Option<FolderRing>, Refused> {
         let [spans, ..] = reader.partition(partition)?.published;
         published = published.saturating_add(spans);
     }
+    let waits_ns = match owner {
+        RingOwner::Alive => waits::longest_ns(&mut reader)?,
+        _ => None,
+    };
     let said = |reader: &mut Reader<_>, first| said_of_kinds(reader, first);
     let span = Kind::Span as usize;
     Ok(Some(FolderRing {
@@ -179,8 +220,11 @@ fn look_at(path: &Path) -> Result<Option<FolderRing>, Refused> {
         run: uuid,
         was_closed: state == State::Closed,
         looked_ago_ns: (looked_at != 0).then(|| monotonic_ns().saturating_sub(looked_at)),
-        is_drained: reader.is_drained().ok(),
+        is_drained,
         refused: refused.map(|why| about(path, &why).to_string()),
+        left_alone: left_alone::said(&mut reader)?,
+        waits_ns,
+        open_at: None,
         published,
         given_back: said(&mut reader, drainer::GIVEN_BACK)?[span],
         in_earlier: said(&mut reader, drainer::IN_EARLIER)?[span],

@@ -18,16 +18,20 @@ pub(super) mod check;
 mod homeless;
 pub(super) mod in_folder;
 mod ledger;
+pub(super) mod left_alone;
 mod moving;
 pub(super) mod of_dead;
 mod open_at_death;
 mod open_spans;
 pub(super) mod pieces;
 mod recovery;
+mod removed;
 mod ring;
 pub(super) mod scan;
 mod times;
 mod waiting;
+mod waits;
+pub(super) mod whole;
 mod whose;
 
 use std::path::Path;
@@ -46,6 +50,7 @@ pub(super) use self::moving::{End, Recover, loss};
 pub(super) use self::moving::{KnownChildren, STORED_LOOKED_AT, began_before};
 pub use self::open_spans::{IdsInProfile, OpenInRing, OpenLook, OpenRings, RingOpen};
 pub use self::recovery::{OpenAtDeath, Recovered, Recovery};
+pub use self::removed::{RemovedRing, emptied, removed};
 #[cfg(any(test, feature = "collected"))]
 pub(super) use self::ring::is_done;
 pub(super) use self::ring::is_still;

@@ -151,6 +151,10 @@ impl Refused {
                 path,
                 &"its clock cannot be read here: look at it on the machine where it runs",
             ),
+            Self::NotWhole => about(
+                path,
+                &"parts of it are not there, as somebody has cut it short: what is open cannot be read",
+            ),
             Self::Io(error) => about(path, &error),
         }
     }

@@ -90,6 +90,8 @@ pub(in crate::writer) enum Refused {
     Nameless,
     /// It is of a process that lives, whose clock cannot be read here.
     OtherClock,
+    /// Parts of it are gone.
+    NotWhole,
     Io(io::Error),
 }
 

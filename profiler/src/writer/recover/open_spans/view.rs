@@ -11,6 +11,7 @@ use super::super::check::{Check, Known};
 use super::super::open_at_death::spill_words_each;
 use super::super::scan::{self, Refused, Scan};
 use super::super::times::{self, Now, Times};
+use super::super::whole::is_whole_now;
 use super::super::{RingOwner, about, is_over};
 use super::shown::{RingOpen, Shower};
 use super::slots::{self, Found, Taken};
@@ -43,7 +44,7 @@ pub(super) struct View<S> {
 impl View<File> {
     /// `None` if it is just being made, or gone.
     pub(super) fn open(path: &Path) -> Result<Option<Self>, Error> {
-        let reader = match Reader::open(path) {
+        let mut reader = match Reader::open(path) {
             Ok(reader) => reader,
             Err(OpenError::NoRing) => return Ok(None),
             Err(OpenError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
@@ -51,6 +52,9 @@ impl View<File> {
             }
             Err(error) => return Err(about(path, &error)),
         };
+        if !is_whole_now(&mut reader) {
+            return Err(Refused::NotWhole.about(path));
+        }
         Self::of(path, reader).map_err(|refused| refused.about(path))
     }
 
@@ -68,6 +72,10 @@ impl View<File> {
         }
         if self.state == State::Closed {
             return Ok(Some(RingOpen { was_closed: true, ..self.empty(owner) }));
+        }
+        // Of the table of open spans there may be nothing, or zeros, which would be nothing that is open.
+        if !is_whole_now(&mut self.reader) {
+            return Err(Refused::NotWhole);
         }
         if is_over(liveness, self.state) {
             return self.look_at_dead().map(Some);
