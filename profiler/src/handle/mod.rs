@@ -22,7 +22,13 @@ mod collected;
 #[cfg(feature = "database")]
 mod database;
 
+// Values that the program sets.
+#[cfg(feature = "gauges")]
+mod gauges;
+
 pub use self::builder::{Arguments, ProfilerBuilder};
+#[cfg(feature = "gauges")]
+pub use self::gauges::{Gauge, GaugeValue, Samples};
 pub use self::profiler::Profiler;
 pub use self::report::Report;
 pub use self::section::Section;
