@@ -9,6 +9,12 @@ use spandrel_tests::system;
 #[test]
 fn a_forked_child_sets_gauges_in_vain() {
     alone!();
+    // With the parent's last clone, which closes when it is dropped; and beside threads that find and add gauges.
+    fork_while_they_are_set(false);
+    fork_while_they_are_set(true);
+}
+
+fn fork_while_they_are_set(threads_add: bool) {
     let _limit = time_limit(120);
     let scratch = scratch_for(120);
     // Threads that sample all the time, and so have locks of theirs at most forks.
@@ -21,12 +27,19 @@ fn a_forked_child_sets_gauges_in_vain() {
     let sets: u64 = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..2)
             .map(|thread| {
-                let (halt, profiler) = (&halt, owner.as_ref().unwrap().clone());
+                let halt = &halt;
+                let profiler = owner.as_ref().unwrap();
+                let adds = threads_add.then(|| profiler.clone());
+                let shared = profiler.gauge("shared");
+                let own = profiler.gauge(&format!("of {thread}"));
                 scope.spawn(move || {
                     let mut n = 0_u64;
                     while !halt.load(Ordering::Relaxed) {
-                        profiler.gauge("shared").set(n);
-                        profiler.gauge(&format!("{thread} {}", n % 400)).set(n);
+                        shared.set(n);
+                        own.set(n);
+                        if let Some(profiler) = &adds {
+                            profiler.gauge(&format!("{thread} {}", n % 400)).set(n);
+                        }
                         n += 1;
                     }
                     n
