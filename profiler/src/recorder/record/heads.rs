@@ -177,7 +177,7 @@ pub(crate) struct GaugeSample {
 }
 
 impl GaugeSample {
-    #[cfg(any(feature = "gauges", test))]
+    #[cfg_attr(not(feature = "gauges"), allow(dead_code, reason = "then others have recorded it"))]
     pub(crate) fn words(&self) -> Slot {
         let mut words = [0; SLOT_WORDS];
         let mut gauge = GaugeWords::write(&mut words);
