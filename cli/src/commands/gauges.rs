@@ -29,13 +29,14 @@ pub(crate) fn run(_: &Arguments, context: &Context) -> Result<Exit, Failure> {
     let from_ns = profile.window.from_ns.unwrap_or(0);
     let end_ns = profile.run.length_ns().max(from_ns).saturating_add(1);
     let until_ns = profile.window.until_ns.map_or(end_ns, |until| until.min(end_ns));
-    let gauges = profile.reader.gauges(profile.run.id, from_ns, until_ns, PARTS)?;
+    let gauges = profile.reader.gauges(profile.run.id, from_ns, until_ns, PARTS, None)?;
     let mut view = View::new("gauges", Some(profile.header()?), table(&gauges));
     view.extra.insert("from_ns".into(), json!(from_ns));
     view.extra.insert("until_ns".into(), json!(until_ns));
     if gauges.is_empty() {
-        view.notes
-            .push("no gauge was set: `profiler.gauge(\"queue_depth\").set(42)` sets one".into());
+        view.notes.push(
+            "no gauge was set there: `profiler.gauge(\"queue_depth\").set(42)` sets one".into(),
+        );
     }
     context.output.show(view, ROWS)
 }

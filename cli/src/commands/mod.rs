@@ -11,7 +11,7 @@ mod explain;
 mod export;
 mod fields;
 pub(crate) mod flame;
-mod gauges;
+pub(crate) mod gauges;
 mod guide;
 mod hist;
 mod info;

@@ -43,11 +43,12 @@ struct Sums {
 }
 
 impl Sums {
+    /// The newest sample comes first.
     fn add(&mut self, at_ns: i64, value: Option<f64>, updates: i64, part: Option<usize>) {
         let gauge = &mut self.gauge;
         gauge.samples += 1;
         gauge.updates = gauge.updates.saturating_add(u64::try_from(updates).unwrap_or(0));
-        if gauge.samples == 1 || at_ns >= gauge.last_ns {
+        if gauge.samples == 1 || at_ns > gauge.last_ns {
             (gauge.last, gauge.last_ns) = (value, at_ns);
         }
         let Some(value) = value else { return };
@@ -56,7 +57,7 @@ impl Sums {
         gauge.min = Some(gauge.min.map_or(value, |min| min.min(value)));
         gauge.max = Some(gauge.max.map_or(value, |max| max.max(value)));
         if let Some(place) = part.and_then(|part| gauge.trend.get_mut(part)) {
-            *place = Some(value);
+            place.get_or_insert(value);
         }
     }
 
@@ -71,13 +72,14 @@ impl Sums {
 
 impl Reader {
     /// The gauges of a run by name, from their samples in the window from `from_ns` to before `until_ns`, which is cut into
-    /// so many `parts`.
+    /// so many `parts`. Of the newest samples in the file only so many are looked at, if `most` says so.
     pub fn gauges(
         &self,
         run_id: i64,
         from_ns: i64,
         until_ns: i64,
         parts: usize,
+        most: Option<u32>,
     ) -> Result<Vec<Gauge>, Error> {
         let length = i128::from(until_ns) - i128::from(from_ns);
         let part = |at_ns: i64| {
@@ -87,11 +89,12 @@ impl Reader {
         self.query("read the gauges", |tx| {
             // The first bytes of a name, as a recorder cuts it: it may be anything in a file of somebody else's.
             let mut query = tx.prepare(
-                "SELECT substr(name, 1, ?4), at_ns, value, updates FROM gauge
-                 WHERE run_id = ?1 AND at_ns >= ?2 AND at_ns < ?3 ORDER BY id",
+                "SELECT substr(name, 1, ?4), at_ns, value, updates FROM
+                   (SELECT * FROM gauge ORDER BY id DESC LIMIT ?5)
+                 WHERE run_id = ?1 AND at_ns >= ?2 AND at_ns < ?3",
             )?;
-            let mut rows =
-                query.query(params![run_id, from_ns, until_ns, GAUGE_NAME_BYTES_MAX as i64])?;
+            let (name_max, most) = (GAUGE_NAME_BYTES_MAX as i64, most.map_or(-1, i64::from));
+            let mut rows = query.query(params![run_id, from_ns, until_ns, name_max, most])?;
             let mut found: HashMap<String, Sums> = HashMap::new();
             while let Some(row) = rows.next()? {
                 let name = row.get_ref(0)?.as_str()?;
