@@ -67,7 +67,7 @@ fn value_of(name: &str, value: Option<f64>) -> Cell {
 /// The value of a gauge of this name.
 pub(crate) fn in_words(name: &str, value: f64) -> String {
     let is_bytes = name == "bytes" || name.ends_with("_bytes") || name.ends_with(".bytes");
-    match is_bytes && value >= 0.0 && value < 1e18 {
+    match is_bytes && (0.0..1e18).contains(&value) {
         true => text::bytes(value as u64),
         false => text::number(value),
     }
@@ -81,7 +81,7 @@ mod tests {
     fn values_are_as_people_read_them() {
         let said = |value| in_words("queue_depth", value);
         assert_eq!([said(42.0), said(-1_250.0), said(0.0)], ["42", "-1,250", "0"]);
-        assert_eq!([said(0.25), said(3.141_59), said(99.96)], ["0.25", "3.142", "99.96"]);
+        assert_eq!([said(0.25), said(2.345_67), said(99.96)], ["0.25", "2.346", "99.96"]);
         assert_eq!([said(1e18), said(1e-9), said(12_345.6)], ["1.000e18", "1.000e-9", "12346"]);
         assert_eq!(said(f64::INFINITY), "inf");
         assert_eq!(in_words("process.resident_bytes", 1_048_576.0), text::bytes(1 << 20));

@@ -24,14 +24,14 @@ pub(crate) fn is_terminal_control(character: char) -> bool {
             | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// A number of any size, as people write it: `42`, `1,250`, `0.25`, `-3.142`, `1.5e21`.
+/// A number of any size, as people write it: `42`, `1,250`, `0.25`, `-2.346`, `1.500e21`.
 pub(crate) fn number(value: f64) -> String {
     let size = value.abs();
     if value.fract() == 0.0 && size < 1e15 {
         let sign = if value < 0.0 { "-" } else { "" };
         return format!("{sign}{}", count(size as u64));
     }
-    if !value.is_finite() || size >= 1e15 || size < 1e-4 {
+    if !(1e-4..1e15).contains(&size) {
         return match value.is_finite() {
             true => format!("{value:.3e}"),
             false => value.to_string(),

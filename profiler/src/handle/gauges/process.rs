@@ -21,13 +21,13 @@ impl ProcessSampler {
     pub(super) fn sample(&mut self, gauges: &mut Samples<'_>) {
         let now = Instant::now();
         let used = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(ticks_used);
-        if let Some(used) = used {
-            if let Some((then, before)) = self.last.replace((now, used)) {
-                let seconds = now.duration_since(then).as_secs_f64();
-                let busy = used.saturating_sub(before) as f64 / TICKS_PER_SECOND;
-                if seconds > 0.0 {
-                    gauges.set("process.cpu_percent", 100.0 * busy / seconds);
-                }
+        if let Some(used) = used
+            && let Some((then, before)) = self.last.replace((now, used))
+        {
+            let seconds = now.duration_since(then).as_secs_f64();
+            let busy = used.saturating_sub(before) as f64 / TICKS_PER_SECOND;
+            if seconds > 0.0 {
+                gauges.set("process.cpu_percent", 100.0 * busy / seconds);
             }
         }
         if let Ok(status) = fs::read_to_string("/proc/self/status") {

@@ -17,6 +17,7 @@
 //! The writer's account: which copy is to be read, and two copies; see [`account`](crate::recorder::account). Who reads them
 //! takes `Account::of_words`.
 
+#[allow(unused_imports, reason = "for whoever reads")]
 pub(crate) use crate::recorder::gauges::GAUGES_MAX;
 use crate::recorder::losses::{KINDS, REASONS};
 use crate::recorder::open_spans::{INLINE_WORDS, SpanSlot};
