@@ -17,6 +17,8 @@ mod entered_in_a_used_slot;
 mod file_size_limit;
 mod fork_outlives_its_parent;
 mod fork_without_exec;
+#[cfg(all(feature = "gauges", target_os = "linux"))]
+mod gauges_in_a_forked_child;
 mod hostile_debug;
 mod ids_of_one_thread;
 mod interest_before_install;

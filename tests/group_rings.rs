@@ -18,6 +18,8 @@ mod collected_twice;
 #[cfg(feature = "collected")]
 mod collector_killed_before_giving_back;
 mod died_by_itself;
+#[cfg(feature = "gauges")]
+mod gauges_outlive;
 mod homeless_rings;
 mod killed_at_any_moment;
 #[cfg(feature = "collected")]

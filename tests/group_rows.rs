@@ -7,6 +7,8 @@ mod field_recorded_by_two_threads;
 mod field_types;
 mod followed_by_any_client;
 mod former_names;
+#[cfg(feature = "gauges")]
+mod gauges;
 mod instrument_macro;
 mod linked_spans;
 mod links;

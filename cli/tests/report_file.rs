@@ -216,3 +216,36 @@ fn a_run_is_compared_with_a_baseline() {
     let out = recorded.spandrel(&["report", "--baseline", "nothing like that"]);
     assert_eq!(out.status.code(), Some(3));
 }
+
+#[test]
+fn values_that_were_set_are_in_the_page() {
+    let recorded = Recorded::new("http://localhost:1");
+    let db = Connection::open(recorded.db()).unwrap();
+    let run = "(SELECT max(id) FROM run)";
+    let mut last: i64 = 0;
+    for n in 1..=200_i64 {
+        let length = "(SELECT max(last_ns) FROM run)";
+        let sql = format!(
+            "INSERT INTO gauge (run_id, name, at_ns, value, version, updates) VALUES
+               ({run}, 'queue', {length} * {n} / 200, {n} - 50, {n} * 2, 2),
+               ({run}, ?1, {length} * {n} / 200, NULL, {n}, 1)"
+        );
+        db.execute(&sql, [EVIL]).unwrap();
+        last = n;
+    }
+    let page = recorded.report(&[]);
+    assert!(!page.contains(EVIL), "a name is markup");
+    let document = document(&page);
+    let gauges = document["gauges"].as_array().unwrap();
+    let of = |name: &str| gauges.iter().find(|gauge| gauge["name"] == name).unwrap();
+    let queue = of("queue");
+    assert_eq!((&queue["min"], &queue["max"]), (&(-49.0).into(), &150.0.into()));
+    assert_eq!((&queue["last"], &queue["mean"]), (&150.0.into(), &50.5.into()));
+    assert_eq!((&queue["samples"], &queue["updates"]), (&last.into(), &(2 * last).into()));
+    let values = queue["values"].as_array().unwrap();
+    let known: Vec<f64> = values.iter().filter_map(serde_json::Value::as_f64).collect();
+    assert_eq!((values.len(), known.len()), (80, 80));
+    assert!(known.is_sorted() && known.last() == Some(&150.0), "{known:?}");
+    assert!(gauges.iter().any(|gauge| gauge["last"].is_null() && gauge["min"].is_null()));
+    assert_eq!(gauges.len(), 2);
+}

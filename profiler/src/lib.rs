@@ -34,6 +34,8 @@
 //!   that should link no SQLite and needs no C compiler:
 //!   `default-features = false, features = ["collected"]`. Eleven crates, and what only a
 //!   database has, such as [`ProfilerBuilder::database`] and [`StoreOptions`], is not there.
+//! * `gauges` (default): `Profiler::gauge`, values that are sampled once a second. It brings five crates, those of
+//!   `parking_lot`; without it none of its code is there.
 //! * `log` (default): [`ProfilerSubscriber::init`] takes the records of the `log` crate, too.
 //! * `opentelemetry`: a layer keeps the ids by which a layer of `tracing-opentelemetry` 0.34 beside it knows
 //!   the spans with which traces begin. It takes that layer's locks, once for each span, when that is
@@ -121,6 +123,8 @@ pub use front::{FilterHandle, ProfilerLayer, ProfilerSubscriber};
 pub use handle::{Arguments, Profiler, ProfilerBuilder, Report, Section};
 #[cfg(feature = "database")]
 pub use handle::{Commit, Commits, ReadError, Tap, TappedSpan};
+#[cfg(feature = "gauges")]
+pub use handle::{Gauge, GaugeValue, Samples};
 pub use memory_use::{Memory, MemoryPart, MemoryUse};
 pub use recorder::entry_rules::{Entries, NoSuchEntries};
 pub use recorder::losses::{DropReason, Dropped};

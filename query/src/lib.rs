@@ -96,8 +96,8 @@ pub use self::optimize::{OptimizeProgress, Optimized, drop_indexes, optimize};
 #[doc(hidden)]
 pub use self::order_rows::OrderRows;
 pub use self::reader::{
-    Callsite, CountedBy, Counts, Elsewhere, Entry, Event, Link, Loss, Mark, OpenSpan, Reader, Run,
-    Span, SpanContext, Thread, Top, WriterStat,
+    Callsite, CountedBy, Counts, Elsewhere, Entry, Event, Gauge, Link, Loss, Mark, OpenSpan,
+    Reader, Run, Span, SpanContext, Thread, Top, WriterStat,
 };
 pub use self::recent::Rollup;
 pub use self::run_selector::{RunSelector, RunSelectorError};

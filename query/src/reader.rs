@@ -5,6 +5,7 @@
 
 mod contexts;
 mod entry;
+mod gauge;
 mod mark;
 mod names;
 mod run;
@@ -20,6 +21,7 @@ use spandrel_storage::{Error, ReadOnly};
 
 pub use self::contexts::{Contexts, Lineage, SpanContext};
 pub use self::entry::Entry;
+pub use self::gauge::Gauge;
 pub use self::mark::Mark;
 pub use self::names::{Callsite, Names, Thread};
 pub use self::run::{Counts, Elsewhere, Run};

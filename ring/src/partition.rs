@@ -67,7 +67,7 @@ use crate::sync::{AtomicU64, Ordering};
 pub const ATTEMPTS: u32 = 64;
 
 /// Claims are counted by class, from 0 to one less than this, when they are published.
-pub const CLASSES: usize = 4;
+pub const CLASSES: usize = 5;
 
 /// `limit` of a partition whose ring is closed: no claim ends there.
 const SEALED: u64 = 0;
@@ -96,7 +96,7 @@ pub(crate) struct OwnedPartition<T>(OwnedSlots<Words, T>);
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Words {
-    pub(crate) producers: Line<Producers, 11>,
+    pub(crate) producers: Line<Producers, 10>,
     /// How far `tail` may go before a producer has to look at `gating` again, or `SEALED`. Written and
     /// read by producers, and by whoever closes the ring.
     pub(crate) limit: Line<AtomicU64, 15>,

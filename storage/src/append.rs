@@ -16,7 +16,8 @@ use crate::insert_event;
 use crate::insert_span;
 use crate::late_children;
 use crate::record::{
-    Batch, LinkRow, LossRow, MarkRow, OpenSpanRow, TraceContextRow, WriterStatRow, mark_label,
+    Batch, GAUGE_NAME_BYTES_MAX, GaugeRow, LinkRow, LossRow, MarkRow, OpenSpanRow, TraceContextRow,
+    WriterStatRow, cut, mark_label,
 };
 use crate::rollup::{Rollups, Source, Staged};
 use crate::run_row::RunRow;
@@ -131,6 +132,7 @@ pub(crate) fn write(
     }
     losses(tx, &batch.losses, run_id, &mut totals)?;
     marks(tx, &batch.marks, run_id, &mut totals)?;
+    gauges(tx, &batch.gauges, run_id, &mut totals)?;
     if let Some(stat) = &batch.writer_stat {
         writer_stat(tx, stat, run_id)?;
     }
@@ -322,6 +324,30 @@ pub(crate) fn marks(
             return Err(key_of_another_run("mark.id"));
         }
         totals.see_mark(mark);
+    }
+    Ok(())
+}
+
+/// Their ids are those that come next: nothing refers to them.
+pub(crate) fn gauges(
+    tx: &Connection,
+    gauges: &[GaugeRow],
+    run_id: i64,
+    totals: &mut Totals,
+) -> rusqlite::Result<()> {
+    if gauges.is_empty() {
+        return Ok(());
+    }
+    let mut insert = tx.prepare(
+        "INSERT INTO main.gauge (run_id, name, at_ns, value, version, updates)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for gauge in gauges {
+        let GaugeRow { name, at_ns, value, version, updates } = gauge;
+        let name = cut(name, GAUGE_NAME_BYTES_MAX);
+        let value = (!value.is_nan()).then_some(*value);
+        insert.execute(params![run_id, name, at_ns, value, *version as i64, *updates as i64])?;
+        totals.see_gauge(gauge);
     }
     Ok(())
 }

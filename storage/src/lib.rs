@@ -101,9 +101,10 @@ pub use merge::{Merged, merge};
 pub use options::{StoreOptions, Synchronous};
 pub use read_only::ReadOnly;
 pub use record::{
-    Batch, CallsiteInfo, CallsiteKind, DrainedRow, EarlierRow, EntryRow, EventRow, LateChild,
-    LateEntryTime, LinkRow, LossRow, MARK_LABEL_BYTES_MAX, MarkRow, OpenSpanRow, RingId, RunInfo,
-    SpanRow, Status, Text, TraceContextRow, WriterStatRow, mark_label,
+    Batch, CallsiteInfo, CallsiteKind, DrainedRow, EarlierRow, EntryRow, EventRow,
+    GAUGE_NAME_BYTES_MAX, GaugeRow, LateChild, LateEntryTime, LinkRow, LossRow,
+    MARK_LABEL_BYTES_MAX, MarkRow, OpenSpanRow, RingId, RunInfo, SpanRow, Status, Text,
+    TraceContextRow, WriterStatRow, mark_label,
 };
 pub use retention::Pruned;
 pub use schema::{APPLICATION_ID, SCHEMA_VERSION, schema};

@@ -45,6 +45,8 @@ pub struct Mended {
     pub entries: u64,
     /// Marks, and ends of sections, that are refused.
     pub marks: u64,
+    /// Samples of gauges that are refused.
+    pub gauges: u64,
     /// Losses, open spans and rows about the writer that are refused: none of the recorded data.
     pub others: u64,
     /// Rows that have got another number, because a row of another run had theirs.
@@ -294,6 +296,8 @@ impl Trial<'_, '_> {
             append::contexts(tx, rows, ids, totals)
         })?;
         self.marks(batch, mended)?;
+        mended.gauges +=
+            remove_refused(tx, &mut batch.gauges, |rows| append::gauges(tx, rows, run_id, totals))?;
         mended.others +=
             remove_refused(tx, &mut batch.losses, |rows| append::losses(tx, rows, run_id, totals))?;
         if let Some(open) = &mut batch.open_spans {

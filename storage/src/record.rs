@@ -6,6 +6,7 @@
 //! types of this module and is stored as NULL.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::memory::MemoryUse;
 use crate::trace_context::TraceContext;
@@ -435,6 +436,24 @@ pub struct MarkRow {
     pub fields: Option<String>,
 }
 
+/// Longest name of a gauge, in bytes; a longer one is cut, as the label of a mark is.
+pub const GAUGE_NAME_BYTES_MAX: usize = 256;
+
+/// A value of a gauge, as it was when it was sampled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GaugeRow {
+    /// Its name; stored with at most [`GAUGE_NAME_BYTES_MAX`] bytes.
+    pub name: Arc<str>,
+    /// When it was sampled.
+    pub at_ns: i64,
+    /// The last value that was set by then; what is not a number is stored as NULL.
+    pub value: f64,
+    /// How often it was set since the run began.
+    pub version: u64,
+    /// How often it was set since the sample before.
+    pub updates: u64,
+}
+
 /// Which ring in a file: the identity of the run in its header.
 pub type RingId = [u8; 16];
 
@@ -472,6 +491,8 @@ pub struct Batch {
     pub losses: Vec<LossRow>,
     /// Marks, and ends of sections.
     pub marks: Vec<MarkRow>,
+    /// Samples of gauges.
+    pub gauges: Vec<GaugeRow>,
     /// A row for `writer_stat`, when one is due.
     pub writer_stat: Option<WriterStatRow>,
     /// The spans open now: `Some` replaces the whole table for this run.
@@ -500,6 +521,7 @@ impl Batch {
             && self.contexts.is_empty()
             && self.losses.is_empty()
             && self.marks.is_empty()
+            && self.gauges.is_empty()
             && self.writer_stat.is_none()
             && self.open_spans.is_none()
             && self.drained.is_empty()
@@ -511,13 +533,14 @@ impl Batch {
     #[must_use]
     pub fn memory(&self) -> MemoryUse {
         let Self { spans, events, links, entries, earlier, .. } = self;
-        let Self { contexts, losses, marks, text, .. } = self;
+        let Self { contexts, losses, marks, gauges, text, .. } = self;
         let late = MemoryUse::of(&self.late_entry_times) + MemoryUse::of(&self.late_children);
         let text = MemoryUse { reserved: text.capacity() as u64, used: text.len() as u64 };
         let open = self.open_spans.as_ref().map(MemoryUse::of).unwrap_or_default();
         let rows = MemoryUse::of(spans) + MemoryUse::of(events) + MemoryUse::of(entries);
         let others = MemoryUse::of(links) + MemoryUse::of(contexts) + MemoryUse::of(losses);
-        rows + others + late + MemoryUse::of(earlier) + MemoryUse::of(marks) + open + text
+        let named = MemoryUse::of(marks) + MemoryUse::of(gauges);
+        rows + others + late + MemoryUse::of(earlier) + named + open + text
     }
 
     /// Empties the batch but keeps its memory. If that is far more than was needed, half of it is given
@@ -534,6 +557,7 @@ impl Batch {
         self.contexts.clear();
         self.losses.clear();
         self.marks.clear();
+        self.gauges.clear();
         self.writer_stat = None;
         self.open_spans = None;
         self.drained.clear();

@@ -108,14 +108,14 @@ impl RunRow {
     }
 
     /// Continues with what the file still has of the run; losses are written again. `counts` are spans,
-    /// unfinished ones, events, links, entries and marks; `others` the last moment, and what was pruned.
+    /// unfinished ones, events, links, entries, marks and samples of gauges; `others` the last moment, and what was pruned.
     pub(crate) fn resume(
         &mut self,
         conn: &Connection,
-        counts: [i64; 6],
+        counts: [i64; 7],
         others: [i64; 4],
     ) -> rusqlite::Result<()> {
-        let [spans, unfinished, events, links, entries, _] = counts;
+        let [spans, unfinished, events, links, entries, ..] = counts;
         let [last_ns, pruned_spans, pruned_events, pruned_entries] = others;
         self.sums = Totals {
             spans,

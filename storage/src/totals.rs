@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use crate::record::{EntryRow, EventRow, LinkRow, LossRow, MarkRow, SpanRow};
+use crate::record::{EntryRow, EventRow, GaugeRow, LinkRow, LossRow, MarkRow, SpanRow};
 
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
@@ -86,6 +86,11 @@ impl Totals {
     /// Not counted: marks are not part of what the program recorded.
     pub(crate) fn see_mark(&mut self, mark: &MarkRow) {
         self.last_ns = self.last_ns.max(mark.at_ns).max(mark.until_ns.unwrap_or(i64::MIN));
+    }
+
+    /// Not counted: the row of the run has no column for it.
+    pub(crate) fn see_gauge(&mut self, gauge: &GaugeRow) {
+        self.last_ns = self.last_ns.max(gauge.at_ns);
     }
 
     /// The run has gone on until then.

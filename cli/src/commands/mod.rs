@@ -11,6 +11,7 @@ mod explain;
 mod export;
 mod fields;
 pub(crate) mod flame;
+pub(crate) mod gauges;
 mod guide;
 mod hist;
 mod info;
@@ -121,6 +122,8 @@ commands! {
     Flame flame,
     /// Show how the durations of one name are distributed
     Hist hist,
+    /// Show values that the program has set, over time
+    Gauges gauges,
     /// Export spans to other tools: trace viewers, tracing back ends, spreadsheets
     Export export,
     /// Generate a known load, record it, and verify every span

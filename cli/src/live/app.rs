@@ -17,6 +17,7 @@ pub(crate) enum View {
     Tree(RowKey, TraceKey),
     Open,
     Stalls,
+    Gauges,
     Flame,
     Help,
 }
@@ -94,6 +95,7 @@ impl App {
             View::Tree(_, key) => Subject::Tree(*key),
             View::Open => Subject::Open,
             View::Stalls => Subject::Stalls,
+            View::Gauges => Subject::Gauges,
             View::Flame => Subject::Flame,
             View::Table | View::Help => Subject::Table,
         };
@@ -185,6 +187,7 @@ impl App {
             Action::Help => return self.help(),
             Action::Open => return self.toggle(View::Open),
             Action::Stalls => return self.toggle(View::Stalls),
+            Action::Gauges => return self.toggle(View::Gauges),
             Action::Flame => return self.toggle(View::Flame),
             Action::Filter => {
                 self.filter_before = self.filter.clone();

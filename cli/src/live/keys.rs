@@ -22,6 +22,7 @@ pub(crate) enum Action {
     Help,
     Open,
     Stalls,
+    Gauges,
     Flame,
     Filter,
     SortNext,
@@ -43,7 +44,7 @@ pub(crate) enum Action {
 }
 
 /// The keys, as the help screen lists them.
-pub(crate) const KEYS: [(&str, &str); 18] = [
+pub(crate) const KEYS: [(&str, &str); 19] = [
     ("Up Down j k", "one row; PgUp PgDn a screen; g G first and last"),
     (
         "Enter",
@@ -60,6 +61,7 @@ pub(crate) const KEYS: [(&str, &str); 18] = [
     ("p space", "stop at this moment; again: go on"),
     ("o", "open spans by thread, those that hang in red with a !"),
     ("b", "what blocked the executor: the longest entries on threads that run futures, by name"),
+    ("v", "values that the program has set: each gauge with its last value, and its trend"),
     ("f", "text flame graph of the end of the window"),
     ("m", "ask the recording to write a mark"),
     ("e", "append the selected row to a file, as a line of JSON"),
@@ -114,6 +116,7 @@ fn pressed(code: KeyCode) -> Option<Action> {
         KeyCode::Char('?' | 'h') | KeyCode::F(1) => Action::Help,
         KeyCode::Char('o') => Action::Open,
         KeyCode::Char('b') => Action::Stalls,
+        KeyCode::Char('v') => Action::Gauges,
         KeyCode::Char('f') => Action::Flame,
         KeyCode::Char('/') => Action::Filter,
         KeyCode::Char('s') => Action::SortNext,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use spandrel_query::{Callsite, CountedBy, OpenSpan, Run, Span, StackTree, Stall};
+use spandrel_query::{Callsite, CountedBy, Gauge, OpenSpan, Run, Span, StackTree, Stall};
 use spandrel_storage::Histogram;
 
 use super::sums::Sums;
@@ -28,6 +28,7 @@ pub(crate) enum Subject {
     Detail(RowKey),
     Open,
     Stalls,
+    Gauges,
     Flame,
     Tree(TraceKey),
 }
@@ -155,6 +156,7 @@ pub(crate) enum SubjectData {
     Detail(Box<Detail>),
     Open(Vec<OpenLine>),
     Stalls(Box<Blocked>),
+    Gauges(Vec<Gauge>),
     Flame(Box<Flame>),
     /// Nothing if no span of the trace has closed.
     Tree(TraceKey, Option<Box<TraceAnalysis>>),

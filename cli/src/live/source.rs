@@ -215,6 +215,7 @@ impl Open {
                 part.open_spans(reader)?,
                 &rows,
             )),
+            Subject::Gauges => SubjectData::Gauges(subject_reader::gauges(reader, &part)?),
             Subject::Stalls => {
                 SubjectData::Stalls(Box::new(subject_reader::stalls(reader, &part)?))
             }

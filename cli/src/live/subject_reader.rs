@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use spandrel_query::OrderRows as _;
 use spandrel_query::{
-    Columns, CountedBy, OpenSpan, Reader, Run, Scan, SlowBy, Slowest, SpanRef, Stacks,
+    Columns, CountedBy, Gauge, OpenSpan, Reader, Run, Scan, SlowBy, Slowest, SpanRef, Stacks,
 };
 use spandrel_storage::Error;
 
@@ -28,6 +28,11 @@ const STALLED_P99: i64 = 10;
 const STALLED_MIN_NS: i64 = SECOND_NS;
 /// If no span of a name ended in the window, open ones older than this are stalled.
 const STALLED_UNKNOWN_NS: i64 = 30 * SECOND_NS;
+
+/// Samples of gauges that are read, the newest ones.
+const SAMPLES_MAX: u32 = 50_000;
+/// Columns of the trend of a gauge.
+const TREND_PARTS: usize = 60;
 
 /// The part of a run that is read.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +87,12 @@ impl Part<'_> {
         reader.scan_entries_between(&scan, begin, end.saturating_sub(1), one)?;
         Ok(coverage)
     }
+}
+
+/// Values that the program has set.
+pub(crate) fn gauges(reader: &Reader, part: &Part<'_>) -> Result<Vec<Gauge>, Error> {
+    let Part { run, from_ns, until_ns, .. } = *part;
+    reader.gauges(run.id, from_ns, until_ns, TREND_PARTS, Some(SAMPLES_MAX))
 }
 
 /// One name: over time, its slowest spans, and those that are open.

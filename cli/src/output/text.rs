@@ -24,6 +24,49 @@ pub(crate) fn is_terminal_control(character: char) -> bool {
             | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
+/// A number of any size, as people write it: `42`, `1,250`, `0.25`, `-2.346`, `1.500e21`.
+pub(crate) fn number(value: f64) -> String {
+    let size = value.abs();
+    if value.fract() == 0.0 && size < 1e15 {
+        let sign = if value < 0.0 { "-" } else { "" };
+        return format!("{sign}{}", count(size as u64));
+    }
+    if !(1e-4..1e15).contains(&size) {
+        return match value.is_finite() {
+            true => format!("{value:.3e}"),
+            false => value.to_string(),
+        };
+    }
+    // Four figures, or all before the point.
+    let decimals = (3 - size.log10().floor() as i32).clamp(0, 7) as usize;
+    let rounded = format!("{value:.decimals$}");
+    match rounded.contains('.') {
+        true => rounded.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => rounded,
+    }
+}
+
+/// Values over time in a row, between their smallest and largest; where there is none, the one before holds.
+pub(crate) fn trend(values: &[Option<f64>]) -> String {
+    const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let known = || values.iter().flatten().copied().filter(|value| value.is_finite());
+    let (least, most) = (known().fold(f64::MAX, f64::min), known().fold(f64::MIN, f64::max));
+    let mut last = ' ';
+    let level = |value: &Option<f64>| {
+        if let Some(value) = value {
+            // Infinite ones, too, are at an end.
+            let share = match most > least {
+                true => (value / 2.0 - least / 2.0) / (most / 2.0 - least / 2.0),
+                false => 0.5,
+            };
+            let at = (share.clamp(0.0, 1.0) * 7.0).round() as usize;
+            last = LEVELS.get(at).copied().unwrap_or(last);
+        }
+        last
+    };
+    values.iter().map(level).collect()
+}
+
 /// `text` with control characters escaped, and those that change the direction of writing.
 pub(crate) fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());

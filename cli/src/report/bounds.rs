@@ -48,6 +48,8 @@ pub(crate) const FAILED_TRACES: usize = 10;
 pub(crate) const LOSSES: usize = 100;
 /// Marks on the charts.
 pub(crate) const MARKS: usize = 100;
+/// Gauges that are drawn.
+pub(crate) const GAUGES: usize = 60;
 /// Rows of the comparison.
 pub(crate) const DIFF_ROWS: usize = 200;
 /// JSON of more bytes than this is compressed.

@@ -57,6 +57,8 @@ pub(crate) struct Document {
     /// Spans that failed by name and by what they say, the most frequent first.
     pub failures: Vec<FailureFact>,
     pub heatmap: Option<Heatmap>,
+    /// Values that the program has set, by name.
+    pub gauges: Vec<GaugeFact>,
     pub diff: Option<Diff>,
 }
 
@@ -117,6 +119,22 @@ pub(crate) struct MarkFact {
     pub label: String,
     pub at_ns: i64,
     pub until_ns: Option<i64>,
+}
+
+/// A value that the program has set.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct GaugeFact {
+    pub name: String,
+    pub samples: u64,
+    /// How often it was set.
+    pub updates: u64,
+    /// `None`, here and below: none that is a number.
+    pub last: Option<f64>,
+    pub min: Option<f64>,
+    pub mean: Option<f64>,
+    pub max: Option<f64>,
+    /// The last value in each column of the window; `None`: none there.
+    pub values: Vec<Option<f64>>,
 }
 
 /// The name of spans. Callsites that have name and target in common are one.

@@ -11,7 +11,7 @@ use crate::output::text;
 const TEMPLATE: &str = include_str!("web/template.html");
 
 /// One after the other, a script each, in one scope.
-const SCRIPTS: [&str; 20] = [
+const SCRIPTS: [&str; 21] = [
     include_str!("web/format.js"),
     include_str!("web/dom.js"),
     include_str!("web/theme.js"),
@@ -24,6 +24,7 @@ const SCRIPTS: [&str; 20] = [
     include_str!("web/sandwich.js"),
     include_str!("web/timeline.js"),
     include_str!("web/table.js"),
+    include_str!("web/gauges.js"),
     include_str!("web/overview.js"),
     include_str!("web/errors.js"),
     include_str!("web/trace_detail.js"),

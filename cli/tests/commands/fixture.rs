@@ -12,8 +12,8 @@ use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use serde_json::Value;
 use spandrel::{Profiler, ProfilerBuilder};
 use spandrel_storage::{
-    Batch, CallsiteKind, EventRow, LossRow, RunInfo, SpanRow, Status, Store, StoreOptions,
-    WriterStatRow,
+    Batch, CallsiteKind, EventRow, GaugeRow, LossRow, RunInfo, SpanRow, Status, Store,
+    StoreOptions, WriterStatRow,
 };
 use tempfile::TempDir;
 use tracing_subscriber::layer::SubscriberExt;
@@ -252,6 +252,15 @@ fn batch(store: &mut Store, number: u32) -> Batch {
             entries: 0,
             thread_id: None,
         });
+    }
+    // Jobs that wait, and a share that is not known at first.
+    for (version, at) in (1..=10_u64).zip((500_000_000_i64..).step_by(1_000_000_000)) {
+        let jobs = (version * u64::from(number)) as f64;
+        let share = if version == 1 { f64::NAN } else { version as f64 / 16.0 };
+        for (name, value, updates) in [("jobs.waiting", jobs, 3), ("cache.hits", share, 1)] {
+            let version = version * updates;
+            batch.gauges.push(GaugeRow { name: name.into(), at_ns: at, value, version, updates });
+        }
     }
     batch.writer_stat = Some(WriterStatRow {
         at_ns: 10_000_000_000,

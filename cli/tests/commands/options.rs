@@ -42,7 +42,7 @@ const SHARED: [&str; 19] = [
 const RULES: &str = "[[rule]]\nmetric = \"unfinished\"\nmax = 0\n\n[[rule]]\nspan = \"http.request\"\nmetric = \"calls\"\nmax = 1000\n";
 
 /// Each command with what it needs to do something.
-const COMMANDS: [(&str, &[&str]); 28] = [
+const COMMANDS: [(&str, &[&str]); 29] = [
     ("top", &[]),
     ("open", &["--db", "sub/open.db", "--run", "1"]),
     ("slow", &[]),
@@ -52,6 +52,7 @@ const COMMANDS: [(&str, &[&str]); 28] = [
     ("explain", &["http.request", "--sel", "p85.."]),
     ("flame", &[]),
     ("hist", &["http.request"]),
+    ("gauges", &[]),
     ("export", &["ndjson"]),
     ("load", &["--rate", "500", "--for", "40ms", "--threads", "1"]),
     ("record", &[]),
@@ -185,6 +186,7 @@ fn lines(command: &str, option: &str) -> (Vec<String>, Vec<String>) {
             "explain" => &["--sort", "difference:asc"],
             "flame" => &["--sort", "width_ns:asc"],
             "hist" => &["--sort", "count:asc"],
+            "gauges" => &["--sort", "last:asc"],
             "open" => &["--sort", "age_ns:asc"],
             _ => &["--sort", "run:asc"],
         },
@@ -194,6 +196,7 @@ fn lines(command: &str, option: &str) -> (Vec<String>, Vec<String>) {
             }
             "explain" => &["--columns", "field"],
             "hist" => &["--columns", "count"],
+            "gauges" => &["--columns", "gauge"],
             _ => &["--columns", "run"],
         },
         "format" if command == "tail" => &["-f", "ndjson"],
@@ -236,6 +239,7 @@ fn lines(command: &str, option: &str) -> (Vec<String>, Vec<String>) {
         ("fail-empty", "runs") => base = vec!["runs", "--db", "sub/empty.db"],
         ("limit", "tail") => base = vec!["tail"],
         ("format", "export") => base = vec!["export"],
+        ("fail-empty", "gauges") => base = vec!["gauges", "--since", "+9900ms"],
         ("fail-empty", "record") => {}
         ("fail-empty", "flame" | "report") => base.extend(["-w", "dur>1h"]),
         ("fail-empty", _) => base.extend(["-w", "dur>1h"]),

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "collected")]
 use std::path::PathBuf;
+use std::time::Duration;
 
 use spandrel_ring::RingOptions;
 use tracing_core::LevelFilter;
@@ -27,6 +28,9 @@ const RING: usize = 65_536;
 /// The same where slots are kept until what was in them is committed.
 const RING_IN_FILE: usize = 4 * RING;
 
+/// Longest interval between two samples of gauges, in milliseconds: a day.
+const GAUGE_INTERVAL_MAX: usize = 86_400_000;
+
 /// The names of environment variables that are settings begin with this.
 pub(super) const VARIABLE_PREFIX: &str = "SPANDREL_";
 
@@ -48,6 +52,8 @@ pub struct ProfilerBuilder {
     pub(crate) entries: EntryRules,
     pub(crate) arguments: Arguments,
     pub(crate) redaction: Redaction,
+    pub(crate) gauge_interval: Duration,
+    pub(crate) process_gauges: bool,
     /// The environment variables that settings come from, to be named in messages.
     pub(crate) variables: Vec<&'static str>,
     #[cfg(feature = "database")]
@@ -100,6 +106,8 @@ impl Default for ProfilerBuilder {
             entries: EntryRules::default(),
             arguments: Arguments::default(),
             redaction: Redaction::default(),
+            gauge_interval: Duration::from_secs(1),
+            process_gauges: false,
             variables: Vec::new(),
             #[cfg(feature = "database")]
             database: DatabaseSettings::default(),
@@ -276,6 +284,22 @@ impl ProfilerBuilder {
         self
     }
 
+    /// How often gauges are sampled that were set: [`Profiler::gauge`](crate::Profiler::gauge). Default 1 s, at least 1 ms.
+    #[cfg(feature = "gauges")]
+    pub fn gauge_interval(mut self, interval: Duration) -> Self {
+        self.gauge_interval = interval;
+        self
+    }
+
+    /// Whether this process itself is watched, by gauges once an interval: `process.cpu_percent` (100 is one processor),
+    /// `process.resident_bytes`, `process.threads` and `process.open_files`. Linux; elsewhere there are none. Default
+    /// `false`: a program that sets no gauges has no thread for them.
+    #[cfg(feature = "gauges")]
+    pub fn process_gauges(mut self, are_recorded: bool) -> Self {
+        self.process_gauges = are_recorded;
+        self
+    }
+
     /// What is stored of the command line's arguments. Default [`Arguments::Redacted`].
     pub fn arguments(mut self, arguments: Arguments) -> Self {
         self.arguments = arguments;
@@ -336,6 +360,8 @@ impl ProfilerBuilder {
         self.check_range("partitions", self.partitions, 1, PARTITIONS_MAX)?;
         self.check_range("max_open_spans", self.max_open_spans, 1, 1 << 24)?;
         self.check_range("max_field_bytes", self.max_field_bytes, 0, FIELD_BYTES_MAX)?;
+        let interval = usize::try_from(self.gauge_interval.as_millis()).unwrap_or(usize::MAX);
+        self.check_range("gauge_interval", interval, 1, GAUGE_INTERVAL_MAX)?;
         match memory::available() {
             Some(available) => self.check_memory(others, available),
             None => Ok(()),

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::str::FromStr;
+use std::time::Duration;
 
 use tracing_core::LevelFilter;
 
@@ -12,7 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::recorder::entry_rules::NotRules;
 
 /// All variables that are read here.
-const SETTINGS: [&str; 24] = [
+const SETTINGS: [&str; 26] = [
     "SPANDREL_DB",
     "SPANDREL_COLLECT",
     "SPANDREL_LABEL",
@@ -37,6 +38,8 @@ const SETTINGS: [&str; 24] = [
     "SPANDREL_LIVE_READERS",
     "SPANDREL_CRASH_PROOF",
     "SPANDREL_SIGNAL_HANDLER",
+    "SPANDREL_GAUGE_INTERVAL_MS",
+    "SPANDREL_PROCESS_GAUGES",
 ];
 /// Variables that the command line and the tests of spandrel read. They are set, too, when those start a
 /// program.
@@ -168,8 +171,24 @@ pub(crate) fn builder(
     if let Some(names) = from.get("SPANDREL_REDACT") {
         builder = builder.redact_fields(names.to_string_lossy().split(','));
     }
+    if let Some(ms) = from.number("SPANDREL_GAUGE_INTERVAL_MS")? {
+        builder.gauge_interval = Duration::from_millis(ms as u64);
+    }
+    if let Some(are_recorded) = from.switch("SPANDREL_PROCESS_GAUGES")? {
+        builder.process_gauges = with_gauges(are_recorded)?;
+    }
     builder.variables = from.found();
     Ok(Some(builder))
+}
+
+/// Whether the process is watched; an error if it should be, and cannot.
+fn with_gauges(are_recorded: bool) -> Result<bool, Error> {
+    if are_recorded && cfg!(not(feature = "gauges")) {
+        let message = "SPANDREL_PROCESS_GAUGES is set, and this program was built without gauges: give its dependency on \
+                       spandrel the feature `gauges`, or unset the variable";
+        return Err(Error::new(ErrorKind::InvalidOption, message));
+    }
+    Ok(are_recorded)
 }
 
 /// A builder that knows where to record to. Whoever names the folder of a collector may have named a profile for the
@@ -223,7 +242,6 @@ impl FromStr for Arguments {
 #[cfg(feature = "database")]
 mod tests {
     use std::collections::BTreeSet;
-    use std::time::Duration;
 
     use super::*;
     use crate::redact::Secrecy;
@@ -268,6 +286,8 @@ mod tests {
             ("SPANDREL_REDACT", "card,!key"),
             ("SPANDREL_CRASH_PROOF", if cfg!(feature = "crash-proof") { "1" } else { "0" }),
             ("SPANDREL_SIGNAL_HANDLER", "false"),
+            ("SPANDREL_GAUGE_INTERVAL_MS", "70"),
+            ("SPANDREL_PROCESS_GAUGES", if cfg!(feature = "gauges") { "1" } else { "0" }),
         ];
         let builder = builder(from(&variables)).unwrap().unwrap();
         assert_eq!(builder.entries.to_string(), "off,a::b=all");
@@ -292,6 +312,8 @@ mod tests {
         assert_eq!(builder.database.store.max_age, Some(Duration::from_secs(60)));
         assert_eq!((builder.busy_time, builder.database.control), (false, false));
         assert!(!builder.status_rules);
+        assert_eq!(builder.gauge_interval, Duration::from_millis(70));
+        assert_eq!(builder.process_gauges, cfg!(feature = "gauges"));
         assert!(!builder.database.store.live_readers);
         assert_eq!(builder.arguments, Arguments::Omitted);
         let secrecy = |name| builder.redaction.secrecy(name);

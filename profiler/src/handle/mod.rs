@@ -22,9 +22,15 @@ mod collected;
 #[cfg(feature = "database")]
 mod database;
 
+// Values that the program sets.
+#[cfg(feature = "gauges")]
+mod gauges;
+
 pub use self::builder::{Arguments, ProfilerBuilder};
 #[cfg(feature = "database")]
 pub use self::database::{Commit, Commits, ReadError, Tap, TappedSpan};
+#[cfg(feature = "gauges")]
+pub use self::gauges::{Gauge, GaugeValue, Samples};
 pub use self::profiler::Profiler;
 pub use self::report::Report;
 pub use self::section::Section;

@@ -41,6 +41,8 @@ pub(super) struct Handle {
     pub(super) recorder: Arc<Recorder>,
     pub(super) backend: Box<dyn Backend>,
     pub(super) marks: Arc<dyn Marks>,
+    #[cfg(feature = "gauges")]
+    pub(super) gauges: Arc<super::gauges::Sampling>,
     /// The process that all this belongs to; a forked child has a copy, but not the backend's other end.
     pub(super) pid: u32,
 }
@@ -78,6 +80,8 @@ impl Profiler {
     /// | `SPANDREL_SIGNAL_HANDLER` | `ProfilerBuilder::signal_handler`, likewise |
     /// | `SPANDREL_MAX_BYTES` | [`ProfilerBuilder::max_bytes`] |
     /// | `SPANDREL_MAX_AGE_S` | [`ProfilerBuilder::max_age`], seconds |
+    /// | `SPANDREL_GAUGE_INTERVAL_MS` | `ProfilerBuilder::gauge_interval`, milliseconds; feature `gauges` |
+    /// | `SPANDREL_PROCESS_GAUGES` | `ProfilerBuilder::process_gauges`: `true` or `1`, `false` or `0`; likewise |
     ///
     /// If the profiler cannot be had, because another process records into the file, say, or a variable
     /// cannot be understood, the program goes on with one that is switched off, and one line on the
@@ -168,6 +172,8 @@ impl Profiler {
         let Some(handle) = &self.handle else { return Ok(()) };
         handle.check_caller("flush")?;
         handle.check_open("cannot flush: the profiler is closed")?;
+        #[cfg(feature = "gauges")]
+        handle.gauges.record_all();
         handle.backend.flush(timeout)
     }
 
@@ -302,9 +308,22 @@ impl Profiler {
         recorder: Arc<Recorder>,
         backend: Box<dyn Backend>,
         marks: Arc<dyn Marks>,
+        gauge_interval: Duration,
     ) -> Self {
         let pid = std::process::id();
-        Self { handle: Some(Arc::new(Handle { recorder, backend, marks, pid })) }
+        #[cfg(feature = "gauges")]
+        let gauges = super::gauges::Sampling::new(&recorder, gauge_interval);
+        _ = gauge_interval;
+        Self {
+            handle: Some(Arc::new(Handle {
+                recorder,
+                backend,
+                marks,
+                #[cfg(feature = "gauges")]
+                gauges,
+                pid,
+            })),
+        }
     }
 }
 
@@ -348,6 +367,8 @@ impl Handle {
             return Ok(Report::default());
         }
         self.backend.check_caller("close")?;
+        #[cfg(feature = "gauges")]
+        self.gauges.close();
         self.backend.close()
     }
 }

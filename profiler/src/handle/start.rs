@@ -29,6 +29,17 @@ impl ProfilerBuilder {
 
 impl Profiler {
     fn start(builder: ProfilerBuilder) -> Result<Self, Error> {
+        let has_process_gauges = builder.process_gauges;
+        let profiler = Self::start_somewhere(builder)?;
+        #[cfg(feature = "gauges")]
+        if has_process_gauges {
+            profiler.sample_process();
+        }
+        _ = has_process_gauges;
+        Ok(profiler)
+    }
+
+    fn start_somewhere(builder: ProfilerBuilder) -> Result<Self, Error> {
         #[cfg(feature = "collected")]
         if let Some(folder) = builder.collected.clone() {
             return Self::start_collected(builder, folder);

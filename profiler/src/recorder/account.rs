@@ -290,7 +290,7 @@ mod tests {
                         account.unfinished += 3;
                         account.cut += 3;
                     }
-                    2 => account.forget_stored([7, 0, 0, 0], 3, DropReason::FileRemoved),
+                    2 => account.forget_stored([7, 0, 0, 0, 0], 3, DropReason::FileRemoved),
                     _ => account.batches += 1,
                 }
                 shown.show(&account);

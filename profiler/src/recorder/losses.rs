@@ -11,9 +11,11 @@ pub(crate) enum Kind {
     Event,
     Link,
     Entry,
+    /// A sample of a gauge.
+    Gauge,
 }
 
-pub(crate) const KINDS: usize = 4;
+pub(crate) const KINDS: usize = 5;
 const _: () = assert!(KINDS == CLASSES, "each kind is a class of the ring's claims");
 
 /// A count for each [`Kind`].

@@ -24,6 +24,14 @@ pub(crate) fn cut(mut label: String) -> String {
     label
 }
 
+/// The same of a text that is another's.
+#[cfg(feature = "gauges")]
+pub(crate) fn cut_str(label: &str) -> &str {
+    let fits =
+        (0..=label.len().min(LABEL_BYTES_MAX)).rev().find(|end| label.is_char_boundary(*end));
+    &label[..fits.unwrap_or(0)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

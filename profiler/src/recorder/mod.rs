@@ -52,6 +52,7 @@ pub(crate) mod described;
 pub(crate) mod threads;
 
 // Named moments.
+pub(crate) mod gauges;
 pub(crate) mod mark;
 
 // Ticks, and the timeline.

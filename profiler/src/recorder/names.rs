@@ -88,6 +88,23 @@ impl Names {
     }
 }
 
+#[cfg(feature = "gauges")]
+impl Names {
+    /// The same for a gauge.
+    #[cold]
+    pub(crate) fn add_gauge(&self, number: u32, name: &str) -> bool {
+        #[cfg(feature = "crash-proof")]
+        if let Some(file) = &self.file {
+            // The last quarter is for callsites, as with threads.
+            let (used, room) = file.names().used();
+            return used <= room / 4 * 3
+                && file.names().append(names::GAUGE, &[number.into()], &[name]).is_ok();
+        }
+        _ = (number, name);
+        true
+    }
+}
+
 /// 1 is ERROR, 5 is TRACE.
 #[cfg(feature = "crash-proof")]
 fn level_number(metadata: &Metadata<'_>) -> u64 {

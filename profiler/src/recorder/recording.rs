@@ -14,6 +14,8 @@ use crate::recorder::callsites::Callsites;
 use crate::recorder::clock::Clock;
 use crate::recorder::counters::Counters;
 use crate::recorder::entry_rules::{Entries, EntryRules, TICKS_MIN};
+#[cfg(feature = "gauges")]
+use crate::recorder::gauges;
 use crate::recorder::local::state::{NO_OWNER, OWNERS};
 use crate::recorder::losses::{DropReason, Kind};
 use crate::recorder::names::Names;
@@ -52,6 +54,9 @@ pub(crate) struct Recorder {
     /// The rule of a front end that has no other.
     pub(crate) rule: Arc<Rule>,
     pub(crate) tally: Tally,
+    /// Gauges that were asked for.
+    #[cfg(feature = "gauges")]
+    pub(crate) gauges: gauges::Gauges,
     /// Whether the time inside spans is measured.
     pub(crate) busy_time: bool,
     /// Whether fields with names of OpenTelemetry's conventions tell how spans have ended.
@@ -257,6 +262,8 @@ impl Recorder {
             counters,
             open,
             callsites: Callsites::new(options.entries.clone(), names.clone()),
+            #[cfg(feature = "gauges")]
+            gauges: gauges::Gauges::new(names.clone()),
             threads: Threads::new(names),
             next_id: AtomicU64::new(options.first_id.max(1)),
             next_layer: AtomicU64::new(0),
@@ -291,6 +298,26 @@ impl Recorder {
         // Relaxed: as in `take_ids`.
         self.next_id.fetch_max(above + 1, Ordering::Relaxed);
         Some(self.take_ids(1))
+    }
+
+    /// The name of a gauge with this number.
+    #[cfg(feature = "database")]
+    pub(crate) fn gauge_name(&self, number: u32) -> Option<Arc<str>> {
+        #[cfg(feature = "gauges")]
+        return self.gauges.name(number);
+        #[cfg(not(feature = "gauges"))]
+        {
+            _ = number;
+            None
+        }
+    }
+
+    /// How often a gauge was asked for that could not be had.
+    pub(crate) fn gauges_refused(&self) -> u64 {
+        #[cfg(feature = "gauges")]
+        return self.gauges.refused();
+        #[cfg(not(feature = "gauges"))]
+        0
     }
 
     /// Whether the ring lies in a file, which outlives the process.

@@ -65,6 +65,12 @@ pub struct Stats {
     /// left. When less than a quarter of the ring is free, they are dropped as `ring_full`, so that
     /// spans have the room.
     pub entries: Ledger,
+    /// The ledger of the samples of gauges, see `Profiler::gauge`: one a gauge and interval in which it was set. They
+    /// give way to spans as entries do.
+    pub gauges: Ledger,
+    /// How often a gauge was asked for that could not be had: there were 1,024 others, or its ring file had no room for
+    /// its name.
+    pub gauges_refused: u64,
     /// Spans that are open now; not part of the ledger until they close.
     pub open: u64,
     /// Spans that were stored without an end, because they were open at `close()`.
@@ -127,24 +133,29 @@ impl Stats {
         Ledger { recorded, stored, dropped, in_flight }
     }
 
-    /// Whether the identity `recorded = stored + dropped + in_flight` holds for spans, events, links
-    /// and entries.
+    /// Whether the identity `recorded = stored + dropped + in_flight` holds for spans, events, links,
+    /// entries and samples of gauges.
     #[must_use]
     pub fn balances(&self) -> bool {
-        [&self.spans(), &self.events, &self.links, &self.entries].into_iter().all(Ledger::balances)
+        let ledgers = [&self.spans(), &self.events, &self.links, &self.entries, &self.gauges];
+        ledgers.into_iter().all(Ledger::balances)
     }
 }
 
 impl fmt::Display for Stats {
-    /// One line: `recorded 1000 = stored 990 + dropped 10 (ring_full 10) + in flight 0`; then events and
-    /// entries that were dropped, if any were.
+    /// One line: `recorded 1000 = stored 990 + dropped 10 (ring_full 10) + in flight 0`; then events,
+    /// entries and samples of gauges that were dropped, if any were.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "recorded {} = stored {} + dropped {} + in flight {}",
             self.recorded, self.stored, self.dropped, self.in_flight
         )?;
-        for (what, ledger) in [("events", &self.events), ("entries", &self.entries)] {
+        for (what, ledger) in [
+            ("events", &self.events),
+            ("entries", &self.entries),
+            ("samples of gauges", &self.gauges),
+        ] {
             if ledger.dropped.total() > 0 {
                 write!(f, "; {what} dropped {} of {}", ledger.dropped, ledger.recorded)?;
             }
@@ -176,7 +187,8 @@ impl Stats {
         };
         format!(
             concat!(
-                r#"{{"spans":{},"events":{},"links":{},"entries":{},"unfinished":{},"cut":{},"log_unplaced":{},"#,
+                r#"{{"spans":{},"events":{},"links":{},"entries":{},"gauges":{},"gauges_refused":{},"#,
+                r#""unfinished":{},"cut":{},"log_unplaced":{},"#,
                 r#""ring_high_water":{},"ring_capacity":{},"batches":{},"timed_out":{},"#,
                 r#""callsites":{{"kept":{},"below_level":{}}},"#,
                 r#""marks":{{"stored":{},"dropped":{}}},"file_bytes":{},"last_error":{},"#,
@@ -186,6 +198,8 @@ impl Stats {
             ledger(&self.events),
             ledger(&self.links),
             ledger(&self.entries),
+            ledger(&self.gauges),
+            self.gauges_refused,
             self.unfinished,
             self.cut,
             self.log_unplaced,

@@ -34,6 +34,8 @@ pub(crate) fn of(recorder: &Recorder, account: Option<Account>) -> (Stats, bool)
         events: ledger(Kind::Event),
         links: ledger(Kind::Link),
         entries: ledger(Kind::Entry),
+        gauges: ledger(Kind::Gauge),
+        gauges_refused: recorder.gauges_refused(),
         open: recorder.open.count(),
         unfinished: account.unfinished,
         cut: account.cut,
@@ -86,30 +88,31 @@ mod tests {
     /// Counts that agree.
     fn sound() -> Snapshot {
         let mut dropped_early = Drops::default();
-        dropped_early[DropReason::RingFull as usize] = [5, 6, 7, 8];
+        dropped_early[DropReason::RingFull as usize] = [5, 6, 7, 8, 9];
         let mut account = Account {
-            taken: [80, 70, 60, 50],
-            held: [10, 20, 30, 5],
-            stored: [60, 45, 25, 40],
+            taken: [80, 70, 60, 50, 40],
+            held: [10, 20, 30, 5, 4],
+            stored: [60, 45, 25, 40, 31],
             duplicates: 3,
             unfinished: 4,
             ..Account::default()
         };
-        account.drop_many([7, 5, 5, 5], DropReason::StoreError);
+        account.drop_many([7, 5, 5, 5, 5], DropReason::StoreError);
         account.drop_unfinished(2, DropReason::StoreError);
-        Snapshot { account, published: [100, 90, 80, 60], dropped_early, is_cut: false }
+        Snapshot { account, published: [100, 90, 80, 60, 45], dropped_early, is_cut: false }
     }
 
-    fn ledgers(snapshot: &Snapshot, closed: bool) -> [Ledger; 4] {
-        [Kind::Span, Kind::Event, Kind::Link, Kind::Entry]
+    fn ledgers(snapshot: &Snapshot, closed: bool) -> [Ledger; 5] {
+        [Kind::Span, Kind::Event, Kind::Link, Kind::Entry, Kind::Gauge]
             .map(|kind| ledger(snapshot, kind, 1, closed))
     }
 
     #[test]
     fn a_ledger_whose_counts_agree_balances() {
-        let [spans, events, links, entries] = ledgers(&sound(), false);
+        let [spans, events, links, entries, gauges] = ledgers(&sound(), false);
         assert!(spans.balances() && events.balances() && links.balances(), "{spans:?} {events:?}");
         assert_eq!((entries.recorded, entries.stored, entries.in_flight), (68, 40, 15));
+        assert_eq!((gauges.recorded, gauges.stored, gauges.in_flight), (54, 31, 9));
         assert_eq!((spans.recorded, spans.stored, spans.in_flight), (107, 64, 29));
         assert_eq!((spans.dropped.ring_full, spans.dropped.store_error), (5, 9));
         assert_eq!((events.recorded, events.stored, events.in_flight), (96, 45, 40));
@@ -131,7 +134,7 @@ mod tests {
             ("stored twice", |account| account.stored[0] += 60),
             ("not counted as stored", |account| account.stored[0] = 0),
             ("dropped and not counted", |account| account.dropped = Drops::default()),
-            ("dropped twice", |account| account.drop_many([7, 0, 0, 0], DropReason::StoreError)),
+            ("dropped twice", |account| account.drop_many([7, 0, 0, 0, 0], DropReason::StoreError)),
             ("in the ledger already", |account| account.duplicates += 1),
         ];
         for (what, cook) in cooks {

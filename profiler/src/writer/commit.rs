@@ -385,7 +385,7 @@ impl Writer {
             }
             Err(error) => return self.refused_by(&error, began),
         };
-        let lost = [mended.spans, mended.events, mended.links, mended.entries];
+        let lost = [mended.spans, mended.events, mended.links, mended.entries, mended.gauges];
         for (count, lost) in pending.counts.iter_mut().zip(lost) {
             *count -= lost;
         }

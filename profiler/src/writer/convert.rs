@@ -7,8 +7,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use spandrel_storage::{
-    Batch, CallsiteInfo, CallsiteKind, EntryRow, Error, EventRow, LateChild, LinkRow, SpanRow,
-    Status as RowStatus, Store, TraceContext, TraceContextRow,
+    Batch, CallsiteInfo, CallsiteKind, EntryRow, Error, EventRow, GaugeRow, LateChild, LinkRow,
+    SpanRow, Status as RowStatus, Store, TraceContext, TraceContextRow,
 };
 
 use crate::recorder::Recorder;
@@ -17,7 +17,7 @@ use crate::recorder::described::Described;
 use crate::recorder::fields::Fields;
 use crate::recorder::open_spans::Seen;
 use crate::recorder::record::{
-    self, Entries, Entry, EventHead, ParentIds, ParentLink, Record, SpanHead, Status,
+    self, Entries, Entry, EventHead, GaugeSample, ParentIds, ParentLink, Record, SpanHead, Status,
 };
 #[cfg(feature = "crash-proof")]
 use crate::recorder::ring_file::dead_names::{DeadCallsite, DeadNames};
@@ -325,6 +325,10 @@ impl Converter {
                     let row = self.entry(&entry, store);
                     batch.entries.push(row);
                 }
+                Some(Record::Gauge(sample)) => {
+                    let row = self.gauge(&sample);
+                    batch.gauges.push(row);
+                }
                 None => {}
             }
             left -= 1;
@@ -335,6 +339,20 @@ impl Converter {
         }
         batch.text = self.json.end();
         self.tell_late(store, batch);
+    }
+
+    #[cold]
+    fn gauge(&self, sample: &GaugeSample) -> GaugeRow {
+        let GaugeSample { number, at, value, version, updates } = *sample;
+        #[cfg(feature = "crash-proof")]
+        let of_another = self.names.as_ref().and_then(|names| names.gauge(number).cloned());
+        #[cfg(not(feature = "crash-proof"))]
+        let of_another = None;
+        let name = of_another.or_else(|| self.recorder.gauge_name(number));
+        // A number comes after its name; and if not, its values are still told apart from others.
+        let name = name.unwrap_or_else(|| format!("gauge {number}").into());
+        let (at_ns, value) = (self.timeline.ns(at), f64::from_bits(value));
+        GaugeRow { name, at_ns, value, version, updates }
     }
 
     /// Corrects rows that may be in the file already.

@@ -147,8 +147,8 @@ pub fn records(data: &[u8]) {
 
 /// How many rows there are of each kind.
 fn rows(batch: &Batch) -> PerKind {
-    let Batch { spans, events, links, entries, .. } = batch;
-    [spans.len(), events.len(), links.len(), entries.len()].map(|n| n as u64)
+    let Batch { spans, events, links, entries, gauges, .. } = batch;
+    [spans.len(), events.len(), links.len(), entries.len(), gauges.len()].map(|n| n as u64)
 }
 
 fn check(batch: &Batch) {

@@ -21,9 +21,10 @@ pub(super) fn with_elsewhere(object: &str, stored: PerKind) -> String {
     if stored == PerKind::default() {
         return object.to_owned();
     }
-    let [spans, events, links, entries] = stored;
-    let value =
-        format!(r#"{{"spans":{spans},"events":{events},"links":{links},"entries":{entries}}}"#);
+    let [spans, events, links, entries, gauges] = stored;
+    let value = format!(
+        r#"{{"spans":{spans},"events":{events},"links":{links},"entries":{entries},"gauges":{gauges}}}"#
+    );
     with_member(object, ELSEWHERE, &value)
 }
 
@@ -45,10 +46,11 @@ mod tests {
             assert_eq!(all.as_object().unwrap().len(), members + 1);
         }
         assert_eq!(with_member("no object", "d", "1"), "no object");
-        assert_eq!(with_elsewhere("{}", [0; 4]), "{}");
+        assert_eq!(with_elsewhere("{}", [0; 5]), "{}");
         let said: serde_json::Value =
-            serde_json::from_str(&going_on(&with_elsewhere("{}", [1, 2, 3, 4]))).unwrap();
+            serde_json::from_str(&going_on(&with_elsewhere("{}", [1, 2, 3, 4, 5]))).unwrap();
         assert_eq!(said["elsewhere"]["spans"], 1);
+        assert_eq!(said["elsewhere"]["gauges"], 5);
         assert_eq!((&said["elsewhere"]["entries"], &said["goes_on"]), (&4.into(), &true.into()));
     }
 }

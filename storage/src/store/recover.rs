@@ -31,6 +31,8 @@ pub struct Recovered {
     pub entries: u64,
     /// Marks of the run that are stored.
     pub marks: u64,
+    /// Samples of gauges of the run that are stored.
+    pub gauges: u64,
 }
 
 impl Store {
@@ -237,8 +239,8 @@ impl Store {
 /// How much the file has of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RunTotals {
-    /// Spans, unfinished ones, events, links, entries and marks.
-    counts: [i64; 6],
+    /// Spans, unfinished ones, events, links, entries, marks and samples of gauges.
+    counts: [i64; 7],
     /// The last moment, and what was pruned: spans, events and entries.
     others: [i64; 4],
     /// The last id, and what was dropped: to see whether anything has changed.
@@ -254,6 +256,7 @@ pub(super) fn run_totals(
 ) -> rusqlite::Result<RunTotals> {
     let said = "SELECT spans, unfinished, events, links, entries,
                   (SELECT count(*) FROM main.mark WHERE run_id = ?1),
+                  (SELECT count(*) FROM main.gauge WHERE run_id = ?1),
                   last_ns, pruned_spans, pruned_events, pruned_entries, last_id, dropped_spans,
                   dropped_events, dropped_entries
                 FROM main.run WHERE id = ?1";
@@ -263,13 +266,14 @@ pub(super) fn run_totals(
                      (SELECT count(*) FROM main.link WHERE run_id = ?1),
                      (SELECT count(*) FROM main.entry WHERE run_id = ?1) + pruned_entries,
                      (SELECT count(*) FROM main.mark WHERE run_id = ?1),
+                     (SELECT count(*) FROM main.gauge WHERE run_id = ?1),
                      0, pruned_spans, pruned_events, pruned_entries, 0, 0, 0, 0
                    FROM (SELECT coalesce(max(pruned_spans), 0) AS pruned_spans,
                            coalesce(max(pruned_events), 0) AS pruned_events,
                            coalesce(max(pruned_entries), 0) AS pruned_entries
                          FROM main.run WHERE id = ?1)";
     let read = |row: &Row<'_>| {
-        let mut all = RunTotals { counts: [0; 6], others: [0; 4], changes: [0; 4] };
+        let mut all = RunTotals { counts: [0; 7], others: [0; 4], changes: [0; 4] };
         let places = all.counts.iter_mut().chain(&mut all.others).chain(&mut all.changes);
         for (at, place) in places.enumerate() {
             *place = row.get(at)?;
@@ -283,9 +287,9 @@ pub(super) fn run_totals(
 }
 
 pub(super) fn recovered(found: RunTotals) -> Recovered {
-    let [spans, unfinished, events, links, entries, marks] =
+    let [spans, unfinished, events, links, entries, marks, gauges] =
         found.counts.map(|n| u64::try_from(n).unwrap_or(0));
-    Recovered { whole: false, spans, unfinished, events, links, entries, marks }
+    Recovered { whole: false, spans, unfinished, events, links, entries, marks, gauges }
 }
 
 /// Makes the connection neither merge the log nor delete it when it is closed.

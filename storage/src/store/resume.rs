@@ -48,6 +48,8 @@ pub struct Resumed {
     pub links: u64,
     /// Entries stored.
     pub entries: u64,
+    /// Samples of gauges stored, without those that were deleted since.
+    pub gauges: u64,
     /// What was lost, by reason, as far as rows tell of it.
     pub lost: Vec<Lost>,
     /// What the process has written of itself: the memory that it took, and what was wrong.
@@ -91,6 +93,9 @@ impl Store {
         self.interner.begin_threads_above(threads_above);
         self.moved = Moved::default();
         let lost = lost(&self.conn, run.id).context(&self.path, doing)?;
+        let gauges = "SELECT count(*) FROM main.gauge WHERE run_id = ?1";
+        let gauges = self.conn.query_row(gauges, [run.id], |row| row.get(0));
+        let gauges: i64 = gauges.context(&self.path, doing)?;
         let count = |n: i64| u64::try_from(n).unwrap_or(0);
         let sums = &run.sums;
         let resumed = Resumed {
@@ -103,6 +108,7 @@ impl Store {
             events: count(sums.events),
             links: count(sums.links),
             entries: count(sums.entries),
+            gauges: count(gauges),
             lost,
             report: run.report.clone(),
         };

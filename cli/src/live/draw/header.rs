@@ -273,6 +273,7 @@ fn second_line(canvas: &mut Canvas<'_>, y: u16, app: &App, page: &Page) {
         }
         View::Open => "open spans".into(),
         View::Stalls => "stalls".into(),
+        View::Gauges => "values".into(),
         View::Flame => "flame".into(),
         View::Help => "help".into(),
     };

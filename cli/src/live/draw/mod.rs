@@ -3,6 +3,7 @@
 mod canvas;
 mod detail;
 mod flame;
+mod gauges;
 mod header;
 mod help;
 mod open;
@@ -35,6 +36,7 @@ pub(crate) fn draw(buffer: &mut Buffer, app: &mut App, appearance: Appearance) {
         View::Tree(..) => tree::draw(&mut body, app),
         View::Open => open::draw(&mut body, app),
         View::Stalls => stalls::draw(&mut body, app),
+        View::Gauges => gauges::draw(&mut body, app),
         View::Flame => flame::draw(&mut body, app),
     }
     if bottom > 0 {
@@ -71,6 +73,7 @@ fn footer(canvas: &mut Canvas<'_>, app: &App) {
                 ("s", "sort"),
                 ("1-4", "window"),
                 ("o", "open"),
+                ("v", "values"),
                 ("f", "flame"),
                 ("m", "mark"),
                 ("p", "pause"),

@@ -71,6 +71,45 @@ fn stalls() -> SubjectData {
     SubjectData::Stalls(Box::new(of_whole(&reader, subject_reader::stalls)))
 }
 
+fn gauges() -> SubjectData {
+    let gauge = |name: &str, values: &[f64]| {
+        let mut gauge = spandrel_query::Gauge::default();
+        gauge.name = name.into();
+        gauge.trend = values.iter().map(|value| Some(*value)).collect();
+        (gauge.last, gauge.samples) = (values.last().copied(), values.len() as u64);
+        gauge.min = values.iter().copied().reduce(f64::min);
+        gauge.max = values.iter().copied().reduce(f64::max);
+        gauge
+    };
+    let mut none = gauge("not a number", &[]);
+    none.trend = vec![None; 60];
+    let rising: Vec<f64> = (0..60).map(f64::from).collect();
+    let hostile = "\u{1b}[2J\u{202e}".repeat(20);
+    SubjectData::Gauges(vec![
+        gauge("queue_depth", &rising),
+        gauge("process.resident_bytes", &[1e6; 60]),
+        gauge(&hostile, &[f64::MIN, f64::INFINITY, f64::MAX]),
+        none,
+    ])
+}
+
+#[test]
+fn each_gauge_has_a_line_with_its_last_value_and_its_trend() {
+    let mut app = shown(page(Vec::new(), gauges()));
+    app.apply(Action::Gauges);
+    let seen = lines(&mut app, (200, 12));
+    let text = seen.join("\n");
+    let of = |name: &str| seen.iter().find(|line| line.contains(name)).expect(&text);
+    let depth = of("queue_depth");
+    assert!(depth.trim_start().starts_with("59 ") && depth.ends_with("0 .. 59"), "{text}");
+    assert!(depth.contains("▁▁▁▁▁▂▂") && depth.contains("▇▇▇█████"), "{text}");
+    assert!(of("process.resident_bytes").contains("MB"), "{text}");
+    assert!(of("not a number").trim_start().starts_with("- "), "{text}");
+    // Without room for its ends, the newest part of the trend.
+    let narrow = lines(&mut app, (40, 12)).join("\n");
+    assert!(narrow.contains("▇█████") && !narrow.contains("0 .. 59"), "{narrow}");
+}
+
 /// What held its executor in front, before the one that called it, and no other thread.
 #[test]
 fn what_blocked_the_executor_is_a_name_a_line() {
@@ -288,6 +327,7 @@ fn no_figure_is_cut_on_eighty_columns() {
         (Some(Action::Enter), shown_detail),
         (Some(Action::Open), SubjectData::Open(subject_reader::lines(false, open_spans(), &[]))),
         (Some(Action::Stalls), stalls()),
+        (Some(Action::Gauges), gauges()),
         (Some(Action::Enter), tree(&reader, &spans[0])),
     ];
     for (key, subject) in all {
@@ -453,6 +493,7 @@ fn every_view_fits_every_size() {
                 SubjectData::Flame(Box::new(of_whole(&reader, subject_reader::flame))),
             ),
             (Some(Action::Stalls), stalls()),
+            (Some(Action::Gauges), gauges()),
             (Some(Action::Help), SubjectData::Table),
             (Some(Action::Filter), SubjectData::Table),
             (Some(Action::Mark), SubjectData::Table),

@@ -141,6 +141,17 @@ impl Notes {
         }
     }
 
+    pub(crate) fn gauges(&mut self, more: usize) {
+        if more > 0 {
+            self.list.push(format!(
+                "Values: the first {} by name; {} more {} left out.",
+                bounds::GAUGES,
+                text::count(more as u64),
+                text::agree(more as u64, "is", "are")
+            ));
+        }
+    }
+
     pub(crate) fn top(&mut self, more: usize) {
         if more > 0 {
             self.list.push(format!(

@@ -8,6 +8,7 @@ mod compare;
 mod facts;
 mod failures;
 mod flame;
+mod gauges;
 mod longest;
 mod losses;
 mod names;
@@ -69,6 +70,9 @@ pub(crate) fn report(profile: &Profile, asked: &Asked<'_>) -> Result<Document, F
     let timeline = pass.longest.finish(&texts.threads);
     notes.timeline(&timeline);
     document.timeline = Some(timeline);
+    let (gauges, more) = gauges::gauges(profile, document.window)?;
+    notes.gauges(more);
+    document.gauges = gauges;
     document.findings.clone_from(&asked.findings);
     let failures = match document.run.errors {
         0 => failures::Failures::default(),

@@ -143,6 +143,7 @@ function topTable() {
 
 function overviewView() {
   const top = topTable();
+  const gauges = gaugesSection();
   const notes = doc.notes.length > 0
     ? el("section", { class: "notes" }, el("h2", null, "What this page leaves out"),
       el("ul", null, doc.notes.map((note) => el("li", null, note))))
@@ -155,11 +156,12 @@ function overviewView() {
     ? el("p", { class: "note" }, "⟳ lives long: each time it was entered counts") : null;
   const empty = doc.run.spans === 0 ? el("p", { class: "empty" }, "The run has no spans.") : null;
   return {
-    node: el("div", null, facts(), findings() || "", el("h2", null, "Where the time went"), empty || "", top, long || "", losses || "", notes),
+    node: el("div", null, facts(), findings() || "", el("h2", null, "Where the time went"), empty || "", top, long || "", gauges.node || "", losses || "", notes),
     search: top.search,
     show: () => {},
     paint: () => {
       for (const spark of document.querySelectorAll(".spark")) spark.redraw();
+      gauges.paint();
     },
   };
 }

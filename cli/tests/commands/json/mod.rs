@@ -86,6 +86,7 @@ const READING: &[(&[&str], Of, &str)] = &[
     (&["flame", "--weight", "calls", "--root", "db.query"], Of::Run, "flame"),
     (&["hist", "http.request"], Of::Run, "hist"),
     (&["hist", "no.such"], Of::Run, "hist"),
+    (&["gauges"], Of::Run, "gauges"),
     (&["export"], Of::File, "export"),
     (&["runs"], Of::File, "runs"),
     (&["sql", "--recipes"], Of::File, "sql --recipes"),

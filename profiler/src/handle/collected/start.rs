@@ -71,7 +71,7 @@ impl Profiler {
         file.begin_collected();
         let marks = Arc::new(MarksInFile::new(Arc::clone(&recorder)));
         let backend = Collected::new(Arc::clone(&recorder), consumer, Arc::clone(&marks), folder);
-        Ok(Self::with(recorder, Box::new(backend), marks))
+        Ok(Self::with(recorder, Box::new(backend), marks, builder.gauge_interval))
     }
 }
 

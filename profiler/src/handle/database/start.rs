@@ -235,6 +235,6 @@ impl Profiler {
             path,
             copy_log_bytes_max,
         };
-        Ok(Self::with(recorder, Box::new(backend), state))
+        Ok(Self::with(recorder, Box::new(backend), state, builder.gauge_interval))
     }
 }

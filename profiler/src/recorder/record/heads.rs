@@ -2,9 +2,9 @@
 
 use super::entries::Entries;
 use super::layout::{
-    APART, CALLSITE_HIGH, COUNTS_SHIFT, EVENT_WORDS, EntryWords, EventWords, KIND_ENTRY,
-    KIND_EVENT, KIND_LINK, KIND_SHIFT, LEFT_OUT_SHIFT, LinkWords, SLOT_WORDS, Slot, THREAD_MAX,
-    UPPER_SHIFT, callsite_high, callsite_low, id_and,
+    APART, CALLSITE_HIGH, COUNTS_SHIFT, EVENT_WORDS, EntryWords, EventWords, GaugeWords,
+    KIND_ENTRY, KIND_EVENT, KIND_GAUGE, KIND_LINK, KIND_SHIFT, LEFT_OUT_SHIFT, LinkWords,
+    SLOT_WORDS, Slot, THREAD_MAX, UPPER_SHIFT, callsite_high, callsite_low, id_and,
 };
 use super::status::Status;
 use crate::recorder::losses::Kind;
@@ -161,6 +161,36 @@ impl EndingEntry {
     }
 }
 
+/// What a gauge has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GaugeSample {
+    /// Which gauge of the recording.
+    pub(crate) number: u32,
+    /// When it was sampled.
+    pub(crate) at: u64,
+    /// The bits of the value, a floating-point number.
+    pub(crate) value: u64,
+    /// How often it was set since the recording began ...
+    pub(crate) version: u64,
+    /// ... and since the sample before.
+    pub(crate) updates: u64,
+}
+
+impl GaugeSample {
+    #[cfg_attr(not(feature = "gauges"), allow(dead_code, reason = "then others have recorded it"))]
+    pub(crate) fn words(&self) -> Slot {
+        let mut words = [0; SLOT_WORDS];
+        let mut gauge = GaugeWords::write(&mut words);
+        gauge.set_header(KIND_GAUGE << KIND_SHIFT);
+        gauge.set_number(self.number.into());
+        gauge.set_at(self.at);
+        gauge.set_value(self.value);
+        gauge.set_version(self.version);
+        gauge.set_updates(self.updates);
+        words
+    }
+}
+
 /// A record, read back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Record<'a> {
@@ -168,6 +198,7 @@ pub(crate) enum Record<'a> {
     Event(EventHead, &'a [u64]),
     Link(Link),
     Entry(Entry),
+    Gauge(GaugeSample),
 }
 
 impl Record<'_> {
@@ -177,6 +208,7 @@ impl Record<'_> {
             Self::Event(..) => Kind::Event,
             Self::Link(_) => Kind::Link,
             Self::Entry(_) => Kind::Entry,
+            Self::Gauge(_) => Kind::Gauge,
         }
     }
 
@@ -187,6 +219,7 @@ impl Record<'_> {
             Self::Span(head, _) => Some(head.end),
             Self::Event(head, _) => Some(head.at),
             Self::Entry(entry) => Some(entry.left),
+            Self::Gauge(sample) => Some(sample.at),
             Self::Link(_) => None,
         }
     }

@@ -17,6 +17,7 @@
 //! * event: the number of `words` of fields; `L` as above.
 //! * entry: with `L` it counts as a call. It has another kind if the time inside the parent that its span's
 //!   record tells does not include this entry.
+//! * sample of a gauge: nothing else in the header.
 //!
 //! A word of two parts has an id in its lower bits and 16 other bits above: so ids have [`ID_BITS`]. A
 //! callsite's number has 27 bits; the upper ones, `callsite'`, are 0 except in the largest programs.
@@ -46,6 +47,7 @@ pub(super) const KIND_UNTIMED: u64 = 3;
 pub(super) const KIND_ENTRY: u64 = 4;
 /// An entry that is apart.
 const KIND_ENTRY_APART: u64 = 5;
+pub(super) const KIND_GAUGE: u64 = 6;
 /// In the header of an entry: it is of that kind.
 pub(crate) const APART: u64 = 1 << KIND_SHIFT;
 const _: () = assert!(KIND_ENTRY << KIND_SHIFT | APART == KIND_ENTRY_APART << KIND_SHIFT);
@@ -220,6 +222,19 @@ words! {
     }
 }
 
+words! {
+    /// A sample of a gauge. It has no id.
+    GaugeWords[SLOT_WORDS] {
+        header 0: set_header;
+        2: number, set_number;
+        3: at, set_at;
+        /// The bits of a floating-point number.
+        4: value, set_value;
+        5: version, set_version;
+        6: updates, set_updates;
+    }
+}
+
 impl<'a> EntriesWords<&'a Slot> {
     /// Those of a wide span with these words.
     #[inline(always)]
@@ -246,6 +261,7 @@ impl Header {
             KIND_EVENT => Some(Kind::Event),
             KIND_LINK => Some(Kind::Link),
             KIND_ENTRY | KIND_ENTRY_APART => Some(Kind::Entry),
+            KIND_GAUGE => Some(Kind::Gauge),
             _ => None,
         }
     }

@@ -27,7 +27,9 @@ mod tests;
 
 pub(crate) use self::closing::ClosingSpan;
 pub(crate) use self::entries::Entries;
-pub(crate) use self::heads::{Earlier, EndingEntry, Entry, EventHead, Link, Record, SpanHead};
+pub(crate) use self::heads::{
+    Earlier, EndingEntry, Entry, EventHead, GaugeSample, Link, Record, SpanHead,
+};
 pub(crate) use self::layout::{
     AGAIN, APART, CALLSITE_LOW_MAX, COUNT_BIAS, ENTERED, EVENT_WORDS, EntriesWords, FIRST_ID_MAX,
     ID_BITS, SLOT_WORDS, SPAN_WORDS, SPAN_WORDS_WIDE, Slot, SpanWords, THREAD_MAX, UNTIMED,

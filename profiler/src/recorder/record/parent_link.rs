@@ -127,7 +127,7 @@ pub(crate) fn parent_ids(words: &[u64]) -> Option<ParentIds> {
             let entry = EntryWords::read(words)?;
             Some(ParentIds { is_entry: true, id: entry.span(), parent: id_of(entry.around()) })
         }
-        Kind::Event | Kind::Link => None,
+        Kind::Event | Kind::Link | Kind::Gauge => None,
     }
 }
 

@@ -1,10 +1,10 @@
 //! Records, read back.
 
 use super::entries::Entries;
-use super::heads::{Earlier, Entry, EventHead, Link, Record, SpanHead};
+use super::heads::{Earlier, Entry, EventHead, GaugeSample, Link, Record, SpanHead};
 use super::layout::{
     AGAIN, APART, COUNT_BIAS, COUNTED, COUNTS, ENTERED, EVENT_WORDS, EntriesWords, EntryWords,
-    EventWords, Header, LEFT_OUT, LinkWords, SAYS_INSIDE, SPAN_WORDS, SPAN_WORDS_WIDE,
+    EventWords, GaugeWords, Header, LEFT_OUT, LinkWords, SAYS_INSIDE, SPAN_WORDS, SPAN_WORDS_WIDE,
     STATUS_SHIFT, STRAY, Slot, SpanWords, THREAD_MAX, WIDE, callsite, id_of, upper_of,
 };
 #[cfg(feature = "collected")]
@@ -123,6 +123,16 @@ pub(crate) fn read(words: &[u64]) -> Option<Record<'_>> {
                 earlier: Earlier { count: entry.earlier(), busy: entry.earlier_busy() },
                 is_apart: header.has(APART),
                 counted: header.has(COUNTED),
+            }))
+        }
+        Kind::Gauge => {
+            let gauge = GaugeWords::read(words)?;
+            Some(Record::Gauge(GaugeSample {
+                number: u32::try_from(gauge.number()).ok()?,
+                at: gauge.at(),
+                value: gauge.value(),
+                version: gauge.version(),
+                updates: gauge.updates(),
             }))
         }
     }

@@ -114,12 +114,12 @@ pub(crate) fn largest_id(words: &[u64]) -> u64 {
 }
 
 /// Which words have ids: of a span its id, parent and root; of an event its id and span; of an entry the span and the one
-/// around it.
+/// around it. A sample of a gauge has none.
 fn ids_in(words: &[u64]) -> std::ops::Range<usize> {
     match Header::of(words).and_then(Header::kind) {
         Some(Kind::Span) => 1..4,
         Some(Kind::Event | Kind::Link | Kind::Entry) => 1..3,
-        None => 0..0,
+        Some(Kind::Gauge) | None => 0..0,
     }
 }
 

@@ -5,10 +5,11 @@
 //! ours is much larger than what was read.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use spandrel_ring::file::Name;
 
-use super::layout::names;
+use super::layout::{GAUGES_MAX, names};
 use crate::recorder::callsites::Callsites;
 use crate::recorder::described::Described;
 use crate::recorder::entry_rules::RuleOf;
@@ -56,6 +57,7 @@ pub(crate) struct DeadNames {
     pub(crate) run: Option<DeadRun>,
     pub(crate) callsites: HashMap<u32, DeadCallsite>,
     pub(crate) threads: HashMap<u32, ThreadInfo>,
+    gauges: HashMap<u32, Arc<str>>,
     /// How it was closed: when, in ticks; marks that were dropped; callsites that were kept, and those below the level.
     pub(crate) ended: Option<[u64; 4]>,
     /// Names that make no sense.
@@ -165,6 +167,7 @@ impl DeadNames {
                 })
                 .is_some(),
             names::THREAD => self.add_thread(name).is_some(),
+            names::GAUGE => self.add_gauge(name).is_some(),
             names::RUN => {
                 let run = DeadRun::read(name);
                 let is_run = run.is_some();
@@ -191,6 +194,18 @@ impl DeadNames {
         let name = (*has_name == 1).then(|| (*text).to_owned());
         self.threads.entry(number).or_insert(ThreadInfo { number, os_id: *os_id, name });
         Some(())
+    }
+
+    fn add_gauge(&mut self, name: &Name<'_>) -> Option<()> {
+        let ([number, ..], [text, ..]) = (name.numbers, name.texts.as_slice()) else { return None };
+        let number = u32::try_from(*number).ok().filter(|it| (*it as usize) < GAUGES_MAX)?;
+        self.gauges.entry(number).or_insert_with(|| (*text).into());
+        Some(())
+    }
+
+    /// The name of a gauge.
+    pub(crate) fn gauge(&self, number: u32) -> Option<&Arc<str>> {
+        self.gauges.get(&number)
     }
 
     /// There are records of threads for which there was no number.

@@ -17,6 +17,8 @@
 //! The writer's account: which copy is to be read, and two copies; see [`account`](crate::recorder::account). Who reads them
 //! takes `Account::of_words`.
 
+#[allow(unused_imports, reason = "for whoever reads")]
+pub(crate) use crate::recorder::gauges::GAUGES_MAX;
 use crate::recorder::losses::{KINDS, REASONS};
 use crate::recorder::open_spans::{INLINE_WORDS, SpanSlot};
 use crate::recorder::record::SLOT_WORDS;
@@ -51,6 +53,8 @@ pub(crate) mod names {
     /// Nothing more comes; before the file says that it is closed. Numbers: when, in ticks; marks that were dropped;
     /// callsites that were kept, and those below the level.
     pub(crate) const END: u8 = 7;
+    /// A gauge. Number: its own, below [`GAUGES_MAX`](super::GAUGES_MAX). Text: its name.
+    pub(crate) const GAUGE: u8 = 8;
 }
 
 /// The words of the header that are the recorder's.

@@ -141,7 +141,7 @@ impl Ring {
         let (id, mut ids, last_id, lost) = match resumed {
             Some(resumed) => {
                 let closed = resumed.spans.saturating_sub(resumed.unfinished);
-                taken = [closed, resumed.events, resumed.links, resumed.entries];
+                taken = [closed, resumed.events, resumed.links, resumed.entries, resumed.gauges];
                 raw::add(&mut taken, told_in(&resumed.lost)[DropReason::RowRefused as usize]);
                 let ids = OwnIds::resumed(resumed.first_id, resumed.last_id, &drained);
                 (resumed.run_id, ids, resumed.last_id, resumed.lost)

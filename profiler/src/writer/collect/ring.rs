@@ -416,7 +416,8 @@ impl Ring {
         let recovery = recover.trying(&mut again).run()?;
         tries.taken(goes_on);
         check_place(store)?;
-        let rest = recovery.spans + recovery.events + recovery.links + recovery.entries;
+        let rest =
+            recovery.spans + recovery.events + recovery.links + recovery.entries + recovery.gauges;
         let rest = rest + records;
         // The program that has closed it may ask what is stored.
         let (mut tails, mut published) = (Vec::new(), PerKind::default());

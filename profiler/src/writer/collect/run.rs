@@ -78,7 +78,7 @@ pub(super) fn told_in(lost: &[Lost]) -> Drops {
     let mut told = Drops::default();
     for (reason, told) in DropReason::ALL.iter().zip(&mut told) {
         if let Some(row) = lost.iter().find(|row| row.reason == reason.as_str()) {
-            *told = [row.spans, row.events, 0, row.entries];
+            *told = [row.spans, row.events, 0, row.entries, 0];
         }
     }
     told
@@ -234,7 +234,8 @@ impl Run {
                     if mended.is_unchanged() {
                         return Err(error);
                     }
-                    let refused = [mended.spans, mended.events, mended.links, mended.entries];
+                    let refused =
+                        [mended.spans, mended.events, mended.links, mended.entries, mended.gauges];
                     let to_ns = self.now_ns();
                     self.batch.losses.extend(loss(DropReason::RowRefused, refused, to_ns));
                     if mended.renumbered > 0 {

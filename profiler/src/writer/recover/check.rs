@@ -161,6 +161,17 @@ impl Check<'_> {
                 }
                 is_sound.then_some(Kind::Entry).ok_or(Kind::Entry)
             }
+            Some(Record::Gauge(sample)) => {
+                let is_sound = self.fits(words, SLOT_WORDS)
+                    && self.names.gauge(sample.number).is_some()
+                    && self.is_moment(sample.at)
+                    && sample.updates <= sample.version
+                    && sample.version < COUNT_END;
+                if is_sound {
+                    self.last_ticks = self.last_ticks.max(sample.at);
+                }
+                is_sound.then_some(Kind::Gauge).ok_or(Kind::Gauge)
+            }
             // Most records are spans.
             None => Err(record::kind(words).unwrap_or(Kind::Span)),
         }

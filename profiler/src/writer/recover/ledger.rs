@@ -36,13 +36,13 @@ impl Told {
         crashed: u64,
     ) -> Self {
         let closed = resumed.spans.saturating_sub(resumed.unfinished);
-        let before = [closed, resumed.events, resumed.links, resumed.entries];
+        let before = [closed, resumed.events, resumed.links, resumed.entries, resumed.gauges];
         let stored: PerKind = std::array::from_fn(|kind| before[kind].saturating_add(stored[kind]));
         let mut drops = sane(&scan.account.drops());
         // Found damaged here, and by whoever began to recover it before.
         let told = |reason: DropReason, kind: usize| {
             let row = resumed.lost.iter().find(|lost| lost.reason == reason.as_str());
-            row.map_or(0, |lost| [lost.spans, lost.events, 0, lost.entries][kind])
+            row.map_or(0, |lost| [lost.spans, lost.events, 0, lost.entries, 0][kind])
         };
         let damaged: PerKind = std::array::from_fn(|kind| {
             told(DropReason::Damaged, kind).saturating_add(scan.damaged[kind])
@@ -100,13 +100,13 @@ impl Told {
         let mut drops = Drops::default();
         for (reason, drops) in DropReason::ALL.iter().zip(&mut drops) {
             if let Some(row) = resumed.lost.iter().find(|row| row.reason == reason.as_str()) {
-                *drops = [row.spans, row.events, 0, row.entries];
+                *drops = [row.spans, row.events, 0, row.entries, 0];
             }
         }
         let row = &mut drops[DropReason::FileRemoved as usize];
         row.iter_mut().zip(lost).for_each(|(sum, n)| *sum = sum.saturating_add(n));
         Self {
-            stored: [closed, resumed.events, resumed.links, resumed.entries],
+            stored: [closed, resumed.events, resumed.links, resumed.entries, resumed.gauges],
             crashed: 0,
             drops,
             unfinished: resumed.unfinished,
@@ -158,7 +158,7 @@ impl Told {
     ) -> Vec<LossRow> {
         let rows = DropReason::ALL.iter().zip(self.drops).filter_map(|(reason, lost)| {
             let told = resumed.lost.iter().find(|told| told.reason == reason.as_str());
-            let mut told = told.map_or([0; KINDS], |it| [it.spans, it.events, 0, it.entries]);
+            let mut told = told.map_or([0; KINDS], |it| [it.spans, it.events, 0, it.entries, 0]);
             let told_here = match reason {
                 DropReason::Damaged => damaged_told,
                 DropReason::RowRefused => refused_told,
@@ -198,6 +198,7 @@ impl Told {
             events: self.events(),
             links: self.ledger(Kind::Link),
             entries: self.ledger(Kind::Entry),
+            gauges: self.ledger(Kind::Gauge),
             unfinished: self.unfinished,
             cut: self.cut,
             callsites: self.callsites,

@@ -318,7 +318,8 @@ impl<'a> Recover<'a> {
                     if mended.is_unchanged() {
                         return Err(error.into());
                     }
-                    let refused = [mended.spans, mended.events, mended.links, mended.entries];
+                    let refused =
+                        [mended.spans, mended.events, mended.links, mended.entries, mended.gauges];
                     let to_ns = self.converter.timeline.now_ns();
                     self.batch.losses.extend(loss(DropReason::RowRefused, refused, to_ns));
                     raw::add(&mut lost, refused);
@@ -365,7 +366,7 @@ pub(in crate::writer) fn began_before(
 
 /// A row for what was lost, if anything was.
 pub(in crate::writer) fn loss(reason: DropReason, lost: PerKind, to_ns: i64) -> Option<LossRow> {
-    let [spans, events, _, entries] = lost;
+    let [spans, events, _, entries, _] = lost;
     (spans + events + entries > 0).then(|| LossRow {
         reason: reason.as_str(),
         from_ns: 0,
@@ -386,8 +387,8 @@ impl Scan {
     /// Whether much is damaged, and nothing sound. (A link says too little to make no sense.)
     pub(super) fn makes_no_sense(&self) -> bool {
         let damaged = self.damaged.iter().fold(self.open_damaged, |sum, n| sum.saturating_add(*n));
-        let [spans, events, _, entries] = self.sound;
-        damaged >= DAMAGED_MUCH && spans + events + entries == 0 && self.open.is_empty()
+        let [spans, events, _, entries, gauges] = self.sound;
+        damaged >= DAMAGED_MUCH && spans + events + entries + gauges == 0 && self.open.is_empty()
     }
 
     /// Whether there is anything that can be stored, or that was lost.

@@ -31,6 +31,8 @@ pub struct Recovery {
     pub links: u64,
     /// Entries that were moved.
     pub entries: u64,
+    /// Samples of gauges that were moved.
+    pub gauges: u64,
     /// Spans that were open, and are stored as crashed.
     pub crashed: u64,
     /// How many of these have lost fields that were just being changed.
@@ -79,7 +81,7 @@ impl Scan {
     /// What is in it, as far as it is known before anything is stored.
     pub(super) fn told(&self, path: &Path) -> Recovery {
         let run = self.names.run.as_ref();
-        let [spans, events, links, entries] = self.sound;
+        let [spans, events, links, entries, gauges] = self.sound;
         let now_ns = self.timeline.now_ns();
         let open = self.open.iter().take(OPEN_TOLD).map(|left| {
             let seen = &left.seen;
@@ -108,6 +110,7 @@ impl Scan {
             events,
             links,
             entries,
+            gauges,
             crashed: self.open.len() as u64,
             torn: self.open.iter().filter(|left| left.is_torn).count() as u64,
             damaged: self.damaged.iter().sum::<u64>() + self.open_damaged + self.clock_damaged,

@@ -36,8 +36,8 @@ fn lost(recovery: &Recovery) -> u64 {
 fn a_ring_that_nobody_has_drained_is_stored_as_it_was_recorded() {
     let left = Left::by(100);
     let scan = left.scan().unwrap();
-    assert_eq!(scan.sound, [400, 100, 100, 0]);
-    assert_eq!((scan.damaged, scan.abandoned, scan.open_damaged), ([0; 4], 0, 0));
+    assert_eq!(scan.sound, [400, 100, 100, 0, 0]);
+    assert_eq!((scan.damaged, scan.abandoned, scan.open_damaged), ([0; 5], 0, 0));
     assert_eq!(scan.published, scan.sound);
     let names: Vec<_> = scan.open.iter().map(|left| left.seen.callsite).collect();
     assert_eq!(names.len(), 2);
@@ -270,6 +270,6 @@ fn what_slow_threads_record_is_not_damaged() {
         read()
     });
     let scan = left.scan().unwrap();
-    assert_eq!((scan.damaged, scan.open_damaged), ([0; 4], 0));
+    assert_eq!((scan.damaged, scan.open_damaged), ([0; 5], 0));
     assert_eq!((scan.open.len(), scan.sound[0]), (1, 500));
 }

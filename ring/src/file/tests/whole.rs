@@ -62,7 +62,7 @@ fn a_header_says_what_it_was_told() {
     assert_eq!(reader.drainer().unwrap(), [0; super::super::DRAINER_WORDS]);
     let seen = reader.partition(2).unwrap();
     assert_eq!((seen.tail, seen.given_back), (75, Some(60)));
-    assert_eq!(reader.partition(0).unwrap().published, [0, 24, 5, 0]);
+    assert_eq!(reader.partition(0).unwrap().published, [0, 24, 5, 0, 0]);
     let mut cells = Vec::new();
     let each = |index, cell: Option<&[u64]>| cells.push((index, cell.map(<[u64]>::to_vec)));
     reader.cells(0, 1..4, each).unwrap();
