@@ -23,14 +23,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::registry().with(profiler.layer()).init();
 
     // Asked once an interval, on a thread of the profiler.
-    // ANCHOR: tokio
     let tokio = Handle::current().metrics();
     profiler.sample(move |gauges| {
         gauges.set("tokio.workers", tokio.num_workers());
         gauges.set("tokio.alive_tasks", tokio.num_alive_tasks());
         gauges.set("tokio.global_queue_depth", tokio.global_queue_depth());
     });
-    // ANCHOR_END: tokio
 
     // Set where it changes.
     let waiting = profiler.gauge("jobs.waiting");

@@ -3,7 +3,7 @@
 
 use std::sync::mpsc::channel;
 
-use spandrel::Gauge;
+use spandrel::{Gauge, Ledger};
 use spandrel_tests::prelude::*;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -229,25 +229,27 @@ fn samples_give_way_to_spans_and_are_counted() {
     let other = rusqlite::Connection::open(scratch.db()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let gauge = profiler.gauge("level");
+    let mut n = 0_u64;
     within(&dispatch(&profiler), || {
-        while profiler.stats().dropped.total() == 0 {
-            drop(info_span!("work"));
+        while profiler.stats().gauges.dropped.total() == 0 {
+            (0..100).for_each(|_| drop(info_span!("work")));
+            n += 1;
+            gauge.set(n);
+            profiler.flush(Duration::from_millis(1)).unwrap_err();
         }
     });
-    gauge.set(1);
-    profiler.flush(Duration::from_millis(20)).unwrap_err();
     other.execute_batch("ROLLBACK").unwrap();
-    gauge.set(2);
+    // Now there is room again.
+    profiler.flush(LONG).unwrap();
+    gauge.set(n + 1);
     let report = profiler.close().unwrap();
     assert!(report.balances(), "{report:?}");
-    let gauges = &report.gauges;
-    assert_eq!((gauges.recorded, gauges.stored, gauges.dropped.total()), (2, 1, 1), "{report:?}");
+    let Ledger { recorded, stored, dropped, .. } = report.gauges;
+    assert_eq!((recorded, stored, dropped.total()), (n + 1, n, 1), "{report:?}");
     let db = Database::open(scratch.db());
-    assert_eq!(
-        rows(&db, "level"),
-        [(Some(2.0), 2, 1)],
-        "the version tells of the one that is lost"
-    );
+    let rows = rows(&db, "level");
+    assert_eq!(rows.last(), Some(&(Some((n + 1) as f64), n + 1, 1)));
+    assert_eq!(rows.len() as u64, n, "the version tells of the one that is lost");
 }
 
 #[test]
