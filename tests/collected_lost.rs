@@ -124,8 +124,12 @@ fn a_run_that_ends_by_a_cut_is_never_complete() {
     record(&profiler, 100..200);
     let report = profiler.close().unwrap();
     assert!(report.dropped.file_removed >= 400, "{report}");
-    collector.stop();
+    let (_, told) = collector.stop();
     assert!(!run.is_complete(), "{:?}", run.report);
+    // Nobody knows of more than what was stored.
+    let report = run.report.unwrap_or_default();
+    assert!(report.contains("none of its 400 spans is known to be lost"), "{report}");
+    assert!(say(&told).contains("none is known to be lost"), "{told:?}");
 }
 
 /// One ring is cut while somebody else writes to the profile for some seconds: a batch would wait for that.

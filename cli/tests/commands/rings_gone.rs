@@ -256,6 +256,19 @@ fn a_ring_that_a_collector_has_refused_is_told_apart_from_one_that_it_has_not_ta
 }
 
 #[test]
+fn collect_does_not_reassure_of_what_it_has_not_begun() {
+    let (rings, folder) = (memory(), tempfile::tempdir().unwrap());
+    let (missing, db) = (folder.path().join("missing"), folder.path().join("p.db"));
+    let nowhere = missing.join("p.db");
+    for (rings, db) in [(rings.path(), &nowhere), (missing.as_path(), &db)] {
+        let words = ["collect", rings.to_str().unwrap(), "--once", "-o", db.to_str().unwrap()];
+        let (_, err, code) = run(&mut bare(&words));
+        assert!(code == 3 && err.contains("missing"), "{err}");
+        assert!(!err.contains("nothing is lost"), "{err}");
+    }
+}
+
+#[test]
 fn tail_says_once_that_nothing_comes_as_no_collector_runs() {
     let (rings, folder) = (memory(), tempfile::tempdir().unwrap());
     let db = folder.path().join("p.db");
