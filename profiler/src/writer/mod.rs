@@ -95,7 +95,6 @@ use crate::recorder::Recorder;
 use crate::recorder::account::Account;
 use crate::recorder::clock::Timeline;
 #[cfg(feature = "crash-proof")]
-use crate::recorder::losses::PerKind;
 use crate::recorder::record::Slot;
 use crate::redact::Redaction;
 use crate::writer::control::Flush;
@@ -206,9 +205,6 @@ pub(crate) struct Writer {
     requests: Requests,
     /// Positions of the partitions up to which everything is committed.
     committed: Vec<u64>,
-    /// What the ring was seen to have published, where it lies in a file: some of that is lost if the file is.
-    #[cfg(feature = "crash-proof")]
-    published: PerKind,
     /// Where the ring lies in a file: what is known of slots that are kept.
     keeping: Keeping,
     waiting: Vec<Waiting>,
@@ -293,8 +289,6 @@ impl Writer {
             marks: MarkRows::default(),
             requests,
             committed: vec![0; partitions],
-            #[cfg(feature = "crash-proof")]
-            published: PerKind::default(),
             keeping,
             waiting: Vec::new(),
             pause: PAUSE_MIN,
