@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use spandrel_ring::file::{Liveness, OpenError, Reader, State, monotonic_ns};
 
 use super::scan::{self, said_of_kinds};
-use super::{Refused, RingOwner, about, is_over};
+use super::{Refused, RingOwner, about, is_over, told_of_unmade};
 use crate::error::Error;
 use crate::panics;
 use crate::recorder::clock::Clock;
@@ -139,7 +139,9 @@ fn refused_as(path: &Path, refused: Refused) -> Option<FolderRing> {
 fn look_at(path: &Path) -> Result<Option<FolderRing>, Refused> {
     let mut reader = match Reader::open(path) {
         Ok(reader) => reader,
-        Err(OpenError::NoRing) => return Ok(None),
+        Err(OpenError::NoRing) => {
+            return Ok(told_of_unmade(path, None).map(|why| without_words(path, why.to_string())));
+        }
         Err(OpenError::Io(error)) => return Err(error.into()),
         Err(error) => return Ok(Some(without_words(path, about(path, &error).to_string()))),
     };
