@@ -284,3 +284,48 @@ fn a_descriptor_that_is_another_file_by_now_says_nothing_of_the_ring_file() {
     let db = Database::open(&path);
     assert_eq!(db.count("SELECT count(*) FROM span"), 200);
 }
+
+/// To nothing, and as long again: what was on the first pages is gone. Half of it. The last page.
+const CUTS: [fn(u64) -> Vec<u64>; 4] =
+    [|_| vec![0], |whole| vec![0, whole], |whole| vec![whole / 2], |whole| vec![whole - 4_096]];
+
+/// Nobody looks between the second half of them and the cut.
+#[test]
+fn each_span_of_a_program_whose_ring_file_is_cut_is_in_one_count() {
+    alone!();
+    const SPANS: u64 = 400;
+    let _limit = time_limit(60);
+    for is_collected in [false, true] {
+        for (case, lengths) in CUTS.into_iter().enumerate() {
+            let folder = spandrel_tests::collecting::rings();
+            let database = folder.path().join("p.db");
+            let folder_of_rings = folder.path().join("spandrel");
+            // SAFETY: the process is this test's alone, and no other thread asks for it meanwhile.
+            #[allow(unsafe_code)]
+            unsafe {
+                std::env::set_var("XDG_RUNTIME_DIR", folder.path());
+            }
+            let builder = Profiler::builder().ring_capacity(1 << 14).partitions(2);
+            let builder = match is_collected {
+                true => builder.collected(&folder_of_rings),
+                false => builder.database(&database).crash_proof(true),
+            };
+            let profiler = builder.build().unwrap();
+            let record = || within(&dispatch(&profiler), || (0..SPANS / 4).for_each(|n| one(0, n)));
+            record();
+            let before = profiler.stats();
+            assert_eq!((before.recorded, before.is_crash_proof), (SPANS / 2, true));
+            record();
+            let [ring] = &rings(&folder_of_rings)[..] else { panic!("it has one ring") };
+            let file = std::fs::File::options().write(true).open(ring).unwrap();
+            let whole = file.metadata().unwrap().len();
+            lengths(whole).into_iter().for_each(|length| file.set_len(length).unwrap());
+            record();
+            let report = profiler.close().unwrap();
+            let counted = [report.recorded, report.events.recorded];
+            assert_eq!(counted, [SPANS * 3 / 2, SPANS * 3 / 4], "{is_collected} {case}: {report}");
+            let known = report.stored + report.dropped.file_removed;
+            assert_eq!(known, report.recorded, "{is_collected} {case}: {report}");
+        }
+    }
+}

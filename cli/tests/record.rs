@@ -316,3 +316,97 @@ fn a_program_that_names_its_own_database_is_found_out() {
     assert!(err.contains("recorded into data/own.db") && err.contains("3 spans"), "{err}");
     assert!(err.contains("spandrel top --db data/own.db"), "{err}");
 }
+
+/// Not a test by itself: a program that is collected by a collector of its own, and moves its ring then into the folder that it
+/// was told of. Lives until it is killed.
+#[cfg(all(target_os = "linux", feature = "collected"))]
+#[test]
+fn program_whose_ring_another_collector_has() {
+    use spandrel::collect::{CollectOptions, Collecting, collect};
+    let Some(own) = std::env::var_os("SPANDREL_TEST_TAKEN") else { return };
+    let profiler = spandrel::Profiler::builder().collected(&own).build().unwrap();
+    tracing::subscriber::with_default(profiler.subscriber(), || {
+        (0..3).for_each(|n| tracing::info_span!("work", n).in_scope(|| ()));
+    });
+    let told = std::env::var_os("SPANDREL_COLLECT").unwrap();
+    let other = std::env::var_os("SPANDREL_TEST_OTHER").unwrap();
+    let ring = fs::read_dir(&own).unwrap().next().unwrap().unwrap();
+    let tell = |what| {
+        if let Collecting::Begun { .. } = what {
+            fs::rename(ring.path(), Path::new(&told).join(ring.file_name())).unwrap();
+            fs::write("moved", "").unwrap();
+        }
+    };
+    let options = CollectOptions::default();
+    collect(Path::new(&own), Path::new(&other), &options, || false, tell).unwrap();
+}
+
+#[cfg(all(target_os = "linux", feature = "collected"))]
+#[test]
+fn where_another_collector_has_the_ring_it_is_said_who_and_the_ring_stays() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, runtime) = (tempfile::tempdir().unwrap(), runtime_folder());
+    let own = runtime.path().join("own");
+    fs::create_dir(&own).unwrap();
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o700)).unwrap();
+    let script =
+        r#""$@" </dev/null >/dev/null 2>&1 & echo $!; until [ -e moved ]; do sleep 0.02; done"#;
+    let mut command = record(folder.path(), &["--collect", "-o", "p.db", "--", "sh", "-c", script]);
+    command.arg("sh").arg(std::env::current_exe().unwrap());
+    command.args(["--exact", "program_whose_ring_another_collector_has", "--nocapture"]);
+    command.env("SPANDREL_TEST_TAKEN", &own).env("SPANDREL_TEST_OTHER", folder.path().join("o.db"));
+    let output = command.env("XDG_RUNTIME_DIR", runtime.path()).output().unwrap();
+    let (out, err) = texts(&output);
+    let pid = out.trim().to_owned();
+    let left = Left(pid.clone());
+    assert_eq!(output.status.code(), Some(3), "{out}\n{err}");
+    let said =
+        format!("p.db has nothing of sh: another collector has its ring files, process {pid}");
+    assert!(err.contains(&said) && !err.contains("recorded nothing"), "{err}");
+    let (rings, profile) = told_command(&err);
+    let ring = fs::read_dir(rings).unwrap().next().unwrap().unwrap().path();
+    // As long as the other one lives it is no success to collect, and said why.
+    let (err, code) = collect_once(rings, profile);
+    let nothing = format!("process {pid} drains 1 ring file in");
+    assert!(code == Some(3) && err.contains(&nothing), "{code:?} {err}");
+    drop(left);
+    while ring.exists() {
+        let (err, code) = collect_once(rings, profile);
+        assert!(code == Some(0) || code == Some(3), "{err}");
+    }
+    let rows = "SELECT CAST(count(*) AS TEXT) FROM run";
+    assert_eq!(text(profile, rows).as_deref(), Some("1"), "nothing is lost");
+    fs::remove_dir_all(rings).unwrap();
+}
+
+#[cfg(all(unix, feature = "collected"))]
+#[test]
+fn files_that_somebody_has_taken_out_of_the_folder_are_not_nothing() {
+    let (folder, runtime) = (tempfile::tempdir().unwrap(), runtime_folder());
+    // Until the file system's clock has gone on.
+    let script = r#"C=$SPANDREL_COLLECT; : >stamp; until : >"$C/x" && rm "$C/x" && [ "$C" -nt stamp ]; do :; done"#;
+    let output = scripted(folder.path(), runtime.path(), "p.db", script);
+    let (_, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(3), "{err}");
+    assert!(err.contains("p.db has nothing of sh: somebody else has taken files"), "{err}");
+    assert_eq!(fs::read_dir(runtime.path()).unwrap().count(), 0);
+}
+
+/// Both begin in the same moment: the folder is the command's.
+#[cfg(all(target_os = "linux", feature = "collected"))]
+#[test]
+fn a_collector_that_begins_on_the_folder_of_the_command_takes_nothing_from_it() {
+    let (folder, runtime) = (tempfile::tempdir().unwrap(), runtime_folder());
+    let script = r#""$SPANDREL" collect "$SPANDREL_COLLECT" -o other.db & "$@"; wait $! ; echo "it ended with $?""#;
+    let mut command = record(folder.path(), &["--collect", "-o", "p.db", "--", "sh", "-c", script]);
+    command.arg("sh").arg(std::env::current_exe().unwrap());
+    command.args(["--exact", "program_with_the_layer", "--nocapture"]);
+    command.env("SPANDREL", env!("CARGO_BIN_EXE_spandrel")).env("SPANDREL_TEST_PROGRAM", "yes");
+    let output = command.env("XDG_RUNTIME_DIR", runtime.path()).output().unwrap();
+    let (out, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
+    assert!(out.contains("it ended with 3"), "{out}\n{err}");
+    assert!(err.contains("spandrel record --collect`, process "), "{err}");
+    assert!(err.contains("recorded into p.db") && err.contains("3 spans"), "{err}");
+    assert!(!folder.path().join("other.db").exists());
+}

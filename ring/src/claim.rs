@@ -70,11 +70,10 @@ impl<'a, T> Claim<'a, T> {
     /// If `class` is not below [`CLASSES`](crate::CLASSES); what was claimed is a tombstone then.
     #[inline(always)]
     pub fn publish_as(self, class: usize) {
-        let words = self.partition.words();
         if self.exclusive {
-            words.count_exclusive(class);
+            self.partition.count_exclusive(class);
         } else {
-            words.count_shared(class);
+            self.partition.count_shared(class);
         }
         self.finish(false);
         std::mem::forget(self);

@@ -97,7 +97,7 @@ impl<T> Lease<T> {
             // published them; the reference ends with this statement.
             unsafe { *cells.slot_mut(first.wrapping_add(index as u64)) = value };
         }
-        words.count_exclusive(class);
+        partition.count_exclusive(class);
         cells.publish(first, slots, false);
         words.commit_exclusive(first.wrapping_add(slots as u64));
         Ok(())

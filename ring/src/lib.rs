@@ -46,6 +46,7 @@ mod slot;
 // Producers: the right to write, and slots to write in.
 mod claim;
 mod claim_error;
+mod counts;
 mod lease;
 mod thread_lease;
 

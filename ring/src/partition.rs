@@ -54,6 +54,8 @@
 use std::ptr::NonNull;
 
 use crate::claim_error::ClaimError;
+pub use crate::counts::CLASSES;
+use crate::counts::Counts;
 use crate::region::Region;
 use crate::sequence::{Gate, Sequence};
 use crate::size::TooLarge;
@@ -65,9 +67,6 @@ use crate::sync::{AtomicU64, Ordering};
 /// A failed attempt means that another producer succeeded in between. With as many attempts, to
 /// fail them all a thread would have to lose against 64 others in a row within some microseconds.
 pub const ATTEMPTS: u32 = 64;
-
-/// Claims are counted by class, from 0 to one less than this, when they are published.
-pub const CLASSES: usize = 5;
 
 /// `limit` of a partition whose ring is closed: no claim ends there.
 const SEALED: u64 = 0;
@@ -126,8 +125,9 @@ const _: () = assert!(size_of::<Words>() == 4 * 128, "each line is one");
 pub(crate) struct Producers {
     /// Where the next claim begins.
     pub(crate) tail: Sequence,
-    /// Claims published, by class.
-    pub(crate) published: [AtomicU64; CLASSES],
+    /// Claims published, as whoever reads a file finds them.
+    #[cfg_attr(not(feature = "mapped"), allow(dead_code, reason = "part of the layout"))]
+    pub(crate) published: Counts,
 }
 
 /// What a look at the gating sequence brought.
@@ -148,10 +148,7 @@ impl<T: Copy + Default> OwnedPartition<T> {
     /// In this region, which has to be of so many [`bytes`](Partition::bytes).
     pub(crate) fn new_in(region: Region, capacity: usize) -> Self {
         let words = Words {
-            producers: Line::new(Producers {
-                tail: Sequence::new(0),
-                published: std::array::from_fn(|_| AtomicU64::new(0)),
-            }),
+            producers: Line::new(Producers { tail: Sequence::new(0), published: Counts::new() }),
             limit: Line::new(AtomicU64::new((capacity as u64 / 2).max(SEALED + 1))),
             gating: Line::new(Gate::new(0)),
             nudged: Line::new(AtomicU64::new(0)),
@@ -193,29 +190,6 @@ impl Words {
     pub(crate) fn commit_exclusive(&self, next: u64) {
         self.producers.0.tail.advance(next);
     }
-
-    /// Counts a claim that the lessee is about to publish.
-    #[inline(always)]
-    pub(crate) fn count_exclusive(&self, class: usize) {
-        let counter = &self.producers.0.published[class];
-        // Relaxed, and no read-modify-write: only the lessee writes it, and leases are handed over
-        // with Release and Acquire. The Release of the stamp makes the count visible to whoever
-        // sees the claim.
-        counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-    }
-
-    /// Counts a claim that one of several producers is about to publish.
-    #[inline(always)]
-    pub(crate) fn count_shared(&self, class: usize) {
-        // Relaxed: as above.
-        self.producers.0.published[class].fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How many claims of each class were published, or are just being published.
-    pub(crate) fn published(&self) -> [u64; CLASSES] {
-        // Relaxed: counts. Whoever has seen a claim sees it counted.
-        std::array::from_fn(|class| self.producers.0.published[class].load(Ordering::Relaxed))
-    }
 }
 
 impl<T> Partition<T> {
@@ -250,6 +224,27 @@ impl<T> Partition<T> {
     #[inline(always)]
     pub(crate) fn words(&self) -> &Words {
         self.slots.head()
+    }
+
+    /// Counts a claim that the lessee is about to publish.
+    #[inline(always)]
+    pub(crate) fn count_exclusive(&self, class: usize) {
+        self.slots.counts().count_exclusive(class);
+        #[cfg(feature = "mapped")]
+        self.words().producers.0.published.count_exclusive(class);
+    }
+
+    /// Counts a claim that one of several producers is about to publish.
+    #[inline(always)]
+    pub(crate) fn count_shared(&self, class: usize) {
+        self.slots.counts().count_shared(class);
+        #[cfg(feature = "mapped")]
+        self.words().producers.0.published.count_shared(class);
+    }
+
+    /// How many claims of each class this process has published, or is just publishing.
+    pub(crate) fn published(&self) -> [u64; CLASSES] {
+        self.slots.counts().get()
     }
 
     /// The consumer's sequence.

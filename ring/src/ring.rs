@@ -217,13 +217,13 @@ impl<T> Ring<T> {
     /// How many claims of each class were published, or are just being published, over all
     /// partitions. Tombstones are not counted.
     ///
-    /// A producer counts before it publishes, so whoever has seen a claim sees it counted here.
+    /// A producer counts before it publishes, so whoever has seen a claim sees it counted here. Where the ring lies in a
+    /// file, these are counted beside it as well: whatever becomes of the file, they are all there.
     #[must_use]
     pub fn published(&self) -> [u64; CLASSES] {
         let mut sums = [0_u64; CLASSES];
         for partition in self.0.all() {
-            for (sum, n) in sums.iter_mut().zip(partition.words().published()) {
-                // Wrapping: in a file they may be anything.
+            for (sum, n) in sums.iter_mut().zip(partition.published()) {
                 *sum = sum.wrapping_add(n);
             }
         }

@@ -21,7 +21,8 @@
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
-use crate::region::Region;
+use crate::counts::Counts;
+use crate::region::{ALIGN, Region};
 use crate::sync::{AtomicU64, Ordering, UnsafeCell};
 
 pub(crate) const LENGTH_BITS: u32 = 10;
@@ -64,14 +65,15 @@ pub(crate) fn slot_bytes(value: usize) -> Option<usize> {
     value.checked_add(8)?.checked_next_multiple_of(64)
 }
 
-/// Bytes before the head, which are the process's own also where the rest is another's, too.
-pub(crate) const OWN: usize = crate::region::ALIGN;
+/// Bytes before the head, which are the process's own also where the rest is another's, too: what is counted, and on a
+/// line of its own how many slots there are, which consumers look at, too.
+pub(crate) const OWN: usize = size_of::<Counts>().next_multiple_of(ALIGN) + ALIGN;
 
 /// Where the slots of one partition are: behind the `H`, its words. A copy of a pointer; whoever has one sees to it that
 /// there are slots, as long as he has it.
 ///
-/// Before the head is how many there are, on a line that nobody but this process can write to. So one pointer leads
-/// to all three, without another look, and whatever is written to a file leads nobody astray.
+/// Before the head is how many there are, and before that what producers have counted, on lines that nobody but this process
+/// can write to. So one pointer leads to all of it, without another look, and whatever is written to a file leads nobody astray.
 #[derive(Debug)]
 pub(crate) struct Slots<H, T> {
     head: NonNull<H>,
@@ -124,7 +126,11 @@ impl<H, T> OwnedSlots<H, T> {
         // SAFETY: the region begins with so many bytes.
         let at = unsafe { region.at().add(OWN) }.cast::<H>();
         // SAFETY: there is room for it, aligned, and nothing in it.
-        unsafe { region.at().cast().write(Own { mask: capacity as u64 - 1 }) };
+        unsafe { region.at().cast().write(Counts::new()) };
+        // SAFETY: so many bytes lie before the head.
+        let own = unsafe { at.byte_sub(ALIGN) }.cast();
+        // SAFETY: as above.
+        unsafe { own.write(Own { mask: capacity as u64 - 1 }) };
         // SAFETY: as above.
         unsafe { at.write(head) };
         // SAFETY: there are slots behind the head from here on: they are just about to be written.
@@ -169,6 +175,10 @@ impl<H, T> Drop for OwnedSlots<H, T> {
             }
             // SAFETY: as above.
             unsafe { self.slots.head.drop_in_place() };
+            // SAFETY: so many bytes lie before the head.
+            let counts = unsafe { self.slots.head.byte_sub(OWN) }.cast::<Counts>();
+            // SAFETY: as above.
+            unsafe { counts.drop_in_place() };
         }
     }
 }
@@ -209,10 +219,19 @@ impl<H, T> Slots<H, T> {
         unsafe { self.head.as_ref() }
     }
 
+    /// What producers of this process have counted.
+    #[inline(always)]
+    pub(crate) fn counts(&self) -> &Counts {
+        // SAFETY: so many bytes lie before the head.
+        let counts = unsafe { self.head.byte_sub(OWN) }.cast::<Counts>();
+        // SAFETY: as the head.
+        unsafe { counts.as_ref() }
+    }
+
     #[inline(always)]
     fn mask(self) -> u64 {
         // SAFETY: so many bytes lie before the head.
-        let own = unsafe { self.head.byte_sub(OWN) }.cast::<Own>();
+        let own = unsafe { self.head.byte_sub(ALIGN) }.cast::<Own>();
         // SAFETY: it was written when the slots were made, and nobody writes to it any more.
         unsafe { own.as_ref() }.mask
     }

@@ -120,7 +120,7 @@ impl<T> Borrowed<T> {
             // with this statement.
             fill(index, unsafe { cells.slot_mut(first.wrapping_add(index as u64)) });
         }
-        words.count_exclusive(class);
+        partition.count_exclusive(class);
         cells.publish(first, slots, false);
         words.commit_exclusive(first.wrapping_add(slots as u64));
         true
@@ -148,7 +148,7 @@ impl<T> Borrowed<T> {
         }
         let fill = |value: &mut T| {
             fill(value);
-            words.count_exclusive(class);
+            partition.count_exclusive(class);
         };
         // SAFETY: this thread has the lease, which is borrowed for this `Borrowed`, so it is alone, and nobody else moves
         // the tail; there is room for a slot there, and it is not published. (Whoever writes to a ring file that is not his
@@ -186,7 +186,7 @@ impl<T> Borrowed<T> {
         fill_second(unsafe { partition.slots.cells().slot_mut(first.wrapping_add(1)) });
         let fill = |value: &mut T| {
             fill_first(value);
-            words.count_exclusive(class);
+            partition.count_exclusive(class);
         };
         // Read again, here and below, and not kept meanwhile.
         // SAFETY: as in `publish_one_if_roomy`.

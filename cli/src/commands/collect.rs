@@ -11,7 +11,7 @@ use super::prelude::*;
     each.\nIt may be started before them or after them, and again if it was killed: nothing is lost or stored twice. If there is\nno \
     DIR yet, it is made, for this user alone (not with --once). A program\n\
     that dies leaves all that it has recorded, and what was open. Ctrl-C ends it when all is stored. DIR has to be yours \
-    alone\n(mode 0700) and no link, as programs demand it, too.\n\nExamples:\n  \
+    alone\n(mode 0700) and no link, as programs demand it, too.\n\nExit code 3: ring files were left where they are, as their reasons say\n(with --once), or another collector has them.\n\nExamples:\n  \
     spandrel collect /dev/shm/shop -o shop.db\n  \
     SPANDREL_COLLECT=/dev/shm/shop ./server      in another terminal\n  \
     spandrel collect /dev/shm/shop -o shop.db --max-bytes 2GB\n  \
@@ -54,15 +54,22 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
     let keep = keep.map_err(|error| Failure::usage(format!("--keep: {error}")))?;
     options.store.max_age = keep.map(|ns| std::time::Duration::from_nanos(ns.unsigned_abs()));
     let was_there = path.exists();
+    super::record::check_folder(&arguments.folder)?;
     let done = collecting::run(&arguments.folder, &path, &options, context)?;
     let lines = if done.runs.is_empty() {
-        collecting::nothing(&arguments.folder, &path, was_there, done.collected.refused)
+        collecting::nothing(&arguments.folder, &path, was_there, &done)
     } else {
         collecting::summary(&done, &path)
     };
     lines.iter().for_each(|line| context.output.say(line));
-    // What is left alone while others come and go was told of when it was found.
-    Ok(if arguments.once && done.collected.refused > 0 { Exit::CannotRead } else { Exit::Ok })
+    // What is left alone while others come and go was told of when it was found. That another collector has had all of it
+    // is no success of this one, however it ends.
+    let spandrel::collect::Collected { refused, elsewhere, .. } = done.collected;
+    let is_left = match arguments.once {
+        true => refused > 0 || elsewhere > 0,
+        false => elsewhere > 0 && done.runs.is_empty(),
+    };
+    Ok(if is_left { Exit::CannotRead } else { Exit::Ok })
 }
 
 /// Collecting until somebody says that it is enough.
@@ -74,9 +81,10 @@ pub(super) mod collecting {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use spandrel::collect::{CollectOptions, Collected, Collecting, collect};
+    use spandrel_query::Run;
 
     use super::super::prelude::*;
-    use super::super::record::in_a_shell;
+    use super::super::record::{in_a_shell, open_at_death, way_to_losses};
     use crate::output::Output;
     #[cfg(unix)]
     use crate::signals;
@@ -86,6 +94,10 @@ pub(super) mod collecting {
         pub(in crate::commands) collected: Collected,
         /// The runs that were begun, or gone on with.
         pub(in crate::commands) runs: BTreeSet<i64>,
+        /// Spans that were open when their programs died.
+        pub(in crate::commands) open: u64,
+        /// Who drains others, if it can be seen.
+        pub(in crate::commands) other: Option<u32>,
     }
 
     pub(in crate::commands) fn run(
@@ -107,15 +119,20 @@ pub(super) mod collecting {
             guard.map_err(|source| Failure::cannot_read(format!("signals: {source}")))?
         };
         let is_enough = || stop.load(Ordering::Relaxed);
-        let mut runs = BTreeSet::new();
+        let (mut runs, mut other, mut were_open) = (BTreeSet::new(), None, 0_u64);
         let tell = |what: Collecting| {
-            if let Collecting::Begun { run_id, .. } = &what {
-                runs.insert(*run_id);
+            match &what {
+                Collecting::Begun { run_id, .. } => _ = runs.insert(*run_id),
+                Collecting::DrainedElsewhere { pid, .. } => other = *pid,
+                Collecting::Ended { crashed: true, open, .. } => {
+                    were_open = were_open.saturating_add(*open);
+                }
+                _ => {}
             }
             tell(&context.output, &what);
         };
         let collected = collect(folder, path, options, is_enough, tell).map_err(failed)?;
-        Ok(Done { collected, runs })
+        Ok(Done { collected, runs, open: were_open, other })
     }
 
     pub(in crate::commands) fn failed(error: spandrel::Error) -> Failure {
@@ -137,7 +154,8 @@ pub(super) mod collecting {
 
     /// What there is to tell while programs run of which only the runs are told of, at the end.
     pub(in crate::commands) fn tell_refusals(output: &Output, what: &Collecting) {
-        if matches!(what, Collecting::ProfileRefuses { .. } | Collecting::ProfileTakes) {
+        use Collecting::{DrainedElsewhere, ProfileRefuses, ProfileTakes};
+        if matches!(what, ProfileRefuses { .. } | ProfileTakes | DrainedElsewhere { .. }) {
             tell(output, what);
         }
     }
@@ -153,18 +171,22 @@ pub(super) mod collecting {
                 let name = text::clean(&name.to_string_lossy());
                 format!("run {run_id}: process {pid} ({name})")
             }
-            Collecting::Ended { run_id, pid, crashed, spans } => {
+            Collecting::Ended { run_id, pid, crashed, open, spans } => {
                 let how = if *crashed { "has died" } else { "has ended" };
                 let (recorded, stored) = (text::count(spans.recorded), text::count(spans.stored));
+                let were_open = match open {
+                    0 => String::new(),
+                    open => format!("; {} open then", text::counted_with(*open, "span", text::WAS)),
+                };
                 format!(
-                    "run {run_id}: process {pid} {how}; recorded {recorded} = stored {stored} + dropped {}",
+                    "run {run_id}: process {pid} {how}; recorded {recorded} = stored {stored} + dropped {}{were_open}",
                     spans.dropped
                 )
             }
             Collecting::DrainedElsewhere { path, pid } => format!(
                 "! {}: {} drains ring files there; what is in those comes here only once it has ended",
                 text::clean(&path.display().to_string()),
-                pid.map_or("another process".to_owned(), |pid| format!("process {pid}"))
+                process(*pid)
             ),
             Collecting::Refused { path, why } => {
                 let path = text::clean(&path.display().to_string());
@@ -185,9 +207,14 @@ pub(super) mod collecting {
         output.say(&line);
     }
 
+    /// A process that drains, as far as it can be seen from here.
+    pub(in crate::commands) fn process(pid: Option<u32>) -> String {
+        pid.map_or("another process".to_owned(), |pid| format!("process {pid}"))
+    }
+
     /// What was collected, and what to do with it.
     pub(super) fn summary(done: &Done, path: &Path) -> Vec<String> {
-        let Done { collected, runs } = done;
+        let Done { collected, runs, open, .. } = done;
         let name = text::clean(&in_a_shell(path));
         let ends = if collected.ended == 1 { "its end" } else { "their ends" };
         let mut line = format!("{name}: {} to {ends}", text::counted(collected.ended, "run"));
@@ -201,24 +228,24 @@ pub(super) mod collecting {
         let all = all.unwrap_or_default();
         let of_these = || all.iter().filter(|run| runs.contains(&run.id));
         let spans = of_these().map(|run| run.spans).fold(0, u64::saturating_add);
-        vec![
+        let mut lines = vec![
             line,
             format!(
                 "{} and {} in {name}",
                 text::counted(of_these().count() as u64, "run"),
                 text::counted(spans, "span")
             ),
-            format!("next: spandrel top --db {name}   or runs, slow, tree, flame, report"),
-        ]
+        ];
+        lines.extend(open_at_death(*open, &name));
+        let dropped = of_these().map(Run::dropped).fold(0, u64::saturating_add);
+        lines.extend(way_to_losses(dropped, &name));
+        lines.push(format!("next: spandrel top --db {name}   or runs, slow, tree, flame, report"));
+        lines
     }
 
     /// That nothing was, and why that may be.
-    pub(super) fn nothing(
-        folder: &Path,
-        path: &Path,
-        was_there: bool,
-        refused: u64,
-    ) -> Vec<String> {
+    pub(super) fn nothing(folder: &Path, path: &Path, was_there: bool, done: &Done) -> Vec<String> {
+        let Collected { refused, elsewhere, .. } = done.collected;
         let name = text::clean(&in_a_shell(path));
         let left =
             if was_there { format!("{name} is as it was") } else { format!("{name} was not made") };
@@ -229,6 +256,13 @@ pub(super) mod collecting {
             )];
         }
         let folder = text::clean(&folder.display().to_string());
+        if elsewhere > 0 {
+            return vec![format!(
+                "nothing was collected, and {left}: {} drains {} in {folder}, into a profile of its own",
+                process(done.other),
+                text::counted(elsewhere, "ring file")
+            )];
+        }
         vec![
             format!("there was nothing to collect in {folder}, and {left}"),
             format!(

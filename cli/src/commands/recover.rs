@@ -12,6 +12,8 @@ use std::path::Path;
 use spandrel_query::OrderRows as _;
 
 use super::prelude::*;
+#[cfg(feature = "crash-proof")]
+use super::record::in_a_shell;
 
 #[derive(Debug, Args)]
 #[command(
@@ -19,7 +21,7 @@ use super::prelude::*;
     file in memory until it is in\nthe profile. If it dies, all of that is still there, and what was open \
     at that moment. This moves it into\nthe profile: what was open gets the status crashed, and the run its \
     ledger. The next recording into the profile\ndoes the same by itself. Programs that live are left \
-    alone.\n\nExamples:\n  \
+    alone.\n\nExit code 3: ring files of programs that have died were left where they are, as their reasons say,\nor somebody has emptied them.\n\nExamples:\n  \
     spandrel recover --dry-run\n  \
     spandrel recover\n  \
     spandrel recover --ring FILE.ring --db new.db    what `spandrel doctor` finds, and nobody comes for\n  \
@@ -63,8 +65,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
             // Nothing is opened for writing where nothing waits.
             false => Recovered::default(),
         };
-    // What was refused at the first look, and what later; most of it both times.
-    let mut why: Vec<_> = rings.iter().filter_map(|ring| ring.refused.clone()).collect();
+    // What was refused at the first look and is there still, and what later; most of it both times.
+    let still = rings.iter().filter(|ring| ring.path.exists());
+    let mut why: Vec<_> = still.filter_map(|ring| ring.refused.clone()).collect();
     why.extend(refused.iter().map(ToString::to_string));
     why.order_by(Ord::cmp);
     why.dedup();
@@ -97,18 +100,23 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
             ring.run_id
         )
     }));
-    lines.extend(collected.iter().map(collected::Waiting::line));
+    lines.extend(collected.iter().flat_map(collected::Waiting::lines));
     lines.extend(why.iter().map(|why| format!("! {}", text::clean(why))));
     let is_unknown = |ring: &spandrel::recover::WaitingRing| {
         !matches!(ring.owner, RingOwner::Alive | RingOwner::Dead)
     };
     let is_left = !why.is_empty()
         || rings.iter().any(is_unknown)
-        || collected.iter().any(|waiting| waiting.dead > 0 && !waiting.has_collector);
+        || collected.iter().any(collected::Waiting::is_left);
     let more = [
         ("stored_already", stored.iter().map(stored_members).collect()),
         ("collected", collected.iter().map(collected::Waiting::members).collect()),
     ];
+    let crashed = done.iter().map(|ring| ring.crashed).fold(0, u64::saturating_add);
+    if !arguments.dry_run && crashed > 0 {
+        let name = text::clean(&in_a_shell(&path));
+        lines.push(format!("what was open: spandrel sql --recipe unfinished --db {name}"));
+    }
     let shown = show(context, &lines, arguments.dry_run, (&done, &why), more)?;
     Ok(if is_left { Exit::CannotRead } else { shown })
 }
@@ -200,6 +208,12 @@ fn said(path: &str, ring: &spandrel::recover::Recovery, dry_run: bool) -> Vec<St
             ledger.dropped
         ));
     }
+    if ring.elsewhere > 0 {
+        lines.push(format!(
+            "! that is a part of the run: another profile has {} of it, or tells of them",
+            text::counted(ring.elsewhere, "span")
+        ));
+    }
     for span in ring.open.iter().take(OPEN_SHOWN) {
         lines.push(format!(
             "  open for at least {:>10}   s{} {} on {}",
@@ -211,7 +225,7 @@ fn said(path: &str, ring: &spandrel::recover::Recovery, dry_run: bool) -> Vec<St
     }
     let more = ring.crashed.saturating_sub(OPEN_SHOWN as u64);
     if more > 0 {
-        lines.push(format!("  and {more} more: `spandrel sql --recipe unfinished` lists them"));
+        lines.push(format!("  and {more} more"));
     }
     if ring.damaged > 0 {
         lines.push(format!(
@@ -246,7 +260,7 @@ fn members(ring: &spandrel::recover::Recovery) -> serde_json::Value {
         "run": ring.run_id, "spans": ring.spans, "events": ring.events, "links": ring.links,
         "entries": ring.entries, "crashed": ring.crashed, "torn": ring.torn,
         "damaged": ring.damaged, "spans_ledger": ledger(&ring.ledger),
-        "events_ledger": ledger(&ring.events_ledger),
+        "events_ledger": ledger(&ring.events_ledger), "elsewhere": ring.elsewhere,
         "open": ring.open.iter().map(|span| json!({
             "id": span.id, "parent_id": span.parent_id, "name": span.name,
             "target": span.target, "thread": span.thread, "age_ns": span.age_ns,

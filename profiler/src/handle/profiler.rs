@@ -48,6 +48,12 @@ pub(super) struct Handle {
 }
 
 impl Profiler {
+    /// What it records with, for tests of the other end.
+    #[cfg(all(test, feature = "collected", feature = "database", target_os = "linux", not(miri)))]
+    pub(crate) fn recorder(&self) -> Option<Arc<Recorder>> {
+        self.handle.as_ref().map(|handle| Arc::clone(&handle.recorder))
+    }
+
     /// Settings with their defaults.
     pub fn builder() -> ProfilerBuilder {
         ProfilerBuilder::default()

@@ -89,7 +89,7 @@ impl Recorder {
             _ if self.degraded.load(Ordering::Relaxed) => DropReason::StoreError,
             _ => DropReason::RingFull,
         };
-        self.counters.drops_of(refused.partition).drop_one(kind, reason);
+        self.counters.drop_one(refused.partition, kind, reason);
     }
 
     /// Counts what is lost because a callback was called from inside another one.

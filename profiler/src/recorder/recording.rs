@@ -361,7 +361,20 @@ impl Recorder {
     /// Why a record is dropped when the ring is closed.
     #[cold]
     pub(super) fn closed_reason(&self) -> DropReason {
-        if self.is_cut() { DropReason::FileRemoved } else { DropReason::AlreadyShutdown }
+        if self.is_cut() || self.is_closed_by_zeros() {
+            DropReason::FileRemoved
+        } else {
+            DropReason::AlreadyShutdown
+        }
+    }
+
+    /// Whether the ring is closed because somebody has cut its file and made it longer again, so that no thread has met the
+    /// end of it: zeros are a ring that is closed. Then the file is looked at, once.
+    fn is_closed_by_zeros(&self) -> bool {
+        #[cfg(feature = "crash-proof")]
+        return !self.ring.is_closed() && self.file.as_ref().is_some_and(OwnFile::look_whether_cut);
+        #[cfg(not(feature = "crash-proof"))]
+        false
     }
 
     /// The `id` of this recording if its fast paths are open.
@@ -431,6 +444,6 @@ impl Recorder {
     /// Counts something that is dropped instead of published.
     #[cold]
     pub(crate) fn drop_one(&self, kind: Kind, reason: DropReason) {
-        self.counters.shared().drop_one(kind, reason);
+        self.counters.drop_shared(kind, reason);
     }
 }

@@ -10,12 +10,6 @@ use super::raw::add;
 use crate::recorder::losses::{DropReason, Kind, PerKind};
 
 impl Writer {
-    /// Notes how much was published by now.
-    pub(super) fn see_published(&mut self) {
-        let seen = self.published.iter_mut().zip(self.recorder.ring.published());
-        seen.for_each(|(seen, now)| *seen = now.max(*seen));
-    }
-
     /// Gives the ring up, once.
     pub(super) fn lose_ring(&mut self) {
         if self.keeping.lose() {
@@ -31,15 +25,14 @@ impl Writer {
             batch.clear(&mut self.chunks);
         }
         self.account.drop_many(lost, DropReason::FileRemoved);
-        let published: PerKind = std::array::from_fn(|kind| self.published[kind].max(taken[kind]));
-        self.recorder.counters.were_cut(&self.recorder.ring, published, self.losses.committed());
+        let published = self.recorder.ring.published();
         self.show_account();
         // Who waits for what is lost hears that it is closed.
         self.waiting.retain(|waiting| matches!(waiting.done, super::Done::Request { .. }));
         self.waiting.iter_mut().for_each(|waiting| waiting.targets.fill(0));
         let gone = |kind: Kind| {
             let kind = kind as usize;
-            lost[kind] + (published[kind] - taken[kind])
+            lost[kind] + published[kind].saturating_sub(taken[kind])
         };
         self.state.set_crash_proof_error(format!(
             "{}: at least {} spans and {} events; whoever did that should leave the file alone, it goes with close()",

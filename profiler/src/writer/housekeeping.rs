@@ -125,8 +125,6 @@ impl Writer {
             return self.lose_ring();
         }
         #[cfg(feature = "crash-proof")]
-        self.see_published();
-        #[cfg(feature = "crash-proof")]
         if let Some(file) = &self.recorder.file
             && !file.is_in_place()
             && self.state.crash_proof_error().is_none()

@@ -62,12 +62,11 @@ impl Losses {
         for (index, drops) in seen.iter().enumerate() {
             let before = self.committed.get(index).copied().unwrap_or_default();
             for (reason, (now, before)) in DropReason::ALL.iter().zip(drops.iter().zip(before)) {
-                // Saturating: a ring file that was cut a moment ago has fewer.
                 let lost = |kind: Kind| now[kind as usize].saturating_sub(before[kind as usize]);
                 let (spans, events) = (lost(Kind::Span), lost(Kind::Event));
                 let entries = lost(Kind::Entry);
                 if spans + events + entries > 0 {
-                    let thread = (index < leased).then(|| counters.partition(index).lessee());
+                    let thread = (index < leased).then(|| counters.lessee(index));
                     rows.push(LossRow {
                         reason: reason.as_str(),
                         from_ns: self.since_ns,
@@ -81,12 +80,6 @@ impl Losses {
             }
         }
         NewLosses { seen, until_ns: now_ns }
-    }
-
-    /// What every partition had dropped when the last losses were committed.
-    #[cfg(feature = "crash-proof")]
-    pub(super) fn committed(&self) -> &[Drops] {
-        &self.committed
     }
 
     pub(super) fn last_commit_elapsed(&self) -> Duration {

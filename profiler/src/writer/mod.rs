@@ -100,7 +100,6 @@ use crate::recorder::Recorder;
 use crate::recorder::account::Account;
 use crate::recorder::clock::Timeline;
 #[cfg(feature = "crash-proof")]
-use crate::recorder::losses::PerKind;
 use crate::recorder::record::Slot;
 use crate::redact::Redaction;
 use crate::writer::control::Flush;
@@ -214,9 +213,6 @@ pub(crate) struct Writer {
     requests: Requests,
     /// Positions of the partitions up to which everything is committed.
     committed: Vec<u64>,
-    /// What the ring was seen to have published, where it lies in a file: some of that is lost if the file is.
-    #[cfg(feature = "crash-proof")]
-    published: PerKind,
     /// Where the ring lies in a file: what is known of slots that are kept.
     keeping: Keeping,
     waiting: Vec<Waiting>,
@@ -303,8 +299,6 @@ impl Writer {
             outlets,
             requests,
             committed: vec![0; partitions],
-            #[cfg(feature = "crash-proof")]
-            published: PerKind::default(),
             keeping,
             waiting: Vec::new(),
             pause: PAUSE_MIN,

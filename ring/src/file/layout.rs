@@ -7,7 +7,8 @@
 use std::mem::offset_of;
 
 use super::names;
-use crate::partition::{CLASSES, Partition, Words};
+use crate::counts::CLASSES;
+use crate::partition::{Partition, Words};
 use crate::ring::RingOptions;
 use crate::slot;
 
@@ -336,6 +337,9 @@ impl Layout {
 }
 
 const _: () = assert!(TABLE + 3 * TABLES_MAX < CHECK && CHECK < HEADER_WORDS);
+/// What is the owner's before a partition lies in the page that is.
+#[cfg(not(spandrel_loom))]
+const _: () = assert!(slot::OWN <= PAGE_MIN);
 
 /// A partition is as large as the layout says, whatever its values.
 pub(crate) const fn assert_partition<T>() {

@@ -89,11 +89,7 @@ pub(crate) fn make(
         _ => Path::new("."),
     };
     let failed = |step| move |source| CreateError::Io { path: path.to_owned(), step, source };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .map_err(failed("make its folder"))?;
+    make_folder(folder)?;
     check_folder(folder)?;
     let found = system::file_system(folder).map_err(failed("ask for its file system"))?;
     let refused = |name| CreateError::FileSystem { folder: folder.to_owned(), name };
@@ -122,6 +118,20 @@ pub(crate) fn make(
     unfinished.is_made = true;
     drop(unfinished);
     Ok(Made { mapping: mapping.keeping(file), is_locked })
+}
+
+/// Makes a folder for its user alone, if it is not there; and none above it: those are no place that somebody has chosen.
+fn make_folder(folder: &Path) -> Result<(), CreateError> {
+    DirBuilder::new().mode(0o700).create(folder).or_else(|source| {
+        let step = match source.kind() {
+            io::ErrorKind::AlreadyExists => return Ok(()),
+            io::ErrorKind::NotFound => {
+                "make this folder, as the one that it would be in is not there; make that first"
+            }
+            _ => "make this folder",
+        };
+        Err(CreateError::Io { path: folder.to_owned(), step, source })
+    })
 }
 
 /// Makes a file and locks its first byte. Says whether it is locked: some file systems have no locks, and then a reader in

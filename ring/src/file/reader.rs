@@ -13,7 +13,7 @@ use super::layout::{self, Layout, partition_words};
 use super::names::{Name, NamesRead, read_names};
 use super::owner::OwnerId;
 use super::{DRAINER_WORDS, OWN_WORDS, OpenError, Source};
-use crate::partition::CLASSES;
+use crate::counts::CLASSES;
 
 /// A ring file, as somebody else's process sees it.
 #[derive(Debug)]

@@ -132,6 +132,11 @@ fn way_out(reason: &str, facts: &Facts) -> String {
     let four_times =
         |key: &str, default: u64| facts.setting(key).unwrap_or(default).saturating_mul(4);
     match reason {
+        "ring_full" if facts.settings.get("collected").is_some() => format!(
+            "the ring overflows where nobody collects: start `spandrel collect` before the program, and again when it has \
+             ended; beside one, record fewer spans, by SPANDREL_SPANS or SPANDREL_FILTER, or set SPANDREL_RING_CAPACITY={}",
+            four_times("ring_capacity", 262_144)
+        ),
         "ring_full" => format!(
             "record fewer spans, by SPANDREL_SPANS or SPANDREL_FILTER, or give the ring more room: \
              .ring_capacity({0}) or SPANDREL_RING_CAPACITY={0}",
@@ -382,6 +387,9 @@ mod tests {
             assert_ne!(way, unknown, "{}", reason.as_str());
         }
         assert!(way_out("ring_full", &facts).contains("SPANDREL_RING_CAPACITY=262144"));
+        let settings = serde_json::json!({ "collected": "/dev/shm/shop" });
+        let collected = Facts { settings, ..Facts::default() };
+        assert!(way_out("ring_full", &collected).contains("start `spandrel collect` before"));
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use spandrel::collect::{CollectOptions, Collected, FOLDER_OF_COMMAND, collect};
-use tempfile::TempDir;
+use spandrel::collect::{CollectOptions, Collected, Collecting, collect};
 
+use super::folder::Folder;
 use super::told;
 use crate::arguments::Context;
 use crate::commands::collect::collecting;
@@ -26,10 +26,28 @@ fn has_rings(folder: &Path) -> bool {
 /// A collector on a thread of this program.
 pub(super) struct Collector {
     /// The ring files' folder, which goes with this.
-    folder: TempDir,
+    folder: Folder,
     path: PathBuf,
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Result<Collected, spandrel::Error>>,
+    thread: JoinHandle<Result<(Collected, Option<Other>), spandrel::Error>>,
+}
+
+/// Somebody else has had ring files of the folder, so that what was in them is not in the profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Other {
+    /// A collector has them still: this process, if it can be seen.
+    Drains(Option<u32>),
+    /// Files were there, and are not there any more.
+    HasTaken,
+}
+
+impl Other {
+    fn of(what: &Collecting) -> Option<Self> {
+        match what {
+            Collecting::DrainedElsewhere { pid, .. } => Some(Self::Drains(*pid)),
+            _ => None,
+        }
+    }
 }
 
 impl Collector {
@@ -39,18 +57,23 @@ impl Collector {
         command: &mut Command,
         context: &Context,
     ) -> Result<Self, Failure> {
-        let folder = folder()?;
-        command.env("SPANDREL_COLLECT", folder.path()).env_remove("SPANDREL_DB");
+        let folder = Folder::make()?;
+        let rings = folder.dir.path();
+        command.env("SPANDREL_COLLECT", rings).env_remove("SPANDREL_DB");
         let stop = Arc::new(AtomicBool::new(false));
         let thread = {
-            let (folder, path, stop) =
-                (folder.path().to_owned(), path.to_owned(), Arc::clone(&stop));
+            let (folder, path, stop) = (rings.to_owned(), path.to_owned(), Arc::clone(&stop));
             let output = context.output.clone();
             std::thread::Builder::new().name("collector".into()).spawn(move || {
                 // Relaxed, here and below: nothing else is told by it.
                 let is_enough = || stop.load(Ordering::Relaxed);
-                let tell = |what| collecting::tell_refusals(&output, &what);
-                collect(&folder, &path, &CollectOptions::default(), is_enough, tell)
+                let mut other = None;
+                let tell = |what| {
+                    other = Other::of(&what).or(other);
+                    collecting::tell_refusals(&output, &what);
+                };
+                let done = collect(&folder, &path, &CollectOptions::default(), is_enough, tell)?;
+                Ok((done, other))
             })
         };
         let thread = thread
@@ -59,11 +82,12 @@ impl Collector {
     }
 
     /// The program has ended: stores the rest. Programs that it has started and that still record are waited for, until
-    /// somebody says that it is enough.
-    pub(super) fn finish(self, context: &Context) -> Result<(), Failure> {
-        let Self { folder, path, stop, thread } = self;
+    /// somebody says that it is enough. Says who else has had ring files, if anybody has.
+    pub(super) fn finish(self, context: &Context) -> Result<Option<Other>, Failure> {
+        let Self { folder: mut own, path, stop, thread } = self;
         // From here on it goes only when nothing is in it, also where collecting has failed.
-        let folder = folder.keep();
+        own.dir.disable_cleanup(true);
+        let folder = own.dir.path().to_owned();
         let tell_kept = || {
             context.output.say(&format!(
                 "what is recorded there from now on: spandrel collect {} -o {}",
@@ -74,7 +98,11 @@ impl Collector {
         stop.store(true, Ordering::Relaxed);
         let done = thread.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload));
         let done = done.inspect_err(|_| tell_kept()).map_err(collecting::failed)?;
-        let mut found = done;
+        let (mut found, mut other) = done;
+        if other.is_none() && found == Collected::default() && !has_rings(&folder) && own.was_used()
+        {
+            other = Some(Other::HasTaken);
+        }
         loop {
             if found.going_on == 0 {
                 if !has_rings(&folder) && told::are_left(&folder) {
@@ -83,12 +111,12 @@ impl Collector {
                          collector",
                     );
                     tell_kept();
-                    return Ok(());
+                    return Ok(other);
                 }
                 // Not with what is in it: a program may just have begun to record.
                 match std::fs::remove_dir(&folder) {
                     Err(_) if has_rings(&folder) => {}
-                    _ => return Ok(()),
+                    _ => return Ok(other),
                 }
             } else {
                 context.output.say(&format!(
@@ -100,27 +128,16 @@ impl Collector {
             let mut options = CollectOptions::default();
             options.once = true;
             let done = collecting::run(&folder, &path, &options, context);
-            found = done.inspect_err(|_| tell_kept())?.collected;
+            let done = done.inspect_err(|_| tell_kept())?;
+            found = done.collected;
+            if found.elsewhere > 0 {
+                other = Some(Other::Drains(done.other));
+            }
             if found.going_on > 0 || found.ended == 0 {
                 // Their ring files are in it, or some that cannot be collected, as was said.
                 tell_kept();
-                return Ok(());
+                return Ok(other);
             }
         }
     }
-}
-
-/// A folder of its own, in memory if there is one.
-fn folder() -> Result<TempDir, Failure> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(FOLDER_OF_COMMAND);
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-    let of_user = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty());
-    let places = of_user.as_deref().into_iter().chain([OsStr::new("/dev/shm")]);
-    let made = places.map(Path::new).find_map(|place| builder.tempdir_in(place).ok());
-    made.map_or_else(|| builder.tempdir(), Ok).map_err(|source| {
-        Failure::cannot_write(&std::env::temp_dir(), &source)
-            .hint("ring files need a folder in memory: set XDG_RUNTIME_DIR, or TMPDIR")
-    })
 }

@@ -9,6 +9,8 @@ mod child;
 mod collected;
 mod find_recorded;
 #[cfg(feature = "collected")]
+mod folder;
+#[cfg(feature = "collected")]
 mod told;
 #[cfg(unix)]
 mod unix;
@@ -21,6 +23,12 @@ use std::time::SystemTime;
 
 use spandrel_query::{Reader, Run};
 
+#[cfg(feature = "collected")]
+use self::collected::Other;
+#[cfg(feature = "collected")]
+pub(super) use self::folder::check_folder;
+#[cfg(feature = "collected")]
+use super::collect::collecting;
 use super::prelude::*;
 use crate::output::Header;
 use crate::recorder::State;
@@ -61,16 +69,22 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<Exit, Fail
         command.env("SPANDREL_COMMIT", commit);
     }
     let began = SystemTime::now();
-    let exit = attend(arguments.collect, &path, &mut command, context)?;
+    let (exit, other) = attend(arguments.collect, &path, &mut command, context)?;
     let mut runs = runs_after(&path, known, context)?;
     let mut recorded = path.clone();
     if runs.is_empty()
+        // The profile of another collector is not one that the program has named.
+        && other.is_none()
         && let Some(found) = elsewhere(program, &path, began, context)
     {
         (recorded, runs) = found;
     }
     if runs.is_empty() {
-        context.output.failure(&nothing_recorded(program, arguments.collect));
+        let failure = match other {
+            Some(other) => recorded_elsewhere(program, &path, other),
+            None => nothing_recorded(program, arguments.collect),
+        };
+        context.output.failure(&failure);
     }
     summarize(&recorded, &runs, context)?;
     Ok(match exit {
@@ -88,15 +102,19 @@ fn attend(
     path: &Path,
     command: &mut Command,
     context: &Context,
-) -> Result<Exit, Failure> {
+) -> Result<(Exit, Option<Other>), Failure> {
     if !collects {
-        return child::run(command, &context.output);
+        return Ok((child::run(command, &context.output)?, None));
     }
     let collector = collected::Collector::start(path, command, context)?;
     let exit = child::run(command, &context.output);
-    collector.finish(context)?;
-    exit
+    let other = collector.finish(context)?;
+    Ok((exit?, other))
 }
+
+/// Nobody else collects where nothing is.
+#[cfg(not(feature = "collected"))]
+enum Other {}
 
 #[cfg(not(feature = "collected"))]
 fn attend(
@@ -104,12 +122,12 @@ fn attend(
     _: &Path,
     command: &mut Command,
     context: &Context,
-) -> Result<Exit, Failure> {
+) -> Result<(Exit, Option<Other>), Failure> {
     match collects {
         true => {
             Err(Failure::usage("this build collects nothing: it is without the feature collected"))
         }
-        false => child::run(command, &context.output),
+        false => Ok((child::run(command, &context.output)?, None)),
     }
 }
 
@@ -212,6 +230,29 @@ fn nothing_recorded(program: &OsString, is_collected: bool) -> Failure {
     ))
 }
 
+/// It has recorded, and this command has none of it.
+#[cfg(feature = "collected")]
+fn recorded_elsewhere(program: &OsString, path: &Path, other: Other) -> Failure {
+    let program = text::clean(&Path::new(program).display().to_string());
+    let path = text::clean(&in_a_shell(path));
+    let (who, hint) = match other {
+        Other::Drains(pid) => (
+            format!("another collector has its ring files, {}", collecting::process(pid)),
+            "what it has recorded is in the profile of that collector, and what is left in them can be collected when that has ended",
+        ),
+        Other::HasTaken => (
+            "somebody else has taken files out of their folder, or removed them".to_owned(),
+            "if it was a collector, it is in the profile of that one; leave the folder to `record --collect`",
+        ),
+    };
+    Failure::cannot_read(format!("{path} has nothing of {program}: {who}")).hint(hint)
+}
+
+#[cfg(not(feature = "collected"))]
+fn recorded_elsewhere(_: &OsString, _: &Path, other: Other) -> Failure {
+    match other {}
+}
+
 /// Tells what was recorded, and what to do with it.
 fn summarize(path: &Path, runs: &[Run], context: &Context) -> Result<(), Failure> {
     if runs.is_empty() {
@@ -235,8 +276,26 @@ fn summarize(path: &Path, runs: &[Run], context: &Context) -> Result<(), Failure
     }
     let name = text::clean(&in_a_shell(path));
     say(&format!("recorded into {name}"));
+    let died = runs.iter().filter(|run| run.has_crashed());
+    let open = died.map(|run| run.unfinished).fold(0, u64::saturating_add);
+    open_at_death(open, &name).iter().for_each(|line| say(line));
+    let dropped = runs.iter().map(Run::dropped).fold(0, u64::saturating_add);
+    way_to_losses(dropped, &name).iter().for_each(|line| say(line));
     say(&format!("next: spandrel top --db {name}   or slow, tree, flame, report"));
     Ok(())
+}
+
+/// What was open when programs died, and what shows it; in the profile of this name.
+pub(super) fn open_at_death(open: u64, name: &str) -> Option<String> {
+    let spans = text::counted_with(open, "span", text::WAS);
+    (open > 0)
+        .then(|| format!("{spans} open at a death: spandrel sql --recipe unfinished --db {name}"))
+}
+
+/// What says why so much was lost.
+pub(super) fn way_to_losses(dropped: u64, name: &str) -> Option<String> {
+    let records = text::counted_with(dropped, "record", text::WAS);
+    (dropped > 0).then(|| format!("{records} lost: spandrel doctor --db {name} says why"))
 }
 
 /// The path as a user would type it: relative if it is in the current folder, quoted if necessary.

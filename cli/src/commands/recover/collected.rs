@@ -18,6 +18,8 @@ pub(super) struct Waiting {
     /// Of them those of programs that have ended.
     pub(super) dead: u64,
     pub(super) has_collector: bool,
+    /// Why no collector takes the others, each with its path.
+    pub(super) refused: Vec<String>,
 }
 
 /// Those of the folders from which the profile was collected, which it does not have to their ends.
@@ -35,19 +37,35 @@ pub(super) fn of(profile: &Path, runs: &[Run]) -> Vec<Waiting> {
         rings.retain(is_its_own);
         let is_drained = |ring: &FolderRing| ring.is_drained == Some(true);
         let is_dead = |ring: &&FolderRing| ring.owner == RingOwner::Dead;
-        (!rings.is_empty()).then(|| Waiting {
+        // The command that collects would refuse these as well.
+        let is_refused = |ring: &mut FolderRing| ring.refused.is_some();
+        let refused: Vec<_> =
+            rings.extract_if(.., is_refused).filter_map(|it| it.refused).collect();
+        (!rings.is_empty() || !refused.is_empty()).then(|| Waiting {
             profile: profile.to_owned(),
             rings: rings.len() as u64,
             dead: rings.iter().filter(is_dead).count() as u64,
             has_collector: rings.iter().any(is_drained),
             folder,
+            refused,
         })
     });
     waiting.collect()
 }
 
 impl Waiting {
-    pub(super) fn line(&self) -> String {
+    /// Whether anything is left where it is, and nobody comes.
+    pub(super) fn is_left(&self) -> bool {
+        !self.refused.is_empty() || self.dead > 0 && !self.has_collector
+    }
+
+    pub(super) fn lines(&self) -> Vec<String> {
+        let refused = self.refused.iter().map(|why| format!("! {}", text::clean(why)));
+        let waits = (self.rings > 0).then(|| self.line());
+        waits.into_iter().chain(refused).collect()
+    }
+
+    fn line(&self) -> String {
         let folder = text::clean(&in_a_shell(&self.folder));
         let rings = text::counted(self.rings, "ring file");
         if self.has_collector {
@@ -63,7 +81,7 @@ impl Waiting {
     pub(super) fn members(&self) -> serde_json::Value {
         json!({
             "folder": self.folder.display().to_string(), "rings": self.rings, "dead": self.dead,
-            "has_collector": self.has_collector,
+            "has_collector": self.has_collector, "refused": self.refused,
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::memory_use::{Memory, MemoryPart, MemoryUse};
 use crate::mutex::Mutex;
 use crate::recorder::Recorder;
 use crate::recorder::account::Account;
-use crate::recorder::losses::PerKind;
+use crate::recorder::losses::{DropReason, PerKind};
 use crate::recorder::record::Slot;
 use crate::recorder::ring_file::layout::{drainer, names};
 use crate::recorder::stats::Stats;
@@ -44,8 +44,6 @@ struct Seen {
     ring: Consumer<Slot>,
     /// What is known to be committed.
     stored: PerKind,
-    /// What the ring was seen to have published.
-    published: PerKind,
     memory: Memory,
 }
 
@@ -54,10 +52,10 @@ impl Seen {
         (0..self.ring.partitions()).map(|partition| self.ring.tail(partition)).collect()
     }
 
-    /// So much is committed, as far as it can be believed.
-    fn see_given_back(&mut self, given_back: PerKind) {
+    /// So much is committed, as far as it can be believed: no more than was published.
+    fn see_given_back(&mut self, given_back: PerKind, published: PerKind) {
         for ((stored, given_back), published) in
-            self.stored.iter_mut().zip(given_back).zip(self.published)
+            self.stored.iter_mut().zip(given_back).zip(published)
         {
             *stored = given_back.min(published).max(*stored);
         }
@@ -76,8 +74,7 @@ impl Collected {
         marks: Arc<MarksInFile>,
         folder: PathBuf,
     ) -> Self {
-        let (stored, published) = Default::default();
-        let seen = Seen { ring, stored, published, memory: Memory::default() };
+        let seen = Seen { ring, stored: PerKind::default(), memory: Memory::default() };
         Self { recorder, marks, folder, seen: Mutex::new(seen), closed: Mutex::new(None) }
     }
 
@@ -87,17 +84,14 @@ impl Collected {
     }
 
     /// Looks whether somebody has cut the ring file short, or has removed it and nobody drains it; then nothing is recorded
-    /// any more. What was read of the ring before is as it was, if not.
+    /// any more. What was read of the file before is as it was, if not.
     fn look_whether_lost(&self, seen: &mut Seen) -> bool {
         let recorder = &self.recorder;
         let Some(file) = &recorder.file else { return false };
-        let published = recorder.ring.published();
         if !file.look_whether_cut() {
-            seen.published = published;
             self.look_at_given_back(seen);
             // A collector that has stored all of it removes it; and it may have gone on until just now.
             let look_again = || {
-                seen.published = recorder.ring.published();
                 self.look_at_given_back(seen);
                 seen.is_given_back_to(&seen.tails())
             };
@@ -106,13 +100,19 @@ impl Collected {
             }
         }
         recorder.close_ring();
-        let before = std::array::from_fn(|kind| seen.published[kind].max(seen.stored[kind]));
-        recorder.counters.were_cut(&recorder.ring, before, &[]);
         true
     }
 
+    /// Whether a collector has stored the recording to its end.
+    fn is_over(&self, seen: &Seen) -> bool {
+        // In this order: it gives all back, and then removes the file.
+        let is_removed = self.recorder.file.as_ref().is_some_and(|file| !file.is_in_place());
+        is_removed && self.recorder.ring.is_closed() && seen.is_given_back_to(&seen.tails())
+    }
+
     fn look_at_given_back(&self, seen: &mut Seen) {
-        seen.see_given_back(std::array::from_fn(|kind| self.said(drainer::GIVEN_BACK + kind)));
+        let given_back = std::array::from_fn(|kind| self.said(drainer::GIVEN_BACK + kind));
+        seen.see_given_back(given_back, self.recorder.ring.published());
     }
 
     /// Why what is recorded does not outlive this process.
@@ -172,8 +172,6 @@ impl Backend for Collected {
         let began = Instant::now();
         self.count_memory();
         let forked = || Error::new(ErrorKind::Forked, "the process was forked during a flush");
-        // In this order: what is counted as published has been claimed, and is before the tails.
-        let published = self.recorder.ring.published();
         let tails = self.seen.lock().ok_or_else(forked)?.tails();
         let marks = self.marks.appended();
         self.seen.lock().ok_or_else(forked)?.ring.call_drainer();
@@ -187,7 +185,6 @@ impl Backend for Collected {
                 return Err(self.cut());
             }
             if is_done {
-                seen.stored = std::array::from_fn(|kind| published[kind].max(seen.stored[kind]));
                 return Ok(());
             }
             drop(seen);
@@ -201,16 +198,19 @@ impl Backend for Collected {
     }
 
     fn stats(&self) -> Stats {
-        let published = self.recorder.ring.published();
-        let (stored, memory) = self.seen.lock().map_or_else(Default::default, |mut seen| {
-            let tails = seen.tails();
-            let is_given_back = seen.is_given_back_to(&tails);
-            if !self.look_whether_lost(&mut seen) && is_given_back {
-                seen.stored = published;
+        let (account, memory) = self.seen.lock().map_or_else(Default::default, |mut seen| {
+            let is_lost = self.look_whether_lost(&mut seen);
+            let stored = seen.stored;
+            let mut account = Account { taken: stored, stored, ..Account::default() };
+            if !is_lost && self.is_over(&seen) {
+                // A thread was in the middle of a record when the collector had come to the end.
+                account.taken = self.recorder.ring.published();
+                let late =
+                    std::array::from_fn(|kind| account.taken[kind].saturating_sub(stored[kind]));
+                account.drop_many(late, DropReason::AlreadyShutdown);
             }
-            (seen.stored, seen.memory)
+            (account, seen.memory)
         });
-        let account = Account { taken: stored, stored, ..Account::default() };
         let wrong = self.what_is_wrong();
         Stats {
             marks: self.marks.appended(),

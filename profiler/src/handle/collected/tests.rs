@@ -97,10 +97,18 @@ fn read(file: &Path) -> Said {
 
 /// Takes all that there is, as a collector that has stored it.
 fn collect(reader: &mut Reader, positions: &mut [u64]) {
+    let mut stored = [0_u64; 4];
     for (partition, position) in positions.iter_mut().enumerate() {
         let drained = reader.drain(partition, *position, false, u64::MAX, |_| {}).unwrap();
         *position = drained.next;
-        reader.give_back(partition, drained.next).unwrap();
+        let seen = reader.partition(partition).unwrap();
+        stored.iter_mut().zip(seen.published).for_each(|(sum, n)| *sum += n);
+    }
+    for (kind, n) in stored.into_iter().enumerate() {
+        reader.set_drainer(drainer::GIVEN_BACK + kind, n).unwrap();
+    }
+    for (partition, position) in positions.iter().enumerate() {
+        reader.give_back(partition, *position).unwrap();
     }
     let mut marks = 0;
     reader.names(false, |name| marks += u64::from(name.kind == names::MARK)).unwrap();

@@ -64,7 +64,9 @@ fn make_in_file(
             "the recording does not outlive its process, what is not committed is lost if that is killed: {why}"
         ))
     };
-    let database = place::canonical(&builder.database.path).map_err(|error| refused(&error))?;
+    let path = &builder.database.path;
+    let database = place::canonical(path)
+        .map_err(|error| refused(&format_args!("{}: {error}", path.display())))?;
     let redacted = builder.redaction.added().to_vec();
     // What a thread of a forked child knows of its parent's table is not so there.
     fork::call_in_child(local::forget_in_child);

@@ -253,7 +253,7 @@ fn take_out(all: &mut Vec<ThreadState>, recorder: &Arc<Recorder>) {
 pub(super) fn look_for_lease(recorder: &Recorder) {
     let lease = recorder.ring.lease();
     if let Some(lease) = &lease {
-        recorder.counters.partition(lease.partition()).set_lessee(get_cell(|cells| &cells.thread));
+        recorder.counters.set_lessee(lease.partition(), get_cell(|cells| &cells.thread));
     }
     CELLS.with(|cells| cells.lease.put(lease));
 }

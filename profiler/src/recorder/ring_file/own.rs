@@ -106,19 +106,38 @@ impl FilePlan {
         if let Drainer::Folder(folder) = &self.drainer {
             return self.make_in(folder, sizes, clock);
         }
+        self.make_in_first(&place::folders(), sizes, clock)
+    }
+
+    /// The same in the first of these folders.
+    pub(super) fn make_in_first(
+        &self,
+        folders: &[PathBuf],
+        sizes: &FileSizes,
+        clock: &Clock,
+    ) -> Result<OwnFile, CreateError> {
         let mut first_error = None;
-        for folder in place::folders() {
+        for folder in folders {
             // `/run/user/1000` is the system's to make, and so is `/dev/shm`.
             if !folder.parent().is_some_and(Path::is_dir) {
                 continue;
             }
-            match self.make_in(&folder, sizes, clock) {
+            match self.make_in(folder, sizes, clock) {
                 Ok(made) => return Ok(made),
                 // The best place is the one to be told of.
                 Err(error) => _ = first_error.get_or_insert(error),
             }
         }
-        Err(first_error.unwrap_or(CreateError::Unsupported))
+        Err(first_error.unwrap_or_else(|| match folders.first() {
+            // It is not the system that has none.
+            Some(folder) => CreateError::Io {
+                path: folder.clone(),
+                step: "make this folder of ring files, nor another one (in a container, mount a tmpfs on /dev/shm, or name a \
+                       folder in memory by XDG_RUNTIME_DIR)",
+                source: io::ErrorKind::NotFound.into(),
+            },
+            None => CreateError::Unsupported,
+        }))
     }
 
     fn make_in(

@@ -368,3 +368,30 @@ fn check_ledger(reader: &mut Reader, stored: u64, in_ring: u64) {
     };
     reader.cells(layout::DROPS, 0..usize::MAX, dropped).unwrap();
 }
+
+#[test]
+fn where_no_folder_takes_a_ring_file_the_reason_is_said_and_not_that_the_system_has_none() {
+    let folder = Folder::new();
+    let options = crate::recorder::RecorderOptions::small();
+    let sizes = own::FileSizes {
+        ring: options.ring(),
+        open_spans_max: 64,
+        field_words_max: options.field_words_max(),
+        first_id: 1,
+        busy_time: true,
+        status_rules: true,
+    };
+    let plan = own::FilePlan {
+        drainer: own::Drainer::Profile(folder.database()),
+        run: "00ff".into(),
+        redacted: Vec::new(),
+        has_signal_handler: false,
+    };
+    let nowhere = folder.0.join("gone/spandrel");
+    let clock = crate::recorder::clock::Clock::start();
+    let error =
+        plan.make_in_first(std::slice::from_ref(&nowhere), &sizes, &clock).unwrap_err().to_string();
+    let says =
+        format!("{}: cannot make this folder of ring files, nor another one", nowhere.display());
+    assert!(error.starts_with(&says) && error.contains("XDG_RUNTIME_DIR"), "{error}");
+}

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::recorder::clock::{Clock, Timeline};
 use crate::recorder::losses::{DropReason, PerKind};
 use crate::recorder::ring_file::layout::{OPEN_SPANS, drainer, settings};
+use crate::recorder::ring_file::place;
 use crate::writer::chunks::Chunks;
 use crate::writer::convert::Converter;
 use crate::writer::raw::{self, RawBatch};
@@ -46,8 +47,9 @@ impl Ring {
         let mut reader = match Reader::open_to_drain(path) {
             Ok(reader) => reader,
             Err(OpenError::NoRing) => {
-                remove_unmade(path);
-                return Ok(Opened::NotYet);
+                let is_known = |uuid| store.has_ended(uuid).is_ok_and(|ended| ended == Some(false));
+                let has_run = place::run_of(path).is_some_and(is_known).then_some(true);
+                return remove_unmade(path, has_run).map(|()| Opened::NotYet);
             }
             Err(OpenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Opened::NotYet);

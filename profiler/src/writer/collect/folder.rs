@@ -31,12 +31,19 @@ pub(super) fn make_folder(folder: &Path, once: bool) -> Result<bool, Error> {
     if once {
         return failed(&"there is no such folder, so no program records into it");
     }
+    // The folder alone: those above it that are not there are no place that somebody has chosen, but a slip.
     let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.create(folder) {
         Ok(()) => Ok(true),
+        // A program has been faster.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            place::check_collected(folder).map(|()| false)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => failed(
+            &"cannot be made, as the folder that it would be in is not there; make that first, or name another one",
+        ),
         Err(error) => failed(&format!("cannot be made: {error}")),
     }
 }
@@ -68,7 +75,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
             entries.flatten().map(|entry| entry.path()).filter(is_ring).collect();
         self.left_alone.retain(|path| found.contains(path));
         let mut opened = Vec::new();
-        let mut elsewhere = None;
+        let (mut elsewhere, mut are_elsewhere) = (None, 0);
         for path in &found {
             let is_known = self.rings.iter().any(|ring| ring.path() == path);
             if is_known || self.left_alone.contains(path) {
@@ -79,6 +86,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
                 Opened::NotYet => Ok(None),
                 Opened::Elsewhere => {
                     elsewhere = Some(path);
+                    are_elsewhere += 1;
                     Ok(None)
                 }
                 Opened::Empty(id) => remove(&mut self.store, path, &id).map(|()| None),
@@ -93,6 +101,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
                 Err(error) => self.refuse(path.clone(), error)?,
             }
         }
+        self.collected.elsewhere = are_elsewhere;
         if let Some(path) = elsewhere
             && !self.has_told_elsewhere
         {
@@ -159,7 +168,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
     pub(super) fn lose(&mut self, mut ring: Ring) -> Result<(), Error> {
         _ = self.store.set_run_aside();
         let path = ring.path().to_owned();
-        let threads = ring.threads_above();
+        let (ids_end, threads) = (ring.ids_end(), ring.threads_above());
         let why = match about_one(&path, || ring.end_of_cut(&mut self.store)) {
             Ok(Some((run_id, spans))) => {
                 let lost = match spans.dropped.file_removed {
@@ -193,8 +202,16 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
         };
         _ = self.store.set_run_aside();
         self.leave_room_above(threads);
+        // Nobody goes on with it. Else files that are cut again and again would use up all ids.
+        self.give_back_ids(ids_end);
         (self.tell)(Collecting::Refused { path, why });
         Ok(())
+    }
+
+    /// A run has ended whose ids did so here: those that no row of it has are the next one's, if they were the last.
+    pub(super) fn give_back_ids(&mut self, end: u64) {
+        let taken = self.rings.iter().map(Ring::ids_end);
+        self.free.give_back(end, self.store.next_id(), taken);
     }
 
     /// Keeps ids of threads for a run that is left alone, as for those that go on.
@@ -202,7 +219,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
         self.threads_left_above = self.threads_left_above.max(thread.saturating_add(THREADS_ROOM));
     }
 
-    fn begin(&mut self, mut ring: Ring) -> Result<(), Error> {
+    pub(super) fn begin(&mut self, mut ring: Ring) -> Result<(), Error> {
         self.free.begin_above(self.store.next_id().max(self.store.next_mark_id()?));
         let others = self.rings.iter().map(|other| other.threads_above() + THREADS_ROOM);
         let above = others.fold(self.threads_left_above, i64::max);

@@ -33,7 +33,7 @@ use spandrel_storage::{ErrorKind as StorageErrorKind, Location, Store, StoreOpti
 use self::folder::make_folder;
 use self::ids::FreeIds;
 use self::refusals::{Answer, Refusals, may_pass};
-use self::ring::{Ring, Round};
+use self::ring::{End, Ring, Round};
 use crate::error::{Error, ErrorKind};
 use crate::panics;
 use crate::recorder::local;
@@ -84,6 +84,8 @@ pub enum Collecting {
         pid: u64,
         /// Whether it died, and was not closed.
         crashed: bool,
+        /// Spans that were open then.
+        open: u64,
         /// The spans of the run.
         spans: crate::Ledger,
     },
@@ -132,6 +134,8 @@ pub struct Collected {
     pub records: u64,
     /// Ring files that were left alone, or could not be drained to their end, as was told.
     pub refused: u64,
+    /// Ring files that another process drained at the last look, as was told: what is in those is not collected here.
+    pub elsewhere: u64,
 }
 
 /// Collects from all programs that record into ring files of this folder, until `stop` says so; then everything that has
@@ -162,23 +166,7 @@ pub fn collect(
         tell(Collecting::FolderMade { path: folder.to_owned() });
     }
     let store = Store::open(database, &options.store)?;
-    let mut collector = Collector {
-        folder,
-        options,
-        store,
-        rings: Vec::new(),
-        left_alone: HashSet::new(),
-        has_told_elsewhere: false,
-        has_told_folder: false,
-        free: FreeIds::new(),
-        threads_left_above: 0,
-        tell,
-        refusals: Refusals::default(),
-        collected: Collected::default(),
-        last_folder: None,
-        last_prune: Instant::now(),
-        stop: &stop,
-    };
+    let mut collector = Collector::new(folder, options, store, tell, &stop);
     let done = collector.run();
     let Collector { mut store, rings, mut collected, .. } = collector;
     collected.going_on = rings.len() as u64;
@@ -260,7 +248,33 @@ struct Collector<'a, T> {
     stop: &'a dyn Fn() -> bool,
 }
 
-impl<T: FnMut(Collecting)> Collector<'_, T> {
+impl<'a, T: FnMut(Collecting)> Collector<'a, T> {
+    fn new(
+        folder: &'a Path,
+        options: &'a CollectOptions,
+        store: Store,
+        tell: T,
+        stop: &'a dyn Fn() -> bool,
+    ) -> Self {
+        Self {
+            folder,
+            options,
+            store,
+            rings: Vec::new(),
+            left_alone: HashSet::new(),
+            has_told_elsewhere: false,
+            has_told_folder: false,
+            free: FreeIds::new(),
+            threads_left_above: 0,
+            tell,
+            refusals: Refusals::default(),
+            collected: Collected::default(),
+            last_folder: None,
+            last_prune: Instant::now(),
+            stop,
+        }
+    }
+
     fn run(&mut self) -> Result<(), Error> {
         let mut pause = PAUSE_MIN;
         self.look_for_rings()?;
@@ -344,10 +358,10 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
         };
         let store_and_ids = (&mut self.store, &mut self.free);
         let said = match about_one(&path, || ring.end(store_and_ids, &mut goes_on)) {
-            Ok((crashed, spans, records)) => {
+            Ok(End { crashed, open, spans, records }) => {
                 self.collected.ended += 1;
                 self.collected.records += records;
-                Collecting::Ended { run_id, pid, crashed, spans }
+                Collecting::Ended { run_id, pid, crashed, open, spans }
             }
             Err(error) if error.kind() == ErrorKind::Storage(StorageErrorKind::Moved) => {
                 return Err(error);
@@ -366,8 +380,7 @@ impl<T: FnMut(Collecting)> Collector<'_, T> {
             super::recover::left_alone::say(path, why);
         }
         _ = self.store.set_run_aside();
-        let taken = self.rings.iter().map(Ring::ids_end);
-        self.free.give_back(ids_end, self.store.next_id(), taken);
+        self.give_back_ids(ids_end);
         (self.tell)(said);
         Ok(())
     }

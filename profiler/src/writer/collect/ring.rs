@@ -22,7 +22,7 @@ use crate::recorder::stats::Ledger;
 use crate::writer::raw;
 use crate::writer::recover::check::Known;
 use crate::writer::recover::scan::{self, Scan};
-use crate::writer::recover::{End, KnownChildren, Recover, about};
+use crate::writer::recover::{End as How, KnownChildren, Recover, about};
 use crate::writer::self_time::SelfTimes;
 
 /// Commits of one ring are so far apart, unless it fills up, or somebody waits for one: as those of a writer thread.
@@ -45,6 +45,19 @@ pub(super) enum Round {
     Stored(u64),
     /// Nothing more will come.
     Ended,
+}
+
+/// How a run has ended.
+#[derive(Debug)]
+pub(super) struct End {
+    /// Whether its process has died, and was not closed.
+    pub(super) crashed: bool,
+    /// Spans that were open then.
+    pub(super) open: u64,
+    /// The spans of the run.
+    pub(super) spans: Ledger,
+    /// Records that were stored at last.
+    pub(super) records: u64,
 }
 
 /// A ring.
@@ -362,12 +375,12 @@ impl Ring {
         Ok(records)
     }
 
-    /// Stores the rest, what was open, and the ledger; and removes the file. Says whether the process has died.
+    /// Stores the rest, what was open, and the ledger; and removes the file.
     pub(super) fn end(
         &mut self,
         (store, free): (&mut Store, &mut FreeIds),
         goes_on: &mut GoesOn<'_>,
-    ) -> Result<(bool, Ledger, u64), Error> {
+    ) -> Result<End, Error> {
         let path = self.path.clone();
         let io = |error: std::io::Error| about(&path, &error);
         self.learn_names()?;
@@ -378,7 +391,9 @@ impl Ring {
         }
         let records = self.store_the_rest((&mut *store, &mut *free), is_closed, goes_on)?;
         let above = self.cover_the_rest(free)?;
-        let Some(run) = &mut self.run else { return Ok((false, Ledger::default(), 0)) };
+        let Some(run) = &mut self.run else {
+            return Ok(End { crashed: false, open: 0, spans: Ledger::default(), records: 0 });
+        };
         if let Some(aside) = run.aside.take() {
             store.take_run_up(aside);
         }
@@ -391,9 +406,9 @@ impl Ring {
                     ended.unwrap_or(Ended { at: 0, marks_dropped: 0, callsites: [0; 2] });
                 run.converter.timeline.renew();
                 let after_ns = run.converter.timeline.ns(at).max(0);
-                End::Closed { after_ns, marks_dropped, callsites }
+                How::Closed { after_ns, marks_dropped, callsites }
             }
-            _ => End::Crashed,
+            _ => How::Crashed,
         };
         let known = KnownChildren {
             self_times: std::mem::replace(&mut run.converter.self_times, SelfTimes::new(0)),
@@ -410,6 +425,8 @@ impl Ring {
         scan.last_id = scan.last_id.max(above - 1);
         let (ring, above) = ((self.id, uuid.as_str()), Some(*threads_above));
         self.check_whole()?;
+        // What a thread publishes from now on is in no count of this run, and must not seem to be stored.
+        let published = scan.published;
         let mut tries = Tries::default();
         let mut again = |error: &Error| tries.again(error, goes_on);
         let recover = Recover::begin_with(store, &path, ring, scan, above, end, Some(known))?;
@@ -420,19 +437,19 @@ impl Ring {
             recovery.spans + recovery.events + recovery.links + recovery.entries + recovery.gauges;
         let rest = rest + records;
         // The program that has closed it may ask what is stored.
-        let (mut tails, mut published) = (Vec::new(), PerKind::default());
-        for partition in 0..self.reader.partitions() {
-            let seen = self.reader.partition(partition).map_err(io)?;
-            raw::add(&mut published, seen.published);
-            tails.push(seen.tail);
-        }
         for (kind, n) in published.into_iter().enumerate() {
             self.reader.set_drainer(drainer::GIVEN_BACK + kind, n).map_err(io)?;
         }
-        for (partition, tail) in tails.into_iter().enumerate() {
+        for partition in 0..self.reader.partitions() {
+            let tail = self.reader.partition(partition).map_err(io)?.tail;
             self.reader.give_back(partition, tail).map_err(io)?;
         }
         remove(store, &path, &self.id)?;
-        Ok((end == End::Crashed, recovery.ledger, rest))
+        Ok(End {
+            crashed: end == How::Crashed,
+            open: recovery.crashed,
+            spans: recovery.ledger,
+            records: rest,
+        })
     }
 }

@@ -8,13 +8,15 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use spandrel_ring::file::Reader;
 use spandrel_storage::{Store, StoreOptions};
 use tempfile::TempDir;
 use tracing::info_span;
 
 use super::begin::Opened;
 use super::ids::{FreeIds, OwnIds};
-use super::ring::{Ring, Round};
+use super::ring::{End, Ring, Round};
+use super::{CollectOptions, Collecting, Collector};
 use crate::recorder::record::{Ids, Record, read};
 use crate::writer::recover::left::Left;
 use crate::{Profiler, ProfilerBuilder};
@@ -122,8 +124,8 @@ fn a_ring_that_is_closed_is_looked_at_again_before_it_ends() {
     // Nothing of it has moved since.
     profiler.close().unwrap();
     assert_ne!(ring.round((&mut store, &mut free), false, &mut |_| true).unwrap(), Round::Ended);
-    let (is_crashed, ledger, _) = ring.end((&mut store, &mut free), &mut |_| true).unwrap();
-    assert_eq!((is_crashed, ledger.recorded, ledger.stored), (false, 1, 1));
+    let End { crashed, spans, .. } = ring.end((&mut store, &mut free), &mut |_| true).unwrap();
+    assert_eq!((crashed, spans.recorded, spans.stored), (false, 1, 1));
 }
 
 /// Words of the header, as `docs/src/reference/ring-file.md` has them.
@@ -152,7 +154,7 @@ fn sign(bytes: &mut [u8]) {
 /// The words of a span with a parent, and where they are in the file.
 fn child_in(bytes: &[u8]) -> (usize, [u64; 7]) {
     let mut found = None;
-    let mut reader = spandrel_ring::file::Reader::new(bytes).unwrap();
+    let mut reader = Reader::new(bytes).unwrap();
     for partition in 0..reader.partitions() {
         let each = |record: spandrel_ring::file::Record<'_>| {
             if let Some(Record::Span(head, _)) = read(record.words)
@@ -219,7 +221,7 @@ fn left_with_a_parent_in_another_run(published: Option<u64>) -> (Vec<spandrel_qu
     other.begin(&mut store, &mut free, 1 << 20).unwrap();
     assert_eq!(other.run.as_ref().unwrap().ids.ids().first(), other_first);
     other.round((&mut store, &mut free), true, &mut |_| true).unwrap();
-    let (_, ledger, _) = dead.end((&mut store, &mut free), &mut |_| true).unwrap();
+    let End { spans: ledger, .. } = dead.end((&mut store, &mut free), &mut |_| true).unwrap();
     profiler.close().unwrap();
     other.end((&mut store, &mut free), &mut |_| true).unwrap();
     store.close().unwrap();
@@ -289,4 +291,132 @@ fn a_panic_over_one_ring_is_an_error_about_its_file() {
     let path = Path::new("0-0.ring");
     let error = super::about_one(path, || -> Result<(), _> { panic!("a fault") }).unwrap_err();
     assert!(!super::is_of_profile(&error) && error.to_string().contains("0-0.ring"), "{error}");
+}
+
+/// A collector that nothing has come to yet, and what it tells.
+fn with_collector<R>(
+    folder: &Path,
+    store: Store,
+    act: impl FnOnce(&mut Collector<'_, &mut dyn FnMut(Collecting)>) -> R,
+) -> (R, Vec<Collecting>) {
+    let mut told = Vec::new();
+    let mut tell = |what| told.push(what);
+    let options = CollectOptions::default();
+    let stop = || false;
+    let mut collector =
+        Collector::new(folder, &options, store, &mut tell as &mut dyn FnMut(_), &stop);
+    let done = act(&mut collector);
+    let Collector { mut store, .. } = collector;
+    store.set_run_aside();
+    store.close_or_remove().unwrap();
+    (done, told)
+}
+
+/// It was opened, and found whole. What begins its run may fail over that, when the profile has a row of it, or not.
+#[test]
+fn a_ring_that_is_cut_as_its_run_begins_leaves_no_run_without_an_end() {
+    let mut runs = 0;
+    let lengths = [0, 4_096, 100_000, u64::MAX];
+    for (length, fails) in lengths.into_iter().flat_map(|it| [(it, false), (it, true)]) {
+        let (folder, database) = (folder(), tempfile::tempdir().unwrap());
+        let profiler = small_in(folder.path()).build().unwrap();
+        let (path, store) = profile_in(database.path());
+        tracing::subscriber::with_default(profiler.subscriber(), || {
+            (0..10).for_each(|_| info_span!("lost").in_scope(|| ()));
+        });
+        let file = ring_files(folder.path()).remove(0);
+        let mut ring = open(&file, &store);
+        if fails {
+            // Nothing can be said in it.
+            ring.reader = Reader::open(&file).unwrap();
+        }
+        let ((), told) = with_collector(folder.path(), store, |collector| {
+            let file = std::fs::File::options().write(true).open(&file).unwrap();
+            let length = length.min(file.metadata().unwrap().len() - 4_096);
+            file.set_len(length).unwrap();
+            collector.begin(*ring).unwrap();
+            while collector.round(false).unwrap() {}
+            assert!(collector.rings.is_empty(), "{length}");
+        });
+        let is_told = |it: &Collecting| match it {
+            Collecting::Refused { why, .. } => why.contains("cut short by somebody"),
+            _ => false,
+        };
+        assert!(told.iter().any(is_told), "{length}: {told:?}");
+        if let Ok(reader) = spandrel_query::Reader::open(&path) {
+            for run in reader.runs().unwrap() {
+                runs += 1;
+                assert!(run.ended_unix_ns.is_some() && !run.is_complete(), "{length}: {run:?}");
+            }
+        }
+        profiler.close().unwrap();
+    }
+    assert!(runs >= lengths.len(), "{runs} had begun");
+}
+
+/// One cut after another, of which each had some millions of ids.
+#[test]
+fn a_run_that_ends_by_a_cut_leaves_its_ids_to_the_next_one() {
+    let (folder, database) = (folder(), tempfile::tempdir().unwrap());
+    let (path, store) = profile_in(database.path());
+    let (firsts, told) = with_collector(folder.path(), store, |collector| {
+        let mut firsts = Vec::new();
+        for _ in 0..4 {
+            let profiler = small_in(folder.path()).build().unwrap();
+            let file = ring_files(folder.path()).remove(0);
+            collector.begin(*open(&file, &collector.store)).unwrap();
+            let Some(run) = &collector.rings[0].run else { panic!("it has begun") };
+            firsts.push(run.ids.ids().first());
+            tracing::subscriber::with_default(profiler.subscriber(), || {
+                (0..10).for_each(|_| info_span!("stored").in_scope(|| ()));
+            });
+            while collector.collected.records < 10 * firsts.len() as u64 {
+                collector.round(true).unwrap();
+            }
+            std::fs::File::options().write(true).open(&file).unwrap().set_len(0).unwrap();
+            while !collector.rings.is_empty() {
+                collector.round(true).unwrap();
+            }
+            profiler.close().unwrap();
+        }
+        firsts
+    });
+    assert!(firsts.windows(2).all(|pair| pair[0] + 18 < pair[1]), "{firsts:?}");
+    assert!(firsts.windows(2).all(|pair| pair[1] - pair[0] < 1 << 10), "{firsts:?} {told:?}");
+    let reader = spandrel_query::Reader::open(&path).unwrap();
+    assert_eq!(reader.runs().unwrap().iter().map(|run| run.spans).collect::<Vec<_>>(), [10; 4]);
+}
+
+/// Its claim was before the close, and its record comes when the collector has read all that it will. The profile refuses
+/// for a moment, so that the collector asks whether to go on.
+#[test]
+fn what_a_thread_publishes_after_the_end_is_not_taken_for_stored() {
+    let (folder, database) = (folder(), tempfile::tempdir().unwrap());
+    let profiler = small_in(folder.path()).build().unwrap();
+    let (path, mut store) = profile_in(database.path());
+    let (mut ring, mut free) = begun(folder.path(), &mut store);
+    tracing::subscriber::with_default(profiler.subscriber(), || {
+        (0..10).for_each(|_| info_span!("stored").in_scope(|| ()));
+    });
+    while ring.round((&mut store, &mut free), true, &mut |_| true).unwrap() != Round::Stored(10) {}
+    let recorder = profiler.recorder().unwrap();
+    let mut straggler = Some(recorder.ring.try_claim(1).unwrap());
+    profiler.close().unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut goes_on = |_: super::refusals::Answer<'_>| {
+        if let Some(claim) = straggler.take() {
+            claim.publish_as(crate::recorder::losses::Kind::Span as usize);
+            other.execute_batch("ROLLBACK").unwrap();
+        }
+        true
+    };
+    let End { spans, .. } = ring.end((&mut store, &mut free), &mut goes_on).unwrap();
+    assert!(straggler.is_none(), "the profile has refused");
+    assert_eq!((spans.stored, ring_files(folder.path()).len()), (10, 0));
+    let stats = profiler.stats();
+    assert_eq!((stats.recorded, stats.stored, stats.in_flight), (11, 10, 0), "{stats}");
+    assert_eq!(stats.dropped.already_shutdown, 1, "{stats}");
+    assert_eq!(stats.crash_proof_error, None);
+    store.close().unwrap();
 }

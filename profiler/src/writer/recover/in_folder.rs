@@ -11,7 +11,7 @@ use spandrel_ring::file::{Liveness, OpenError, Reader, State, monotonic_ns};
 
 use super::scan::{self, said_of_kinds};
 use super::whole::{NOT_WHOLE, is_whole_now};
-use super::{Refused, RingOwner, about, is_over, left_alone, waits};
+use super::{Refused, RingOwner, about, is_over, left_alone, told_of_unmade, waits};
 use crate::error::Error;
 use crate::panics;
 use crate::recorder::clock::Clock;
@@ -154,7 +154,9 @@ fn refused_as(path: &Path, refused: Refused) -> Option<FolderRing> {
 fn look_at(path: &Path) -> Result<Option<FolderRing>, Refused> {
     match Reader::open(path) {
         Ok(reader) => look_with(path, reader),
-        Err(OpenError::NoRing) => Ok(None),
+        Err(OpenError::NoRing) => {
+            Ok(told_of_unmade(path, None).map(|why| without_words(path, why.to_string())))
+        }
         Err(OpenError::Io(error)) => Err(error.into()),
         Err(error) => Ok(Some(without_words(path, about(path, &error).to_string()))),
     }

@@ -140,6 +140,11 @@ impl Told {
         self.ledger(Kind::Span)
     }
 
+    /// Spans that other profiles have.
+    pub(super) fn spans_elsewhere(&self) -> u64 {
+        self.elsewhere[Kind::Span as usize]
+    }
+
     pub(super) fn events(&self) -> Ledger {
         self.ledger(Kind::Event)
     }

@@ -58,7 +58,7 @@ pub(super) use self::ring::remove;
 #[cfg(feature = "collected")]
 pub(super) use self::ring::remove_unmade;
 pub(crate) use self::ring::remove_unmade_of_all;
-use self::ring::{Ring, has_nothing, is_over, set_aside};
+use self::ring::{Ring, has_nothing, is_over, set_aside, told_of_unmade};
 use self::scan::Refused;
 pub use self::waiting::{RingOwner, StoredRing, WaitingRing, rings, waiting};
 use self::whose::By;
@@ -167,7 +167,10 @@ fn look_at(
     database: &Path,
     path: &Path,
 ) -> Result<Option<Recovery>, Error> {
-    let Some(mut ring) = Ring::open(path, Some(database), false)? else { return Ok(None) };
+    let has_run = |uuid: &str| {
+        spandrel_storage::has_ended_in(reader, uuid).is_ok_and(|ended| ended == Some(false))
+    };
+    let Some(mut ring) = Ring::open(path, Some(database), false, has_run)? else { return Ok(None) };
     let drained = spandrel_storage::drained_in(reader, &ring.id)?;
     let has_ended = spandrel_storage::has_ended_in(reader, &ring.uuid)?;
     if ring.by == By::File && has_ended.is_none() {
@@ -195,7 +198,8 @@ pub(super) fn recover_one(
     database: Option<&Path>,
     path: &Path,
 ) -> Result<Option<Recovery>, Error> {
-    let Some(mut ring) = Ring::open(path, database, true)? else { return Ok(None) };
+    let has_run = |uuid: &str| store.has_ended(uuid).is_ok_and(|ended| ended == Some(false));
+    let Some(mut ring) = Ring::open(path, database, true, has_run)? else { return Ok(None) };
     let drained = store.drained(&ring.id)?;
     let state = ring.reader.state().map_err(|error| about(path, &error))?;
     let has_ended = store.has_ended(&ring.uuid)?;

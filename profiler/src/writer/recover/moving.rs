@@ -269,6 +269,7 @@ impl<'a> Recover<'a> {
         self.batch.until_ns = Some(to_ns);
         self.recovery.damaged = told.damaged() + self.scan.clock_damaged;
         (self.recovery.ledger, self.recovery.events_ledger) = (told.spans(), told.events());
+        self.recovery.elsewhere = told.spans_elsewhere();
         match self.end {
             End::Crashed => {
                 self.batch.losses.extend(losses);

@@ -43,6 +43,8 @@ pub struct Recovery {
     pub ledger: Ledger,
     /// The same of its events.
     pub events_ledger: Ledger,
+    /// How many spans of the run other profiles have, or tell to be lost: then what is here is a part of it.
+    pub elsewhere: u64,
     /// Spans that were open, the oldest first, a thousand at most.
     pub open: Vec<OpenAtDeath>,
 }
@@ -116,6 +118,7 @@ impl Scan {
             damaged: self.damaged.iter().sum::<u64>() + self.open_damaged + self.clock_damaged,
             ledger: Ledger::default(),
             events_ledger: Ledger::default(),
+            elsewhere: self.in_earlier[0],
             open: open.collect(),
         }
     }

@@ -17,12 +17,58 @@ use crate::recorder::ring_file::place;
 
 /// A process may have died while it made its ring file: then nothing is in it, and it goes. (If that fails, the next one
 /// tries again.)
-pub(crate) fn remove_unmade(path: &Path) {
-    let lives =
-        |pid: u32| cfg!(target_os = "linux") && Path::new("/proc").join(pid.to_string()).exists();
-    if place::pid_of(path).is_some_and(|pid| !lives(pid)) {
-        _ = spandrel_ring::file::remove_unmade(path);
+///
+/// # Errors
+///
+/// If it was [emptied](emptied); it goes all the same.
+pub(crate) fn remove_unmade(path: &Path, has_run: Option<bool>) -> Result<(), Error> {
+    if place::pid_of(path).is_none_or(lives) {
+        return Ok(());
     }
+    let emptied = emptied(path, has_run);
+    let is_removed = spandrel_ring::file::remove_unmade(path).unwrap_or(false);
+    match emptied.filter(|_| is_removed) {
+        Some(what) => Err(about(path, &format!("{what}; it was removed"))),
+        None => Ok(()),
+    }
+}
+
+fn lives(pid: u32) -> bool {
+    cfg!(target_os = "linux") && Path::new("/proc").join(pid.to_string()).exists()
+}
+
+/// What there is to say of a file without a header, of a process that is gone, which was a ring that somebody has emptied: what
+/// was in it is lost, and that is not for us to hide. Whoever makes one reserves whole pages of it before he writes anything;
+/// where he was killed before that, it looks the same. `has_run` says whether the profile has its run, and not its end: then
+/// it was recorded into; without a profile that would have it, nobody knows.
+fn emptied(path: &Path, has_run: Option<bool>) -> Option<&'static str> {
+    /// No page is smaller.
+    const PAGE_MIN: u64 = 4_096;
+    let what = match has_run {
+        Some(true) => {
+            "nothing is in it: somebody has emptied it, so that what was in it and not stored is lost"
+        }
+        Some(false) => return None,
+        None => {
+            "nothing is in it: somebody has emptied it, or its process was killed as it made it"
+        }
+    };
+    let found = path.symlink_metadata().ok()?;
+    #[cfg(target_os = "linux")]
+    let has_holes = {
+        use std::os::unix::fs::MetadataExt;
+        found.blocks().saturating_mul(512) < found.len()
+    };
+    #[cfg(not(target_os = "linux"))]
+    let has_holes = false;
+    (found.is_file() && (found.len() < PAGE_MIN || has_holes)).then_some(what)
+}
+
+/// The same by somebody who only looks.
+pub(super) fn told_of_unmade(path: &Path, has_run: Option<bool>) -> Option<Error> {
+    let what =
+        emptied(path, has_run).filter(|_| place::pid_of(path).is_some_and(|pid| !lives(pid)));
+    what.map(|what| about(path, &format!("{what}; whoever recovers or collects it removes it")))
 }
 
 /// The same for those of all databases: a profile that is never recorded into again would keep their memory.
@@ -34,7 +80,9 @@ pub(crate) fn remove_unmade_of_all() {
         }
         // One that cannot be looked at stays, and is told of with its own database.
         _ = panics::catch(|| match Reader::open_to_drain(&path) {
-            Err(OpenError::NoRing) => remove_unmade(&path),
+            // One that was emptied takes no memory, and is told of with its own profile.
+            Err(OpenError::NoRing) if emptied(&path, None).is_some() => {}
+            Err(OpenError::NoRing) => _ = remove_unmade(&path, Some(false)),
             Ok(mut reader) => {
                 let is_unmade = reader.liveness().is_ok_and(|it| it == Liveness::Dead)
                     && reader.state().is_ok_and(|state| state == State::Building)
@@ -74,11 +122,13 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// `None` if it is another profile's than this one, its process lives, or another process recovers it.
+    /// `None` if it is another profile's than this one, its process lives, or another process recovers it. `has_run` says
+    /// whether the profile has a run, and not its end.
     pub(super) fn open(
         path: &Path,
         database: Option<&Path>,
         to_drain: bool,
+        has_run: impl FnOnce(&str) -> bool,
     ) -> Result<Option<Self>, Error> {
         let opened = match to_drain {
             true => Reader::open_to_drain(path),
@@ -88,10 +138,11 @@ impl Ring {
             Ok(reader) => reader,
             // It is being made, or its process has died over that; or it is gone meanwhile.
             Err(OpenError::NoRing) => {
-                if to_drain {
-                    remove_unmade(path);
-                }
-                return Ok(None);
+                let has_run = Some(place::run_of(path).is_some_and(has_run));
+                return match to_drain {
+                    true => remove_unmade(path, has_run).map(|()| None),
+                    false => told_of_unmade(path, has_run).map_or(Ok(None), Err),
+                };
             }
             Err(OpenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(None);

@@ -7,7 +7,7 @@ use spandrel_storage::{ReadOnly, RingId, drained_in, has_ended_in, run_number_in
 
 use super::scan;
 use super::whose::{self, By};
-use super::{Refused, about, has_nothing, is_over};
+use super::{Refused, about, has_nothing, is_over, told_of_unmade};
 use crate::error::Error;
 use crate::recorder::ring_file::dead_names::DeadRun;
 use crate::recorder::ring_file::place;
@@ -99,7 +99,16 @@ pub fn rings(database: &Path) -> Result<(Vec<WaitingRing>, Vec<StoredRing>), Err
             Ok(Looked::Waits(ring)) => found.push(ring),
             Ok(Looked::Stored(ring)) => stored.push(ring),
             Ok(Looked::None) => {}
-            Err(OpenError::NoRing) => {}
+            Err(OpenError::NoRing) => {
+                // Whoever recovers removes it.
+                let run = place::run_of(&path).unwrap_or_default();
+                let has_run = has_begun(&mut profile, &canonical, run);
+                let emptied = told_of_unmade(&path, Some(has_run));
+                found.extend(emptied.map(|why| WaitingRing {
+                    owner: RingOwner::Dead,
+                    ..refused(path, why.to_string())
+                }));
+            }
             Err(OpenError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
                 let why = about(&path, &error).to_string();
@@ -149,6 +158,15 @@ fn look_at(
     };
     let was_closed = state == State::Closed;
     Ok(Looked::Waits(WaitingRing { path: path.to_owned(), owner, pid, was_closed, run, refused }))
+}
+
+/// Whether the profile has this run, and not its end.
+fn has_begun(profile: &mut Option<ReadOnly>, database: &Path, uuid: &str) -> bool {
+    if profile.is_none() {
+        *profile = ReadOnly::open(database).ok();
+    }
+    let ended = profile.as_ref().and_then(|profile| has_ended_in(profile, uuid).ok().flatten());
+    ended == Some(false)
 }
 
 /// Whether a ring whose names say this is of the profile.
