@@ -99,7 +99,6 @@ use crate::panics;
 use crate::recorder::Recorder;
 use crate::recorder::account::Account;
 use crate::recorder::clock::Timeline;
-#[cfg(feature = "crash-proof")]
 use crate::recorder::record::Slot;
 use crate::redact::Redaction;
 use crate::writer::control::Flush;
