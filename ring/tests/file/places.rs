@@ -263,6 +263,10 @@ fn a_folder_that_others_can_enter_is_refused_and_a_new_one_is_its_owners_alone()
     let folder = Folder::new();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let path = folder.0.join("a/b/run.ring");
+    let nested = RingFile::create::<[u64; 1]>(&path, &FileSettings::default()).unwrap_err();
+    assert!(nested.to_string().contains("make that first"), "{nested}");
+    assert!(!folder.0.join("a").exists());
+    std::fs::create_dir(folder.0.join("a")).unwrap();
     let _file = RingFile::create::<[u64; 1]>(&path, &FileSettings::default()).unwrap();
     assert_eq!((mode(&folder.0.join("a/b")), mode(&path)), (0o700, 0o600));
     let again = RingFile::create::<[u64; 1]>(&path, &FileSettings::default()).unwrap_err();
