@@ -1,7 +1,6 @@
-//! Gauges by their small numbers: their names, and records of their values.
+//! Gauges by their small numbers, and their names.
 //!
-//! Where the ring lies in a file, a name is appended there before anybody has the number, as with callsites. A record of a
-//! value is one slot, and never takes the room of spans.
+//! Where the ring lies in a file, a name is appended there before anybody has the number, as with callsites.
 
 /// Most gauges of a recording.
 pub(crate) const GAUGES_MAX: usize = 1_024;
@@ -13,10 +12,7 @@ mod recorded {
 
     use super::GAUGES_MAX;
     use crate::mutex::Mutex;
-    use crate::recorder::Recorder;
-    use crate::recorder::losses::Kind;
     use crate::recorder::names::Names;
-    use crate::recorder::record::GaugeSample;
 
     /// What a recording knows of its gauges.
     #[derive(Debug)]
@@ -55,16 +51,6 @@ mod recorded {
 
         pub(crate) fn refused(&self) -> u64 {
             self.refused.load(Ordering::Relaxed)
-        }
-    }
-
-    impl Recorder {
-        /// Records a value of a gauge, as it is now.
-        pub(crate) fn record_gauge(&self, number: u32, value: f64, version: u64, updates: u64) {
-            let at = self.clock.ticks();
-            let sample = GaugeSample { number, at, value: value.to_bits(), version, updates };
-            // If there is no room, that is counted.
-            _ = self.publish_if_spare(Kind::Gauge, sample.words());
         }
     }
 }

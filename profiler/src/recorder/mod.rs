@@ -52,6 +52,8 @@ pub(crate) mod described;
 pub(crate) mod threads;
 
 // Named moments.
+#[cfg(feature = "gauges")]
+mod gauge_sample;
 pub(crate) mod gauges;
 pub(crate) mod mark;
 

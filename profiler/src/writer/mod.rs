@@ -61,6 +61,7 @@ pub(crate) mod control;
 mod installed;
 // What it shows in this process: closed spans, and commits.
 pub(crate) mod closed_span_parts;
+pub(crate) mod commit_shown;
 pub(crate) mod outlet;
 pub(crate) mod outlets;
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use spandrel_ring::plain;
 use spandrel_storage::{Appended, Batch, SpanRow};
 
 use super::closed_span_parts::{Part, Parts};
+use super::commit_shown::CommitShown;
 use super::outlet::Producer;
 use super::state::WriterState;
 
@@ -17,19 +17,6 @@ pub(crate) const COMMIT_SLOTS: usize = 1_024;
 const PARTS_MAX: usize = SPAN_SLOTS / 4;
 /// After so many spans the recorder's ring is looked at.
 const RELIEF_SPANS: usize = 256;
-
-plain! {
-    /// A commit, as followers are told of it.
-    #[derive(Debug, Default)]
-    pub(crate) struct CommitShown {
-        pub(crate) batch_id: i64,
-        pub(crate) spans: u64,
-        pub(crate) events: u64,
-        pub(crate) entries: u64,
-        pub(crate) links: u64,
-        pub(crate) marks: u64,
-    }
-}
 
 /// What the writer writes by. When it is dropped, those who read are told that nothing more comes.
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::memory_use::Shown;
 use crate::mutex::Mutex;
 use crate::writer::closed_span_parts::Part;
+use crate::writer::commit_shown::CommitShown;
 use crate::writer::mark_channel::Marks;
 use crate::writer::outlet::Outlet;
-use crate::writer::outlets::CommitShown;
 
 /// What is wrong with the file for requests, or was.
 #[derive(Debug)]

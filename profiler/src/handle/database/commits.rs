@@ -8,8 +8,9 @@ use spandrel_storage::after;
 use super::read_error::ReadError;
 use crate::error::Error;
 use crate::handle::profiler::Profiler;
+use crate::writer::commit_shown::CommitShown;
 use crate::writer::outlet::Watch;
-use crate::writer::outlets::{COMMIT_SLOTS, CommitShown};
+use crate::writer::outlets::COMMIT_SLOTS;
 
 impl Profiler {
     /// Sees each commit from now on, in the program itself: the stage after "committed", for what sends rows elsewhere

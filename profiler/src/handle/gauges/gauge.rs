@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::table::Known;
+use super::sampling::Known;
 use super::value::GaugeValue;
 
 /// A named value that goes up and down, such as the length of a queue; see [`Profiler::gauge`](crate::Profiler::gauge).

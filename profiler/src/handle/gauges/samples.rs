@@ -1,25 +1,24 @@
 //! Code of the program that is called once an interval, to set gauges.
 
 use std::fmt;
-use std::sync::Arc;
 
-use super::sampling::Sampling;
 use super::value::GaugeValue;
 
 /// See [`Profiler::sample`](crate::Profiler::sample).
 pub(super) type Sampler = Box<dyn FnMut(&mut Samples<'_>) + Send>;
 
 /// Where a function that [`Profiler::sample`](crate::Profiler::sample) has called once an interval sets gauges.
-pub struct Samples<'a>(&'a Arc<Sampling>);
+pub struct Samples<'a>(&'a mut dyn FnMut(&str, f64));
 
 impl<'a> Samples<'a> {
-    pub(super) fn new(sampling: &'a Arc<Sampling>) -> Self {
-        Self(sampling)
+    /// `record` gets each name with its value.
+    pub(super) fn new(record: &'a mut dyn FnMut(&str, f64)) -> Self {
+        Self(record)
     }
 
     /// Sets the gauge of this name, which is recorded at once.
     pub fn set(&mut self, name: &str, value: impl GaugeValue) {
-        self.0.sample(name, value.to_f64());
+        (self.0)(name, value.to_f64());
     }
 }
 

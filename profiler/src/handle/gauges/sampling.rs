@@ -16,7 +16,7 @@ use std::time::Duration;
 use spandrel_ring::buffer::{ALL, Batch, Map, Options, Update};
 
 use super::samples::{Sampler, Samplers, Samples};
-use super::table::{Known, Table};
+use super::table::{self, Table};
 use crate::mutex::Mutex;
 use crate::panics;
 use crate::recorder::Recorder;
@@ -43,8 +43,11 @@ pub(crate) struct Sampling {
     samplers: Mutex<Samplers>,
 }
 
+/// A gauge.
+pub(super) type Known = table::Known<Sampling>;
+
 struct Begun {
-    table: Table,
+    table: Table<Sampling>,
     map: Map<u32, ()>,
 }
 
@@ -173,7 +176,10 @@ impl Sampling {
         else {
             return;
         };
-        called.retain_mut(|sampler| panics::catch(|| sampler(&mut Samples::new(self))).is_ok());
+        called.retain_mut(|sampler| {
+            let mut record = |name: &str, value| self.sample(name, value);
+            panics::catch(|| sampler(&mut Samples::new(&mut record))).is_ok()
+        });
         if let Some(mut samplers) = self.samplers.lock() {
             // Behind those that came meanwhile is as good a place.
             samplers.0.append(&mut called);
@@ -181,7 +187,7 @@ impl Sampling {
     }
 
     /// The gauge of a sampler, and the record of its value.
-    pub(super) fn sample(self: &Arc<Self>, name: &str, value: f64) {
+    fn sample(self: &Arc<Self>, name: &str, value: f64) {
         if let Some(known) = self.gauge(name) {
             known.cell.set_now(value);
             self.record(&known);

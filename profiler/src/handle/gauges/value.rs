@@ -2,21 +2,16 @@
 
 use std::time::Duration;
 
-/// A number of any type, `true` or `false` (1 and 0), or a [`Duration`] (seconds): what a [`Gauge`](super::Gauge) can be
-/// set to. It is kept as an `f64`, so integers beyond 2^53 are rounded.
-pub trait GaugeValue: sealed::Sealed {
+/// A number of any type, `true` or `false` (1 and 0), a [`Duration`] (seconds), or a type of the program's own: what a
+/// [`Gauge`](super::Gauge) can be set to. It is kept as an `f64`, so integers beyond 2^53 are rounded.
+pub trait GaugeValue {
     /// The number.
     fn to_f64(self) -> f64;
-}
-
-mod sealed {
-    pub trait Sealed {}
 }
 
 macro_rules! numbers {
     ($($number:ty)*) => {
         $(
-            impl sealed::Sealed for $number {}
             impl GaugeValue for $number {
                 #[inline]
                 fn to_f64(self) -> f64 {
@@ -29,7 +24,6 @@ macro_rules! numbers {
 
 numbers!(i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize f32 f64);
 
-impl sealed::Sealed for bool {}
 impl GaugeValue for bool {
     #[inline]
     fn to_f64(self) -> f64 {
@@ -37,7 +31,6 @@ impl GaugeValue for bool {
     }
 }
 
-impl sealed::Sealed for Duration {}
 impl GaugeValue for Duration {
     #[inline]
     fn to_f64(self) -> f64 {
