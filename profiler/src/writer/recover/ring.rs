@@ -20,7 +20,7 @@ use crate::recorder::ring_file::place;
 ///
 /// # Errors
 ///
-/// If it was [emptied](emptied); it goes all the same.
+/// If it was [emptied]; it goes all the same.
 pub(crate) fn remove_unmade(path: &Path, has_run: Option<bool>) -> Result<(), Error> {
     if place::pid_of(path).is_none_or(lives) {
         return Ok(());
