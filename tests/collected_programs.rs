@@ -218,7 +218,7 @@ fn a_profile_that_is_deleted_ends_the_collector_and_the_next_one_goes_on() {
 fn a_folder_that_is_not_there_is_made_for_its_user_alone() {
     alone!();
     let (scratch, rings) = (scratch_for(60), rings());
-    let folder = rings.path().join("of a shop/rings");
+    let folder = rings.path().join("rings of a shop");
     let mut options = CollectOptions::default();
     options.once = true;
     // On a thread of its own, as nothing is recorded of one that has collected.

@@ -22,6 +22,8 @@ def fault(reader, place, text):
 
 
 TYPES = {"INTEGER": int, "INT": int, "REAL": float, "TEXT": str, "BLOB": bytes}
+# Columns of views that are NULL in each of their rows, and what they are in other views: all spans of `slow` have ended.
+ALWAYS_NULL = {("slow", "open_ms"): float}
 
 
 def relations():
@@ -41,7 +43,7 @@ def relations():
             if said is None and kind == "table" or kinds - {said or next(iter(kinds), None)}:
                 fault("sqlite3", f"{name}.{column}", f"declared {declared}, holds {kinds}")
             # An older SQLite does not say the types of columns that a view computes.
-            said = said or next(iter(kinds), None)
+            said = said or next(iter(kinds), None) or ALWAYS_NULL.get((name, column))
             if said is None:
                 fault("sqlite3", f"{name}.{column}", "the profile has no value in it to compare")
             columns.append((column, said or str, bool(not_null)))
