@@ -20,7 +20,7 @@ many=36000
 cases=(no_fields 3_fields nested async async_turns)
 limits=(1.30 1.57 1.22 1.48 none)
 # nested: 322.3, since a link names a span (64 bits) and not only its slot.
-subscriber_limits=(316 519 323 674 none)
+subscriber_limits=(316 519 324 674 none)
 # The function that makes the spans.
 making=spandrel_benches::cases::Case::run
 # A scope, in the order of scope_cases; and one where nothing records.

@@ -10,14 +10,15 @@ use super::layout::Sizes;
 use super::lives::pretended::Pretended;
 use super::participants::Seat;
 use super::patience::{Limits, Patience};
-use super::reader::{Reader, ValueReader};
+use super::reader::Reader;
 use super::ring::Ring;
 use super::role::Role;
 use super::shared::Turn;
 use super::start::Start;
 use super::state::Phase;
 use super::tests::{AT_ONCE, SIZES, ring, value};
-use super::writer::{ValueWriter, Writer};
+use super::values::{ValueReader, ValueWriter};
+use super::writer::Writer;
 use super::{ReadError, WriteError};
 use std::time::Duration;
 
