@@ -388,7 +388,10 @@ fn files_that_somebody_has_taken_out_of_the_folder_are_not_nothing() {
     let output = scripted(folder.path(), runtime.path(), "p.db", script);
     let (_, err) = texts(&output);
     assert_eq!(output.status.code(), Some(3), "{err}");
-    assert!(err.contains("p.db has nothing of sh: somebody else has taken files"), "{err}");
+    assert!(
+        err.contains("p.db has nothing of sh: ring files that were in their folder are gone"),
+        "{err}"
+    );
     assert_eq!(fs::read_dir(runtime.path()).unwrap().count(), 0);
 }
 

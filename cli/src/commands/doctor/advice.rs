@@ -170,7 +170,8 @@ fn way_out(reason: &str, facts: &Facts) -> String {
             .into(),
         "file_removed" => {
             "the file, its log or its ring file was deleted, renamed or cut short while it was recorded \
-                           into; keep others away from it, and limit its size by SPANDREL_MAX_BYTES"
+                           into: keep others away from it, limit the profile's size by SPANDREL_MAX_BYTES, and \
+                           start a program anew whose ring file was"
                 .into()
         }
         "writer_panic" => "the writer met an error of its own; please report it with the \

@@ -241,8 +241,9 @@ fn recorded_elsewhere(program: &OsString, path: &Path, other: Other) -> Failure 
             "what it has recorded is in the profile of that collector, and what is left in them can be collected when that has ended",
         ),
         Other::HasTaken => (
-            "somebody else has taken files out of their folder, or removed them".to_owned(),
-            "if it was a collector, it is in the profile of that one; leave the folder to `record --collect`",
+            "ring files that were in their folder are gone, and nothing of them came here"
+                .to_owned(),
+            "a program that is killed as it begins to record leaves nothing; or else somebody has taken them: if it was a collector, they are in the profile of that one",
         ),
     };
     Failure::cannot_read(format!("{path} has nothing of {program}: {who}")).hint(hint)
